@@ -1,0 +1,100 @@
+// Package bus is how the services use NATS: connect, the streams and buckets they share, publish,
+// serve and ask.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Options says where NATS is and who connects.
+type Options struct {
+	URL  string // nats://host:port, several separated by commas
+	Name string // the connection's name, shown by `nats server report connections`
+	// Creds is the path of a credentials file; empty for none.
+	Creds string
+	// OnReconnect is called after each reconnection.
+	OnReconnect func()
+}
+
+// Connect waits until NATS is there, saying so every few seconds, and reconnects for ever after.
+// While disconnected, publishing fails at once instead of being buffered: the caller decides what
+// to retry (invariant 1). It returns an error when ctx ends, or at once when NATS refuses us.
+func Connect(ctx context.Context, log *slog.Logger, o Options) (*nats.Conn, error) {
+	opts := []nats.Option{
+		nats.Name(o.Name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(20 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DrainTimeout(8 * time.Second),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("NATS connection lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("NATS connection restored", "server", nc.ConnectedServerName())
+			if o.OnReconnect != nil {
+				o.OnReconnect()
+			}
+		}),
+		// The only place where the reason of a permissions violation shows.
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			log.Warn("NATS reported an error", "error", err, "subject", subject)
+		}),
+	}
+	if o.Creds != "" {
+		opts = append(opts, nats.UserCredentials(o.Creds))
+	}
+	const patience = 5 * time.Second
+	said := time.Now().Add(time.Second - patience)
+	for {
+		nc, err := nats.Connect(o.URL, opts...)
+		switch {
+		case err == nil:
+			return nc, nil
+		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
+			return nil, fmt.Errorf("connect to NATS at %s: %w", redact(o.URL), err)
+		case time.Since(said) >= patience:
+			log.Info("waiting for NATS", "url", redact(o.URL), "error", err)
+			said = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to NATS at %s: %w", redact(o.URL), errors.Join(ctx.Err(), err))
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// Drain lets what is under way finish, then closes nc. It returns when nc is closed or ctx ends.
+func Drain(ctx context.Context, nc *nats.Conn) error {
+	if nc.IsClosed() {
+		return nil
+	}
+	closed := make(chan struct{})
+	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	if err := nc.Drain(); err != nil {
+		nc.Close() // disconnected: there is nothing to drain
+		return nil
+	}
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		nc.Close()
+		return fmt.Errorf("drain the NATS connection: %w", ctx.Err())
+	}
+}

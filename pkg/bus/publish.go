@@ -1,0 +1,48 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Publish stores msg and returns its stream sequence once JetStream has acknowledged it
+// (invariant 1). Time-outs and lost connections are retried with jitter until ctx ends: repeating
+// is safe because msg carries a Nats-Msg-Id, which it must.
+func Publish(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) (uint64, error) {
+	if msg.Header.Get(nats.MsgIdHdr) == "" {
+		return 0, fmt.Errorf("publish on %s: no %s", msg.Subject, nats.MsgIdHdr)
+	}
+	return backoff.Retry(ctx, func() (uint64, error) {
+		once, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		ack, err := js.PublishMsg(once, msg)
+		if err == nil {
+			return ack.Sequence, nil
+		}
+		var api *jetstream.APIError
+		if errors.As(err, &api) && api.Code < 500 {
+			return 0, backoff.Permanent(err) // refused, not lost
+		}
+		return 0, err
+	}, backoff.WithMaxElapsedTime(0))
+}
+
+// ExpectLast makes msg's publication fail unless seq is the last sequence of its subject; 0 means
+// that the subject is new (invariant 4).
+func ExpectLast(msg *nats.Msg, seq uint64) {
+	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(seq, 10))
+}
+
+// IsConflict reports whether err says that somebody else published on the subject first.
+func IsConflict(err error) bool {
+	const wrongLastSequence, wrongLastSequenceCluster = 10071, 10164 // R1, R>1
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == wrongLastSequence || api.ErrorCode == wrongLastSequenceCluster)
+}

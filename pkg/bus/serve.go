@@ -1,0 +1,173 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/telemetry"
+)
+
+// HeaderTimeout carries how long the asker waits, in milliseconds: relative, so that clocks need
+// not agree.
+const HeaderTimeout = "Request-Timeout-Ms"
+
+// Reply is what a Handler answers.
+type Reply struct {
+	Header nats.Header
+	Data   []byte
+}
+
+// Handler answers one request. The error is sent as a fault.Error; anything else becomes Internal
+// and its text stays here (invariant 9).
+type Handler func(ctx context.Context, data []byte) (Reply, error)
+
+// Service describes a NATS micro service.
+type Service struct {
+	Name        string // also the queue group: any number of instances share the requests
+	Description string
+	Version     string             // SemVer
+	Endpoints   map[string]Handler // by subject
+	Workers     int                // requests handled at once; more wait, up to eight times as many
+	Timeout     time.Duration      // the longest a handler may take
+}
+
+// Server is a running Service.
+type Server struct {
+	service micro.Service
+	jobs    chan job
+	workers sync.WaitGroup
+	cancel  context.CancelFunc
+}
+
+type job struct {
+	req     micro.Request
+	handler Handler
+	arrived time.Time
+}
+
+// Serve starts s on nc and returns when requests can be sent. micro runs the handlers of an
+// endpoint one after another, so each request goes to a bounded pool; when that is full the asker
+// is told so at once.
+func Serve(nc *nats.Conn, log *slog.Logger, s Service) (*Server, error) {
+	svc, err := micro.AddService(nc, micro.Config{
+		Name: s.Name, Version: s.Version, Description: s.Description, QueueGroup: s.Name,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("serve %s: %w", s.Name, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	srv := &Server{service: svc, jobs: make(chan job, 8*s.Workers), cancel: cancel}
+	for range s.Workers {
+		srv.workers.Go(func() {
+			for j := range srv.jobs {
+				handle(ctx, log, j, s.Timeout)
+			}
+		})
+	}
+	for subject, h := range s.Endpoints {
+		err := svc.AddEndpoint(endpointName(subject), micro.HandlerFunc(func(r micro.Request) {
+			select {
+			case srv.jobs <- job{req: r, handler: h, arrived: time.Now()}:
+			default:
+				respondError(log, r, fault.Away(s.Name, errors.New("too many requests at once")))
+			}
+		}), micro.WithEndpointSubject(subject))
+		if err != nil {
+			cancel()
+			return nil, errors.Join(fmt.Errorf("serve %s: %w", subject, err), svc.Stop())
+		}
+	}
+	// Without the flush a first request could meet no responders.
+	if err := nc.FlushTimeout(5 * time.Second); err != nil {
+		cancel()
+		return nil, errors.Join(fmt.Errorf("serve %s: %w", s.Name, err), svc.Stop())
+	}
+	return srv, nil
+}
+
+// Stop takes no more requests, answers those it has, and returns when they are answered or ctx
+// ends, when their contexts are cancelled.
+func (s *Server) Stop(ctx context.Context) error {
+	err := s.service.Stop() // drains the subscriptions: no callback runs after it
+	close(s.jobs)
+	done := make(chan struct{})
+	go func() { s.workers.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.cancel()
+		<-done
+	}
+	s.cancel()
+	if errors.Is(err, nats.ErrConnectionClosed) {
+		return nil
+	}
+	return err
+}
+
+func handle(ctx context.Context, log *slog.Logger, j job, longest time.Duration) {
+	if ms, err := strconv.Atoi(j.req.Headers().Get(HeaderTimeout)); err == nil && ms > 0 {
+		longest = min(longest, time.Duration(ms)*time.Millisecond)
+	}
+	ctx, cancel := context.WithDeadline(ctx, j.arrived.Add(longest))
+	defer cancel()
+	if ctx.Err() != nil {
+		return // the asker has given up while this waited
+	}
+	ctx, end := telemetry.StartSpan(ctx, "serve "+j.req.Subject(), HeaderCarrier(j.req.Headers()))
+	reply, err := call(ctx, j)
+	end(err)
+	if err != nil {
+		f := fault.From(err)
+		if f.Code == fault.Internal || f.Code == fault.Unavailable {
+			log.ErrorContext(ctx, "request failed", "subject", j.req.Subject(), "code", int(f.Code), "error", err)
+		}
+		respondError(log, j.req, f)
+		return
+	}
+	if err := j.req.Respond(reply.Data, micro.WithHeaders(micro.Headers(reply.Header))); err != nil {
+		if errors.Is(err, nats.ErrMaxPayload) {
+			respondError(log, j.req, fault.Wrap(fault.TooLarge,
+				fault.T("La respuesta es demasiado grande; pida menos a la vez", "The answer is too large; ask for less at once"), err))
+			return
+		}
+		log.Warn("reply not sent", "subject", j.req.Subject(), "error", err)
+	}
+}
+
+// call turns a panic into an Internal error: one bad request must not take the others down.
+func call(ctx context.Context, j job) (reply Reply, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return j.handler(ctx, j.req.Data())
+}
+
+func respondError(log *slog.Logger, r micro.Request, f *fault.Error) {
+	code, body := f.Encode()
+	if err := r.Error(code, f.Detail.EN, body); err != nil {
+		log.Warn("reply not sent", "subject", r.Subject(), "error", err)
+	}
+}
+
+// endpointName is the last token of a subject, as micro wants a name without dots.
+func endpointName(subject string) string {
+	for i := len(subject) - 1; i >= 0; i-- {
+		if subject[i] == '.' {
+			return subject[i+1:]
+		}
+	}
+	return subject
+}

@@ -1,0 +1,100 @@
+// Package event holds what travels on NATS JetStream: the types, the subjects and the CloudEvents
+// headers of Resonance's events. The JSON Schemas in schema/ and the golden messages in
+// testdata/golden pin the shapes; changes within a type are additive only.
+package event
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// Change says what happened to an order.
+type Change string
+
+// The three changes an order can go through.
+const (
+	Created Change = "created"
+	Updated Change = "updated"
+	Deleted Change = "deleted"
+)
+
+// Statuses and Priorities are the values a client may send; Airtable may hold others, which are
+// shown as they are.
+var (
+	Statuses   = []string{"Pending", "Processing", "Sent", "Delivered", "Cancelled"}
+	Priorities = []string{"Low", "Medium", "High"}
+)
+
+// Order is the whole state of one order as Airtable holds it. A nil pointer is an empty cell.
+type Order struct {
+	RecordID  string                     `json:"record_id"`
+	Name      *string                    `json:"name"`
+	Customer  *string                    `json:"customer"`
+	Status    *string                    `json:"status"`
+	Priority  *string                    `json:"priority"`
+	Amount    *json.Number               `json:"amount"`     // in the table's currency, decimals as Airtable gives them
+	OrderDate *string                    `json:"order_date"` // YYYY-MM-DD
+	CreatedAt time.Time                  `json:"created_at"`
+	UpdatedAt time.Time                  `json:"updated_at"`
+	Fields    map[string]json.RawMessage `json:"fields"` // every non-empty Airtable cell by its field's name
+}
+
+// Actor is who made a change, where Airtable says so.
+type Actor struct {
+	ID    string `json:"id"`
+	Email string `json:"email,omitempty"`
+	Name  string `json:"name,omitempty"`
+}
+
+// OrderChanged is the body of an order.changed event. Order is the whole state after the change;
+// for a deletion it is the last known state. Previous holds the mapped columns that changed, by
+// their names in Order, with the values they had.
+type OrderChanged struct {
+	RecordID string                     `json:"record_id"`
+	Change   Change                     `json:"change"`
+	Order    Order                      `json:"order"`
+	Previous map[string]json.RawMessage `json:"previous,omitempty"`
+	Actor    *Actor                     `json:"actor,omitempty"`
+	EditIDs  []string                   `json:"edit_ids,omitempty"`
+}
+
+// ErrMalformed is wrapped by every error about a message that no retry can make readable.
+var ErrMalformed = errors.New("malformed event")
+
+var (
+	recordID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	isoDate  = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}$`)
+)
+
+// ValidRecordID reports whether id can be a subject token: 1 to 64 letters, digits, "_" or "-".
+func ValidRecordID(id string) bool { return recordID.MatchString(id) }
+
+// ValidDate reports whether s is a calendar date, YYYY-MM-DD.
+func ValidDate(s string) bool {
+	if !isoDate.MatchString(s) {
+		return false
+	}
+	_, err := time.Parse(time.DateOnly, s)
+	return err == nil
+}
+
+// Validate checks what the schema promises. The error wraps ErrMalformed and names the field.
+func (c *OrderChanged) Validate() error {
+	bad := func(field, why string) error { return fmt.Errorf("%w: %s %s", ErrMalformed, field, why) }
+	switch {
+	case !ValidRecordID(c.RecordID):
+		return bad("record_id", "is not a record id")
+	case c.Order.RecordID != c.RecordID:
+		return bad("order.record_id", "differs from record_id")
+	case c.Change != Created && c.Change != Updated && c.Change != Deleted:
+		return bad("change", "is not created, updated or deleted")
+	case c.Order.CreatedAt.IsZero():
+		return bad("order.created_at", "is missing")
+	case c.Order.OrderDate != nil && !ValidDate(*c.Order.OrderDate):
+		return bad("order.order_date", "is not a date")
+	}
+	return nil
+}

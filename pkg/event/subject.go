@@ -1,0 +1,29 @@
+package event
+
+import "strings"
+
+// Event types: the ce-type header, and the first two tokens of the subject.
+const (
+	TypeOrderChanged = "order.changed"
+	TypeOrderEdited  = "order.edited"
+)
+
+// Subjects to subscribe to.
+const (
+	OrdersChanged = "order.changed.*" // every order's changes
+	OrdersEdited  = "order.edited.*"  // how edits settled
+	OrderEdits    = "order.edit.*"    // edits on their way to Airtable
+	AllDead       = "dead.>"          // what was parked
+)
+
+// OrderChangedSubject is where the changes of one order are published.
+func OrderChangedSubject(recordID string) string { return TypeOrderChanged + "." + recordID }
+
+// DeadSubject is where consumer parks a message of subject: dead.<consumer>.<subject>.
+func DeadSubject(consumer, subject string) string { return "dead." + consumer + "." + subject }
+
+// RecordIDOf gives the record id of an order.changed subject.
+func RecordIDOf(subject string) (string, bool) {
+	id, ok := strings.CutPrefix(subject, TypeOrderChanged+".")
+	return id, ok && ValidRecordID(id)
+}

@@ -1,0 +1,89 @@
+// Package natstest gives each test its own real NATS server with JetStream.
+package natstest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/localnats"
+)
+
+// Server is a test's own NATS server, which it may stop, start, wipe and set back.
+type Server struct {
+	t    testing.TB
+	dir  string
+	addr string
+	ns   *localnats.Server
+}
+
+// Start starts a server that is stopped when the test ends.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
+	s.Start()
+	s.addr = strings.TrimPrefix(s.URL(), "nats://")
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// URL is where clients connect; it stays the same across Stop and Start.
+func (s *Server) URL() string { return s.ns.URL() }
+
+// Start starts the server again after Stop, on the same port and store.
+func (s *Server) Start() {
+	s.t.Helper()
+	ns, err := localnats.Start(localnats.Config{Addr: s.addr, Dir: s.dir})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.ns = ns
+}
+
+// Stop stops the server. Stopping twice does nothing.
+func (s *Server) Stop() { s.ns.Stop() }
+
+// Wipe removes everything stored. The server must be stopped.
+func (s *Server) Wipe() {
+	s.t.Helper()
+	if err := os.RemoveAll(filepath.Join(s.dir, "jetstream")); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Backup copies the store and returns a function that puts the copy back, as an operator restoring
+// a snapshot would, or a crash that loses the tail. The server must be stopped for both.
+func (s *Server) Backup() (restore func()) {
+	s.t.Helper()
+	copied := filepath.Join(s.t.TempDir(), "jetstream")
+	store := filepath.Join(s.dir, "jetstream")
+	if err := os.CopyFS(copied, os.DirFS(store)); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() {
+		s.t.Helper()
+		s.Wipe()
+		if err := os.CopyFS(store, os.DirFS(copied)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// Connect returns a connection, closed when the test ends, and its JetStream context.
+func (s *Server) Connect() (*nats.Conn, jetstream.JetStream) {
+	s.t.Helper()
+	nc, err := nats.Connect(s.URL(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return nc, js
+}

@@ -1,0 +1,154 @@
+// Package rpc holds the request and reply contracts between the gateway and the services, on the
+// subjects their NATS micro endpoints listen to. Bodies are JSON unless said otherwise.
+package rpc
+
+import "time"
+
+// Subjects of the orders service.
+const (
+	OrdersList    = "orders.list"    // OrdersQuery → JSON array of orders; HeaderTotal
+	OrdersGet     = "orders.get"     // OrderRef → order; HeaderETag; NotFound
+	OrdersSummary = "orders.summary" // OrdersQuery (filters only) → Summary
+	OrdersHistory = "orders.history" // HistoryQuery → JSON array of HistoryEntry; HeaderTotal; NotFound
+)
+
+// Reply headers.
+const (
+	HeaderTotal = "Total" // exact number of rows that match, a decimal
+	HeaderETag  = "ETag"  // strong entity tag of the body, quoted
+	HeaderNext  = "Next"  // the cursor after the last row of the page; absent at the end
+)
+
+// Op is how a Filter compares. The names are Refine's CRUD operators.
+type Op string
+
+// Operators. The plain text operators ignore case, those that end in "s" do not.
+const (
+	Eq           Op = "eq"
+	Ne           Op = "ne"
+	Lt           Op = "lt"
+	Lte          Op = "lte"
+	Gt           Op = "gt"
+	Gte          Op = "gte"
+	In           Op = "in"
+	Nin          Op = "nin"
+	Between      Op = "between"
+	Nbetween     Op = "nbetween"
+	Null         Op = "null"
+	Nnull        Op = "nnull"
+	Contains     Op = "contains"
+	Ncontains    Op = "ncontains"
+	Containss    Op = "containss"
+	Ncontainss   Op = "ncontainss"
+	StartsWith   Op = "startswith"
+	NstartsWith  Op = "nstartswith"
+	StartsWiths  Op = "startswiths"
+	NstartsWiths Op = "nstartswiths"
+	EndsWith     Op = "endswith"
+	NendsWith    Op = "nendswith"
+	EndsWiths    Op = "endswiths"
+	NendsWiths   Op = "nendswiths"
+)
+
+// Filter keeps the orders whose Field compares to Values by Op. In, Nin take any number of values,
+// Between and Nbetween two, Null and Nnull none, the others one. Filters are joined by AND.
+type Filter struct {
+	Field  string   `json:"field"`
+	Op     Op       `json:"op"`
+	Values []string `json:"values,omitempty"`
+}
+
+// Sort is one sort key.
+type Sort struct {
+	Field string `json:"field"`
+	Desc  bool   `json:"desc,omitempty"`
+}
+
+// Kind is the type of a column, which decides the operators and the syntax of its values.
+type Kind int
+
+// Column kinds.
+const (
+	Text Kind = iota
+	Number
+	Date // YYYY-MM-DD
+	Time // RFC 3339
+)
+
+// OrderColumns are the columns that can be filtered and sorted by.
+var OrderColumns = map[string]Kind{
+	"record_id": Text, "name": Text, "customer": Text, "status": Text, "priority": Text,
+	"amount": Number, "order_date": Date, "created_at": Time, "updated_at": Time,
+}
+
+// OrdersQuery asks for a page of orders. The default sort is order_date descending; record_id
+// breaks ties, so that the order is total. Search looks in name, customer and record_id.
+type OrdersQuery struct {
+	Offset  int      `json:"offset,omitempty"`
+	Limit   int      `json:"limit,omitempty"` // 1 to 1000
+	Sort    []Sort   `json:"sort,omitempty"`
+	Filters []Filter `json:"filters,omitempty"`
+	Search  string   `json:"search,omitempty"`
+	After   string   `json:"after,omitempty"`    // a cursor from HeaderNext instead of Offset
+	NoTotal bool     `json:"no_total,omitempty"` // leave HeaderTotal out
+}
+
+// OrderRef names one order.
+type OrderRef struct {
+	RecordID string `json:"record_id"`
+}
+
+// HistoryQuery asks for a page of one order's history, newest first.
+type HistoryQuery struct {
+	RecordID string `json:"record_id"`
+	Offset   int    `json:"offset,omitempty"`
+	Limit    int    `json:"limit,omitempty"` // 1 to 100
+}
+
+// HistoryEntry is one change of one order.
+type HistoryEntry struct {
+	ID       string         `json:"id"`
+	Change   string         `json:"change"`
+	At       time.Time      `json:"at"`
+	Source   string         `json:"source"`             // "airtable" or "api"
+	Values   map[string]any `json:"values"`             // the mapped columns after the change
+	Previous map[string]any `json:"previous,omitempty"` // the changed ones before it
+	Actor    *HistoryActor  `json:"actor,omitempty"`
+}
+
+// HistoryActor is who made a change.
+type HistoryActor struct {
+	ID    string `json:"id"`
+	Email string `json:"email,omitempty"`
+	Name  string `json:"name,omitempty"`
+}
+
+// Summary is the totals of the orders that match.
+type Summary struct {
+	Total      int64           `json:"total"`
+	Amount     float64         `json:"amount"`
+	ByStatus   []StatusTotal   `json:"by_status"`
+	ByPriority []PriorityTotal `json:"by_priority"`
+	ByDay      []DayTotal      `json:"by_day" doc:"by order date, oldest first; null for orders without one"`
+}
+
+// StatusTotal counts the orders of one status; null stands for an empty cell.
+type StatusTotal struct {
+	Status *string `json:"status"`
+	Count  int64   `json:"count"`
+	Amount float64 `json:"amount"`
+}
+
+// PriorityTotal counts the orders of one priority; null stands for an empty cell.
+type PriorityTotal struct {
+	Priority *string `json:"priority"`
+	Count    int64   `json:"count"`
+	Amount   float64 `json:"amount"`
+}
+
+// DayTotal counts the orders of one day.
+type DayTotal struct {
+	Day    *string `json:"day" format:"date"`
+	Count  int64   `json:"count"`
+	Amount float64 `json:"amount"`
+}

@@ -1,0 +1,107 @@
+package rpc
+
+import "time"
+
+// Subjects of airtable-sync. Only the active syncer listens: no responders means that none is active.
+const (
+	SyncRunNow = "airtable-sync.run"    // RunRequest → RunAccepted
+	SyncStatus = "airtable-sync.status" // StatusRequest → SyncState
+)
+
+// Mode is how a run finds changes.
+type Mode string
+
+// Modes, best first. Auto leaves the choice to the syncer.
+const (
+	Auto        Mode = "auto"
+	Webhook     Mode = "webhook"
+	Incremental Mode = "incremental"
+	Full        Mode = "full"
+)
+
+// RunRequest asks for a run. A run that has not begun yet is shared by all who ask for it.
+type RunRequest struct {
+	Mode             Mode `json:"mode,omitempty"`
+	ConfirmDeletions bool `json:"confirm_deletions,omitempty"` // carry out deletions that are held (invariant 6)
+}
+
+// RunAccepted names the run that serves a RunRequest.
+type RunAccepted struct {
+	RunID string `json:"run_id"`
+}
+
+// StatusRequest asks how the sync stands. With RunID the answer waits until that run has ended,
+// but no longer than the request's own deadline allows.
+type StatusRequest struct {
+	RunID string `json:"run_id,omitempty"`
+}
+
+// RunState is where a run stands.
+type RunState string
+
+// States of a run.
+const (
+	Running   RunState = "running"
+	Succeeded RunState = "succeeded"
+	Failed    RunState = "failed"
+)
+
+// Run is one run of the sync.
+type Run struct {
+	ID         string     `json:"id"`
+	Mode       Mode       `json:"mode"`
+	Trigger    string     `json:"trigger" doc:"start, interval or request"`
+	State      RunState   `json:"state" enum:"running,succeeded,failed"`
+	StartedAt  time.Time  `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+	Reason     string     `json:"reason,omitempty" doc:"why the run failed"`
+	Progress   Progress   `json:"progress"`
+	Created    int        `json:"created"`
+	Updated    int        `json:"updated"`
+	Deleted    int        `json:"deleted"`
+	Unchanged  int        `json:"unchanged"`
+	APICalls   int        `json:"api_calls"`
+}
+
+// Progress is how far a run has come. Expected is the number of orders known before it, 0 when unknown.
+type Progress struct {
+	Records  int     `json:"records"`
+	Expected int     `json:"expected"`
+	Percent  float64 `json:"percent" doc:"0 to 100"`
+}
+
+// Held are deletions that wait for somebody to confirm them (invariant 6).
+type Held struct {
+	Count int `json:"count"`
+	Known int `json:"known"`
+}
+
+// ScanMark says that all of Airtable, as a complete scan found it, is in the stream up to Through.
+type ScanMark struct {
+	StreamCreated time.Time `json:"stream_created"`
+	Through       uint64    `json:"through"`
+}
+
+// SyncState is how the sync stands.
+type SyncState struct {
+	Mode            Mode       `json:"mode" doc:"how scheduled runs find changes"`
+	ModeReason      string     `json:"mode_reason,omitempty" doc:"why it is not a better mode"`
+	State           string     `json:"state" enum:"idle,running"`
+	Instance        string     `json:"instance" doc:"the active syncer"`
+	IntervalSeconds float64    `json:"interval_seconds"`
+	NextRunAt       *time.Time `json:"next_run_at,omitempty"`
+	LagSeconds      *float64   `json:"lag_seconds,omitempty" doc:"since the start of the last successful run"`
+	Current         *Run       `json:"current,omitempty"`
+	Last            *Run       `json:"last,omitempty"`
+	Recent          []Run      `json:"recent,omitempty"`
+	HeldDeletions   *Held      `json:"held_deletions,omitempty"`
+	Orders          int        `json:"orders" doc:"orders known to be in Airtable"`
+	APICalls        APICalls   `json:"api_calls"`
+	Scan            *ScanMark  `json:"scan,omitempty"`
+}
+
+// APICalls counts calls of Airtable's API since the active syncer took over.
+type APICalls struct {
+	Total  int            `json:"total"`
+	ByKind map[string]int `json:"by_kind"`
+}

@@ -1,0 +1,100 @@
+// Package service is what the four services and the standalone have in common as processes: how
+// they read their configuration, start, tell that they are ready, and stop.
+package service
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/joho/godotenv"
+
+	"github.com/resonance/resonance/pkg/telemetry"
+)
+
+// Base is the configuration every service has. Embed it.
+type Base struct {
+	NATSURL      string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222"`
+	NATSCreds    string `env:"NATS_CREDS"`                   // path of a credentials file
+	NATSReplicas int    `env:"NATS_REPLICAS" envDefault:"1"` // of streams and buckets: 3 in a cluster
+	MetricsAddr  string `env:"METRICS_ADDR"`                 // host:port of /healthz, /readyz and /metrics; "" for none
+	Debug        bool   `env:"DEBUG"`                        // log from Debug up
+	LogFormat    string `env:"LOG_FORMAT" envDefault:"text"` // text or json
+
+	Log    *slog.Logger `env:"-"`
+	Health *Health      `env:"-"`
+}
+
+// Validate checks Base and fills in Log and Health where they are nil.
+func (b *Base) Validate() error {
+	var errs []error
+	if b.LogFormat != "text" && b.LogFormat != "json" {
+		errs = append(errs, fmt.Errorf("LOG_FORMAT: %q is neither text nor json", b.LogFormat))
+	}
+	if b.NATSReplicas < 1 || b.NATSReplicas > 5 {
+		errs = append(errs, fmt.Errorf("NATS_REPLICAS: %d is not between 1 and 5", b.NATSReplicas))
+	}
+	if b.MetricsAddr != "" {
+		errs = append(errs, CheckAddr("METRICS_ADDR", b.MetricsAddr))
+	}
+	if b.Log == nil {
+		b.Log = telemetry.NewLogger(os.Stderr, b.LogFormat == "json", b.Debug)
+	}
+	if b.Health == nil {
+		b.Health = &Health{}
+	}
+	return errors.Join(errs...)
+}
+
+// Validator is a configuration that can check itself; all its mistakes are joined in one error.
+type Validator interface{ Validate() error }
+
+// Load fills cfg from the environment, and from .env for what the environment does not set, then
+// validates it. The error joins every mistake, each naming its variable.
+func Load(cfg Validator) error {
+	if err := godotenv.Load(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf(".env: %w", err)
+	}
+	var errs []error
+	if err := env.Parse(cfg); err != nil {
+		var all env.AggregateError
+		if !errors.As(err, &all) {
+			return err
+		}
+		for _, e := range all.Errors {
+			errs = append(errs, explain(cfg, e))
+		}
+	}
+	return errors.Join(append(errs, cfg.Validate())...)
+}
+
+// explain names the variable where the env library names only the struct's field.
+func explain(cfg any, err error) error {
+	var bad env.ParseError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	params, perr := env.GetFieldParams(cfg)
+	if perr != nil {
+		return err
+	}
+	for _, p := range params {
+		if value := os.Getenv(p.Key); value != "" && strings.Contains(bad.Err.Error(), fmt.Sprintf("%q", value)) {
+			return fmt.Errorf("%s: %q is not a valid %s", p.Key, value, bad.Type)
+		}
+	}
+	return fmt.Errorf("%s: %w", bad.Name, bad.Err)
+}
+
+// CheckAddr checks that addr is host:port; the error names the variable.
+func CheckAddr(variable, addr string) error {
+	if _, err := net.ResolveTCPAddr("tcp", addr); err != nil {
+		return fmt.Errorf("%s: %q is not host:port", variable, addr)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Health collects what a process needs to be ready. The zero value is ready.
+type Health struct {
+	mu     sync.Mutex
+	checks map[string]func(context.Context) error
+}
+
+// Check adds a named check. It must be quick and honour its context.
+func (h *Health) Check(name string, check func(context.Context) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.checks == nil {
+		h.checks = map[string]func(context.Context) error{}
+	}
+	h.checks[name] = check
+}
+
+// Ready runs all checks at once, for up to a second, and gives "ok" or "unavailable" for each.
+func (h *Health) Ready(ctx context.Context) (states map[string]string, ready bool) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	type result struct {
+		name string
+		err  error
+	}
+	results := make(chan result, len(h.checks))
+	for name, check := range h.checks {
+		go func() { results <- result{name, check(ctx)} }()
+	}
+	states, ready = map[string]string{}, true
+	for range h.checks {
+		r := <-results
+		states[r.name] = "ok"
+		if r.err != nil {
+			states[r.name], ready = "unavailable", false
+		}
+	}
+	return states, ready
+}
+
+// ServeHTTP answers /readyz: 200 or 503 with the state of each check. The reasons are in the log
+// of whoever lost the dependency, not here (invariant 9).
+func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	states, ready := h.Ready(r.Context())
+	status := http.StatusOK
+	if !ready {
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", "1")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"ready": ready, "checks": states}) // the client has gone
+}
+
+// Alive answers /healthz: the process runs.
+func Alive(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"status":"ok"}`)) // the client has gone
+}
+
+// ServeMetrics serves /healthz, /readyz and /metrics on MetricsAddr until ctx ends; without an
+// address it returns nil at once.
+func (b *Base) ServeMetrics(ctx context.Context) error {
+	if b.MetricsAddr == "" {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", Alive)
+	mux.Handle("GET /readyz", b.Health)
+	mux.Handle("GET /metrics", promhttp.Handler())
+	return ServeHTTP(ctx, b.MetricsAddr, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second})
+}
+
+// ServeHTTP listens on addr and serves until ctx ends, then lets requests finish for a few seconds.
+func ServeHTTP(ctx context.Context, addr string, srv *http.Server) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTime-4*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		return errors.Join(fmt.Errorf("drain %s: %w", addr, err), srv.Close())
+	}
+	return nil
+}
