@@ -72,13 +72,13 @@ var (
 // ValidRecordID reports whether id can be a subject token: 1 to 64 letters, digits, "_" or "-".
 func ValidRecordID(id string) bool { return recordID.MatchString(id) }
 
-// ValidDate reports whether s is a calendar date, YYYY-MM-DD.
+// ValidDate reports whether s is a calendar date, YYYY-MM-DD, of our era.
 func ValidDate(s string) bool {
 	if !isoDate.MatchString(s) {
 		return false
 	}
-	_, err := time.Parse(time.DateOnly, s)
-	return err == nil
+	t, err := time.Parse(time.DateOnly, s)
+	return err == nil && t.Year() > 0
 }
 
 // Validate checks what the schema promises. The error wraps ErrMalformed and names the field.

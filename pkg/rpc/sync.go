@@ -1,6 +1,10 @@
 package rpc
 
-import "time"
+import (
+	"time"
+
+	"github.com/resonance/resonance/pkg/fault"
+)
 
 // Subjects of airtable-sync. Only the active syncer listens: no responders means that none is active.
 const (
@@ -54,7 +58,7 @@ type Run struct {
 	State      RunState   `json:"state" enum:"running,succeeded,failed"`
 	StartedAt  time.Time  `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
-	Reason     string     `json:"reason,omitempty" doc:"why the run failed"`
+	Reason     fault.Text `json:"reason,omitzero" doc:"why the run failed"`
 	Progress   Progress   `json:"progress"`
 	Created    int        `json:"created"`
 	Updated    int        `json:"updated"`
@@ -85,7 +89,7 @@ type ScanMark struct {
 // SyncState is how the sync stands.
 type SyncState struct {
 	Mode            Mode       `json:"mode" doc:"how scheduled runs find changes"`
-	ModeReason      string     `json:"mode_reason,omitempty" doc:"why it is not a better mode"`
+	ModeReason      fault.Text `json:"mode_reason,omitzero" doc:"why it is not a better mode"`
 	State           string     `json:"state" enum:"idle,running"`
 	Instance        string     `json:"instance" doc:"the active syncer"`
 	IntervalSeconds float64    `json:"interval_seconds"`
