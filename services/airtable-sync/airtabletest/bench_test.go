@@ -1,0 +1,79 @@
+package airtabletest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"runtime"
+	"testing"
+	"time"
+)
+
+var offsetPattern = regexp.MustCompile(`"offset":"([^"]+)"}$`)
+
+// scan lists everything through the handler and returns the number of pages.
+func scan(tb testing.TB, s *Server, query url.Values) int {
+	tb.Helper()
+	pages := 0
+	for {
+		r := httptest.NewRequest(http.MethodGet, "/v0/"+s.cfg.BaseID+"/"+s.cfg.TableID+"?"+query.Encode(), nil)
+		r.Header.Set("Authorization", "Bearer "+s.cfg.APIKey)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			tb.Fatalf("page %d: %d %s", pages, w.Code, w.Body)
+		}
+		pages++
+		m := offsetPattern.FindSubmatch(w.Body.Bytes())
+		if m == nil {
+			return pages
+		}
+		query.Set("offset", string(m[1]))
+	}
+}
+
+func BenchmarkScan100k(b *testing.B) {
+	s := New(Config{Orders: 100_000, RatePerSecond: -1})
+	for b.Loop() {
+		if n := scan(b, s, url.Values{}); n != 1000 {
+			b.Fatalf("%d pages", n)
+		}
+	}
+	b.ReportMetric(float64(b.N)*100_000/b.Elapsed().Seconds(), "records/s")
+}
+
+func BenchmarkIdleFilter100k(b *testing.B) {
+	s := New(Config{Orders: 100_000, RatePerSecond: -1})
+	since := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	for b.Loop() {
+		if n := scan(b, s, url.Values{"filterByFormula": {"IS_AFTER(LAST_MODIFIED_TIME(), '" + since + "')"}}); n != 1 {
+			b.Fatalf("%d pages", n)
+		}
+	}
+}
+
+func BenchmarkTextFilter100k(b *testing.B) {
+	s := New(Config{Orders: 100_000, RatePerSecond: -1})
+	for b.Loop() {
+		scan(b, s, url.Values{"filterByFormula": {"AND({Status}='Pending', FIND('muñoz', LOWER({Customer})), {Amount}>100)"}})
+	}
+}
+
+// TestMemory keeps 100,000 orders well under 60 MB.
+func TestMemory(t *testing.T) { //nolint:paralleltest // measures the whole heap
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	s := New(Config{Orders: 100_000})
+	used := (heap() - before) >> 20
+	runtime.KeepAlive(s)
+	if used > 50 {
+		t.Fatalf("100,000 orders take %d MiB", used)
+	}
+	t.Logf("100,000 orders take %d MiB", used)
+}

@@ -1,0 +1,24 @@
+// Package airtabletest is a sandbox of Airtable: an in-memory stand-in of its
+// Web API, to be pointed at by tests, by demonstrations and by other people's
+// clients, the official airtable npm client among them.
+//
+// A [Server] is an [net/http.Handler] with one base that holds one table of
+// sample orders. It follows Airtable's public documentation: pages with
+// iterators whose row order is frozen while the cells stay live, empty cells
+// left out, all-or-nothing batches of ten, formulas, upserts, type casts, the
+// schema, five requests a second with 30 seconds of silence for whoever goes
+// faster, and errors in Airtable's shapes.
+//
+// Tests start one with [Start], change its table as a person in Airtable would
+// with [Server.CreateRecord] and its siblings, count what clients asked with
+// [Server.Calls], and make it misbehave with [Server.Fail]:
+//
+//	s, url := airtabletest.Start(t, airtabletest.Config{Orders: 250, RatePerSecond: -1})
+//	f := s.Fail(airtabletest.Fault{On: airtabletest.List, After: 1, Do: airtabletest.CutConnection})
+//	... point a client at url, with s.Config().APIKey, BaseID and TableID ...
+//	if f.Hits() != 1 { ... }
+//
+// Not modelled: linked records, attachments, collaborators, rollups and
+// lookups, comments, the 50 requests a second of one user, changes of the
+// schema over HTTP, webhooks and the monthly quota.
+package airtabletest

@@ -1,0 +1,422 @@
+package airtabletest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest/internal/formula"
+)
+
+// The field types the sandbox knows, by Airtable's names.
+const (
+	SingleLineText   = "singleLineText"
+	MultilineText    = "multilineText"
+	Email            = "email"
+	URL              = "url"
+	PhoneNumber      = "phoneNumber"
+	SingleSelect     = "singleSelect"
+	MultipleSelects  = "multipleSelects"
+	Number           = "number"
+	Percent          = "percent"
+	Currency         = "currency"
+	Checkbox         = "checkbox"
+	DateField        = "date"
+	DateTime         = "dateTime"
+	AutoNumber       = "autoNumber"
+	CreatedTime      = "createdTime"
+	LastModifiedTime = "lastModifiedTime"
+	Formula          = "formula"
+)
+
+// Field describes a field of the table.
+type Field struct {
+	ID   string // made up if empty
+	Name string
+	Type string
+	// Choices of a select field.
+	Choices []string
+	// Precision is the number of decimals of a number, percent or currency.
+	Precision int
+	// Symbol of a currency; "$" if empty.
+	Symbol string
+	// Formula of a formula field.
+	Formula string
+	// Watches names the fields a lastModifiedTime field watches; all if empty.
+	Watches []string
+}
+
+// choice is one option of a select field; cells point at it.
+type choice struct {
+	id, name, color string
+	json            []byte
+	index           int
+}
+
+// instant is a date or a time in Unix milliseconds.
+type instant int64
+
+// A cell is nil when empty, else a string, float64, true, instant, *choice or
+// []*choice, as its column's type demands.
+type cell = any
+
+// column is a field with what it takes to read and write its cells.
+type column struct {
+	Field
+	index   int
+	deleted bool
+	key     []byte // `"Name":`
+	idKey   []byte // `"fld…":`
+	choices []*choice
+	prog    *formula.Program
+	watches []int
+}
+
+func (c *column) rename(name string) {
+	c.Name = name
+	c.key = append(appendString(nil, name), ':')
+	c.idKey = append(appendString(nil, c.ID), ':')
+}
+
+func (c *column) computed() bool {
+	switch c.Type {
+	case AutoNumber, CreatedTime, LastModifiedTime, Formula:
+		return true
+	}
+	return false
+}
+
+func (c *column) choice(name string) *choice {
+	for _, ch := range c.choices {
+		if ch.name == name {
+			return ch
+		}
+	}
+	return nil
+}
+
+var choiceColors = []string{"blueLight2", "cyanLight2", "tealLight2", "greenLight2", "yellowLight2", "orangeLight2", "redLight2", "pinkLight2", "purpleLight2", "grayLight2"}
+
+func (c *column) addChoice(name, id string) *choice {
+	ch := &choice{id: id, name: name, color: choiceColors[len(c.choices)%len(choiceColors)], json: appendString(nil, name), index: len(c.choices)}
+	c.choices = append(c.choices, ch)
+	return ch
+}
+
+// maxTextCell is Airtable's bound on a long text, in characters.
+const maxTextCell = 100_000
+
+func (c *column) refuse() *apiError {
+	return unprocessable("INVALID_VALUE_FOR_COLUMN", "Field %q cannot accept the provided value", c.Name)
+}
+
+// newChoice is a choice that typecast will add if the whole request succeeds.
+type newChoice string
+
+// parse turns a JSON value into a cell. With typecast, texts are converted as
+// well as they can be, and an unknown choice comes back as a newChoice (in a
+// []any for multipleSelects).
+func (c *column) parse(v any, typecast bool) (cell, *apiError) {
+	if c.computed() {
+		return nil, unprocessable("INVALID_VALUE_FOR_COLUMN", "Field %q cannot accept a value because the field is computed", c.Name)
+	}
+	if v == nil {
+		return nil, nil
+	}
+	switch c.Type {
+	case SingleLineText, MultilineText, Email, URL, PhoneNumber:
+		return c.parseText(v, typecast)
+	case Number, Percent, Currency:
+		return c.parseNumber(v, typecast)
+	case Checkbox:
+		return c.parseCheckbox(v, typecast)
+	case DateField, DateTime:
+		return c.parseDate(v)
+	case SingleSelect:
+		return c.parseSelect(v, typecast)
+	default: // MultipleSelects
+		return c.parseSelects(v, typecast)
+	}
+}
+
+func (c *column) parseText(v any, typecast bool) (cell, *apiError) {
+	s, ok := v.(string)
+	if !ok {
+		if !typecast {
+			return nil, c.refuse()
+		}
+		if s, ok = scalarText(v); !ok {
+			return nil, c.refuse()
+		}
+	}
+	if len(s) > maxTextCell && len([]rune(s)) > maxTextCell {
+		return nil, c.refuse()
+	}
+	if s == "" {
+		return nil, nil
+	}
+	return s, nil
+}
+
+func scalarText(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case float64:
+		return string(appendNumber(nil, v)), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
+}
+
+func (c *column) parseNumber(v any, typecast bool) (cell, *apiError) {
+	switch v := v.(type) {
+	case float64:
+		return v, nil
+	case string:
+		if !typecast {
+			return nil, c.refuse()
+		}
+		s := strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' || r == '.' || r == '-' {
+				return r
+			}
+			return -1
+		}, v)
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsInf(f, 0) {
+			return nil, nil // what can't be cast is left empty
+		}
+		if c.Type == Percent && strings.Contains(v, "%") {
+			f /= 100
+		}
+		return f, nil
+	}
+	return nil, c.refuse()
+}
+
+func (c *column) parseCheckbox(v any, typecast bool) (cell, *apiError) {
+	if s, ok := v.(string); ok && typecast {
+		switch strings.ToLower(s) {
+		case "true", "checked", "1", "yes":
+			v = true
+		default:
+			v = false
+		}
+	}
+	on, ok := v.(bool)
+	if !ok {
+		return nil, c.refuse()
+	}
+	if !on {
+		return nil, nil
+	}
+	return true, nil
+}
+
+func (c *column) parseDate(v any) (cell, *apiError) {
+	s, ok := v.(string)
+	if !ok {
+		return nil, c.refuse()
+	}
+	if s == "" {
+		return nil, nil
+	}
+	ms, _, ok := formula.ParseDate(s)
+	if !ok {
+		return nil, c.refuse()
+	}
+	if t := time.UnixMilli(ms).UTC(); t.Year() < 0 || t.Year() > 9999 {
+		return nil, c.refuse()
+	}
+	if c.Type == DateField {
+		ms -= ((ms % 86_400_000) + 86_400_000) % 86_400_000
+	}
+	return instant(ms), nil
+}
+
+func (c *column) parseChoice(v any, typecast bool) (cell, *apiError) {
+	s, ok := v.(string)
+	if !ok {
+		if s, ok = scalarText(v); !ok || !typecast {
+			return nil, c.refuse()
+		}
+	}
+	if s == "" {
+		return nil, nil
+	}
+	if ch := c.choice(s); ch != nil {
+		return ch, nil
+	}
+	if typecast {
+		return newChoice(s), nil
+	}
+	return nil, unprocessable("INVALID_MULTIPLE_CHOICE_OPTIONS", `Insufficient permissions to create new select option ""%s""`, s)
+}
+
+func (c *column) parseSelect(v any, typecast bool) (cell, *apiError) {
+	return c.parseChoice(v, typecast)
+}
+
+func (c *column) parseSelects(v any, typecast bool) (cell, *apiError) {
+	list, ok := v.([]any)
+	if s, isText := v.(string); isText && typecast {
+		for part := range strings.SplitSeq(s, ",") {
+			list = append(list, strings.TrimSpace(part))
+		}
+		ok = true
+	}
+	if !ok {
+		return nil, c.refuse()
+	}
+	out := make([]any, 0, len(list))
+	for _, e := range list {
+		ch, err := c.parseChoice(e, typecast)
+		if err != nil {
+			return nil, err
+		}
+		if ch != nil && !slices.Contains(out, ch) {
+			out = append(out, ch)
+		}
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// settle adds the choices that typecast asked for and gives the cell its final form.
+func (c *column) settle(v cell, newID func() string) cell {
+	one := func(v any) *choice {
+		if name, ok := v.(newChoice); ok {
+			if ch := c.choice(string(name)); ch != nil {
+				return ch
+			}
+			return c.addChoice(string(name), newID())
+		}
+		return v.(*choice)
+	}
+	switch v := v.(type) {
+	case newChoice:
+		return one(v)
+	case []any:
+		list := make([]*choice, len(v))
+		for i := range v {
+			list[i] = one(v[i])
+		}
+		return list
+	}
+	return v
+}
+
+func sameCell(a, b cell) bool {
+	la, oka := a.([]*choice)
+	lb, okb := b.([]*choice)
+	if oka || okb {
+		return oka && okb && slices.Equal(la, lb)
+	}
+	return a == b
+}
+
+// check completes and validates a field's description.
+func (f *Field) check() error {
+	switch f.Type {
+	case SingleLineText, MultilineText, Email, URL, PhoneNumber, Checkbox, DateField, DateTime,
+		AutoNumber, CreatedTime, LastModifiedTime, Formula, SingleSelect, MultipleSelects, Number, Percent:
+	case Currency:
+		if f.Symbol == "" {
+			f.Symbol = "$"
+		}
+	default:
+		return fmt.Errorf("unknown field type %q", f.Type)
+	}
+	if strings.TrimSpace(f.Name) == "" || len(f.Name) > 255 {
+		return fmt.Errorf("a field's name takes 1 to 255 bytes, not %q", f.Name)
+	}
+	if f.Precision < 0 || f.Precision > 8 {
+		return fmt.Errorf("a precision is 0 to 8, not %d", f.Precision)
+	}
+	return nil
+}
+
+type object = map[string]any
+
+// schema is the field as the metadata API shows it.
+func (t *table) schema(c *column) object {
+	o := object{"id": c.ID, "name": c.Name, "type": c.Type}
+	if options := t.options(c); options != nil {
+		o["options"] = options
+	}
+	return o
+}
+
+var isoDate = object{"name": "iso", "format": "YYYY-MM-DD"}
+
+func dateTimeOptions() object {
+	return object{"dateFormat": isoDate, "timeFormat": object{"name": "24hour", "format": "HH:mm"}, "timeZone": "utc"}
+}
+
+func (t *table) options(c *column) object {
+	switch c.Type {
+	case SingleSelect, MultipleSelects:
+		choices := make([]object, len(c.choices))
+		for i, ch := range c.choices {
+			choices[i] = object{"id": ch.id, "name": ch.name, "color": ch.color}
+		}
+		return object{"choices": choices}
+	case Number, Percent:
+		return object{"precision": c.Precision}
+	case Currency:
+		return object{"precision": c.Precision, "symbol": c.Symbol}
+	case Checkbox:
+		return object{"icon": "check", "color": "greenBright"}
+	case DateField:
+		return object{"dateFormat": isoDate}
+	case DateTime:
+		return dateTimeOptions()
+	case CreatedTime:
+		return object{"result": object{"type": DateTime, "options": dateTimeOptions()}}
+	case LastModifiedTime:
+		return object{"isValid": true, "referencedFieldIds": t.fieldIDs(c.watches), "result": object{"type": DateTime, "options": dateTimeOptions()}}
+	case Formula:
+		return object{
+			"isValid":            !slices.ContainsFunc(c.prog.Fields(), func(i int) bool { return t.columns[i].deleted }),
+			"formula":            c.prog.Rewrite(c.Formula, func(i int) string { return t.columns[i].ID }),
+			"referencedFieldIds": t.fieldIDs(c.prog.Fields()),
+			"result":             object{"type": SingleLineText},
+		}
+	}
+	return nil
+}
+
+func (t *table) fieldIDs(indexes []int) []string {
+	ids := make([]string, 0, len(indexes))
+	for _, i := range indexes {
+		if !t.columns[i].deleted {
+			ids = append(ids, t.columns[i].ID)
+		}
+	}
+	return ids
+}
+
+// plain returns v as encoding/json would decode it.
+func plain(v any) any {
+	switch v.(type) {
+	case nil, string, float64, bool:
+		return v
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return v // refused by parse, as no JSON value
+	}
+	var out any
+	if json.Unmarshal(b, &out) != nil {
+		return v
+	}
+	return out
+}

@@ -1,0 +1,45 @@
+package airtabletest
+
+import "net/http"
+
+func (s *Server) whoami(*request) reply {
+	return jsonReply(http.StatusOK, mustJSON(object{"id": s.userID}))
+}
+
+func (s *Server) bases(*request) reply {
+	if s.cfg.NoSchemaScope {
+		return errorReply(errModel)
+	}
+	return jsonReply(http.StatusOK, mustJSON(object{"bases": []object{
+		{"id": s.cfg.BaseID, "name": "Resonance", "permissionLevel": "create"},
+	}}))
+}
+
+func (s *Server) tables(r *request) reply {
+	if s.cfg.NoSchemaScope || r.base != s.cfg.BaseID {
+		return errorReply(errModel)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t := s.table
+	fields := make([]object, 0, len(t.columns))
+	ids := make([]string, 0, len(t.columns))
+	primary := ""
+	for _, c := range t.columns {
+		if c.deleted {
+			continue
+		}
+		if primary == "" {
+			primary = c.ID
+		}
+		fields = append(fields, t.schema(c))
+		ids = append(ids, c.ID)
+	}
+	grid := object{"id": t.viewID, "name": viewName, "type": "grid"}
+	if include := r.http.URL.Query()["include[]"]; len(include) > 0 && include[0] == "visibleFieldIds" {
+		grid["visibleFieldIds"] = ids
+	}
+	return jsonReply(http.StatusOK, mustJSON(object{"tables": []object{{
+		"id": t.id, "name": t.name, "primaryFieldId": primary, "fields": fields, "views": []object{grid},
+	}}}))
+}

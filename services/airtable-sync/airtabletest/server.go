@@ -1,0 +1,353 @@
+package airtabletest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config is what a sandbox starts from. The zero value is an empty table in
+// English, behind Airtable's own limits.
+type Config struct {
+	// APIKey, BaseID and TableID are made up, and always the same, if empty.
+	APIKey, BaseID, TableID string
+	// Orders is how many sample orders the table starts with.
+	Orders int
+	// Language of the table's name and fields: "en" or "es".
+	Language string
+	// RatePerSecond is how many requests a second the base takes: 5 if 0, any number if negative.
+	RatePerSecond float64
+	// Penalty is how long everything is refused after a 429: 30 s if 0.
+	Penalty time.Duration
+	// IteratorTTL is how long an unused offset stays valid: 5 minutes if 0.
+	IteratorTTL time.Duration
+	// NoSchemaScope makes a token without schema.bases:read: 403 on the schema.
+	NoSchemaScope bool
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Seed makes another, equally repeatable set of ids, samples and probabilities.
+	Seed uint64
+}
+
+// Bounds on requests. A URL of 16,000 characters is Airtable's limit, the
+// body's is ours: ten records with two long texts of the greatest length.
+const (
+	maxURL  = 16_000
+	maxBody = 4 << 20
+)
+
+// Server is the sandbox. It is an http.Handler and safe for concurrent use.
+type Server struct {
+	cfg    Config
+	userID string
+
+	mu    sync.RWMutex // guards table and all in it
+	table *table
+
+	iterMu    sync.Mutex
+	iterators map[string]*iterator
+	iterRand  *rand.Rand
+
+	limit limiter
+
+	faultMu   sync.Mutex
+	faults    []*Injection
+	faultRand *rand.Rand
+
+	callsMu sync.Mutex
+	calls   Calls
+
+	closing   chan struct{}
+	closeOnce sync.Once
+}
+
+// New returns a sandbox with its sample orders.
+func New(cfg Config) *Server {
+	cfg.APIKey = cmp.Or(cfg.APIKey, "patSandboxSandbox."+strings.Repeat("0123456789abcdef", 4))
+	cfg.BaseID = cmp.Or(cfg.BaseID, "appResonanceOrder")
+	cfg.TableID = cmp.Or(cfg.TableID, "tblResonanceOrder")
+	cfg.Language = cmp.Or(cfg.Language, "en")
+	cfg.RatePerSecond = cmp.Or(cfg.RatePerSecond, 5)
+	cfg.Penalty = cmp.Or(cfg.Penalty, 30*time.Second)
+	cfg.IteratorTTL = cmp.Or(cfg.IteratorTTL, 5*time.Minute)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Server{
+		cfg:       cfg,
+		iterators: map[string]*iterator{},
+		iterRand:  rand.New(rand.NewPCG(cfg.Seed, 1)),
+		faultRand: rand.New(rand.NewPCG(cfg.Seed, 2)),
+		limit:     limiter{rate: cfg.RatePerSecond, penalty: cfg.Penalty},
+		closing:   make(chan struct{}),
+	}
+	s.table = seed(cfg)
+	s.userID = s.table.newID("usr")
+	return s
+}
+
+// Config returns the configuration in force, with the defaults filled in.
+func (s *Server) Config() Config { return s.cfg }
+
+func (s *Server) now() time.Time { return s.cfg.Now() }
+
+// second is the time in Unix milliseconds at Airtable's precision for
+// created and modified times, which is a second.
+func (s *Server) second() int64 { return s.now().Unix() * 1000 }
+
+func (s *Server) iteratorID() string {
+	b := []byte("itr")
+	for range 14 {
+		b = append(b, alphanumeric[s.iterRand.IntN(len(alphanumeric))])
+	}
+	return string(b)
+}
+
+// Serve answers on ln until ctx is done, then drains for up to five seconds.
+// It closes ln and the sandbox.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	select {
+	case err := <-failed:
+		s.Close()
+		return fmt.Errorf("airtable sandbox: %w", err)
+	case <-ctx.Done():
+	}
+	s.Close()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		return errors.Join(fmt.Errorf("airtable sandbox: %w", err), srv.Close())
+	}
+	return nil
+}
+
+// Close lets go of the requests that a Hang fault holds.
+func (s *Server) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
+
+// TB is the part of testing.TB that Start needs.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// Start serves a sandbox on a free local port until the test ends, and returns
+// its URL, as AIRTABLE_ENDPOINT_URL takes it.
+func Start(tb TB, cfg Config) (s *Server, endpoint string) {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("airtable sandbox: %v", err)
+	}
+	s = New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, ln) }()
+	tb.Cleanup(func() {
+		cancel()
+		<-done // a client that still holds a connection is its own test's matter
+	})
+	return s, "http://" + ln.Addr().String()
+}
+
+// request is one call on its way through the sandbox.
+type request struct {
+	http   *http.Request
+	body   []byte
+	kind   Kind
+	base   string
+	table  string
+	record *recordID
+	handle func(*request) reply
+}
+
+// ServeHTTP answers as https://api.airtable.com does.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.RequestURI) >= maxURL {
+		errorReply(errURLTooLong).write(w)
+		return
+	}
+	req, ok := s.route(r)
+	if !ok {
+		errorReply(errNotFound).write(w)
+		return
+	}
+	rep, inj := s.serve(w, req)
+	if inj == nil {
+		rep.write(w)
+		return
+	}
+	inj.strike(w, req, rep)
+}
+
+// serve returns the answer, and the fault that decides what becomes of it.
+func (s *Server) serve(w http.ResponseWriter, req *request) (reply, *Injection) {
+	r := req.http
+	if r.Header.Get("Authorization") != "Bearer "+s.cfg.APIKey {
+		return errorReply(errAuthentication), nil
+	}
+	s.count(req.kind)
+	if req.base != "" {
+		if req.kind != Meta && req.base != s.cfg.BaseID {
+			return errorReply(errNotFound), nil
+		}
+		if !s.limit.allow(s.now()) {
+			s.count(throttled)
+			return rateLimitReply(), nil
+		}
+	}
+	if req.kind != Meta && !s.isTable(req.table) {
+		return errorReply(errModel), nil
+	}
+	var err error
+	if req.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		var tooBig *http.MaxBytesError
+		if errors.As(err, &tooBig) {
+			return errorReply(errBodyTooBig), nil
+		}
+		return errorReply(errBody), nil
+	}
+	inj := s.inject(req)
+	if inj != nil && !inj.processes() {
+		return reply{}, inj
+	}
+	return req.handle(req), inj
+}
+
+func (s *Server) isTable(ref string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return ref == s.table.id || ref == s.table.name
+}
+
+func (rep reply) write(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", rep.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(rep.body)))
+	if rep.retryAfter != "" {
+		h.Set("Retry-After", rep.retryAfter)
+	}
+	w.WriteHeader(rep.status)
+	_, _ = w.Write(rep.body) // the client has gone, and there is nobody to tell
+}
+
+// route finds what a request is about. The path's parts are unescaped one by
+// one, for a table's name may hold a slash; one slash at the end is ignored,
+// for the official client sends it.
+func (s *Server) route(r *http.Request) (*request, bool) {
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/v0/")
+	if !ok {
+		return nil, false
+	}
+	parts := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	for i := range parts {
+		var err error
+		if parts[i], err = url.PathUnescape(parts[i]); err != nil || parts[i] == "" {
+			return nil, false
+		}
+	}
+	req := &request{http: r}
+	if parts[0] == "meta" {
+		req.kind = Meta
+		switch {
+		case r.Method != http.MethodGet:
+		case len(parts) == 2 && parts[1] == "whoami":
+			req.handle = s.whoami
+		case len(parts) == 2 && parts[1] == "bases":
+			req.handle = s.bases
+		case len(parts) == 4 && parts[1] == "bases" && parts[3] == "tables":
+			req.base = parts[2]
+			req.handle = s.tables
+		}
+		return req, req.handle != nil
+	}
+	if len(parts) < 2 || len(parts) > 3 {
+		return nil, false
+	}
+	req.base, req.table = parts[0], parts[1]
+	req.kind = Write
+	switch {
+	case len(parts) == 2:
+		switch r.Method {
+		case http.MethodGet:
+			req.kind, req.handle = List, s.list
+		case http.MethodPost:
+			req.handle = s.create
+		case http.MethodPatch, http.MethodPut:
+			req.handle = s.update
+		case http.MethodDelete:
+			req.handle = s.deleteMany
+		}
+	case parts[2] == "listRecords":
+		if r.Method == http.MethodPost {
+			req.kind, req.handle = List, s.list
+		}
+	default:
+		id, ok := parseID(parts[2])
+		if !ok {
+			return nil, false
+		}
+		req.record = &id
+		switch r.Method {
+		case http.MethodGet:
+			req.kind, req.handle = Get, s.get
+		case http.MethodPatch, http.MethodPut:
+			req.handle = s.update
+		case http.MethodDelete:
+			req.handle = s.deleteOne
+		}
+	}
+	return req, req.handle != nil
+}
+
+// limiter is Airtable's: so many requests in any second, then silence.
+type limiter struct {
+	rate    float64
+	penalty time.Duration
+
+	mu     sync.Mutex
+	recent []time.Time // the last requests let through, oldest first
+	until  time.Time   // end of the silence
+}
+
+func (l *limiter) allow(now time.Time) bool {
+	if l.rate < 0 {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Before(l.until) {
+		return false
+	}
+	n := max(1, int(l.rate))
+	window := time.Duration(float64(n) / l.rate * float64(time.Second))
+	if len(l.recent) >= n {
+		if now.Sub(l.recent[0]) < window {
+			l.until = now.Add(l.penalty)
+			l.recent = l.recent[:0]
+			return false
+		}
+		l.recent = append(l.recent[:0], l.recent[1:]...)
+	}
+	l.recent = append(l.recent, now)
+	return true
+}

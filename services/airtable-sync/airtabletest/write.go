@@ -1,0 +1,361 @@
+package airtabletest
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// maxBatch is how many records one request may write.
+const maxBatch = 10
+
+type writeRecord struct {
+	ID     string         `json:"id"`
+	Fields map[string]any `json:"fields"`
+}
+
+type writeBody struct {
+	Fields        map[string]any `json:"fields"`
+	Records       *[]writeRecord `json:"records"`
+	Typecast      bool           `json:"typecast"`
+	ByFieldID     bool           `json:"returnFieldsByFieldId"`
+	PerformUpsert *struct {
+		FieldsToMergeOn []string `json:"fieldsToMergeOn"`
+	} `json:"performUpsert"`
+}
+
+// change is one record's part of a request, validated but not yet made.
+type change struct {
+	record *record // nil: create
+	cells  map[int]cell
+}
+
+func (s *Server) decodeWrite(r *request) (*writeBody, *apiError) {
+	if ct := r.http.Header.Get("Content-Type"); !strings.Contains(strings.ToLower(ct), "application/json") {
+		return nil, errBody
+	}
+	b := &writeBody{}
+	if fail := decode(r.body, b); fail != nil {
+		return nil, fail
+	}
+	if b.Records == nil && b.Fields == nil {
+		return nil, unprocessable("INVALID_REQUEST_MISSING_FIELDS", `Could not find field "fields" in the request body`)
+	}
+	return b, nil
+}
+
+func (s *Server) create(r *request) reply {
+	b, fail := s.decodeWrite(r)
+	if fail != nil {
+		return errorReply(fail)
+	}
+	single := b.Records == nil
+	records := []writeRecord{{Fields: b.Fields}}
+	if !single {
+		records = *b.Records
+	}
+	if len(records) == 0 || len(records) > maxBatch {
+		return errorReply(errRowsCreate)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changes := make([]change, len(records))
+	for i, w := range records {
+		if w.Fields == nil || w.ID != "" {
+			return errorReply(errRowsCreate)
+		}
+		cells, fail := s.table.parseFields(w.Fields, b.Typecast)
+		if fail != nil {
+			return errorReply(fail)
+		}
+		changes[i] = change{cells: cells}
+	}
+	return s.written(s.apply(changes, false), b, single)
+}
+
+func (s *Server) update(r *request) reply {
+	b, fail := s.decodeWrite(r)
+	if fail != nil {
+		return errorReply(fail)
+	}
+	replace := r.http.Method == http.MethodPut
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.table
+	if r.record != nil {
+		row := t.byID[*r.record]
+		if row == nil {
+			return errorReply(errNotFound)
+		}
+		if b.Fields == nil {
+			return errorReply(unprocessable("INVALID_REQUEST_MISSING_FIELDS", `Could not find field "fields" in the request body`))
+		}
+		cells, fail := t.parseFields(b.Fields, b.Typecast)
+		if fail != nil {
+			return errorReply(fail)
+		}
+		return s.written(s.apply([]change{{row, cells}}, replace), b, true)
+	}
+	if b.Records == nil || len(*b.Records) == 0 || len(*b.Records) > maxBatch {
+		return errorReply(errRowsUpdate)
+	}
+	changes, fail := t.changes(*b.Records, b)
+	if fail != nil {
+		return errorReply(fail)
+	}
+	return s.written(s.apply(changes, replace), b, false)
+}
+
+// changes validates a batch, finding by id or, in an upsert, by the fields to merge on.
+func (t *table) changes(records []writeRecord, b *writeBody) ([]change, *apiError) {
+	var merge []int
+	if b.PerformUpsert != nil {
+		on := b.PerformUpsert.FieldsToMergeOn
+		if len(on) < 1 || len(on) > 3 {
+			return nil, invalidRequest("Invalid request: performUpsert.fieldsToMergeOn takes 1 to 3 fields")
+		}
+		for _, name := range on {
+			i, ok := t.resolve(name)
+			if !ok {
+				return nil, unknownField(name)
+			}
+			if t.columns[i].computed() {
+				return nil, invalidRequest("Invalid request: field %q cannot be merged on, because it is computed", name)
+			}
+			merge = append(merge, i)
+		}
+	}
+	var changes []change
+	seen := map[*record]bool{}
+	for _, w := range records {
+		if w.Fields == nil || w.ID == "" && merge == nil {
+			return nil, errRowsUpdate
+		}
+		cells, fail := t.parseFields(w.Fields, b.Typecast)
+		if fail != nil {
+			return nil, fail
+		}
+		var row *record
+		if w.ID != "" {
+			id, ok := parseID(w.ID)
+			if !ok {
+				return nil, errRowsUpdate
+			}
+			if row = t.byID[id]; row == nil {
+				return nil, rowMissing(w.ID)
+			}
+		} else if row, fail = t.match(cells, merge); fail != nil {
+			return nil, fail
+		}
+		if row == nil && slices.ContainsFunc(changes, func(c change) bool { return c.record == nil && sameKey(c.cells, cells, merge) }) || seen[row] {
+			return nil, errRowTwice
+		}
+		if row != nil {
+			seen[row] = true
+		}
+		changes = append(changes, change{row, cells})
+	}
+	return changes, nil
+}
+
+func sameKey(a, b map[int]cell, merge []int) bool {
+	return !slices.ContainsFunc(merge, func(i int) bool {
+		_, listed := a[i].([]any) // new choices of multipleSelects can't be compared
+		return listed || !sameCell(a[i], b[i])
+	})
+}
+
+// match returns the one record that has the same cells to merge on, nil if
+// there is none; more than one is an error.
+func (t *table) match(cells map[int]cell, merge []int) (*record, *apiError) {
+	want := make([]cell, len(merge))
+	for k, i := range merge {
+		v, ok := cells[i]
+		if !ok {
+			return nil, invalidRequest("Invalid request: a record has no value for %q, which is to be merged on", t.columns[i].Name)
+		}
+		if list, ok := v.([]any); ok { // compare with what is stored
+			stored := make([]*choice, 0, len(list))
+			for _, e := range list {
+				ch, known := e.(*choice)
+				if !known {
+					return nil, nil
+				}
+				stored = append(stored, ch)
+			}
+			v = stored
+		}
+		want[k] = v
+	}
+	var found *record
+next:
+	for _, r := range t.rows {
+		for k, i := range merge {
+			if !sameCell(r.cell(i), want[k]) {
+				continue next
+			}
+		}
+		if found != nil {
+			return nil, invalidRequest("Invalid request: more than one record matches the fields to merge on")
+		}
+		found = r
+	}
+	return found, nil
+}
+
+// parseFields validates cells by field name or id.
+func (t *table) parseFields(fields map[string]any, typecast bool) (map[int]cell, *apiError) {
+	cells := make(map[int]cell, len(fields))
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		i, ok := t.resolve(name)
+		if !ok {
+			return nil, unknownField(name)
+		}
+		v, fail := t.columns[i].parse(fields[name], typecast)
+		if fail != nil {
+			return nil, fail
+		}
+		cells[i] = v
+	}
+	return cells, nil
+}
+
+// applied is what a request has written.
+type applied struct {
+	record  *record
+	created bool
+}
+
+// apply makes the changes; replace clears the cells that a change doesn't name.
+func (s *Server) apply(changes []change, replace bool) []applied {
+	t := s.table
+	now := s.second()
+	done := make([]applied, len(changes))
+	for k, c := range changes {
+		row := c.record
+		if row == nil {
+			row = &record{created: now, modified: now}
+			id := t.newID("rec")
+			copy(row.id[:], id)
+			row.cells = make([]cell, len(t.columns))
+			for i, v := range c.cells {
+				row.cells[i] = t.columns[i].settle(v, func() string { return t.newID("sel") })
+			}
+			t.insert(row)
+			done[k] = applied{row, true}
+			continue
+		}
+		for i, col := range t.columns {
+			v, named := c.cells[i]
+			if named {
+				row.set(i, col.settle(v, func() string { return t.newID("sel") }), now)
+			} else if replace && !col.computed() && !col.deleted {
+				row.set(i, nil, now)
+			}
+		}
+		done[k] = applied{row, false}
+	}
+	return done
+}
+
+// written renders what a request has written.
+func (s *Server) written(done []applied, b *writeBody, single bool) reply {
+	how := &rendering{byID: b.ByFieldID, now: s.now()}
+	if single {
+		return jsonReply(http.StatusOK, s.table.appendRecord(nil, done[0].record, how))
+	}
+	body := []byte(`{"records":[`)
+	var created, updated []string
+	for i, d := range done {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = s.table.appendRecord(body, d.record, how)
+		if id := string(d.record.id[:]); d.created {
+			created = append(created, id)
+		} else {
+			updated = append(updated, id)
+		}
+	}
+	body = append(body, ']')
+	if b.PerformUpsert != nil {
+		body = append(body, `,"updatedRecords":`...)
+		body = appendStrings(body, updated)
+		body = append(body, `,"createdRecords":`...)
+		body = appendStrings(body, created)
+	}
+	return jsonReply(http.StatusOK, append(body, '}'))
+}
+
+func appendStrings(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for i, s := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, s)
+	}
+	return append(dst, ']')
+}
+
+func (s *Server) get(r *request) reply {
+	p, fail := parseListQuery(r.http.URL.RawQuery)
+	if fail != nil {
+		return errorReply(fail)
+	}
+	how := &rendering{byID: p.ByFieldID, now: s.now()}
+	if fail := how.format(p.CellFormat, p.TimeZone, p.UserLocale); fail != nil {
+		return errorReply(fail)
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	row := s.table.byID[*r.record]
+	if row == nil {
+		return errorReply(errNotFound)
+	}
+	return jsonReply(http.StatusOK, s.table.appendRecord(nil, row, how))
+}
+
+func (s *Server) deleteOne(r *request) reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.table.remove([]recordID{*r.record}) == 0 {
+		return errorReply(errNotFound)
+	}
+	return jsonReply(http.StatusOK, mustJSON(object{"id": string(r.record[:]), "deleted": true}))
+}
+
+func (s *Server) deleteMany(r *request) reply {
+	values, err := url.ParseQuery(r.http.URL.RawQuery)
+	if err != nil {
+		return errorReply(errRowsDelete)
+	}
+	var names []string
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if name, _ := splitKey(key); name == "records" {
+			names = append(names, values[key]...)
+		}
+	}
+	if len(names) == 0 || len(names) > maxBatch {
+		return errorReply(errRowsDelete)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make([]recordID, len(names))
+	answer := make([]object, len(names))
+	for i, name := range names {
+		id, ok := parseID(name)
+		if !ok {
+			return errorReply(errRowsDelete)
+		}
+		if s.table.byID[id] == nil || slices.Contains(ids[:i], id) {
+			return errorReply(rowMissing(name))
+		}
+		ids[i] = id
+		answer[i] = object{"id": name, "deleted": true}
+	}
+	s.table.remove(ids)
+	return jsonReply(http.StatusOK, mustJSON(object{"records": answer}))
+}
