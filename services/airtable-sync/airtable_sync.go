@@ -1,0 +1,170 @@
+// Package airtablesync is the service that finds every change in Airtable and publishes it as an
+// order.changed event.
+package airtablesync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
+	"github.com/resonance/resonance/services/airtable-sync/internal/column"
+	"github.com/resonance/resonance/services/airtable-sync/internal/lease"
+	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
+	"github.com/resonance/resonance/services/airtable-sync/internal/syncer"
+)
+
+// Version is this service's version, in SemVer.
+const Version = "0.1.0"
+
+// Config is the service's environment.
+type Config struct {
+	service.Base
+
+	APIKey      string  `env:"AIRTABLE_API_KEY"`
+	BaseID      string  `env:"AIRTABLE_BASE_ID"`
+	TableID     string  `env:"AIRTABLE_TABLE_ID"` // its id or its name
+	EndpointURL string  `env:"AIRTABLE_ENDPOINT_URL" envDefault:"https://api.airtable.com"`
+	RateLimit   float64 `env:"AIRTABLE_RATE_LIMIT" envDefault:"5"` // requests a second; 0 for no limit
+
+	IntervalMinutes float64 `env:"SYNC_INTERVAL_MINUTES" envDefault:"5"`
+	Mode            string  `env:"SYNC_MODE" envDefault:"auto"`          // auto or full
+	FullScanHours   float64 `env:"SYNC_FULL_SCAN_HOURS" envDefault:"24"` // a full scan at least this often
+
+	// The names of the table's fields, where they cannot be guessed; "-" for none.
+	FieldName      string `env:"AIRTABLE_FIELD_NAME"`
+	FieldCustomer  string `env:"AIRTABLE_FIELD_CUSTOMER"`
+	FieldStatus    string `env:"AIRTABLE_FIELD_STATUS"`
+	FieldPriority  string `env:"AIRTABLE_FIELD_PRIORITY"`
+	FieldAmount    string `env:"AIRTABLE_FIELD_AMOUNT"`
+	FieldOrderDate string `env:"AIRTABLE_FIELD_ORDER_DATE"`
+	FieldUpdatedAt string `env:"AIRTABLE_FIELD_UPDATED_AT"`
+}
+
+// Validate reports every wrong variable, each by its name.
+func (c *Config) Validate() error {
+	errs := []error{c.Base.Validate()}
+	for _, v := range []struct{ name, value string }{
+		{"AIRTABLE_API_KEY", c.APIKey}, {"AIRTABLE_BASE_ID", c.BaseID}, {"AIRTABLE_TABLE_ID", c.TableID},
+	} {
+		if v.value == "" {
+			errs = append(errs, fmt.Errorf("%s: not set", v.name))
+		}
+	}
+	if u, err := url.Parse(c.EndpointURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, fmt.Errorf("AIRTABLE_ENDPOINT_URL: %q is not an http(s) URL", c.EndpointURL))
+	}
+	if !(c.RateLimit >= 0) {
+		errs = append(errs, fmt.Errorf("AIRTABLE_RATE_LIMIT: %v is negative", c.RateLimit))
+	}
+	if !(c.IntervalMinutes > 0 && c.IntervalMinutes <= 7*24*60) {
+		errs = append(errs, fmt.Errorf("SYNC_INTERVAL_MINUTES: %v is not above 0 and at most a week", c.IntervalMinutes))
+	}
+	if c.Mode != string(rpc.Auto) && c.Mode != string(rpc.Full) {
+		errs = append(errs, fmt.Errorf("SYNC_MODE: %q is neither auto nor full", c.Mode))
+	}
+	if !(c.FullScanHours > 0 && c.FullScanHours <= 24*366) {
+		errs = append(errs, fmt.Errorf("SYNC_FULL_SCAN_HOURS: %v is not above 0 and at most a year", c.FullScanHours))
+	}
+	return errors.Join(errs...)
+}
+
+// Run syncs until ctx ends, waiting for NATS and for its turn as the one active instance. An
+// error other than ctx's means that it cannot go on: NATS refuses it, or streams have drifted.
+func Run(ctx context.Context, cfg Config) error {
+	log := cfg.Log.With("service", "airtable-sync")
+	nc, err := bus.Connect(ctx, log, bus.Options{URL: cfg.NATSURL, Creds: cfg.NATSCreds, Name: "airtable-sync"})
+	if err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	defer func() {
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := bus.Drain(drain, nc); err != nil {
+			log.Warn("not drained", "error", err)
+		}
+	}()
+	js, err := jetstream.New(nc, ledger.PublishOptions()...)
+	if err != nil {
+		return fmt.Errorf("JetStream: %w", err)
+	}
+	cfg.Health.Check("airtable-sync: nats", func(context.Context) error {
+		if !nc.IsConnected() {
+			return errors.New("not connected")
+		}
+		return nil
+	})
+	go func() {
+		if err := cfg.ServeMetrics(ctx); err != nil {
+			log.Error("no metrics", "error", err)
+		}
+	}()
+	client := airtable.New(airtable.Config{
+		Endpoint: cfg.EndpointURL, Key: cfg.APIKey, Base: cfg.BaseID, Table: cfg.TableID,
+		RatePerSecond: cfg.RateLimit, Log: log,
+	})
+	instance := instanceName()
+	for ctx.Err() == nil {
+		err := func() error {
+			if err := bus.Ensure(ctx, js, cfg.NATSReplicas, bus.StreamOrders, bus.BucketSyncState); err != nil {
+				return err
+			}
+			kv, err := js.KeyValue(ctx, bus.BucketSyncState)
+			if err != nil {
+				return fmt.Errorf("bucket %s: %w", bus.BucketSyncState, err)
+			}
+			s := syncer.New(syncer.Config{
+				Instance: instance, Interval: minutes(cfg.IntervalMinutes), Mode: rpc.Mode(cfg.Mode),
+				FullEvery: minutes(60 * cfg.FullScanHours), Named: cfg.named(), Replicas: cfg.NATSReplicas, Log: log,
+			}, client, nc, js, kv)
+			return lease.Hold(ctx, kv, instance, func(ctx context.Context) error { return s.Active(ctx, Version) })
+		}()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, bus.ErrDrift):
+			return err
+		}
+		log.Warn("not syncing, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
+}
+
+func (c *Config) named() map[column.Column]string {
+	return map[column.Column]string{
+		column.Name: c.FieldName, column.Customer: c.FieldCustomer, column.Status: c.FieldStatus,
+		column.Priority: c.FieldPriority, column.Amount: c.FieldAmount, column.OrderDate: c.FieldOrderDate,
+		column.UpdatedAt: c.FieldUpdatedAt,
+	}
+}
+
+func minutes(m float64) time.Duration { return time.Duration(m * float64(time.Minute)) }
+
+// instanceName tells this process from other instances in the lease and in the status.
+func instanceName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), nuid.Next()[:6])
+}
+
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

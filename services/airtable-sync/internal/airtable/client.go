@@ -1,0 +1,344 @@
+// Package airtable is a client of Airtable's Web API for one table: it paces calls, waits out
+// refusals, and tells apart what may be tried again from what may not.
+package airtable
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Limits of Airtable's Web API, from its documentation.
+const (
+	PageSize = 100 // records a page at most
+
+	defaultPenalty = 30 * time.Second // of silence after a 429
+	callTimeout    = 30 * time.Second
+	maxBody        = 64 << 20 // a page of 100 records with long texts stays far below
+	attempts       = 6
+)
+
+// Kinds of calls, for counting.
+const (
+	KindList = "list"
+	KindMeta = "meta"
+)
+
+// Config says which table, and how often to call.
+type Config struct {
+	Endpoint string // https://api.airtable.com
+	Key      string // personal access token
+	Base     string // app…
+	Table    string // tbl… or its name
+	// RatePerSecond is shared by every call: Airtable allows 5 a base. 0 means no limit.
+	RatePerSecond float64
+	// Penalty is the silence after a 429 that names no Retry-After; 0 means 30 seconds.
+	Penalty time.Duration
+	Log     *slog.Logger
+}
+
+// Client calls Airtable. It is safe for concurrent use.
+type Client struct {
+	cfg     Config
+	http    *http.Client
+	limiter *rate.Limiter
+
+	mu     sync.Mutex
+	paused time.Time // no call before this
+	counts map[string]int
+	total  atomic.Int64
+}
+
+// New makes a client.
+func New(cfg Config) *Client {
+	limit := rate.Inf
+	if cfg.RatePerSecond > 0 {
+		limit = rate.Limit(cfg.RatePerSecond)
+	}
+	if cfg.Penalty == 0 {
+		cfg.Penalty = defaultPenalty
+	}
+	cfg.Endpoint = strings.TrimRight(cfg.Endpoint, "/")
+	return &Client{
+		cfg: cfg, limiter: rate.NewLimiter(limit, 1), counts: map[string]int{},
+		http: &http.Client{
+			Timeout: callTimeout,
+			// A redirect would carry the token elsewhere; Airtable's API sends none.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// Calls returns how many requests were sent so far, in all and by kind.
+func (c *Client) Calls() (total int, byKind map[string]int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	byKind = make(map[string]int, len(c.counts))
+	for k, n := range c.counts {
+		byKind[k] = n
+	}
+	return int(c.total.Load()), byKind
+}
+
+// Source names the table in events: /airtable/<base>/<table>.
+func (c *Client) Source() string { return "/airtable/" + c.cfg.Base + "/" + c.cfg.Table }
+
+// Record is one record of a page. Cells are keyed by field id or by field name, as asked for;
+// empty cells are absent.
+type Record struct {
+	ID          string                     `json:"id"`
+	CreatedTime time.Time                  `json:"createdTime"`
+	Fields      map[string]json.RawMessage `json:"fields"`
+}
+
+// Page is one page of a listing.
+type Page struct {
+	Records []Record
+	Offset  string    // "" on the last page
+	At      time.Time // when Airtable answered, by its own clock
+}
+
+// Query narrows a listing.
+type Query struct {
+	Formula   string // filterByFormula; "" for all records
+	ByFieldID bool   // key cells by field id instead of by name
+}
+
+// maxGetURL is the length from which a listing is asked for by POST: Airtable refuses longer URLs
+// above 16,000 characters.
+const maxGetURL = 15000
+
+// Page fetches the page at offset, "" for the first. After an error that IsIteratorExpired,
+// start over.
+func (c *Client) Page(ctx context.Context, q Query, offset string) (Page, error) {
+	params := url.Values{"pageSize": {strconv.Itoa(PageSize)}}
+	if q.Formula != "" {
+		params.Set("filterByFormula", q.Formula)
+	}
+	if q.ByFieldID {
+		params.Set("returnFieldsByFieldId", "true")
+	}
+	if offset != "" {
+		params.Set("offset", offset)
+	}
+	path := "/v0/" + url.PathEscape(c.cfg.Base) + "/" + url.PathEscape(c.cfg.Table)
+	method, body := http.MethodGet, any(nil)
+	if target := path + "?" + params.Encode(); len(target) <= maxGetURL {
+		path = target
+	} else {
+		method, path = http.MethodPost, path+"/listRecords"
+		body = listBody{PageSize: PageSize, Formula: q.Formula, ByFieldID: q.ByFieldID, Offset: offset}
+	}
+	var answer struct {
+		Records *[]Record `json:"records"`
+		Offset  string    `json:"offset"`
+	}
+	at, err := c.call(ctx, KindList, method, path, body, &answer)
+	if err != nil {
+		return Page{}, err
+	}
+	if answer.Records == nil {
+		return Page{}, fmt.Errorf("%w: a page without records", ErrNonsense)
+	}
+	for _, r := range *answer.Records {
+		if r.ID == "" || r.CreatedTime.IsZero() {
+			return Page{}, fmt.Errorf("%w: a record without id or createdTime", ErrNonsense)
+		}
+	}
+	if answer.Offset != "" && answer.Offset == offset {
+		return Page{}, fmt.Errorf("%w: the same offset again", ErrNonsense)
+	}
+	return Page{Records: *answer.Records, Offset: answer.Offset, At: at}, nil
+}
+
+type listBody struct {
+	PageSize  int    `json:"pageSize"`
+	Formula   string `json:"filterByFormula,omitempty"`
+	ByFieldID bool   `json:"returnFieldsByFieldId,omitempty"`
+	Offset    string `json:"offset,omitempty"`
+}
+
+// Table is a table as the metadata API describes it.
+type Table struct {
+	ID             string  `json:"id"`
+	Name           string  `json:"name"`
+	PrimaryFieldID string  `json:"primaryFieldId"`
+	Fields         []Field `json:"fields"`
+}
+
+// Field is a column of a table.
+type Field struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Options struct {
+		Choices []struct {
+			ID   string `json:"id"`
+			Name string `json:"name"`
+		} `json:"choices"`
+		ReferencedFieldIDs []string `json:"referencedFieldIds"`
+	} `json:"options"`
+}
+
+// Schema fetches the table's description. It needs the scope schema.bases:read; without it the
+// error satisfies IsForbidden. A table that is not there is an error that lists those that are.
+func (c *Client) Schema(ctx context.Context) (Table, error) {
+	var answer struct {
+		Tables *[]Table `json:"tables"`
+	}
+	_, err := c.call(ctx, KindMeta, http.MethodGet, "/v0/meta/bases/"+url.PathEscape(c.cfg.Base)+"/tables", nil, &answer)
+	if err != nil {
+		return Table{}, err
+	}
+	if answer.Tables == nil {
+		return Table{}, fmt.Errorf("%w: metadata without tables", ErrNonsense)
+	}
+	names := make([]string, 0, len(*answer.Tables))
+	for _, t := range *answer.Tables {
+		if t.ID == c.cfg.Table || t.Name == c.cfg.Table {
+			return t, nil
+		}
+		names = append(names, fmt.Sprintf("%s (%s)", t.Name, t.ID))
+	}
+	return Table{}, fmt.Errorf("base %s has no table %s; it has %s", c.cfg.Base, c.cfg.Table, strings.Join(names, ", "))
+}
+
+// call sends a request, within the pace, until it is answered, refused for good or tried often
+// enough. It decodes the answer into out and returns Airtable's time.
+func (c *Client) call(ctx context.Context, kind, method, path string, body, out any) (time.Time, error) {
+	var payload []byte
+	if body != nil {
+		var err error
+		if payload, err = json.Marshal(body); err != nil {
+			return time.Time{}, fmt.Errorf("encode the request: %w", err)
+		}
+	}
+	for attempt := 1; ; attempt++ {
+		at, err := c.once(ctx, kind, method, path, payload, out)
+		if err == nil {
+			return at, nil
+		}
+		wait, again := c.backoff(err, attempt)
+		if !again || ctx.Err() != nil {
+			return time.Time{}, err
+		}
+		c.cfg.Log.WarnContext(ctx, "Airtable call failed, trying again", "kind", kind, "attempt", attempt, "wait", wait, "error", err)
+		if err := sleep(ctx, wait); err != nil {
+			return time.Time{}, err
+		}
+	}
+}
+
+// backoff decides whether and when a failed attempt is repeated. A 429 silences every caller.
+func (c *Client) backoff(err error, attempt int) (time.Duration, bool) {
+	if attempt >= attempts {
+		return 0, false
+	}
+	var refused *Error
+	if !errors.As(err, &refused) {
+		// No whole answer: connection refused or cut, time-out, HTML or cut JSON.
+		return jitter(attempt), true
+	}
+	switch {
+	case refused.RateLimited():
+		wait := max(c.cfg.Penalty, refused.RetryAfter)
+		c.mu.Lock()
+		c.paused = time.Now().Add(wait)
+		c.mu.Unlock()
+		return 0, true // once waits
+	case refused.Status >= 500 || refused.Status == http.StatusRequestTimeout:
+		return max(jitter(attempt), refused.RetryAfter), true
+	default:
+		return 0, false
+	}
+}
+
+// jitter is a random share of 250 ms doubled with each attempt, 8 s at most.
+func jitter(attempt int) time.Duration {
+	top := min(250*time.Millisecond<<attempt, 8*time.Second)
+	return top/2 + rand.N(top/2)
+}
+
+func (c *Client) once(ctx context.Context, kind, method, path string, payload []byte, out any) (time.Time, error) {
+	if err := c.pace(ctx); err != nil {
+		return time.Time{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.cfg.Endpoint+path, bytes.NewReader(payload))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("make the request: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.cfg.Key)
+	req.Header.Set("User-Agent", "resonance")
+	if payload != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	c.mu.Lock()
+	c.counts[kind]++
+	c.mu.Unlock()
+	c.total.Add(1)
+	res, err := c.http.Do(req)
+	if err != nil {
+		if outer := (*url.Error)(nil); errors.As(err, &outer) {
+			err = outer.Err // without the URL and its query
+		}
+		return time.Time{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case res.StatusCode/100 != 2:
+		return time.Time{}, parseError(res, data)
+	case len(data) > maxBody:
+		return time.Time{}, fmt.Errorf("%w: an answer of more than %d bytes", ErrNonsense, maxBody)
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return time.Time{}, fmt.Errorf("%w: %w", ErrNonsense, err)
+	}
+	at, err := http.ParseTime(res.Header.Get("Date"))
+	if err != nil {
+		at = time.Now()
+	}
+	return at, nil
+}
+
+// pace waits for the penalty to end and for a free place in the rate.
+func (c *Client) pace(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		wait := time.Until(c.paused)
+		c.mu.Unlock()
+		if wait <= 0 {
+			return c.limiter.Wait(ctx)
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,305 @@
+package column
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
+)
+
+// Mapper reads records as orders. With metadata it knows every field by id, so that a rename in
+// Airtable breaks nothing; without, it learns the names as they turn up in records.
+type Mapper struct {
+	named   map[Column]string
+	log     *slog.Logger
+	byID    bool
+	fields  []airtable.Field
+	columns map[Column]int
+	index   map[string]int // by id and by name
+	primary string
+}
+
+// WithSchema makes a mapper from the table's metadata. Columns that cannot be found are a *MissingError.
+func WithSchema(t airtable.Table, named map[Column]string) (*Mapper, error) {
+	m := &Mapper{named: named, byID: true, fields: t.Fields, primary: t.PrimaryFieldID}
+	var missing []Column
+	m.columns, missing = Resolve(t.Fields, t.PrimaryFieldID, named)
+	if len(missing) > 0 {
+		return nil, &MissingError{Columns: missing, Fields: Names(t.Fields)}
+	}
+	m.reindex()
+	return m, nil
+}
+
+// WithoutSchema makes a mapper that learns field names from records.
+func WithoutSchema(named map[Column]string) *Mapper {
+	return &Mapper{named: named, columns: map[Column]int{}, index: map[string]int{}}
+}
+
+// ByID reports whether records should be asked for with cells keyed by field id.
+func (m *Mapper) ByID() bool { return m.byID }
+
+// Learn takes in a page's field names. With metadata, it reports whether all of them are known: if
+// not, the schema is out of date. Without, a page that has cells but no column is a *MissingError.
+func (m *Mapper) Learn(page []airtable.Record) (known bool, err error) {
+	news := map[string]bool{}
+	for _, r := range page {
+		for key := range r.Fields {
+			if _, ok := m.index[key]; !ok {
+				news[key] = true
+			}
+		}
+	}
+	if len(news) == 0 || m.byID {
+		return len(news) == 0, nil
+	}
+	for name := range news {
+		m.fields = append(m.fields, airtable.Field{Name: name})
+	}
+	slices.SortFunc(m.fields, func(a, b airtable.Field) int { return strings.Compare(a.Name, b.Name) })
+	var missing []Column
+	m.columns, missing = Resolve(m.fields, "", m.named)
+	m.reindex()
+	if len(m.columns) == 0 {
+		return true, &MissingError{Columns: missing, Fields: Names(m.fields)}
+	}
+	return true, nil
+}
+
+// Unseen are the columns no record has shown a cell of: empty everywhere, or named unexpectedly.
+// Without metadata nobody can tell.
+func (m *Mapper) Unseen() []Column {
+	var unseen []Column
+	for _, c := range Mapped {
+		if _, ok := m.columns[c]; !ok && m.named[c] != None {
+			unseen = append(unseen, c)
+		}
+	}
+	return unseen
+}
+
+// Describe lists which field each column is read from.
+func (m *Mapper) Describe() string {
+	parts := make([]string, 0, len(m.columns))
+	for _, c := range append(slices.Clone(Mapped), UpdatedAt) {
+		if i, ok := m.columns[c]; ok {
+			parts = append(parts, fmt.Sprintf("%s=%q", c, m.fields[i].Name))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func (m *Mapper) reindex() {
+	m.index = make(map[string]int, 2*len(m.fields))
+	for i, f := range m.fields {
+		m.index[f.Name] = i
+	}
+	for i, f := range m.fields {
+		if f.ID != "" {
+			m.index[f.ID] = i
+		}
+	}
+}
+
+// Order reads a record. found is the time to show as updated_at where the table has none; it is
+// no part of the digest. A cell that does not fit its column leaves it empty and stays in Fields.
+func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest) {
+	o := event.Order{
+		RecordID: r.ID, CreatedAt: r.CreatedTime.UTC(), UpdatedAt: found.UTC(),
+		Fields: make(map[string]json.RawMessage, len(r.Fields)),
+	}
+	cells := make([]json.RawMessage, len(m.fields))
+	for key, cell := range r.Fields {
+		i, ok := m.index[key]
+		if !ok {
+			o.Fields[key] = cell // a field made after the schema was read
+			continue
+		}
+		cells[i] = cell
+		o.Fields[m.fields[i].Name] = cell
+	}
+	cell := func(c Column) json.RawMessage {
+		if i, ok := m.columns[c]; ok {
+			return cells[i]
+		}
+		return nil
+	}
+	o.Name, o.Customer = text(cell(Name)), text(cell(Customer))
+	o.Status, o.Priority = text(cell(Status)), text(cell(Priority))
+	o.Amount, o.OrderDate = number(cell(Amount)), date(cell(OrderDate))
+	if at := text(cell(UpdatedAt)); at != nil {
+		if t, err := time.Parse(time.RFC3339, *at); err == nil {
+			o.UpdatedAt = t.UTC()
+		}
+	}
+	return o, m.digest(&o, cells)
+}
+
+// Digest identifies the content of an order as far as a change of it is news.
+type Digest [16]byte
+
+// String is the digest as it travels in the ce-digest header.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// ParseDigest is the inverse of String; anything else gives the zero Digest, which no order has.
+func ParseDigest(s string) (d Digest) {
+	if len(s) == 2*len(d) {
+		if _, err := hex.Decode(d[:], []byte(s)); err != nil {
+			return Digest{}
+		}
+	}
+	return d
+}
+
+// computed are the field types whose cells Airtable works out: they change without anybody
+// changing the record (NOW() in a formula would make every scan news of every order).
+var computed = map[string]bool{
+	"formula": true, "rollup": true, "count": true, "lookup": true, "multipleLookupValues": true,
+	"createdTime": true, "lastModifiedTime": true, "createdBy": true, "lastModifiedBy": true,
+	"autoNumber": true, "button": true, "aiText": true,
+}
+
+// digest covers the mapped columns and, where the metadata tells which they are, every stored cell.
+func (m *Mapper) digest(o *event.Order, cells []json.RawMessage) Digest {
+	h := make([]byte, 0, 512)
+	part := func(key, value string) {
+		h = append(append(append(append(h, key...), 0), value...), 0)
+	}
+	for _, v := range []*string{o.Name, o.Customer, o.Status, o.Priority, (*string)(o.Amount), o.OrderDate} {
+		if v != nil {
+			h = append(append(h, 1), *v...)
+		}
+		h = append(h, 0)
+	}
+	if m.byID {
+		for i, f := range m.fields {
+			if len(cells[i]) > 0 && !computed[f.Type] {
+				part(f.ID, canonical(f.Type, cells[i]))
+			}
+		}
+	}
+	sum := sha256.Sum256(h)
+	return Digest(sum[:16])
+}
+
+// canonical is a cell without what varies between two readings of the same content: white space,
+// order of keys, escapes, and the URLs of attachments, which Airtable renews every few hours.
+func canonical(typ string, cell json.RawMessage) string {
+	if c := cell[0]; c != '{' && c != '[' && !strings.Contains(string(cell), `\`) {
+		return string(cell)
+	}
+	if typ == "multipleAttachments" {
+		var files []struct {
+			ID string `json:"id"`
+		}
+		if json.Unmarshal(cell, &files) == nil {
+			return fmt.Sprint(files)
+		}
+	}
+	var v any
+	if json.Unmarshal(cell, &v) != nil {
+		return string(cell)
+	}
+	out, err := json.Marshal(v) // sorts keys
+	if err != nil {
+		return string(cell)
+	}
+	return string(out)
+}
+
+// text reads a cell as one line: a string, number or boolean as it is, an object by its name or
+// text, a list by its elements. Anything else, and an empty string, is nil.
+func text(cell json.RawMessage) *string {
+	if len(cell) == 0 {
+		return nil
+	}
+	var s string
+	switch cell[0] {
+	case '"':
+		if json.Unmarshal(cell, &s) != nil {
+			return nil
+		}
+	case '{':
+		var object struct {
+			Name  *string `json:"name"`
+			Text  *string `json:"text"`
+			Label *string `json:"label"`
+			Email *string `json:"email"`
+		}
+		if json.Unmarshal(cell, &object) != nil {
+			return nil
+		}
+		for _, v := range []*string{object.Name, object.Text, object.Label, object.Email} {
+			if v != nil {
+				s = *v
+				break
+			}
+		}
+	case '[':
+		var list []json.RawMessage
+		if json.Unmarshal(cell, &list) != nil {
+			return nil
+		}
+		var parts []string
+		for _, e := range list {
+			if t := text(e); t != nil {
+				parts = append(parts, *t)
+			}
+		}
+		s = strings.Join(parts, ", ")
+	case 'n': // null
+	default:
+		s = string(cell)
+	}
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// number reads a cell as a decimal, digit for digit; a lookup of one number counts as that number.
+func number(cell json.RawMessage) *json.Number {
+	if len(cell) == 0 {
+		return nil
+	}
+	if cell[0] == '[' || cell[0] == '"' {
+		t := text(cell)
+		if t == nil {
+			return nil
+		}
+		cell = json.RawMessage(strings.TrimSpace(*t))
+		// ParseFloat also takes hex, infinities and underscores, which JSON does not.
+		if !json.Valid(cell) {
+			return nil
+		}
+	}
+	if f, err := strconv.ParseFloat(string(cell), 64); err != nil || f > 1e15 || f < -1e15 {
+		return nil
+	}
+	n := json.Number(cell)
+	return &n
+}
+
+// date reads a cell as a calendar date; of a date with a time it takes the date in UTC.
+func date(cell json.RawMessage) *string {
+	t := text(cell)
+	if t == nil {
+		return nil
+	}
+	day := *t
+	if at, err := time.Parse(time.RFC3339, day); err == nil {
+		day = at.UTC().Format(time.DateOnly)
+	}
+	if !event.ValidDate(day) {
+		return nil
+	}
+	return &day
+}

@@ -1,0 +1,33 @@
+package syncer
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+var (
+	runs = promauto.NewCounterVec(prometheus.CounterOpts{
+		Name: "airtable_sync_runs_total", Help: "Ended runs.",
+	}, []string{"mode", "state"})
+	runSeconds = promauto.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "airtable_sync_run_duration_seconds", Help: "How long runs took.",
+		Buckets: prometheus.ExponentialBuckets(0.1, 3, 9),
+	}, []string{"mode"})
+	events = promauto.NewCounterVec(prometheus.CounterOpts{
+		Name: "airtable_sync_events_total", Help: "Events published, by change.",
+	}, []string{"change"})
+	calls = promauto.NewCounter(prometheus.CounterOpts{
+		Name: "airtable_calls_total", Help: "Requests sent to Airtable by ended runs.",
+	})
+)
+
+func observe(r rpc.Run) {
+	runs.WithLabelValues(string(r.Mode), string(r.State)).Inc()
+	runSeconds.WithLabelValues(string(r.Mode)).Observe(r.FinishedAt.Sub(r.StartedAt).Seconds())
+	events.WithLabelValues("created").Add(float64(r.Created))
+	events.WithLabelValues("updated").Add(float64(r.Updated))
+	events.WithLabelValues("deleted").Add(float64(r.Deleted))
+	calls.Add(float64(r.APICalls))
+}

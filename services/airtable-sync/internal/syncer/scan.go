@@ -1,0 +1,353 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
+	"github.com/resonance/resonance/services/airtable-sync/internal/column"
+	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
+)
+
+const (
+	// overlap is how far an incremental run looks back before the last one: a change can become
+	// visible to a filter later than the moment it bears.
+	overlap = 2 * time.Minute
+	// restarts is how often one run starts a listing over after its iterator expired.
+	restarts = 3
+	// barren is how many pages in a row may bring no new record before a listing is nonsense.
+	barren = 50
+	// More than a fifth of at least fifty orders gone at once waits for a person (invariant 6).
+	heldShare, heldFrom = 5, 50
+)
+
+// sync carries out one run. After an error the ledger must be loaded anew.
+func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) error {
+	if err := s.prepare(ctx, log); err != nil {
+		return err
+	}
+	mode, why := s.choose(j.run.Mode)
+	s.progress(func(r *rpc.Run) { r.Mode = mode })
+	log.Info("sync started", "mode", mode, "why", why, "trigger", j.run.Trigger)
+	s.refreshed = s.mapper == nil || mode == rpc.Full
+	if s.refreshed {
+		if err := s.learnSchema(ctx, log); err != nil {
+			return err
+		}
+	}
+	if mode == rpc.Incremental {
+		err := s.incremental(ctx)
+		if !airtable.IsBadFormula(err) {
+			return err
+		}
+		log.Warn("incremental sync is not possible, scanning in full", "error", err)
+		s.mu.Lock()
+		s.noFormula = fault.T("Airtable no acepta el filtro LAST_MODIFIED_TIME()", "Airtable refuses the LAST_MODIFIED_TIME() filter")
+		s.mu.Unlock()
+		s.progress(func(r *rpc.Run) { r.Mode = rpc.Full })
+	}
+	return s.full(ctx, log, j.confirm)
+}
+
+// prepare makes sure that the streams are there and that the ledger is of this stream.
+func (s *Syncer) prepare(ctx context.Context, log *slog.Logger) error {
+	if err := bus.Ensure(ctx, s.js, s.cfg.Replicas, bus.StreamOrders, bus.BucketSyncState); err != nil {
+		return err
+	}
+	stream, err := s.js.Stream(ctx, bus.StreamOrders)
+	if err != nil {
+		return fmt.Errorf("look at the stream: %w", err)
+	}
+	info := stream.CachedInfo()
+	if l := s.ledger; l == nil || !l.Created().Equal(info.Created) || l.Last() != info.State.LastSeq {
+		if s.ledger, err = ledger.Load(ctx, s.js, s.client.Source()); err != nil {
+			return err
+		}
+		log.Info("ledger read", "orders", s.ledger.Live(), "sequence", s.ledger.Last())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.state.fits(info.Created, info.State.LastSeq) { // invariant 8
+		s.state.Since, s.state.LastFull, s.state.Scan = time.Time{}, time.Time{}, nil
+	}
+	s.orders = s.ledger.Live()
+	return nil
+}
+
+// choose settles the mode of a run, and says why.
+func (s *Syncer) choose(asked rpc.Mode) (rpc.Mode, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case asked == rpc.Full:
+		return rpc.Full, "asked for"
+	case s.state.Since.IsZero():
+		return rpc.Full, "no earlier run to continue"
+	case s.noFormula != fault.Text{}:
+		return rpc.Full, s.noFormula.EN
+	case asked == rpc.Incremental:
+		return rpc.Incremental, "asked for"
+	case s.cfg.Mode == rpc.Full:
+		return rpc.Full, "configured"
+	case time.Since(s.state.LastFull) >= s.cfg.FullEvery:
+		return rpc.Full, "due as a check"
+	case s.orders <= airtable.PageSize:
+		return rpc.Full, "costs one call as well"
+	default:
+		return rpc.Incremental, "continues the last run"
+	}
+}
+
+// learnSchema finds the columns by metadata, or by name where the token may not read that.
+func (s *Syncer) learnSchema(ctx context.Context, log *slog.Logger) error {
+	table, err := s.client.Schema(ctx)
+	if airtable.IsForbidden(err) {
+		if s.mapper == nil || s.mapper.ByID() {
+			log.Warn("columns are found by name: the token lacks the scope schema.bases:read", "error", err)
+			s.mapper = column.WithoutSchema(s.cfg.Named)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	fresh, err := column.WithSchema(table, s.cfg.Named)
+	if err != nil {
+		return err
+	}
+	if s.mapper == nil || s.mapper.Describe() != fresh.Describe() {
+		log.Info("columns found", "table", table.Name, "columns", fresh.Describe())
+	}
+	s.mapper = fresh
+	return nil
+}
+
+// full lists all of Airtable, and concludes deletions from what it did not see (invariant 6).
+func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error {
+	known := s.ledger.Live()
+	s.progress(func(r *rpc.Run) { r.Progress.Expected = known })
+	seen, began, err := s.list(ctx, log, "")
+	if err != nil {
+		return err
+	}
+	if unseen := s.mapper.Unseen(); len(unseen) > 0 && len(seen) > 0 {
+		log.Warn("columns without a single cell", "columns", unseen)
+	}
+	gone := s.ledger.Missing(seen)
+	hold := len(gone) > 0 && !confirm &&
+		(len(seen) == 0 || (known >= heldFrom && len(gone)*heldShare > known))
+	var held *rpc.Held
+	if hold {
+		held = &rpc.Held{Count: len(gone), Known: known}
+		log.Error("deletions are held until somebody confirms them", "gone", len(gone), "known", known)
+	} else if err := s.delete(ctx, gone, began); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Held = held
+	s.state.Since, s.state.LastFull, s.state.LastSeq = began, time.Now(), s.ledger.Last()
+	if len(seen) > 0 || confirm { // an empty answer alone proves nothing
+		s.state.Scan = &rpc.ScanMark{StreamCreated: s.ledger.Created(), Through: s.ledger.Last()}
+	}
+	s.orders = s.ledger.Live()
+	return nil
+}
+
+func (s *Syncer) delete(ctx context.Context, ids []string, at time.Time) error {
+	changes := make([]ledger.Change, len(ids))
+	for i, id := range ids {
+		// The event carries the order as the stream last had it; this is what is left if it cannot.
+		changes[i] = ledger.Change{
+			Order: event.Order{RecordID: id, CreatedAt: at, UpdatedAt: at}, Kind: event.Deleted, Found: at,
+		}
+	}
+	if err := s.ledger.Publish(ctx, changes); err != nil {
+		return err
+	}
+	if err := s.ledger.Flush(ctx); err != nil {
+		return err
+	}
+	s.progress(func(r *rpc.Run) { r.Deleted = len(ids) })
+	return nil
+}
+
+// incremental lists what was created or modified since the last run.
+func (s *Syncer) incremental(ctx context.Context) error {
+	s.mu.Lock()
+	since := s.state.Since.Add(-overlap).UTC().Format("2006-01-02T15:04:05.000Z")
+	s.mu.Unlock()
+	formula := fmt.Sprintf("OR(IS_AFTER(LAST_MODIFIED_TIME(),'%s'),IS_AFTER(CREATED_TIME(),'%s'))", since, since)
+	_, began, err := s.list(ctx, s.cfg.Log, formula)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Since, s.state.LastSeq = began, s.ledger.Last()
+	s.orders = s.ledger.Live()
+	return nil
+}
+
+// list reads a listing to its end and publishes what is news. It returns the ids it saw and when,
+// by Airtable's clock, the listing began. A listing whose iterator expires is started over.
+func (s *Syncer) list(ctx context.Context, log *slog.Logger, formula string) (seen map[string]struct{}, began time.Time, err error) {
+	for try := range restarts {
+		seen, began, err = s.listOnce(ctx, formula)
+		if !airtable.IsIteratorExpired(err) {
+			break
+		}
+		log.Warn("the listing expired, starting over", "try", try+1, "error", err)
+		// What is on its way must be known before the same records are looked at again.
+		if err := s.ledger.Flush(ctx); err != nil {
+			return nil, time.Time{}, err
+		}
+	}
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return seen, began, s.ledger.Flush(ctx)
+}
+
+func (s *Syncer) listOnce(ctx context.Context, formula string) (map[string]struct{}, time.Time, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	seen := make(map[string]struct{}, s.ledger.Live())
+	began := time.Now()
+	s.progress(func(r *rpc.Run) { r.Progress.Records, r.Unchanged = 0, 0 })
+	without := 0
+	for page := range s.pages(ctx, formula) {
+		if page.err != nil {
+			return nil, time.Time{}, page.err
+		}
+		if page.first {
+			// Listed cells are live from here on, so the next run must look from here.
+			began = page.At
+		}
+		before := len(seen)
+		if err := s.take(ctx, page.Records, page.At, seen); err != nil {
+			return nil, time.Time{}, err
+		}
+		if without++; len(seen) > before {
+			without = 0
+		}
+		if without > barren {
+			return nil, time.Time{}, fmt.Errorf("%w: %d pages without a new record", airtable.ErrNonsense, barren)
+		}
+	}
+	return seen, began, ctx.Err()
+}
+
+type page struct {
+	airtable.Page
+	first bool
+	err   error
+}
+
+// pages lists ahead of its reader, which must end ctx when it stops early.
+func (s *Syncer) pages(ctx context.Context, formula string) <-chan page {
+	out := make(chan page, 2)
+	query := airtable.Query{Formula: formula, ByFieldID: s.mapper.ByID()}
+	go func() {
+		defer close(out)
+		for offset, first := "", true; first || offset != ""; first = false {
+			p, err := s.client.Page(ctx, query, offset)
+			select {
+			case out <- page{Page: p, first: first, err: err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+			offset = p.Offset
+		}
+	}()
+	return out
+}
+
+// take publishes what is news in one page, and adds its ids to seen.
+func (s *Syncer) take(ctx context.Context, records []airtable.Record, at time.Time, seen map[string]struct{}) error {
+	known, err := s.mapper.Learn(records)
+	if err != nil {
+		return err
+	}
+	if !known && !s.refreshed { // a field was added since the schema was read
+		s.refreshed = true
+		if err := s.learnSchema(ctx, s.cfg.Log); err != nil {
+			return err
+		}
+	}
+	var changes []ledger.Change
+	created, updated, unchanged := 0, 0, 0
+	for _, r := range records {
+		if !event.ValidRecordID(r.ID) {
+			return fmt.Errorf("%w: the record id %q", airtable.ErrNonsense, r.ID)
+		}
+		if _, twice := seen[r.ID]; twice {
+			continue
+		}
+		seen[r.ID] = struct{}{}
+		order, digest := s.mapper.Order(r, at)
+		kind := s.ledger.Kind(r.ID, digest)
+		switch kind {
+		case "":
+			unchanged++
+			continue
+		case event.Created:
+			created++
+		default:
+			updated++
+		}
+		changes = append(changes, ledger.Change{Order: order, Kind: kind, Digest: digest, Found: at})
+	}
+	if err := s.ledger.Publish(ctx, changes); err != nil {
+		return err
+	}
+	s.progress(func(r *rpc.Run) {
+		r.Progress.Records += len(records)
+		r.Created, r.Updated, r.Unchanged = r.Created+created, r.Updated+updated, r.Unchanged+unchanged
+	})
+	return nil
+}
+
+// reason says for people why a run failed.
+func reason(err error) fault.Text {
+	var refused *airtable.Error
+	var missing *column.MissingError
+	switch {
+	case airtable.IsBillingLimit(err):
+		return fault.T("El plan de Airtable ha agotado las llamadas de este mes", "The Airtable plan has used up this month's calls")
+	case errors.As(err, &missing):
+		names := make([]string, len(missing.Columns))
+		for i, c := range missing.Columns {
+			names[i] = column.Variable(c)
+		}
+		return fault.T(
+			"No se encuentra la columna para "+strings.Join(names, ", ")+"; la tabla tiene: "+strings.Join(missing.Fields, ", "),
+			missing.Error())
+	case errors.As(err, &refused) && refused.Status == 401:
+		return fault.T("Airtable no acepta la clave (AIRTABLE_API_KEY)", "Airtable does not accept the key (AIRTABLE_API_KEY)")
+	case airtable.IsForbidden(err):
+		return fault.T("Airtable no encuentra la base o la tabla, o la clave no puede leerla: "+refused.Error(),
+			"Airtable does not find the base or table, or the key may not read it: "+refused.Error())
+	case errors.As(err, &refused):
+		return fault.T("Airtable rechaza la petición: "+refused.Error(), refused.Error())
+	case errors.Is(err, airtable.ErrNonsense):
+		return fault.T("Airtable ha contestado algo ilegible", "Airtable answered something unreadable")
+	case errors.Is(err, airtable.ErrUnreachable):
+		return fault.T("Airtable no contesta", "Airtable does not answer")
+	case errors.Is(err, context.Canceled):
+		return fault.T("Interrumpida: el servicio se detuvo", "Interrupted: the service was stopped")
+	default:
+		return fault.T("Error interno: vea el registro del servicio", "Internal error: see the service's log")
+	}
+}

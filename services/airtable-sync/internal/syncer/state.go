@@ -1,0 +1,72 @@
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+// stateKey holds state in the bucket sync-state.
+const stateKey = "state"
+
+// recentRuns is how many ended runs are remembered.
+const recentRuns = 20
+
+// state is what the next active syncer must know of the earlier runs. It is a hint: whatever of it
+// is lost or contradicts the stream costs a full scan, never a change.
+type state struct {
+	Source   string        `json:"source"`
+	Since    time.Time     `json:"since,omitzero"` // by Airtable's clock: changes before it are in the stream
+	LastFull time.Time     `json:"last_full,omitzero"`
+	LastSeq  uint64        `json:"last_seq"` // of the stream, when the last run ended
+	Scan     *rpc.ScanMark `json:"scan,omitempty"`
+	Held     *rpc.Held     `json:"held,omitempty"`
+	Success  time.Time     `json:"success,omitzero"` // start of the last successful run
+	Recent   []rpc.Run     `json:"recent,omitempty"` // newest first
+}
+
+func loadState(ctx context.Context, kv jetstream.KeyValue, source string) (state, error) {
+	fresh := state{Source: source}
+	entry, err := kv.Get(ctx, stateKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fresh, nil
+	}
+	if err != nil {
+		return fresh, fmt.Errorf("load the sync state: %w", err)
+	}
+	var s state
+	if json.Unmarshal(entry.Value(), &s) != nil || s.Source != source {
+		return fresh, nil // another version's, or of another table
+	}
+	return s, nil
+}
+
+func (s *state) save(ctx context.Context, kv jetstream.KeyValue) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("save the sync state: %w", err)
+	}
+	if _, err := kv.Put(ctx, stateKey, data); err != nil {
+		return fmt.Errorf("save the sync state: %w", err)
+	}
+	return nil
+}
+
+// fits reports whether the stream is the one this state speaks of, with nothing lost at its end.
+func (s *state) fits(created time.Time, lastSeq uint64) bool {
+	return s.Scan != nil && s.Scan.StreamCreated.Equal(created) && lastSeq >= s.LastSeq
+}
+
+// ended adds a run to the recent ones.
+func (s *state) ended(r rpc.Run) {
+	s.Recent = append([]rpc.Run{r}, s.Recent...)
+	if len(s.Recent) > recentRuns {
+		s.Recent = s.Recent[:recentRuns]
+	}
+}
