@@ -26,7 +26,7 @@ import (
 const (
 	PageSize = 100 // records a page at most
 
-	defaultPenalty = 30 * time.Second // of silence after a 429
+	defaultPenalty = 30 * time.Second // of silence after a 429 that names no Retry-After
 	callTimeout    = 30 * time.Second
 	maxBody        = 64 << 20 // a page of 100 records with long texts stays far below
 	attempts       = 6
@@ -46,9 +46,7 @@ type Config struct {
 	Table    string // tbl… or its name
 	// RatePerSecond is shared by every call: Airtable allows 5 a base. 0 means no limit.
 	RatePerSecond float64
-	// Penalty is the silence after a 429 that names no Retry-After; 0 means 30 seconds.
-	Penalty time.Duration
-	Log     *slog.Logger
+	Log           *slog.Logger
 }
 
 // Client calls Airtable. It is safe for concurrent use.
@@ -68,9 +66,6 @@ func New(cfg Config) *Client {
 	limit := rate.Inf
 	if cfg.RatePerSecond > 0 {
 		limit = rate.Limit(cfg.RatePerSecond)
-	}
-	if cfg.Penalty == 0 {
-		cfg.Penalty = defaultPenalty
 	}
 	cfg.Endpoint = strings.TrimRight(cfg.Endpoint, "/")
 	return &Client{
@@ -255,7 +250,10 @@ func (c *Client) backoff(err error, attempt int) (time.Duration, bool) {
 	}
 	switch {
 	case refused.RateLimited():
-		wait := max(c.cfg.Penalty, refused.RetryAfter)
+		wait := defaultPenalty
+		if refused.RetryAfter > 0 {
+			wait = refused.RetryAfter
+		}
 		c.mu.Lock()
 		c.paused = time.Now().Add(wait)
 		c.mu.Unlock()

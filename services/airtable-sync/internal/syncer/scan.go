@@ -324,6 +324,8 @@ func reason(err error) fault.Text {
 	var refused *airtable.Error
 	var missing *column.MissingError
 	switch {
+	case errors.Is(err, context.Canceled):
+		return fault.T("Interrumpida: el servicio se detuvo", "Interrupted: the service was stopped")
 	case airtable.IsBillingLimit(err):
 		return fault.T("El plan de Airtable ha agotado las llamadas de este mes", "The Airtable plan has used up this month's calls")
 	case errors.As(err, &missing):
@@ -345,8 +347,6 @@ func reason(err error) fault.Text {
 		return fault.T("Airtable ha contestado algo ilegible", "Airtable answered something unreadable")
 	case errors.Is(err, airtable.ErrUnreachable):
 		return fault.T("Airtable no contesta", "Airtable does not answer")
-	case errors.Is(err, context.Canceled):
-		return fault.T("Interrumpida: el servicio se detuvo", "Interrupted: the service was stopped")
 	default:
 		return fault.T("Error interno: vea el registro del servicio", "Internal error: see the service's log")
 	}

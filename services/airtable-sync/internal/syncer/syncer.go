@@ -148,6 +148,10 @@ func (s *Syncer) runNext(ctx context.Context) bool {
 	calls, _ := s.client.Calls()
 	s.mu.Lock()
 	j := s.next
+	if j == nil { // two asked for what was one run
+		s.mu.Unlock()
+		return true
+	}
 	s.next, s.current = nil, j
 	j.calls, j.run.StartedAt = calls, time.Now().UTC()
 	s.mu.Unlock()

@@ -1,0 +1,137 @@
+package airtablesync_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+)
+
+// What Airtable does wrong for a while, the run survives.
+func TestPassingFaultsAreSurvived(t *testing.T) {
+	for name, f := range map[string]airtabletest.Fault{
+		"429":              {On: airtabletest.List, Do: airtabletest.RateLimited, RetryAfter: time.Second},
+		"429, other form":  {On: airtabletest.List, Do: airtabletest.RateLimitedSingular, RetryAfter: time.Second},
+		"503":              {On: airtabletest.List, Do: airtabletest.Unavailable, Times: 2},
+		"500":              {On: airtabletest.List, Do: airtabletest.InternalError},
+		"502 HTML":         {On: airtabletest.List, Do: airtabletest.BadGateway},
+		"200 HTML":         {On: airtabletest.List, Do: airtabletest.HTML},
+		"dropped":          {On: airtabletest.List, Do: airtabletest.Drop, Times: 2},
+		"cut":              {On: airtabletest.List, Do: airtabletest.CutConnection},
+		"truncated":        {On: airtabletest.List, Do: airtabletest.TruncatedJSON},
+		"expired iterator": {On: airtabletest.List, Do: airtabletest.ExpiredIterator},
+		"metadata 503":     {On: airtabletest.Meta, Do: airtabletest.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, airtabletest.Config{Orders: 320})
+			f.After = 1
+			if f.On == airtabletest.Meta {
+				f.After = 0
+			}
+			fault := w.sandbox.Fail(f)
+			w.start()
+			w.ok(w.synced())
+			w.converged()
+			if fault.Hits() == 0 {
+				t.Fatal("the fault did not strike")
+			}
+			if got := w.messages(); got != 320 {
+				t.Fatalf("%d messages for 320 orders", got)
+			}
+		})
+	}
+}
+
+// What does not pass ends the run as failed, with its reason, and deletes nothing (invariant 6).
+func TestLastingFaultsDeleteNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault  airtabletest.Fault
+		reason string
+	}{
+		"billing limit":   {airtabletest.Fault{On: airtabletest.List, Do: airtabletest.BillingLimit, Times: -1}, "used up"},
+		"lone 403":        {airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Forbidden, Times: -1, After: 1}, "may not read"},
+		"lone 404":        {airtabletest.Fault{On: airtabletest.List, Do: airtabletest.NotFound, Times: -1}, "does not find"},
+		"401":             {airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Unauthorized, Times: -1}, "AIRTABLE_API_KEY"},
+		"repeated offset": {airtabletest.Fault{On: airtabletest.List, Do: airtabletest.RepeatedOffset, Times: -1}, "unreadable"},
+		"iterators":       {airtabletest.Fault{On: airtabletest.List, Do: airtabletest.ExpiredIterator, Times: -1}, "ITERATOR"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, airtabletest.Config{Orders: 220})
+			w.start()
+			w.ok(w.synced())
+			before := w.messages()
+			w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[0])
+			fault := w.sandbox.Fail(c.fault)
+			run := w.run(rpc.RunRequest{})
+			if run.State != rpc.Failed || !strings.Contains(run.Reason.EN, c.reason) || run.Reason.ES == "" {
+				t.Fatalf("run %+v", run)
+			}
+			if got := w.messages(); got != before {
+				t.Fatalf("%d messages from a failed run", got-before)
+			}
+			fault.Cancel()
+			if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 1 {
+				t.Fatalf("run %+v", run)
+			}
+			w.converged()
+		})
+	}
+}
+
+func TestMassDeletionIsHeld(t *testing.T) {
+	t.Run("more than a fifth", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 200})
+		w.start()
+		w.ok(w.synced())
+		before := w.messages()
+		w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[:41]...)
+		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 0 {
+			t.Fatalf("run %+v", run)
+		}
+		if held := w.status().HeldDeletions; held == nil || held.Count != 41 || held.Known != 200 {
+			t.Fatalf("held %+v", held)
+		}
+		if got := w.messages(); got != before {
+			t.Fatalf("%d messages", got-before)
+		}
+		if run := w.ok(w.run(rpc.RunRequest{ConfirmDeletions: true})); run.Deleted != 41 {
+			t.Fatalf("run %+v", run)
+		}
+		if held := w.status().HeldDeletions; held != nil {
+			t.Fatalf("held %+v", held)
+		}
+		w.converged()
+	})
+	t.Run("a fifth is not more", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 200})
+		w.start()
+		w.ok(w.synced())
+		w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[:40]...)
+		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 40 {
+			t.Fatalf("run %+v", run)
+		}
+	})
+	t.Run("an empty page, however few orders", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 5})
+		w.start()
+		w.ok(w.synced())
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage})
+		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 0 {
+			t.Fatalf("run %+v", run)
+		}
+		if run := w.ok(w.run(rpc.RunRequest{})); run.Unchanged != 5 {
+			t.Fatalf("run %+v", run)
+		}
+	})
+	t.Run("an empty page in the middle", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 500})
+		w.start()
+		w.ok(w.synced())
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, After: 2})
+		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 0 {
+			t.Fatalf("run %+v", run)
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package airtablesync_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+)
+
+// Two syncers: one is active, the other takes over, and nothing is published twice.
+func TestOneOfTwoSyncersIsActive(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 250})
+	stops := []func(){w.start(), w.start()}
+	w.ok(w.synced())
+	first := w.status().Instance
+	for range 20 {
+		if got := w.status().Instance; got != first {
+			t.Fatalf("%s and %s both answer", first, got)
+		}
+	}
+	if got := w.messages(); got != 250 {
+		t.Fatalf("%d messages for 250 orders", got)
+	}
+	w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[0])
+	// One of them holds the lease; stopping both, one after the other, ends its tenure for sure.
+	stops[0]()
+	w.ok(w.run(rpc.RunRequest{}))
+	w.start()
+	stops[1]()
+	w.ok(w.run(rpc.RunRequest{}))
+	w.converged()
+	if got := w.messages(); got != 251 {
+		t.Fatalf("%d messages for 250 orders and a deletion", got)
+	}
+}
+
+// Stopped half-way, a run is taken up again: every order is published, none twice.
+func TestInterruptedRunContinues(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 2000})
+	hang := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Hang, After: 9})
+	stop := w.start()
+	<-hang.Done()
+	stop()
+	if got := w.messages(); got == 0 || got >= 2000 {
+		t.Fatalf("%d messages: not half-way", got)
+	}
+	w.start()
+	w.ok(w.run(rpc.RunRequest{}))
+	w.converged()
+	if got := w.messages(); got != 2000 {
+		t.Fatalf("%d messages for 2000 orders", got)
+	}
+}
+
+// NATS comes back empty, or with its tail lost: the syncer notices and says it all again (invariant 8).
+func TestLostStreamIsToldAgain(t *testing.T) {
+	t.Run("wiped", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 150})
+		w.start()
+		w.ok(w.synced())
+		w.nats.Stop()
+		w.nats.Wipe()
+		w.nats.Start()
+		run := w.ok(w.run(rpc.RunRequest{}))
+		for run.Created == 0 { // the start run of the new tenure may have come first
+			if run.Unchanged == 150 {
+				break
+			}
+			run = w.ok(w.run(rpc.RunRequest{}))
+		}
+		w.converged()
+		if scan := w.status().Scan; scan == nil || scan.Through < 150 {
+			t.Fatalf("scan %+v", scan)
+		}
+	})
+	t.Run("tail lost", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 250})
+		stop := w.start()
+		w.ok(w.synced())
+		stop()
+		w.nats.Stop()
+		restore := w.nats.Backup()
+		w.nats.Start()
+		ids := w.sandbox.RecordIDs()
+		if err := w.sandbox.UpdateRecord(ids[0], airtabletest.Fields{"Status": "Sent"}); err != nil {
+			t.Fatal(err)
+		}
+		w.sandbox.DeleteRecords(ids[1])
+		w.start()
+		w.ok(w.run(rpc.RunRequest{}))
+		w.converged()
+		w.nats.Stop()
+		restore()
+		w.nats.Start()
+		w.ok(w.run(rpc.RunRequest{}))
+		w.converged()
+	})
+}
+
+// A run that is asked for by many at once is one run.
+func TestRequestsShareARun(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 120})
+	w.start()
+	w.ok(w.synced())
+	w.sandbox.ResetCalls()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() { w.run(rpc.RunRequest{}) })
+	}
+	wg.Wait()
+	// One may have begun before the others asked: two runs of a metadata call and two pages each.
+	if got := w.sandbox.Calls().Total(); got > 9 {
+		t.Fatalf("%d calls for 20 requests", got)
+	}
+}

@@ -1,0 +1,241 @@
+package airtablesync_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/natstest"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/service"
+	airtablesync "github.com/resonance/resonance/services/airtable-sync"
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+)
+
+// world is a sandbox, a NATS server and any number of syncers between them.
+type world struct {
+	*testing.T
+	sandbox  *airtabletest.Server
+	endpoint string
+	nats     *natstest.Server
+	nc       *nats.Conn
+	js       jetstream.JetStream
+}
+
+func newWorld(t *testing.T, cfg airtabletest.Config) *world {
+	t.Parallel()
+	if cfg.RatePerSecond == 0 {
+		cfg.RatePerSecond = -1
+	}
+	sandbox, endpoint := airtabletest.Start(t, cfg)
+	n := natstest.Start(t)
+	nc, js := n.Connect()
+	return &world{T: t, sandbox: sandbox, endpoint: endpoint, nats: n, nc: nc, js: js}
+}
+
+func (w *world) config(change ...func(*airtablesync.Config)) airtablesync.Config {
+	w.Helper()
+	sc := w.sandbox.Config()
+	cfg := airtablesync.Config{
+		Base:   service.Base{NATSURL: w.nats.URL(), NATSReplicas: 1, LogFormat: "text", Log: slog.New(slog.NewTextHandler(w.Output(), nil))},
+		APIKey: sc.APIKey, BaseID: sc.BaseID, TableID: sc.TableID, EndpointURL: w.endpoint,
+		IntervalMinutes: 60, Mode: "auto", FullScanHours: 24,
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	if err := cfg.Validate(); err != nil {
+		w.Fatal(err)
+	}
+	return cfg
+}
+
+// start runs a syncer; stop ends it and waits for that.
+func (w *world) start(change ...func(*airtablesync.Config)) (stop func()) {
+	w.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- airtablesync.Run(ctx, w.config(change...)) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			w.Errorf("Run: %v", err)
+		}
+	}
+	w.Cleanup(stop)
+	return stop
+}
+
+// status asks the active syncer, waiting until there is one.
+func (w *world) status() rpc.SyncState {
+	w.Helper()
+	var st rpc.SyncState
+	w.ask(rpc.SyncStatus, rpc.StatusRequest{}, &st)
+	return st
+}
+
+func (w *world) ask(subject string, req, out any) {
+	w.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		ctx, cancel := context.WithTimeout(w.Context(), 10*time.Second)
+		reply, err := bus.Ask(ctx, w.nc, subject, req)
+		cancel()
+		if err == nil {
+			if err := json.Unmarshal(reply.Data, out); err != nil {
+				w.Fatal(err)
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			w.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond) // poll: nobody listens yet
+	}
+}
+
+// run asks for a run and waits for its end.
+func (w *world) run(req rpc.RunRequest) rpc.Run {
+	w.Helper()
+	var accepted rpc.RunAccepted
+	w.ask(rpc.SyncRunNow, req, &accepted)
+	return w.wait(accepted.RunID)
+}
+
+func (w *world) wait(id string) rpc.Run {
+	w.Helper()
+	for range 20 {
+		var st rpc.SyncState
+		w.ask(rpc.SyncStatus, rpc.StatusRequest{RunID: id}, &st)
+		for _, r := range st.Recent {
+			if r.ID == id {
+				return r
+			}
+		}
+	}
+	w.Fatal("the run does not end")
+	return rpc.Run{}
+}
+
+// synced waits until the run at start has ended and returns it.
+func (w *world) synced() rpc.Run {
+	w.Helper()
+	st := w.status()
+	for _, r := range st.Recent {
+		if r.Trigger == "start" {
+			return r
+		}
+	}
+	if st.Current != nil {
+		return w.wait(st.Current.ID)
+	}
+	for range 1000 {
+		if st = w.status(); st.Last != nil {
+			return *st.Last
+		}
+		time.Sleep(5 * time.Millisecond) // poll
+	}
+	w.Fatal("no run at start")
+	return rpc.Run{}
+}
+
+func (w *world) ok(r rpc.Run) rpc.Run {
+	w.Helper()
+	if r.State != rpc.Succeeded {
+		w.Fatalf("run %+v", r)
+	}
+	return r
+}
+
+// messages counts what is on the stream.
+func (w *world) messages() uint64 {
+	w.Helper()
+	s, err := w.js.Stream(w.Context(), bus.StreamOrders)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s.CachedInfo().State.LastSeq
+}
+
+// newest is the last event of one order.
+func (w *world) newest(id string) (*event.OrderChanged, event.Envelope) {
+	w.Helper()
+	s, err := w.js.Stream(w.Context(), bus.StreamOrders)
+	if err != nil {
+		w.Fatal(err)
+	}
+	msg, err := s.GetLastMsgForSubject(w.Context(), event.OrderChangedSubject(id))
+	if err != nil {
+		w.Fatalf("%s: %v", id, err)
+	}
+	c, env, err := event.ParseOrderChanged(msg.Subject, msg.Header, msg.Data)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return c, env
+}
+
+// converged checks that the newest events say exactly what the sandbox holds.
+func (w *world) converged() {
+	w.Helper()
+	stream, err := w.js.Stream(w.Context(), bus.StreamOrders)
+	if err != nil {
+		w.Fatal(err)
+	}
+	want := map[string]airtabletest.Record{}
+	for _, r := range w.sandbox.Records() {
+		want[r.ID] = r
+	}
+	info, err := stream.Info(w.Context(), jetstream.WithSubjectFilter(event.OrdersChanged))
+	if err != nil {
+		w.Fatal(err)
+	}
+	live := 0
+	for subject := range info.State.Subjects {
+		id, _ := event.RecordIDOf(subject)
+		c, _ := w.newest(id)
+		rec, exists := want[id]
+		if (c.Change != event.Deleted) != exists {
+			w.Fatalf("%s: the event says %s, in Airtable: %v", id, c.Change, exists)
+		}
+		if !exists {
+			continue
+		}
+		live++
+		for name, value := range rec.Fields {
+			if name == "Last modified" {
+				continue
+			}
+			if got, want := fmt.Sprint(decode(w, c.Order.Fields[name])), fmt.Sprint(value); got != want {
+				w.Fatalf("%s.%s is %s, want %s", id, name, got, want)
+			}
+		}
+	}
+	if live != len(want) {
+		w.Fatalf("%d orders on the stream, %d in Airtable", live, len(want))
+	}
+}
+
+func decode(t testing.TB, raw json.RawMessage) any {
+	var v any
+	if len(raw) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
