@@ -54,9 +54,15 @@ func (b *Base) Validate() error {
 // Validator is a configuration that can check itself; all its mistakes are joined in one error.
 type Validator interface{ Validate() error }
 
-// Load fills cfg from the environment, and from .env for what the environment does not set, then
-// validates it. The error joins every mistake, each naming its variable.
+// Load fills cfg from the environment by Parse, then validates it. The error joins every mistake,
+// each naming its variable.
 func Load(cfg Validator) error {
+	return errors.Join(Parse(cfg), cfg.Validate())
+}
+
+// Parse fills cfg from the environment, and from .env for what the environment does not set. The
+// error joins every value that cannot be read, each naming its variable.
+func Parse(cfg any) error {
 	if err := godotenv.Load(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf(".env: %w", err)
 	}
@@ -70,7 +76,7 @@ func Load(cfg Validator) error {
 			errs = append(errs, explain(cfg, e))
 		}
 	}
-	return errors.Join(append(errs, cfg.Validate())...)
+	return errors.Join(errs...)
 }
 
 // explain names the variable where the env library names only the struct's field.
