@@ -94,6 +94,11 @@ func ServeHTTP(ctx context.Context, addr string, srv *http.Server) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", addr, err)
 	}
+	return Serve(ctx, ln, srv)
+}
+
+// Serve is ServeHTTP for a listener that is there already.
+func Serve(ctx context.Context, ln net.Listener, srv *http.Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
 	select {
@@ -104,7 +109,7 @@ func ServeHTTP(ctx context.Context, addr string, srv *http.Server) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTime-4*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(grace); err != nil {
-		return errors.Join(fmt.Errorf("drain %s: %w", addr, err), srv.Close())
+		return errors.Join(fmt.Errorf("drain %s: %w", ln.Addr(), err), srv.Close())
 	}
 	return nil
 }

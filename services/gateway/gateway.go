@@ -1,0 +1,161 @@
+// Package gateway answers HTTP for Resonance: it checks who asks and what, and asks the services on
+// NATS. It keeps nothing but the sessions, which are in NATS too.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/services/gateway/internal/api"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+)
+
+// Config is the gateway's configuration.
+type Config struct {
+	service.Base
+	HTTPAddr      string   `env:"HTTP_ADDR" envDefault:"127.0.0.1:8000"`
+	JWTSecret     string   `env:"JWT_SECRET"` // 32 bytes or more; empty: one is made and kept in DataDir
+	AdminUsername string   `env:"ADMIN_USERNAME" envDefault:"admin"`
+	AdminPassword string   `env:"ADMIN_PASSWORD"`
+	UsersFile     string   `env:"USERS_FILE"` // default: users in DataDir
+	DataDir       string   `env:"DATA_DIR" envDefault:".data"`
+	CORSOrigins   []string `env:"CORS_ORIGINS"` // scheme://host[:port] with commas between, or *
+
+	// OnFirstLogin is told the password of the administrator who is made when nobody could log in
+	// otherwise. It is kept nowhere else. The default prints it.
+	OnFirstLogin func(username, password string) `env:"-"`
+	// OnListen is told where HTTP is answered, once it is.
+	OnListen func(net.Addr) `env:"-"`
+}
+
+// Validate checks c and fills in what follows from other fields. Every wrong variable is named.
+func (c *Config) Validate() error {
+	errs := []error{c.Base.Validate(), service.CheckAddr("HTTP_ADDR", c.HTTPAddr)}
+	if c.JWTSecret != "" && len(c.JWTSecret) < auth.MinSecret {
+		errs = append(errs, fmt.Errorf("JWT_SECRET: has %d bytes, needs %d or more", len(c.JWTSecret), auth.MinSecret))
+	}
+	if !auth.ValidUsername(c.AdminUsername) {
+		errs = append(errs, fmt.Errorf("ADMIN_USERNAME: %q is not 1 to 64 letters, digits or . _ @ + -", c.AdminUsername))
+	}
+	if len(c.AdminPassword) > auth.MaxPassword {
+		errs = append(errs, fmt.Errorf("ADMIN_PASSWORD: has more than %d bytes", auth.MaxPassword))
+	}
+	if c.DataDir == "" {
+		errs = append(errs, errors.New("DATA_DIR: is empty"))
+	}
+	if c.UsersFile == "" {
+		c.UsersFile = filepath.Join(c.DataDir, "users")
+	}
+	if err := auth.NewUsers(c.UsersFile, "", "").Check(); err != nil {
+		errs = append(errs, fmt.Errorf("USERS_FILE: %w", err))
+	}
+	for _, origin := range c.CORSOrigins {
+		if !validOrigin(origin) {
+			errs = append(errs, fmt.Errorf("CORS_ORIGINS: %q is neither * nor scheme://host[:port]", origin))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validOrigin(origin string) bool {
+	if origin == "*" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Scheme+"://"+u.Host == origin
+}
+
+// Run serves until ctx ends, then lets requests finish. It listens at once, and answers 503 while
+// NATS or a service is away. The error says what stands in the way of starting: a port in use, a
+// login NATS refuses, a bucket that differs from what this version declares.
+func Run(ctx context.Context, c Config) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", c.HTTPAddr) // before anything is made or printed
+	if err != nil {
+		return fmt.Errorf("HTTP_ADDR: %w", err)
+	}
+	defer ln.Close() //nolint:errcheck // closed by serving already, unless that never began
+	link := newLink(c.Log)
+	authenticator, err := c.authenticator(link.sessions)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	handler, err := api.New(api.Config{
+		Log: c.Log, Services: link, Auth: authenticator, Health: c.Health, CORSOrigins: c.CORSOrigins, Draining: ctx.Done(),
+	})
+	if err != nil {
+		return err
+	}
+	c.Health.Check("nats", link.connected)
+	c.Health.Check("orders", link.ordersThere)
+
+	linked := make(chan error, 1)
+	go func() {
+		err := link.maintain(ctx, c.Base)
+		if err != nil {
+			cancel(err)
+		}
+		linked <- err
+	}()
+	metrics := make(chan error, 1)
+	go func() {
+		err := c.ServeMetrics(ctx)
+		if err != nil {
+			cancel(err)
+		}
+		metrics <- err
+	}()
+	served := c.serve(ctx, ln, handler)
+	cancel(nil)
+	return errors.Join(served, <-metrics, <-linked, link.close(context.WithoutCancel(ctx)))
+}
+
+// authenticator sees to it that there is a user and a secret.
+func (c *Config) authenticator(sessions auth.Bucket) (*auth.Authenticator, error) {
+	users := auth.NewUsers(c.UsersFile, c.AdminUsername, c.AdminPassword)
+	password, err := users.EnsureOne(c.AdminUsername)
+	if err != nil {
+		return nil, err
+	}
+	if password != "" {
+		if c.OnFirstLogin == nil {
+			c.OnFirstLogin = func(username, password string) {
+				fmt.Printf("login: %s / %s (kept nowhere: note it down)\n", username, password)
+			}
+		}
+		c.OnFirstLogin(c.AdminUsername, password)
+	}
+	secret := []byte(c.JWTSecret)
+	if len(secret) == 0 {
+		if secret, err = auth.Secret(filepath.Join(c.DataDir, "jwt-secret")); err != nil {
+			return nil, err
+		}
+	}
+	return auth.New(auth.Config{Secret: secret, Users: users, Sessions: sessions, Log: c.Log, Now: time.Now}), nil
+}
+
+func (c *Config) serve(ctx context.Context, ln net.Listener, handler http.Handler) error {
+	c.Log.Info("answering HTTP", "address", ln.Addr().String())
+	if c.OnListen != nil {
+		c.OnListen(ln.Addr())
+	}
+	return service.Serve(ctx, ln, &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      30 * time.Second, // export and sync extend it as they go
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	})
+}

@@ -1,0 +1,71 @@
+package api
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/swaggest/swgui/v5emb"
+)
+
+//go:embed home.html
+var home []byte
+
+func humaConfig() huma.Config {
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Resonance", Version: "1.0.0",
+				Description: "Orders from Airtable. Errors are RFC 9457 problems; `detail` is Spanish, or English with `Accept-Language: en`. " +
+					"Lists answer an envelope, or with Refine simple-rest's parameters a bare array.",
+				License: &huma.License{Name: "MIT", Identifier: "MIT"},
+			},
+			Servers: []*huma.Server{{URL: "/"}},
+			Tags: []*huma.Tag{
+				{Name: "session", Description: "Logging in and out"}, {Name: "orders", Description: "Orders, as they are in Airtable"},
+				{Name: "sync", Description: "The sync with Airtable"},
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"password": {Type: "oauth2", Flows: &huma.OAuthFlows{
+						Password: &huma.OAuthFlow{TokenURL: "/token", RefreshURL: "/token/refresh", Scopes: map[string]string{}},
+					}},
+					"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
+				},
+			},
+		},
+		Formats:       huma.DefaultFormats,
+		DefaultFormat: "application/json",
+	}
+}
+
+// docRoutes serves the document, Swagger UI from this binary, and the page at /.
+func (a *API) docRoutes() error {
+	document, err := json.Marshal(a.huma.OpenAPI())
+	if err != nil {
+		return fmt.Errorf("OpenAPI document: %w", err)
+	}
+	tag := weakETag(document, "")
+	a.router.Get("/openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		writeJSON(w, r, tag, document)
+	})
+	ui := v5emb.New("Resonance", "/openapi.json", "/docs")
+	docs := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'; "+
+			"script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
+		ui.ServeHTTP(w, r)
+	}
+	a.router.Get("/docs", docs)
+	a.router.Get("/docs/*", docs)
+	a.router.Get("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+		_, _ = w.Write(home) // the client has gone
+	})
+	return nil
+}

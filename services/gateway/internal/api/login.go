@@ -1,0 +1,219 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+)
+
+// Credentials is what POST /token takes, as a form (OAuth 2.0, RFC 6749 section 4.3) or as JSON.
+type Credentials struct {
+	GrantType string   `json:"grant_type,omitempty" enum:"password" doc:"if present, password"`
+	Username  string   `json:"username" minLength:"1"`
+	Password  string   `json:"password" minLength:"1" format:"password"`
+	_         struct{} `additionalProperties:"true"`
+}
+
+// RefreshToken is what POST /token/refresh and /token/revoke take, as a form or as JSON.
+type RefreshToken struct {
+	GrantType    string   `json:"grant_type,omitempty" enum:"refresh_token" doc:"if present, refresh_token"`
+	RefreshToken string   `json:"refresh_token" minLength:"1"`
+	_            struct{} `additionalProperties:"true"`
+}
+
+// Tokens is the answer to a login or a refresh.
+type Tokens struct {
+	AccessToken  string    `json:"access_token" doc:"a JWT; send it as Authorization: Bearer"`
+	TokenType    string    `json:"token_type" enum:"bearer"`
+	ExpiresIn    int       `json:"expires_in" doc:"seconds"`
+	RefreshToken string    `json:"refresh_token" doc:"for POST /token/refresh; changes each time"`
+	Role         auth.Role `json:"role" enum:"viewer,operator,admin"`
+}
+
+// Me is who the caller is.
+type Me struct {
+	Username string    `json:"username"`
+	Role     auth.Role `json:"role" enum:"viewer,operator,admin"`
+}
+
+func (a *API) loginRoutes() {
+	tokens := Tokens{AccessToken: "eyJhbGciOiJIUzI1NiIs…", TokenType: "bearer", ExpiresIn: 900, RefreshToken: "p5x0bW9jay1yZWZyZXNo…", Role: auth.Operator}
+	refresh := RefreshToken{RefreshToken: tokens.RefreshToken}
+	a.route(huma.Operation{
+		OperationID: "login", Method: http.MethodPost, Path: "/token", Tags: []string{"session"},
+		Summary:     "Log in",
+		Description: "Gives an access token for 15 minutes and a refresh token for 30 days. Wrong guesses are slowed down.",
+		RequestBody: formOrJSON[Credentials](a, Credentials{Username: "ana", Password: "correcto caballo"}),
+		Responses:   ok[Tokens](a, "Logged in", tokens),
+		Errors:      []int{http.StatusUnauthorized, http.StatusUnsupportedMediaType, http.StatusTooManyRequests},
+	}, "", a.login)
+	a.route(huma.Operation{
+		OperationID: "refresh", Method: http.MethodPost, Path: "/token/refresh", Tags: []string{"session"},
+		Summary: "Exchange a refresh token for new tokens",
+		Description: "The old refresh token still answers calls in parallel, for a minute, with the same new one. " +
+			"Used after that it ends the session: somebody else may have it.",
+		RequestBody: formOrJSON[RefreshToken](a, refresh),
+		Responses:   ok[Tokens](a, "New tokens", tokens),
+		Errors:      []int{http.StatusUnauthorized, http.StatusUnsupportedMediaType},
+	}, "", a.refresh)
+	a.route(huma.Operation{
+		OperationID: "logout", Method: http.MethodPost, Path: "/token/revoke", Tags: []string{"session"},
+		Summary:     "Log out",
+		Description: "Ends the session of a refresh token; one that is not good ends nothing and is no error. Access tokens stay good until they expire.",
+		RequestBody: formOrJSON[RefreshToken](a, refresh),
+		Responses:   map[string]*huma.Response{"204": {Description: "The session is over"}},
+		Errors:      []int{http.StatusUnsupportedMediaType},
+	}, "", a.revoke)
+	register(a, huma.Operation{
+		OperationID: "me", Method: http.MethodGet, Path: "/api/me", Tags: []string{"session"},
+		Summary: "Who am I", Responses: ok[Me](a, "The caller", Me{Username: "ana", Role: auth.Operator}),
+	}, auth.Viewer, func(ctx context.Context, _ *struct{}) (*struct{ Body Me }, error) {
+		who := exchangeOf(ctx).who
+		return &struct{ Body Me }{Me{Username: who.Username, Role: who.Role}}, nil
+	})
+}
+
+// formOrJSON documents a body that may be either.
+func formOrJSON[T any](a *API, example T) *huma.RequestBody {
+	media := &huma.MediaType{Schema: schemaOf[T](a), Example: asJSON(example)}
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/x-www-form-urlencoded": media, "application/json": media,
+	}}
+}
+
+// ok documents a 200.
+func ok[T any](a *API, description string, example T) map[string]*huma.Response {
+	return map[string]*huma.Response{"200": {
+		Description: description,
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: schemaOf[T](a), Example: asJSON(example)}},
+	}}
+}
+
+func (a *API) login(w http.ResponseWriter, r *http.Request) error {
+	values, err := readValues(r, "username", "password")
+	if err != nil {
+		return err
+	}
+	if g, ok := values["grant_type"]; ok && g != "" && g != "password" {
+		return fault.Field("grant_type", fault.T("debe ser password", "must be password"))
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	grant, err := a.auth.Login(ctx, values["username"], values["password"], clientIP(r))
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, grant)
+}
+
+func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
+	values, err := readValues(r, "refresh_token")
+	if err != nil {
+		return err
+	}
+	if g, ok := values["grant_type"]; ok && g != "" && g != "refresh_token" {
+		return fault.Field("grant_type", fault.T("debe ser refresh_token", "must be refresh_token"))
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	grant, err := a.auth.Refresh(ctx, values["refresh_token"])
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, grant)
+}
+
+func (a *API) revoke(w http.ResponseWriter, r *http.Request) error {
+	values, err := readValues(r, "refresh_token")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	if err := a.auth.Revoke(ctx, values["refresh_token"]); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func writeTokens(w http.ResponseWriter, g auth.Grant) error {
+	w.Header()["Content-Type"] = jsonType
+	w.Header()["Cache-Control"] = noStore
+	_ = json.NewEncoder(w).Encode(Tokens{ // the client has gone
+		AccessToken: g.AccessToken, TokenType: "bearer", ExpiresIn: int(g.ExpiresIn.Seconds()), RefreshToken: g.RefreshToken, Role: g.Role,
+	})
+	return nil
+}
+
+// readValues reads a form or a JSON object of strings, whichever it is, and demands some of them.
+func readValues(r *http.Request, required ...string) (map[string]string, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" && kind != "application/json" {
+		return nil, errMediaType
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, translate(http.StatusBadRequest, "cannot read request body", []error{err})
+	}
+	values := map[string]string{}
+	mistakes := map[string]fault.Text{}
+	if kind == "application/json" {
+		err = parseJSON(body, values, mistakes)
+	} else {
+		err = parseForm(body, values)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range required {
+		if _, wrong := mistakes[name]; values[name] == "" && !wrong {
+			mistakes[name] = fault.T("falta", "is missing")
+		}
+	}
+	if f := invalid(mistakes); f != nil {
+		return nil, f
+	}
+	return values, nil
+}
+
+func parseForm(body []byte, values map[string]string) error {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return fault.New(fault.Invalid, fault.T("El formulario está mal codificado", "The form is badly encoded"))
+	}
+	for name := range form {
+		values[name] = form.Get(name)
+	}
+	return nil
+}
+
+func parseJSON(body []byte, values map[string]string, mistakes map[string]fault.Text) error {
+	var object map[string]any
+	if err := json.Unmarshal(body, &object); err != nil {
+		var wrongType *json.UnmarshalTypeError
+		if errors.As(err, &wrongType) {
+			return fault.New(fault.Invalid, fault.T("El cuerpo debe ser un objeto JSON", "The body must be a JSON object"))
+		}
+		return fault.New(fault.Invalid, fault.T("El cuerpo no es JSON válido", "The body is not valid JSON"))
+	}
+	for _, name := range []string{"grant_type", "username", "password", "refresh_token"} {
+		switch v := object[name].(type) {
+		case nil:
+		case string:
+			values[name] = v
+		default:
+			mistakes[name] = fault.T("debe ser un texto", "must be a text")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/klauspost/compress/gzhttp"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+)
+
+func (a *API) orderRoutes() {
+	listed := ok[OrderPage](a, "A page, or with Refine's parameters a bare array", OrderPage{
+		Data: []Order{exampleOrder}, Total: 1, Page: 1, PageSize: 10, Pages: 1,
+	})
+	media := listed["200"].Content["application/json"]
+	media.Schema = &huma.Schema{OneOf: []*huma.Schema{media.Schema, {Type: huma.TypeArray, Items: schemaOf[Order](a)}}}
+	media.Examples = map[string]*huma.Example{
+		"page":   {Summary: "page, page_size", Value: media.Example},
+		"refine": {Summary: "_start, _end", Value: asJSON([]Order{exampleOrder})},
+	}
+	media.Example = nil
+	a.route(cached(huma.Operation{
+		OperationID: "listOrders", Method: http.MethodGet, Path: "/api/orders", Tags: []string{"orders"},
+		Summary:     "List orders",
+		Description: "Takes its own parameters and those of Refine's simple-rest data provider. Filters are joined by AND; one without a value is no filter.",
+		Parameters:  listParams(everything), Responses: listed,
+	}, "X-Total-Count"), auth.Viewer, a.listOrders)
+
+	for _, path := range []string{"/api/orders/id/{record_id}", "/api/orders/{record_id}"} {
+		suffix, note := "", ""
+		if path == "/api/orders/{record_id}" {
+			suffix, note = "Plain", " (for clients that build the address themselves)"
+		}
+		a.route(cached(huma.Operation{
+			OperationID: "getOrder" + suffix, Method: http.MethodGet, Path: path, Tags: []string{"orders"},
+			Summary: "One order" + note, Parameters: []*huma.Param{recordParam},
+			Responses: ok[Order](a, "The order", exampleOrder), Errors: []int{http.StatusNotFound},
+		}), auth.Viewer, a.getOrder)
+		a.route(cached(huma.Operation{
+			OperationID: "orderHistory" + suffix, Method: http.MethodGet, Path: path + "/history", Tags: []string{"orders"},
+			Summary: "What happened to an order, newest first" + note, Parameters: append([]*huma.Param{recordParam}, pageParams...),
+			Responses: ok[HistoryPage](a, "A page", HistoryPage{Data: []rpc.HistoryEntry{exampleHistory}, Total: 1, Page: 1, PageSize: 10, Pages: 1}),
+			Errors:    []int{http.StatusNotFound},
+		}, "X-Total-Count"), auth.Viewer, a.history)
+	}
+
+	a.route(cached(huma.Operation{
+		OperationID: "ordersSummary", Method: http.MethodGet, Path: "/api/orders/summary", Tags: []string{"orders"},
+		Summary: "Totals by status, priority and day", Description: "Takes the filters of the list.",
+		Parameters: listParams(filters), Responses: ok[rpc.Summary](a, "The totals", exampleSummary),
+	}), auth.Viewer, a.summary)
+
+	a.route(huma.Operation{
+		OperationID: "exportOrders", Method: http.MethodGet, Path: "/api/orders/export.csv", Tags: []string{"orders"},
+		Summary: "All orders that match, as CSV",
+		Description: "Takes the filters and the order of the list. RFC 4180, UTF-8 with a byte order mark: without it Excel garbles accents, " +
+			"and CSV readers skip it. Cells that a spreadsheet would run as a formula start with an apostrophe. " +
+			"If something fails half-way the connection is cut, so that a part is never taken for the whole.",
+		Parameters: listParams(filtersAndSort),
+		Responses: map[string]*huma.Response{"200": {
+			Description: "The orders",
+			Content: map[string]*huma.MediaType{"text/csv": {
+				Schema: &huma.Schema{Type: huma.TypeString}, Example: bom + strings.Join(columns, ",") + "\r\n",
+			}},
+			Headers: map[string]*huma.Param{"Content-Disposition": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}},
+	}, auth.Viewer, a.export)
+}
+
+// cached documents an operation that answers If-None-Match, and the headers of its answer.
+func cached(op huma.Operation, headers ...string) huma.Operation {
+	op.Parameters = append(op.Parameters, &huma.Param{
+		Name: "If-None-Match", In: "header", Description: "an ETag: 304 if nothing has changed since", Schema: &huma.Schema{Type: huma.TypeString},
+	})
+	r := op.Responses["200"]
+	r.Headers = map[string]*huma.Param{"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}}
+	for _, h := range headers {
+		r.Headers[h] = &huma.Param{Schema: &huma.Schema{Type: huma.TypeInteger}}
+	}
+	op.Responses["304"] = &huma.Response{
+		Description: http.StatusText(http.StatusNotModified),
+		Headers:     map[string]*huma.Param{"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}
+	return op
+}
+
+func (a *API) listOrders(w http.ResponseWriter, r *http.Request) error {
+	l, err := parseListing(r.URL.RawQuery, everything)
+	if err != nil {
+		return err
+	}
+	reply, err := a.ask(r.Context(), rpc.OrdersList, l.OrdersQuery)
+	if err != nil {
+		return err
+	}
+	return writePage(w, r, reply, l)
+}
+
+func (a *API) history(w http.ResponseWriter, r *http.Request) error {
+	id, err := recordID(r)
+	if err != nil {
+		return err
+	}
+	l, err := parsePage(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	reply, err := a.ask(r.Context(), rpc.OrdersHistory, rpc.HistoryQuery{RecordID: id, Offset: l.Offset, Limit: l.Limit})
+	if err != nil {
+		return err
+	}
+	return writePage(w, r, reply, l)
+}
+
+func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
+	id, err := recordID(r)
+	if err != nil {
+		return err
+	}
+	if err := noParams(r); err != nil {
+		return err
+	}
+	reply, err := a.ask(r.Context(), rpc.OrdersGet, rpc.OrderRef{RecordID: id})
+	if err != nil {
+		return err
+	}
+	tag := reply.Header.Get(rpc.HeaderETag)
+	if tag == "" {
+		tag = weakETag(reply.Data, "")
+	}
+	w.Header().Set(gzhttp.HeaderNoCompression, "1") // the tag is strong: it names these very bytes
+	writeJSON(w, r, tag, reply.Data)
+	return nil
+}
+
+func (a *API) summary(w http.ResponseWriter, r *http.Request) error {
+	l, err := parseListing(r.URL.RawQuery, filters)
+	if err != nil {
+		return err
+	}
+	reply, err := a.ask(r.Context(), rpc.OrdersSummary, l.OrdersQuery)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, r, weakETag(reply.Data, ""), reply.Data)
+	return nil
+}
+
+// recordID gives the record id of the path.
+func recordID(r *http.Request) (string, error) {
+	id := r.PathValue("record_id")
+	if !event.ValidRecordID(id) {
+		return "", fault.Field("record_id", malformedID)
+	}
+	return id, nil
+}
+
+// noParams refuses any query parameter.
+func noParams(r *http.Request) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	q, err := newQuery(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	for name := range q.values {
+		q.unknown(name)
+	}
+	if f := invalid(q.mistake); f != nil {
+		return f
+	}
+	return nil
+}
+
+// writePage writes a JSON array that a service sent, bare or in an envelope, as it came.
+func writePage(w http.ResponseWriter, r *http.Request, reply bus.Reply, l listing) error {
+	totals := reply.Header[rpc.HeaderTotal]
+	if len(totals) != 1 || len(reply.Data) == 0 || reply.Data[0] != '[' {
+		return fault.Wrap(fault.Internal, errInternal, fmt.Errorf("the reply to a list has no array or no %s", rpc.HeaderTotal))
+	}
+	total, err := strconv.Atoi(totals[0])
+	if err != nil {
+		return fault.Wrap(fault.Internal, errInternal, err)
+	}
+	w.Header()["X-Total-Count"] = totals
+	tag := weakETag(reply.Data, totals[0])
+	if l.bare {
+		writeJSON(w, r, tag, reply.Data)
+		return nil
+	}
+	tail := make([]byte, 0, 80)
+	tail = strconv.AppendInt(append(tail, `,"total":`...), int64(total), 10)
+	tail = strconv.AppendInt(append(tail, `,"page":`...), int64(l.page), 10)
+	tail = strconv.AppendInt(append(tail, `,"page_size":`...), int64(l.Limit), 10)
+	tail = strconv.AppendInt(append(tail, `,"pages":`...), int64((total+l.Limit-1)/l.Limit), 10)
+	writeJSON(w, r, tag, envelope, reply.Data, append(tail, '}'))
+	return nil
+}
+
+var envelope = []byte(`{"data":`)
+
+// writeJSON answers with the parts of a body, or with 304 if the client has it already.
+func writeJSON(w http.ResponseWriter, r *http.Request, tag string, parts ...[]byte) {
+	h := w.Header()
+	h["Etag"] = []string{tag}
+	if has(r.Header["If-None-Match"], tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(size)}
+	for _, p := range parts {
+		if _, err := w.Write(p); err != nil {
+			return // the client has gone
+		}
+	}
+}
+
+// weakETag tags a body and what is said beside it. It is weak: the body may travel compressed.
+func weakETag(body []byte, beside string) string {
+	sum := xxhash.Sum64(body)
+	if beside != "" {
+		sum = sum*31 + xxhash.Sum64String(beside)
+	}
+	return `W/"` + strconv.FormatUint(sum, 36) + `"`
+}
+
+// has reports whether If-None-Match names tag, by the weak comparison of RFC 9110, section 13.1.2.
+func has(ifNoneMatch []string, tag string) bool {
+	tag = strings.TrimPrefix(tag, "W/")
+	for _, line := range ifNoneMatch {
+		for candidate := range strings.SplitSeq(line, ",") {
+			candidate = strings.TrimSpace(candidate)
+			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
+}

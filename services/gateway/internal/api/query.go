@@ -1,0 +1,470 @@
+package api
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+// Bounds of a query.
+const (
+	maxQuery    = 16 << 10 // bytes
+	maxPageSize = 100
+	maxOffset   = 10_000_000
+	maxFilters  = 20
+	maxValues   = 100 // of a list, ids included
+	maxValue    = 200 // characters
+	defaultSize = 10
+)
+
+// allowed says which parameters, besides filters, an operation takes.
+type allowed int
+
+const (
+	filters allowed = iota
+	filtersAndSort
+	everything
+)
+
+// listing is a parsed query of a list.
+type listing struct {
+	rpc.OrdersQuery
+	bare bool // answer a JSON array, as Refine's simple-rest wants, instead of an envelope
+	page int
+}
+
+// operator is how a field_<suffix> parameter compares.
+type operator struct {
+	op    rpc.Op
+	arity int // number of values: 1, 2, 0 for none, -1 for a list
+	text  bool
+}
+
+// operators by suffix: Refine's names, and "like" as simple-rest writes contains.
+var operators = map[string]operator{
+	"eq": {rpc.Eq, 1, false}, "ne": {rpc.Ne, 1, false},
+	"lt": {rpc.Lt, 1, false}, "lte": {rpc.Lte, 1, false}, "gt": {rpc.Gt, 1, false}, "gte": {rpc.Gte, 1, false},
+	"in": {rpc.In, -1, false}, "nin": {rpc.Nin, -1, false},
+	"between": {rpc.Between, 2, false}, "nbetween": {rpc.Nbetween, 2, false},
+	"null": {rpc.Null, 0, false}, "nnull": {rpc.Nnull, 0, false},
+	"like":     {rpc.Contains, 1, true},
+	"contains": {rpc.Contains, 1, true}, "ncontains": {rpc.Ncontains, 1, true},
+	"containss": {rpc.Containss, 1, true}, "ncontainss": {rpc.Ncontainss, 1, true},
+	"startswith": {rpc.StartsWith, 1, true}, "nstartswith": {rpc.NstartsWith, 1, true},
+	"startswiths": {rpc.StartsWiths, 1, true}, "nstartswiths": {rpc.NstartsWiths, 1, true},
+	"endswith": {rpc.EndsWith, 1, true}, "nendswith": {rpc.NendsWith, 1, true},
+	"endswiths": {rpc.EndsWiths, 1, true}, "nendswiths": {rpc.NendsWiths, 1, true},
+}
+
+// columns in the order they are listed to people.
+var columns = []string{"record_id", "name", "customer", "status", "priority", "amount", "order_date", "created_at", "updated_at"}
+
+// query reads parameters and remembers what is wrong with each.
+type query struct {
+	values  url.Values
+	mistake map[string]fault.Text
+	filters []rpc.Filter
+}
+
+// parseListing translates both dialects, the classic one and Refine simple-rest's. The error names
+// every parameter at fault. A filter without a value is no filter.
+func parseListing(raw string, allow allowed) (listing, error) {
+	q, err := newQuery(raw)
+	if err != nil {
+		return listing{}, err
+	}
+	var l listing
+	var sorted, refined bool // parameters of Refine's dialect: _sort and _order, any of them
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		switch {
+		case allow == everything && (name == "page" || name == "page_size" || name == "_start" || name == "_end"):
+		case allow >= filtersAndSort && (name == "sort" || name == "_sort" || name == "_order"):
+			sorted = true
+		case name == "q":
+			l.Search = q.text(name)
+		case name == "id":
+			q.ids()
+			refined = true
+		case name == "status", name == "priority", name == "customer", name == "start_date", name == "end_date":
+			q.classicFilter(name)
+		default:
+			refined = q.filter(name) || refined
+		}
+		refined = refined || strings.HasPrefix(name, "_")
+	}
+	q.dateRange()
+	l.Filters = q.filters
+	if sorted {
+		l.Sort = q.sort()
+	}
+	if allow == everything {
+		q.window(&l, refined)
+	}
+	if len(q.filters) > maxFilters {
+		q.wrong("", fault.T(fmt.Sprintf("Hay más de %d filtros", maxFilters), fmt.Sprintf("There are more than %d filters", maxFilters)))
+	}
+	if f := invalid(q.mistake); f != nil {
+		return listing{}, f
+	}
+	return l, nil
+}
+
+// parsePage reads page and page_size and nothing else.
+func parsePage(raw string) (listing, error) {
+	q, err := newQuery(raw)
+	if err != nil {
+		return listing{}, err
+	}
+	for name := range q.values {
+		if name != "page" && name != "page_size" {
+			q.unknown(name)
+		}
+	}
+	var l listing
+	q.pages(&l)
+	if f := invalid(q.mistake); f != nil {
+		return listing{}, f
+	}
+	return l, nil
+}
+
+func newQuery(raw string) (*query, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil || len(raw) > maxQuery {
+		return nil, fault.New(fault.Invalid, fault.T(
+			"Los parámetros de la dirección están mal codificados o son demasiados",
+			"The parameters of the address are badly encoded or too many"))
+	}
+	return &query{values: values, mistake: map[string]fault.Text{}}, nil
+}
+
+func (q *query) wrong(name string, text fault.Text) {
+	if _, ok := q.mistake[name]; !ok {
+		q.mistake[name] = text
+	}
+}
+
+func (q *query) unknown(name string) {
+	if len(name) > 50 {
+		name = strings.ToValidUTF8(name[:50], "") + "…"
+	}
+	q.wrong(name, fault.T("no es un parámetro conocido", "is not a known parameter"))
+}
+
+// one gives the value of a parameter that may come once.
+func (q *query) one(name string) string {
+	v := q.values[name]
+	if len(v) > 1 {
+		q.wrong(name, fault.T("está repetido", "is repeated"))
+	}
+	if len(v) == 0 {
+		return ""
+	}
+	return v[0]
+}
+
+// text gives a bounded value.
+func (q *query) text(name string) string {
+	v := q.one(name)
+	q.checkText(name, v)
+	return v
+}
+
+func (q *query) checkText(name, v string) {
+	switch {
+	case len([]rune(v)) > maxValue:
+		q.wrong(name, fault.T(fmt.Sprintf("tiene más de %d caracteres", maxValue), fmt.Sprintf("has more than %d characters", maxValue)))
+	case strings.ContainsRune(v, 0) || strings.ToValidUTF8(v, "") != v:
+		q.wrong(name, fault.T("no es texto válido", "is not valid text"))
+	}
+}
+
+// number reads a whole number between low and high; def when the parameter is absent.
+func (q *query) number(name string, def, low, high int) int {
+	if !q.values.Has(name) {
+		return def
+	}
+	v := q.one(name)
+	n, err := strconv.Atoi(v)
+	switch {
+	case v != "" && strings.Trim(v, "0123456789") == "" && err != nil: // too many digits
+		n = math.MaxInt
+	case err != nil || strings.HasPrefix(v, "+"):
+		q.wrong(name, fault.T("debe ser un número entero", "must be a whole number"))
+		return def
+	}
+	if n < low || n > high {
+		if high == math.MaxInt {
+			q.wrong(name, fault.T(fmt.Sprintf("debe ser al menos %d", low), fmt.Sprintf("must be at least %d", low)))
+		} else {
+			q.wrong(name, fault.T(fmt.Sprintf("debe estar entre %d y %d", low, high), fmt.Sprintf("must be between %d and %d", low, high)))
+		}
+		return def
+	}
+	return n
+}
+
+// pages reads page and page_size.
+func (q *query) pages(l *listing) {
+	l.Limit = q.number("page_size", defaultSize, 1, maxPageSize)
+	l.page = q.number("page", 1, 1, math.MaxInt)
+	if l.page-1 > maxOffset/l.Limit {
+		q.tooFar("page")
+		return
+	}
+	l.Offset = (l.page - 1) * l.Limit
+}
+
+func (q *query) tooFar(name string) {
+	q.wrong(name, fault.T(
+		fmt.Sprintf("no se puede ir más allá del pedido %d; use filtros", maxOffset),
+		fmt.Sprintf("cannot go beyond order %d; use filters", maxOffset)))
+}
+
+// window decides which rows are asked for and in which dialect to answer.
+func (q *query) window(l *listing, refined bool) {
+	paged := q.values.Has("page") || q.values.Has("page_size")
+	ranged := q.values.Has("_start") || q.values.Has("_end")
+	l.bare = ranged || q.values.Has("id") || refined && !paged
+	switch {
+	case ranged && paged:
+		q.wrong("_start", fault.T("no se combina con page ni page_size", "does not go with page or page_size"))
+	case ranged:
+		start := q.number("_start", 0, 0, math.MaxInt)
+		if start > maxOffset {
+			q.tooFar("_start")
+			return
+		}
+		end := q.number("_end", start+defaultSize, 0, math.MaxInt)
+		if end <= start || end-start > maxPageSize {
+			q.wrong("_end", fault.T(
+				fmt.Sprintf("debe superar a _start en 1 a %d", maxPageSize), fmt.Sprintf("must be 1 to %d more than _start", maxPageSize)))
+			return
+		}
+		l.Offset, l.Limit = start, end-start
+	case paged || !l.bare:
+		q.pages(l)
+	default: // pagination off: as much as there may be
+		l.Limit = maxPageSize
+	}
+}
+
+// ids reads id=1&id=2, which Refine's getMany sends.
+func (q *query) ids() {
+	ids := slices.Compact(slices.Sorted(slices.Values(q.values["id"])))
+	switch {
+	case len(ids) > maxValues:
+		q.wrong("id", atMost(maxValues))
+	case !slices.ContainsFunc(ids, func(id string) bool { return !event.ValidRecordID(id) }):
+		q.filters = append(q.filters, rpc.Filter{Field: "record_id", Op: rpc.In, Values: ids})
+	default:
+		q.wrong("id", malformedID)
+	}
+}
+
+var malformedID = fault.T("no es un identificador de registro", "is not a record id")
+
+func atMost(n int) fault.Text {
+	return fault.T(fmt.Sprintf("admite como mucho %d valores", n), fmt.Sprintf("takes at most %d values", n))
+}
+
+// classicFilter reads one of the parameters that have a meaning of their own.
+func (q *query) classicFilter(name string) {
+	switch name {
+	case "customer":
+		if v := q.text(name); v != "" {
+			q.filters = append(q.filters, rpc.Filter{Field: name, Op: rpc.Contains, Values: []string{v}})
+		}
+	case "start_date", "end_date":
+		op := rpc.Gte
+		if name == "end_date" {
+			op = rpc.Lte
+		}
+		if v := q.one(name); v != "" && q.checkValue(name, "order_date", rpc.Gte, v) {
+			q.filters = append(q.filters, rpc.Filter{Field: "order_date", Op: op, Values: []string{v}})
+		}
+	default: // status, priority
+		q.add(name, name, operator{op: rpc.In, arity: -1}, split(q.values[name]))
+	}
+}
+
+func (q *query) dateRange() {
+	start, end := q.values.Get("start_date"), q.values.Get("end_date")
+	if event.ValidDate(start) && event.ValidDate(end) && start > end {
+		q.wrong("start_date", fault.T("no puede ser posterior a end_date", "cannot be after end_date"))
+	}
+}
+
+// filter reads column=value or column_<operator>=value, and reports whether it is the latter.
+func (q *query) filter(name string) (refined bool) {
+	if _, ok := rpc.OrderColumns[name]; ok {
+		values := q.values[name]
+		if len(values) > 1 {
+			q.add(name, name, operator{op: rpc.In, arity: -1}, values)
+		} else {
+			q.add(name, name, operators["eq"], values)
+		}
+		return false
+	}
+	i := strings.LastIndexByte(name, '_')
+	if i < 0 {
+		q.unknown(name)
+		return false
+	}
+	op, known := operators[name[i+1:]]
+	if _, ok := rpc.OrderColumns[name[:i]]; !ok || !known {
+		q.unknown(name)
+		return false
+	}
+	values := q.values[name]
+	if op.arity == -1 || op.arity == 2 {
+		values = split(values)
+	}
+	q.add(name, name[:i], op, values)
+	return true
+}
+
+// add checks a filter and keeps it. Empty values are left out.
+func (q *query) add(name, field string, op operator, values []string) {
+	if op.arity == 0 {
+		q.addNull(name, field, op.op)
+		return
+	}
+	values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+	switch {
+	case len(values) == 0:
+		return
+	case op.text && rpc.OrderColumns[field] != rpc.Text:
+		q.wrong(name, fault.T("no se puede buscar texto en esa columna", "that column cannot be searched for text"))
+		return
+	case op.arity == 1 && len(values) > 1:
+		q.wrong(name, fault.T("está repetido", "is repeated"))
+		return
+	case op.arity == 2 && len(values) != 2:
+		q.wrong(name, fault.T("necesita dos valores separados por una coma", "needs two values with a comma between them"))
+		return
+	case len(values) > maxValues:
+		q.wrong(name, atMost(maxValues))
+		return
+	}
+	for _, v := range values {
+		if !q.checkValue(name, field, op.op, v) {
+			return
+		}
+	}
+	q.filters = append(q.filters, rpc.Filter{Field: field, Op: op.op, Values: values})
+}
+
+// addNull reads field_null=true; false is the opposite, and no value is true.
+func (q *query) addNull(name, field string, op rpc.Op) {
+	switch q.one(name) {
+	case "true", "1", "":
+	case "false", "0":
+		op = map[rpc.Op]rpc.Op{rpc.Null: rpc.Nnull, rpc.Nnull: rpc.Null}[op]
+	default:
+		q.wrong(name, fault.T("debe ser true o false", "must be true or false"))
+		return
+	}
+	q.filters = append(q.filters, rpc.Filter{Field: field, Op: op})
+}
+
+// checkValue checks that v can be compared with field.
+func (q *query) checkValue(name, field string, op rpc.Op, v string) bool {
+	before := len(q.mistake)
+	q.checkText(name, v)
+	switch rpc.OrderColumns[field] {
+	case rpc.Number:
+		if n, err := strconv.ParseFloat(v, 64); err != nil || math.IsInf(n, 0) || math.IsNaN(n) || strings.Trim(v, "0123456789.eE+-") != "" {
+			q.wrong(name, fault.T("debe ser un número", "must be a number"))
+		}
+	case rpc.Date:
+		if !event.ValidDate(v) {
+			q.wrong(name, fault.T("debe ser una fecha, AAAA-MM-DD", "must be a date, YYYY-MM-DD"))
+		}
+	case rpc.Time:
+		if _, err := time.Parse(time.RFC3339, v); err != nil {
+			q.wrong(name, fault.T("debe ser fecha y hora, RFC 3339", "must be a date and time, RFC 3339"))
+		}
+	case rpc.Text:
+		if choices := choicesOf(field, op); choices != nil && !slices.Contains(choices, v) {
+			list := strings.Join(choices, ", ")
+			q.wrong(name, fault.T("debe ser uno de: "+list, "must be one of: "+list))
+		}
+	}
+	return len(q.mistake) == before
+}
+
+// choicesOf gives the values that field may be compared with as a whole; nil for any.
+func choicesOf(field string, op rpc.Op) []string {
+	if op != rpc.Eq && op != rpc.Ne && op != rpc.In && op != rpc.Nin {
+		return nil
+	}
+	switch field {
+	case "status":
+		return event.Statuses
+	case "priority":
+		return event.Priorities
+	}
+	return nil
+}
+
+// sort reads sort=-a,b or _sort=a,b&_order=desc,asc.
+func (q *query) sort() []rpc.Sort {
+	name, orders := "sort", split(q.values["_order"])
+	keys := split(q.values["sort"])
+	if q.values.Has("_sort") || q.values.Has("_order") {
+		if q.values.Has("sort") {
+			q.wrong("sort", fault.T("no se combina con _sort ni _order", "does not go with _sort or _order"))
+			return nil
+		}
+		name, keys = "_sort", split(q.values["_sort"])
+	}
+	var sorts []rpc.Sort
+	for i, key := range keys {
+		field, desc := key, false
+		if name == "sort" {
+			field, desc = strings.CutPrefix(key, "-")
+		} else if i < len(orders) {
+			switch strings.ToLower(orders[i]) {
+			case "desc":
+				desc = true
+			case "asc":
+			default:
+				q.wrong("_order", fault.T("debe ser asc o desc", "must be asc or desc"))
+			}
+		}
+		if _, ok := rpc.OrderColumns[field]; !ok {
+			list := strings.Join(columns, ", ")
+			q.wrong(name, fault.T("debe ser una lista de: "+list, "must be a list of: "+list))
+			return nil
+		}
+		if slices.ContainsFunc(sorts, func(s rpc.Sort) bool { return s.Field == field }) {
+			q.wrong(name, fault.T(field+" está repetido", field+" is repeated"))
+			return nil
+		}
+		sorts = append(sorts, rpc.Sort{Field: field, Desc: desc})
+	}
+	return sorts
+}
+
+// split gives the parts between commas of all values, without the empty ones.
+func split(values []string) []string {
+	var parts []string
+	for _, v := range values {
+		for part := range strings.SplitSeq(v, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				parts = append(parts, part)
+			}
+		}
+	}
+	return parts
+}

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+// Order is event.Order as the document shows it. Orders pass through as the service wrote them;
+// a test holds the two against each other.
+type Order struct {
+	RecordID  string         `json:"record_id"`
+	Name      *string        `json:"name"`
+	Customer  *string        `json:"customer"`
+	Status    *string        `json:"status" doc:"Pending, Processing, Sent, Delivered, Cancelled, or what else Airtable holds"`
+	Priority  *string        `json:"priority" doc:"Low, Medium, High, or what else Airtable holds"`
+	Amount    *float64       `json:"amount" doc:"in the table's currency"`
+	OrderDate *string        `json:"order_date" format:"date"`
+	CreatedAt time.Time      `json:"created_at"`
+	UpdatedAt time.Time      `json:"updated_at"`
+	Fields    map[string]any `json:"fields" doc:"every Airtable field by its name"`
+	_         struct{}       `additionalProperties:"true"`
+}
+
+// OrderPage is a page of orders. Total counts all that match.
+type OrderPage struct {
+	Data     []Order `json:"data"`
+	Total    int     `json:"total" minimum:"0"`
+	Page     int     `json:"page" minimum:"1"`
+	PageSize int     `json:"page_size" minimum:"1" maximum:"100"`
+	Pages    int     `json:"pages" minimum:"0"`
+}
+
+// HistoryPage is a page of an order's history.
+type HistoryPage struct {
+	Data     []rpc.HistoryEntry `json:"data"`
+	Total    int                `json:"total" minimum:"0"`
+	Page     int                `json:"page" minimum:"1"`
+	PageSize int                `json:"page_size" minimum:"1" maximum:"100"`
+	Pages    int                `json:"pages" minimum:"0"`
+}
+
+var exampleTime = time.Date(2026, 11, 3, 9, 30, 0, 0, time.UTC)
+
+var exampleOrder = Order{
+	RecordID: "recA1b2C3d4E5f6G7", Name: new("Pedido 1042"), Customer: new("Ferretería Núñez"),
+	Status: new("Pending"), Priority: new("High"), Amount: new(1250.5), OrderDate: new("2026-11-03"),
+	CreatedAt: exampleTime, UpdatedAt: exampleTime.Add(time.Hour), Fields: map[string]any{"Cliente": "Ferretería Núñez", "Estado": "Pending"},
+}
+
+var exampleHistory = rpc.HistoryEntry{
+	ID: "3s8mYd1", Change: "updated", At: exampleTime.Add(time.Hour), Source: "airtable",
+	Values: map[string]any{"status": "Pending"}, Previous: map[string]any{"status": "Processing"},
+	Actor: &rpc.HistoryActor{ID: "usrA1b2C3d4E5f6G7", Email: "ana@example.com"},
+}
+
+var exampleSummary = rpc.Summary{
+	Total: 2, Amount: 1300.5,
+	ByStatus:   []rpc.StatusTotal{{Status: new("Pending"), Count: 2, Amount: 1300.5}},
+	ByPriority: []rpc.PriorityTotal{{Priority: new("High"), Count: 1, Amount: 1250.5}, {Count: 1, Amount: 50}},
+	ByDay:      []rpc.DayTotal{{Day: new("2026-11-03"), Count: 2, Amount: 1300.5}},
+}
+
+var exampleRun = rpc.Run{
+	ID: "r7Q2", Mode: rpc.Incremental, Trigger: "request", State: rpc.Succeeded, StartedAt: exampleTime, FinishedAt: new(exampleTime.Add(2 * time.Second)),
+	Progress: rpc.Progress{Records: 3, Expected: 2000, Percent: 100}, Updated: 3, APICalls: 1,
+}
+
+var exampleSync = rpc.SyncState{
+	Mode: rpc.Incremental, ModeReason: fault.T("el token no puede gestionar webhooks", "the token may not manage webhooks"), State: "idle", Instance: "sync-1", IntervalSeconds: 300,
+	NextRunAt: new(exampleTime.Add(5 * time.Minute)), LagSeconds: new(2.5), Last: &exampleRun, Orders: 2000,
+	APICalls: rpc.APICalls{Total: 42, ByKind: map[string]int{"list": 41, "meta": 1}},
+}
+
+func param(name, description string, schema *huma.Schema, example any) *huma.Param {
+	return &huma.Param{Name: name, In: "query", Description: description, Schema: schema, Example: example}
+}
+
+func text() *huma.Schema { return &huma.Schema{Type: huma.TypeString, MaxLength: new(maxValue)} }
+
+func whole(low, high float64) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeInteger, Minimum: &low}
+	if high > 0 {
+		s.Maximum = &high
+	}
+	return s
+}
+
+func choice(values []string) *huma.Schema {
+	item := &huma.Schema{Type: huma.TypeString}
+	for _, v := range values {
+		item.Enum = append(item.Enum, v)
+	}
+	return &huma.Schema{Type: huma.TypeArray, Items: item}
+}
+
+var recordParam = &huma.Param{
+	Name: "record_id", In: "path", Required: true, Example: "recA1b2C3d4E5f6G7",
+	Schema: &huma.Schema{Type: huma.TypeString, Pattern: "^[A-Za-z0-9_-]{1,64}$"},
+}
+
+var pageParams = []*huma.Param{
+	param("page", "default 1", whole(1, 0), 1),
+	param("page_size", fmt.Sprintf("default %d", defaultSize), whole(1, maxPageSize), 10),
+}
+
+// listParams documents what parseListing reads.
+func listParams(allow allowed) []*huma.Param {
+	date := func() *huma.Schema { return &huma.Schema{Type: huma.TypeString, Format: "date"} }
+	params := []*huma.Param{
+		param("status", "any of these; repeat it or put commas between", choice(event.Statuses), []any{"Pending"}),
+		param("priority", "any of these; repeat it or put commas between", choice(event.Priorities), []any{"High"}),
+		param("customer", "is part of the customer's name, in any case", text(), "ferre"),
+		param("start_date", "the first order date", date(), "2026-11-01"),
+		param("end_date", "the last order date", date(), "2026-11-30"),
+		param("q", "is part of the name, the customer or the record id", text(), "1042"),
+		param("id", fmt.Sprintf("these records, up to %d; the answer is a bare array", maxValues),
+			&huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}, MaxItems: new(maxValues)}, []any{"recA1b2C3d4E5f6G7"}),
+	}
+	if allow >= filtersAndSort {
+		params = append(params,
+			param("sort", "columns with commas between; - before one for descending. Default: -order_date", text(), "-order_date,customer"),
+			param("_sort", "columns with commas between, as Refine sends them", text(), "order_date,customer"),
+			param("_order", "asc or desc for each column of _sort", text(), "desc,asc"))
+	}
+	if allow == everything {
+		params = append(pageParams[:len(pageParams):len(pageParams)], params...)
+		params = append(params,
+			param("_start", "the first row, counted from 0; the answer is a bare array", whole(0, maxOffset), 0),
+			param("_end", fmt.Sprintf("the row after the last, at most %d after _start", maxPageSize), whole(1, 0), 10))
+	}
+	for _, column := range columns {
+		if column != "status" && column != "priority" && column != "customer" {
+			params = append(params, param(column, "equals; repeat it for any of several", schemaOfColumn(column), nil))
+		}
+	}
+	for _, column := range columns {
+		note := "compares " + column + " by one of Refine's operators: eq, ne, lt, lte, gt, gte, in, nin, between, nbetween, null, nnull"
+		if rpc.OrderColumns[column] == rpc.Text {
+			note += ", like (contains), contains, startswith, endswith; with n before it the opposite, with s behind it the case counts"
+		}
+		p := param(column+"_{operator}", note, text(), nil)
+		p.Extensions = map[string]any{"x-name-template": true}
+		params = append(params, p)
+	}
+	return params
+}
+
+func schemaOfColumn(column string) *huma.Schema {
+	switch rpc.OrderColumns[column] {
+	case rpc.Number:
+		return &huma.Schema{Type: huma.TypeNumber}
+	case rpc.Date:
+		return &huma.Schema{Type: huma.TypeString, Format: "date"}
+	case rpc.Time:
+		return &huma.Schema{Type: huma.TypeString, Format: "date-time"}
+	default:
+		return text()
+	}
+}

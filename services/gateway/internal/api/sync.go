@@ -1,0 +1,230 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+)
+
+// syncSlice is how long one question for the end of a run may take: a syncer that has died is
+// noticed that soon.
+const syncSlice = 10 * time.Second
+
+// SyncRequest is what POST /api/orders/sync takes.
+type SyncRequest struct {
+	Mode             rpc.Mode `json:"mode,omitempty" enum:"auto,webhook,incremental,full" doc:"default auto"`
+	ConfirmDeletions bool     `json:"confirm_deletions,omitempty" doc:"carry out deletions that are held because so many orders were gone at once"`
+}
+
+// SyncAccepted names a run that goes on.
+type SyncAccepted struct {
+	RunID string `json:"run_id"`
+	Run   *Run   `json:"run,omitempty" doc:"absent if it has not begun"`
+}
+
+// Run is rpc.Run with its reason in the caller's language.
+type Run struct {
+	rpc.Run
+	Reason string `json:"reason,omitempty" doc:"why the run failed"`
+}
+
+// SyncState is rpc.SyncState with its reasons in the caller's language.
+type SyncState struct {
+	rpc.SyncState
+	ModeReason string `json:"mode_reason,omitempty" doc:"why it is not a better mode"`
+	Current    *Run   `json:"current,omitempty"`
+	Last       *Run   `json:"last,omitempty"`
+	Recent     []Run  `json:"recent,omitempty"`
+}
+
+func runIn(lang string, r *rpc.Run) *Run {
+	if r == nil {
+		return nil
+	}
+	return &Run{Run: *r, Reason: r.Reason.In(lang)}
+}
+
+func stateIn(lang string, s rpc.SyncState) SyncState {
+	out := SyncState{SyncState: s, ModeReason: s.ModeReason.In(lang), Current: runIn(lang, s.Current), Last: runIn(lang, s.Last)}
+	for i := range s.Recent {
+		out.Recent = append(out.Recent, *runIn(lang, &s.Recent[i]))
+	}
+	return out
+}
+
+func (a *API) syncRoutes() {
+	responses := ok[Run](a, "The run has ended; state and reason say how", *runIn("es", &exampleRun))
+	responses["202"] = &huma.Response{
+		Description: "The run goes on; GET /api/orders/sync shows how it stands",
+		Content: map[string]*huma.MediaType{
+			"application/json": {Schema: schemaOf[SyncAccepted](a), Example: asJSON(SyncAccepted{RunID: exampleRun.ID})},
+		},
+		Headers: map[string]*huma.Param{
+			"Location":           {Schema: &huma.Schema{Type: huma.TypeString}},
+			"Preference-Applied": {Schema: &huma.Schema{Type: huma.TypeString}},
+		},
+	}
+	register(a, huma.Operation{
+		OperationID: "syncNow", Method: http.MethodPost, Path: "/api/orders/sync", Tags: []string{"sync"},
+		Summary:     "Sync with Airtable now",
+		Description: "Waits until the run has ended. With Prefer: respond-async it does not wait. 503 when no syncer is active.",
+		Responses:   responses, MaxBodyBytes: -1, Errors: []int{http.StatusUnsupportedMediaType}, // limitBody limits it
+	}, auth.Operator, a.syncNow)
+	a.route(huma.Operation{
+		OperationID: "syncState", Method: http.MethodGet, Path: "/api/orders/sync", Tags: []string{"sync"},
+		Summary: "How the sync stands", Responses: ok[SyncState](a, "The state, with the progress of a run under way", stateIn("es", exampleSync)),
+	}, auth.Viewer, func(w http.ResponseWriter, r *http.Request) error {
+		if err := noParams(r); err != nil {
+			return err
+		}
+		state, err := a.syncState(r.Context(), "", patience)
+		if err != nil {
+			return err
+		}
+		w.Header()["Content-Type"] = jsonType
+		w.Header().Add("Vary", "Accept-Language")
+		_ = json.NewEncoder(w).Encode(stateIn(preferred(r.Header.Get("Accept-Language")), state)) // the client has gone
+		return nil
+	})
+}
+
+// syncInput is the body and the preference of a request for a run.
+type syncInput struct {
+	Prefer string `header:"Prefer" maxLength:"200" doc:"respond-async: do not wait for the end" example:"respond-async"`
+	Body   *SyncRequest
+
+	control *http.ResponseController
+	lang    string
+}
+
+// Resolve is called by huma; waiting must outlive the server's deadlines.
+func (in *syncInput) Resolve(ctx huma.Context) []error {
+	_, w := humachi.Unwrap(ctx)
+	in.control = http.NewResponseController(w)
+	in.lang = preferred(ctx.Header("Accept-Language"))
+	_ = in.control.SetReadDeadline(time.Time{}) // the body is read; else its deadline would end the wait
+	return nil
+}
+
+type syncOutput struct {
+	Status     int
+	Location   string `header:"Location"`
+	Preference string `header:"Preference-Applied"`
+	Body       any
+}
+
+func (a *API) syncNow(ctx context.Context, in *syncInput) (*syncOutput, error) {
+	var req rpc.RunRequest
+	if in.Body != nil {
+		req = rpc.RunRequest{Mode: in.Body.Mode, ConfirmDeletions: in.Body.ConfirmDeletions}
+	}
+	reply, err := a.ask(ctx, rpc.SyncRunNow, req)
+	if err != nil {
+		return nil, err
+	}
+	var accepted rpc.RunAccepted
+	if err := json.Unmarshal(reply.Data, &accepted); err != nil {
+		return nil, fault.Wrap(fault.Internal, errInternal, err)
+	}
+	if prefersAsync(in.Prefer) {
+		state, err := a.syncState(ctx, "", patience)
+		if err != nil {
+			return nil, err
+		}
+		out := goesOn(accepted.RunID, runIn(in.lang, findRun(state, accepted.RunID)))
+		out.Preference = "respond-async"
+		return out, nil
+	}
+	return a.awaitRun(ctx, accepted.RunID, in)
+}
+
+var errInterrupted = &fault.Error{
+	Code:       fault.Unavailable,
+	Detail:     fault.T("El sincronizador se detuvo antes de terminar; otro lo continuará", "The syncer stopped before the end; another will go on"),
+	RetryAfter: 5 * time.Second,
+}
+
+// awaitRun asks slice by slice until the run has ended, the client goes, or this process drains.
+func (a *API) awaitRun(ctx context.Context, runID string, in *syncInput) (*syncOutput, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	errDraining := errors.New("draining")
+	go func() {
+		select {
+		case <-a.draining:
+			cancel(errDraining)
+		case <-ctx.Done():
+		}
+	}()
+	instance := ""
+	for {
+		_ = in.control.SetWriteDeadline(time.Now().Add(2 * syncSlice)) // not supported: no deadline
+		state, err := a.syncState(ctx, runID, syncSlice)
+		if errors.Is(context.Cause(ctx), errDraining) {
+			return goesOn(runID, nil), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if run := findRun(state, runID); run != nil && run.State != rpc.Running {
+			return &syncOutput{Status: http.StatusOK, Body: runIn(in.lang, run)}, nil
+		}
+		if instance != "" && instance != state.Instance {
+			return nil, errInterrupted // the run was known to the other one only
+		}
+		instance = state.Instance
+	}
+}
+
+func (a *API) syncState(ctx context.Context, runID string, wait time.Duration) (rpc.SyncState, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	var state rpc.SyncState
+	reply, err := a.services.Ask(ctx, rpc.SyncStatus, rpc.StatusRequest{RunID: runID})
+	if err != nil {
+		return state, err
+	}
+	if err := json.Unmarshal(reply.Data, &state); err != nil {
+		return state, fault.Wrap(fault.Internal, errInternal, err)
+	}
+	return state, nil
+}
+
+func goesOn(runID string, run *Run) *syncOutput {
+	return &syncOutput{Status: http.StatusAccepted, Location: "/api/orders/sync", Body: SyncAccepted{RunID: runID, Run: run}}
+}
+
+func findRun(s rpc.SyncState, id string) *rpc.Run {
+	for _, run := range []*rpc.Run{s.Current, s.Last} {
+		if run != nil && run.ID == id {
+			return run
+		}
+	}
+	for i := range s.Recent {
+		if s.Recent[i].ID == id {
+			return &s.Recent[i]
+		}
+	}
+	return nil
+}
+
+// prefersAsync reads the Prefer header (RFC 7240).
+func prefersAsync(prefer string) bool {
+	for p := range strings.SplitSeq(prefer, ",") {
+		name, _, _ := strings.Cut(p, ";")
+		if strings.EqualFold(strings.TrimSpace(name), "respond-async") {
+			return true
+		}
+	}
+	return false
+}

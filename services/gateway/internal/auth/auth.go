@@ -1,0 +1,161 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/resonance/resonance/pkg/fault"
+)
+
+const (
+	// MaxPassword is how long a password may be, in bytes.
+	MaxPassword = 1024
+	// hashers bounds the memory of concurrent logins: each takes 19 MiB for some 20 ms.
+	hashers = 2
+)
+
+// Config is what an Authenticator needs.
+type Config struct {
+	Secret   []byte
+	Users    *Users
+	Sessions Bucket
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Authenticator issues tokens and reads them.
+type Authenticator struct {
+	log      *slog.Logger
+	users    *Users
+	tokens   *tokens
+	sessions *sessions
+	hashers  chan struct{}
+	nobody   hash // what unknown users are compared with: they must cost the same time
+
+	perUser, perNetwork *brake
+}
+
+// Grant is what a login or a refresh gives.
+type Grant struct {
+	Identity
+	AccessToken  string
+	ExpiresIn    time.Duration
+	RefreshToken string
+}
+
+// New makes an Authenticator.
+func New(c Config) *Authenticator {
+	return &Authenticator{
+		log:        c.Log,
+		users:      c.Users,
+		tokens:     newTokens(c.Secret, c.Now),
+		sessions:   &sessions{bucket: c.Sessions, now: c.Now, macKey: derive(c.Secret, "refresh tokens")},
+		hashers:    make(chan struct{}, hashers),
+		nobody:     newHash(string(randomBytes(randomSize))),
+		perUser:    newBrake(c.Now, 5, 5*time.Second),
+		perNetwork: newBrake(c.Now, 30, 2*time.Second),
+	}
+}
+
+// ErrToken is the answer to a missing, bad, expired or wrongly signed access token.
+var ErrToken = fault.New(fault.Unauthenticated, fault.T("No se pudo validar el token", "Could not validate the token"))
+
+var errLogin = fault.New(fault.Unauthenticated, fault.T("Usuario o contraseña incorrectos", "Wrong username or password"))
+
+// Identify returns who the Authorization header says the caller is, or ErrToken.
+func (a *Authenticator) Identify(header string) (Identity, error) {
+	id, err := a.tokens.read(header)
+	if err != nil {
+		return Identity{}, ErrToken
+	}
+	return id, nil
+}
+
+// Login checks a password and opens a session. Errors: Unauthenticated; TooMany with RetryAfter
+// after several wrong guesses from addr, an IP address; Unavailable.
+func (a *Authenticator) Login(ctx context.Context, name, password, addr string) (Grant, error) {
+	where := network(addr)
+	who := where + " " + name
+	if wait := a.perNetwork.take(where); wait > 0 {
+		return Grant{}, tooMany(wait)
+	}
+	if wait := a.perUser.take(who); wait > 0 {
+		a.perNetwork.giveBack(where) // one blocked user must not block the whole office
+		return Grant{}, tooMany(wait)
+	}
+	id, err := a.check(ctx, name, password)
+	if !errors.Is(err, errLogin) {
+		a.perNetwork.giveBack(where)
+		a.perUser.giveBack(who)
+	}
+	if err != nil {
+		return Grant{}, err
+	}
+	refresh, err := a.sessions.start(ctx, id.Username)
+	if err != nil {
+		return Grant{}, err
+	}
+	return a.grant(id, refresh)
+}
+
+// Refresh exchanges a refresh token for new tokens; the role is the user's present one. Errors:
+// Unauthenticated, Unavailable.
+func (a *Authenticator) Refresh(ctx context.Context, token string) (Grant, error) {
+	name, refresh, err := a.sessions.rotate(ctx, token)
+	if err != nil {
+		return Grant{}, err
+	}
+	user := a.find(name)
+	if user == nil {
+		return Grant{}, errors.Join(errSession, a.sessions.revoke(ctx, refresh))
+	}
+	return a.grant(Identity{Username: name, Role: user.role}, refresh)
+}
+
+// Revoke ends the session of a refresh token. Errors: Unavailable.
+func (a *Authenticator) Revoke(ctx context.Context, token string) error {
+	return a.sessions.revoke(ctx, token)
+}
+
+func (a *Authenticator) grant(id Identity, refresh string) (Grant, error) {
+	access, err := a.tokens.issue(id)
+	return Grant{Identity: id, AccessToken: access, ExpiresIn: AccessLife, RefreshToken: refresh}, err
+}
+
+// check compares the password, one of a few at a time.
+func (a *Authenticator) check(ctx context.Context, name, password string) (Identity, error) {
+	select {
+	case a.hashers <- struct{}{}:
+		defer func() { <-a.hashers }()
+	case <-ctx.Done():
+		return Identity{}, tooMany(time.Second)
+	}
+	user, want := a.find(name), a.nobody
+	if user != nil {
+		want = user.hash
+	}
+	if ok := len(password) <= MaxPassword && want.matches(password); !ok || user == nil {
+		return Identity{}, errLogin
+	}
+	return Identity{Username: user.name, Role: user.role}, nil
+}
+
+// find returns nil for an unknown user. A broken line in the users file must not lock out the
+// users of the others.
+func (a *Authenticator) find(name string) *user {
+	user, err := a.users.find(name)
+	if err != nil {
+		a.log.Warn("the users file has mistakes", "error", err)
+	}
+	return user
+}
+
+func tooMany(wait time.Duration) *fault.Error {
+	return &fault.Error{
+		Code:       fault.TooMany,
+		Detail:     fault.T("Demasiados intentos; espere un momento", "Too many attempts; wait a moment"),
+		RetryAfter: wait,
+	}
+}

@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/service"
+)
+
+// link is the connection to NATS, which may come later than the first request.
+type link struct {
+	log *slog.Logger
+
+	mu sync.RWMutex
+	nc *nats.Conn
+	kv jetstream.KeyValue // nil until the bucket is there
+}
+
+func newLink(log *slog.Logger) *link { return &link{log: log} }
+
+var errNoNATS = errors.New("not connected yet")
+
+func (l *link) conn() *nats.Conn {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.nc
+}
+
+// Ask implements api.Asker.
+func (l *link) Ask(ctx context.Context, subject string, req any) (bus.Reply, error) {
+	nc := l.conn()
+	if nc == nil {
+		return bus.Reply{}, fault.Away("NATS", errNoNATS)
+	}
+	return bus.Ask(ctx, nc, subject, req)
+}
+
+// sessions is an auth.Bucket.
+func (l *link) sessions() (jetstream.KeyValue, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	switch {
+	case l.kv == nil:
+		return nil, fault.Away("NATS", errNoNATS)
+	case !l.nc.IsConnected():
+		return nil, fault.Away("NATS", nats.ErrDisconnected)
+	}
+	return l.kv, nil
+}
+
+// maintain connects, and sees to it that the bucket of the sessions is there: now and after each
+// reconnection, as NATS may come back without it (invariant 8). It returns nil when ctx ends.
+func (l *link) maintain(ctx context.Context, base service.Base) error {
+	reconnected := make(chan struct{}, 1)
+	nc, err := bus.Connect(ctx, l.log, bus.Options{
+		URL: base.NATSURL, Name: "gateway", Creds: base.NATSCreds,
+		OnReconnect: func() {
+			select {
+			case reconnected <- struct{}{}:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	l.mu.Lock()
+	l.nc = nc
+	l.mu.Unlock()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("JetStream: %w", err)
+	}
+	for {
+		retry, err := l.ensureSessions(ctx, js, base.NATSReplicas)
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-reconnected:
+		case <-retry:
+		}
+	}
+}
+
+// ensureSessions returns when to try again, nil for not before a reconnection.
+func (l *link) ensureSessions(ctx context.Context, js jetstream.JetStream, replicas int) (retry <-chan time.Time, err error) {
+	once, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err = bus.Ensure(once, js, replicas, bus.BucketSessions)
+	if errors.Is(err, bus.ErrDrift) {
+		return nil, err
+	}
+	var kv jetstream.KeyValue
+	if err == nil {
+		kv, err = js.KeyValue(once, bus.BucketSessions)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			l.log.Warn("the sessions are out of reach", "error", err)
+		}
+		return time.After(time.Second), nil
+	}
+	l.mu.Lock()
+	l.kv = kv
+	l.mu.Unlock()
+	return nil, nil
+}
+
+func (l *link) connected(context.Context) error {
+	if nc := l.conn(); nc == nil || !nc.IsConnected() {
+		return errNoNATS
+	}
+	return nil
+}
+
+// ordersThere asks whether any instance of orders answers.
+func (l *link) ordersThere(ctx context.Context) error {
+	nc := l.conn()
+	if nc == nil {
+		return errNoNATS
+	}
+	_, err := nc.RequestWithContext(ctx, "$SRV.PING.orders", nil)
+	return err
+}
+
+func (l *link) close(ctx context.Context) error {
+	nc := l.conn()
+	if nc == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return bus.Drain(ctx, nc)
+}

@@ -1,0 +1,34 @@
+package gateway
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+)
+
+// UserCommand is `gateway user NAME ROLE`: it reads a password, the first line of in, and adds or
+// replaces that user in USERS_FILE. A running gateway knows at once.
+func UserCommand(args []string, in io.Reader, out io.Writer) error {
+	if len(args) != 3 || args[0] != "user" {
+		return errors.New("usage: gateway, or gateway user NAME viewer|operator|admin with the password on standard input")
+	}
+	var c Config
+	if err := service.Load(&c); err != nil {
+		return err
+	}
+	password, err := bufio.NewReader(io.LimitReader(in, auth.MaxPassword+2)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the password: %w", err)
+	}
+	name, role := args[1], auth.Role(args[2])
+	if err := auth.NewUsers(c.UsersFile, "", "").Set(name, role, strings.TrimRight(password, "\r\n")); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s is %s in %s\n", name, role, c.UsersFile)
+	return err
+}
