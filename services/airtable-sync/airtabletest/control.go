@@ -22,8 +22,11 @@ type Record struct {
 // Calls counts the authenticated requests by kind. Throttled ones count in
 // their kind too.
 type Calls struct {
-	List, Get, Write, Meta int
-	Throttled              int
+	List      int `json:"list"`
+	Get       int `json:"get"`
+	Write     int `json:"write"`
+	Meta      int `json:"meta"`
+	Throttled int `json:"throttled"`
 }
 
 // Total returns how many requests there were.

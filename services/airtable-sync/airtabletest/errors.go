@@ -17,16 +17,13 @@ type apiError struct {
 func (e *apiError) Error() string { return e.kind + ": " + e.message }
 
 func (e *apiError) body() []byte {
-	var v any
-	switch {
-	case e.bare:
-		v = map[string]string{"error": e.kind}
-	case e.message == "":
-		v = map[string]any{"error": map[string]string{"type": e.kind}}
-	default:
-		v = map[string]any{"error": map[string]string{"type": e.kind, "message": e.message}}
+	if e.bare {
+		return mustJSON(object{"error": e.kind})
 	}
-	return mustJSON(v)
+	return mustJSON(object{"error": struct {
+		Type    string `json:"type"`
+		Message string `json:"message,omitempty"`
+	}{e.kind, e.message}})
 }
 
 // mustJSON encodes what can't fail to encode.
@@ -47,7 +44,7 @@ func invalidRequest(format string, args ...any) *apiError {
 }
 
 func unknownField(name string) *apiError {
-	return unprocessable("UNKNOWN_FIELD_NAME", "Unknown field name: %q", name)
+	return unprocessable("UNKNOWN_FIELD_NAME", `Unknown field name: "%s"`, name)
 }
 
 func rowMissing(id string) *apiError {
@@ -87,8 +84,8 @@ func errorReply(e *apiError) reply { return jsonReply(e.status, e.body()) }
 
 // pluralReply is the {"errors":[...]} form, in which Airtable refuses by rate or quota.
 func pluralReply(kind, message string) reply {
-	return jsonReply(http.StatusTooManyRequests, mustJSON(map[string]any{
-		"errors": []map[string]string{{"error": kind, "message": message}},
+	return jsonReply(http.StatusTooManyRequests, mustJSON(object{
+		"errors": []object{{"error": kind, "message": message}},
 	}))
 }
 

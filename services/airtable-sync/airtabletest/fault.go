@@ -54,7 +54,8 @@ const (
 	NotFound Effect = "not-found"
 	// Hang answers nothing until the client gives up.
 	Hang Effect = "hang"
-	// Drop closes the connection without an answer.
+	// Drop closes the connection without an answer. Go's transport quietly
+	// repeats a GET that met this on a connection used before.
 	Drop Effect = "drop"
 
 	// CutConnection closes the connection in the middle of the answer.
@@ -73,19 +74,19 @@ var effects = []Effect{
 // Fault is a misbehaviour on demand.
 type Fault struct {
 	// On is the kind of request it concerns; any if empty.
-	On Kind
+	On Kind `json:"on"`
 	// Do is what happens.
-	Do Effect
+	Do Effect `json:"do"`
 	// Times is how often: once if 0, until cancelled if negative.
-	Times int
+	Times int `json:"times"`
 	// After is how many requests of the kind pass unharmed first.
-	After int
+	After int `json:"after"`
 	// Probability of striking each time, drawn from Config.Seed; always if 0.
-	Probability float64
+	Probability float64 `json:"probability"`
 	// RetryAfter is sent with a 429 or 503, in whole seconds; not if 0.
-	RetryAfter time.Duration
+	RetryAfter time.Duration `json:"-"`
 	// Applied lets the request take effect before the fault hides its answer.
-	Applied bool
+	Applied bool `json:"applied"`
 }
 
 // Injection is a fault at work.

@@ -111,7 +111,7 @@ func (c *column) addChoice(name, id string) *choice {
 const maxTextCell = 100_000
 
 func (c *column) refuse() *apiError {
-	return unprocessable("INVALID_VALUE_FOR_COLUMN", "Field %q cannot accept the provided value", c.Name)
+	return unprocessable("INVALID_VALUE_FOR_COLUMN", `Field "%s" cannot accept the provided value`, c.Name)
 }
 
 // newChoice is a choice that typecast will add if the whole request succeeds.
@@ -122,7 +122,7 @@ type newChoice string
 // []any for multipleSelects).
 func (c *column) parse(v any, typecast bool) (cell, *apiError) {
 	if c.computed() {
-		return nil, unprocessable("INVALID_VALUE_FOR_COLUMN", "Field %q cannot accept a value because the field is computed", c.Name)
+		return nil, unprocessable("INVALID_VALUE_FOR_COLUMN", `Field "%s" cannot accept a value because the field is computed`, c.Name)
 	}
 	if v == nil {
 		return nil, nil

@@ -186,6 +186,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		errorReply(errURLTooLong).write(w)
 		return
 	}
+	if r.Method == http.MethodOptions {
+		preflight(w)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, controlPath) {
+		s.control(w, r)
+		return
+	}
 	req, ok := s.route(r)
 	if !ok {
 		errorReply(errNotFound).write(w)
@@ -202,7 +210,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve returns the answer, and the fault that decides what becomes of it.
 func (s *Server) serve(w http.ResponseWriter, req *request) (reply, *Injection) {
 	r := req.http
-	if r.Header.Get("Authorization") != "Bearer "+s.cfg.APIKey {
+	if !s.authorized(r) {
 		return errorReply(errAuthentication), nil
 	}
 	s.count(req.kind)
@@ -233,6 +241,10 @@ func (s *Server) serve(w http.ResponseWriter, req *request) (reply, *Injection) 
 	return req.handle(req), inj
 }
 
+func (s *Server) authorized(r *http.Request) bool {
+	return r.Header.Get("Authorization") == "Bearer "+s.cfg.APIKey
+}
+
 func (s *Server) isTable(ref string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -241,6 +253,7 @@ func (s *Server) isTable(ref string) bool {
 
 func (rep reply) write(w http.ResponseWriter) {
 	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Content-Type", rep.contentType)
 	h.Set("Content-Length", strconv.Itoa(len(rep.body)))
 	if rep.retryAfter != "" {
@@ -248,6 +261,15 @@ func (rep reply) write(w http.ResponseWriter) {
 	}
 	w.WriteHeader(rep.status)
 	_, _ = w.Write(rep.body) // the client has gone, and there is nobody to tell
+}
+
+// preflight lets pages of any origin use the API, as Airtable does.
+func preflight(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Methods", "DELETE,GET,OPTIONS,PATCH,POST,PUT")
+	h.Set("Access-Control-Allow-Headers", "authorization,content-type,user-agent,x-airtable-application-id,x-airtable-user-agent,x-api-version,x-requested-with")
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // route finds what a request is about. The path's parts are unescaped one by

@@ -211,7 +211,7 @@ func TestAccess(t *testing.T) {
 		}
 		body, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		if want := `{"error":{"message":"Authentication required","type":"AUTHENTICATION_REQUIRED"}}`; res.StatusCode != http.StatusUnauthorized || string(body) != want {
+		if want := `{"error":{"type":"AUTHENTICATION_REQUIRED","message":"Authentication required"}}`; res.StatusCode != http.StatusUnauthorized || string(body) != want {
 			t.Errorf("token %q: %d %s", token, res.StatusCode, body)
 		}
 	}
@@ -1040,6 +1040,51 @@ func TestFaultsByChance(t *testing.T) {
 	}
 	if hits(1) != hits(1) || hits(1) == hits(2) {
 		t.Error("chance does not follow the seed")
+	}
+}
+
+func TestControlOverHTTP(t *testing.T) {
+	t.Parallel()
+	c := start(t, airtabletest.Config{Orders: 30})
+	first := c.do(http.MethodGet, c.table()+"?pageSize=10", nil)
+	if a := c.do(http.MethodGet, "/_sandbox/calls", nil); a.text != `{"list":1,"get":0,"write":0,"meta":0,"throttled":0}` {
+		t.Errorf("calls: %s", a.text)
+	}
+	if a := c.do(http.MethodPost, "/_sandbox/faults", `{"on":"list","do":"unavailable","times":-1,"retry_after":3}`); a.status != http.StatusOK {
+		t.Fatal(a.text)
+	}
+	struck := c.do(http.MethodGet, c.table(), nil)
+	refused(t, struck, http.StatusServiceUnavailable, "RETRIABLE_ERROR")
+	if struck.header.Get("Retry-After") != "3" {
+		t.Errorf("headers %v", struck.header)
+	}
+	c.do(http.MethodDelete, "/_sandbox/faults", nil)
+	c.do(http.MethodDelete, "/_sandbox/iterators", nil)
+	refused(t, c.do(http.MethodGet, c.table()+"?offset="+first.json["offset"].(string), nil), 422, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE")
+	for _, bad := range []string{``, `{"do":"explode"}`, `{"do":"hang","foo":1}`} {
+		refused(t, c.do(http.MethodPost, "/_sandbox/faults", bad), 422, "INVALID_REQUEST_UNKNOWN")
+	}
+	refused(t, c.do(http.MethodGet, "/_sandbox/faults", nil), http.StatusNotFound, "NOT_FOUND")
+
+	for remote, want := range map[string]int{"127.0.0.1:5": 401, "[::1]:5": 401, "192.0.2.1:5": 404, "nonsense": 404} {
+		w := &recorder{header: http.Header{}}
+		c.s.ServeHTTP(w, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/_sandbox/calls"}, RemoteAddr: remote})
+		if w.status != want {
+			t.Errorf("from %s without a token: %d, want %d", remote, w.status, want)
+		}
+	}
+}
+
+// TestCORS: a page of any origin may call the API, as with Airtable.
+func TestCORS(t *testing.T) {
+	t.Parallel()
+	c := start(t, airtabletest.Config{Orders: 1})
+	a := c.do(http.MethodOptions, c.table(), nil)
+	if a.status != http.StatusNoContent || !strings.Contains(a.header.Get("Access-Control-Allow-Headers"), "authorization") {
+		t.Errorf("preflight: %d %v", a.status, a.header)
+	}
+	if got := c.list(nil).header.Get("Access-Control-Allow-Origin"); got != "*" {
+		t.Errorf("allowed origin %q", got)
 	}
 }
 
