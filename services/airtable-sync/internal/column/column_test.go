@@ -1,0 +1,187 @@
+package column
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
+)
+
+func fields(namesAndTypes ...string) []airtable.Field {
+	var fs []airtable.Field
+	for i := 0; i < len(namesAndTypes); i += 2 {
+		fs = append(fs, airtable.Field{ID: "fld" + namesAndTypes[i], Name: namesAndTypes[i], Type: namesAndTypes[i+1]})
+	}
+	return fs
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fields  []airtable.Field
+		named   map[Column]string
+		want    map[Column]string
+		missing []Column
+	}{
+		"English": {
+			fields: fields("Name", "singleLineText", "Customer", "singleLineText", "Status", "singleSelect", "Priority", "singleSelect",
+				"Amount", "currency", "Order Date", "date", "Delivery date", "date", "Created", "createdTime"),
+			want: map[Column]string{Name: "Name", Customer: "Customer", Status: "Status", Priority: "Priority", Amount: "Amount", OrderDate: "Order Date"},
+		},
+		"Spanish, accents, case and punctuation": {
+			fields: fields("NÚMERO DE PEDIDO", "autoNumber", "Nombre_del_cliente", "singleLineText", "Estado del pedido", "singleSelect",
+				"prioridad", "singleSelect", "Importe total", "currency", "Fecha-de-pedido", "date", "Última modificación", "lastModifiedTime"),
+			want: map[Column]string{Name: "NÚMERO DE PEDIDO", Customer: "Nombre_del_cliente", Status: "Estado del pedido", Priority: "prioridad",
+				Amount: "Importe total", OrderDate: "Fecha-de-pedido", UpdatedAt: "Última modificación"},
+		},
+		"by type where names say nothing": {
+			fields: fields("Ref", "singleLineText", "Client", "singleLineText", "Status", "singleSelect", "Priority", "singleSelect", "EUR", "currency", "When", "date"),
+			want:   map[Column]string{Name: "Ref", Customer: "Client", Status: "Status", Priority: "Priority", Amount: "EUR", OrderDate: "When"},
+		},
+		"two that could be it are none": {
+			fields:  fields("Ref", "singleLineText", "Client", "singleLineText", "Status", "singleSelect", "Priority", "singleSelect", "Net", "currency", "Gross", "currency", "When", "date"),
+			want:    map[Column]string{Name: "Ref", Customer: "Client", Status: "Status", Priority: "Priority", OrderDate: "When"},
+			missing: []Column{Amount},
+		},
+		"named, by name or by id, and none": {
+			fields: fields("A", "singleLineText", "B", "singleLineText", "Status", "singleSelect", "C", "currency", "D", "date"),
+			named:  map[Column]string{Name: "A", Customer: "fldB", Priority: None},
+			want:   map[Column]string{Name: "A", Customer: "B", Status: "Status", Amount: "C", OrderDate: "D"},
+		},
+		"named, but not there": {
+			fields:  fields("Name", "singleLineText", "Customer", "singleLineText", "Status", "singleSelect", "Priority", "singleSelect", "Amount", "currency", "Date", "date"),
+			named:   map[Column]string{Status: "Estado"},
+			want:    map[Column]string{Name: "Name", Customer: "Customer", Priority: "Priority", Amount: "Amount", OrderDate: "Date"},
+			missing: []Column{Status},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found, missing := Resolve(c.fields, c.fields[0].ID, c.named)
+			got := map[Column]string{}
+			for col, i := range found {
+				got[col] = c.fields[i].Name
+			}
+			if !maps.Equal(got, c.want) || !slices.Equal(missing, c.missing) {
+				t.Fatalf("found %v, missing %v", got, missing)
+			}
+		})
+	}
+}
+
+func mapper(t testing.TB) *Mapper {
+	m, err := WithSchema(airtable.Table{PrimaryFieldID: "fldName", Fields: fields("Name", "singleLineText", "Customer", "multipleRecordLinks",
+		"Status", "singleSelect", "Priority", "singleSelect", "Amount", "currency", "Date", "dateTime",
+		"Files", "multipleAttachments", "Notes", "multilineText", "Days open", "formula")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func record(t testing.TB, cells string) airtable.Record {
+	r := airtable.Record{ID: "rec00000000000001", CreatedTime: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	if err := json.Unmarshal([]byte(cells), &r.Fields); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	m := mapper(t)
+	o, _ := m.Order(record(t, `{"fldName":"A-1","fldCustomer":["Núñez","Sons"],"fldStatus":{"id":"sel1","name":"Sent","color":"red"},
+		"fldAmount":1250.10,"fldDate":"2026-11-03T23:30:00.000Z","fldNotes":"x"}`), time.Now())
+	if *o.Name != "A-1" || *o.Customer != "Núñez, Sons" || *o.Status != "Sent" || o.Priority != nil ||
+		o.Amount.String() != "1250.10" || *o.OrderDate != "2026-11-03" || string(o.Fields["Notes"]) != `"x"` {
+		t.Fatalf("%+v", o)
+	}
+	for _, cells := range []string{
+		`{"fldAmount":"1.250,00 €","fldDate":"tomorrow","fldName":""}`, `{"fldAmount":{"specialValue":"NaN"},"fldDate":20260101}`,
+		`{"fldAmount":1e300,"fldDate":"2026-02-31","fldName":null}`, `{"fldAmount":true,"fldDate":"0000-01-01"}`, `{"fldAmount":[],"fldDate":[],"fldName":[]}`,
+	} {
+		if o, _ := m.Order(record(t, cells), time.Now()); o.Amount != nil || o.OrderDate != nil || o.Name != nil {
+			t.Errorf("%s gives %+v", cells, o)
+		}
+	}
+}
+
+func TestDigest(t *testing.T) {
+	t.Parallel()
+	m := mapper(t)
+	digest := func(cells string) Digest { _, d := m.Order(record(t, cells), time.Now()); return d }
+	base := digest(`{"fldName":"A","fldStatus":"Sent","fldFiles":[{"id":"att1","url":"u1"}],"fldDays open":3}`)
+	for name, same := range map[string]string{
+		"the URL of a file is renewed": `{"fldName":"A","fldStatus":"Sent","fldFiles":[{"url":"u2","id":"att1"}],"fldDays open":3}`,
+		"a formula ticks":              `{"fldName":"A","fldStatus":"Sent","fldFiles":[{"id":"att1","url":"u1"}],"fldDays open":4}`,
+		"escapes and keys by name":     `{"Name":"\u0041","Status":"Sent","Files":[{"id":"att1"}]}`,
+	} {
+		if digest(same) != base {
+			t.Errorf("%s: is news", name)
+		}
+	}
+	for name, other := range map[string]string{
+		"a mapped cell":    `{"fldName":"A","fldStatus":"Pending","fldFiles":[{"id":"att1"}]}`,
+		"a cleared cell":   `{"fldName":"A","fldFiles":[{"id":"att1"}]}`,
+		"another file":     `{"fldName":"A","fldStatus":"Sent","fldFiles":[{"id":"att2"}]}`,
+		"an unmapped cell": `{"fldName":"A","fldStatus":"Sent","fldFiles":[{"id":"att1"}],"fldNotes":"n"}`,
+		"values swapped":   `{"fldName":"Sent","fldStatus":"A","fldFiles":[{"id":"att1"}]}`,
+	} {
+		if digest(other) == base {
+			t.Errorf("%s: is no news", name)
+		}
+	}
+	if ParseDigest(base.String()) != base || ParseDigest("nonsense") != (Digest{}) {
+		t.Error("digests do not survive their header")
+	}
+}
+
+func TestWithoutSchemaColumnsAreLearnt(t *testing.T) {
+	t.Parallel()
+	m := WithoutSchema(nil)
+	if _, err := m.Learn([]airtable.Record{record(t, `{"Cliente":"A","Estado":"Sent"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	o, _ := m.Order(record(t, `{"Cliente":"A","Estado":"Sent"}`), time.Now())
+	if *o.Customer != "A" || *o.Status != "Sent" || len(m.Unseen()) != 4 {
+		t.Fatalf("%+v, unseen %v", o, m.Unseen())
+	}
+	if _, err := m.Learn([]airtable.Record{record(t, `{"Importe":5}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := m.Order(record(t, `{"Importe":5}`), time.Now()); o.Amount.String() != "5" {
+		t.Fatalf("%+v", o)
+	}
+	var missing *MissingError
+	if _, err := WithoutSchema(nil).Learn([]airtable.Record{record(t, `{"X":1,"Y":2}`)}); !errors.As(err, &missing) || len(missing.Fields) != 2 {
+		t.Fatalf("err %v", err)
+	}
+}
+
+// Whatever Airtable answers becomes an order that can be published, or no order at all.
+func FuzzOrder(f *testing.F) {
+	f.Add(`{"fldName":"A","fldAmount":[1.5],"fldDate":"2026-11-03","fldCustomer":[{"name":"x"},null,[["y"]]]}`)
+	f.Add(`{"fldStatus":{"name":null},"fldFiles":[{"id":7}],"fldNotes":"\ud800"}`)
+	m := mapper(f)
+	f.Fuzz(func(t *testing.T, cells string) {
+		var r airtable.Record
+		if json.Unmarshal([]byte(cells), &r.Fields) != nil {
+			t.Skip()
+		}
+		r.ID, r.CreatedTime = "rec1", time.Unix(1, 0)
+		o, d := m.Order(r, time.Unix(2, 0))
+		again, d2 := m.Order(r, time.Unix(3, 0))
+		if d != d2 || len(again.Fields) != len(o.Fields) {
+			t.Fatal("two readings differ")
+		}
+		if _, err := event.NewOrderChanged(event.Envelope{ID: "x", Time: time.Unix(2, 0)},
+			&event.OrderChanged{RecordID: r.ID, Change: event.Created, Order: o}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

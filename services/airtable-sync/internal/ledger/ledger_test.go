@@ -1,0 +1,155 @@
+package ledger_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/natstest"
+	"github.com/resonance/resonance/services/airtable-sync/internal/column"
+	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
+)
+
+func open(t *testing.T) (jetstream.JetStream, func() *ledger.Ledger) {
+	t.Parallel()
+	nc, _ := natstest.Start(t).Connect()
+	js, err := jetstream.New(nc, ledger.PublishOptions()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.Ensure(t.Context(), js, 1, bus.StreamOrders); err != nil {
+		t.Fatal(err)
+	}
+	return js, func() *ledger.Ledger {
+		l, err := ledger.Load(t.Context(), js, "/airtable/app/tbl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+}
+
+func change(l *ledger.Ledger, i int, status string) ledger.Change {
+	c := ledger.Change{Digest: column.Digest{byte(i), byte(i >> 8), status[0]}, Found: time.Now()}
+	c.Order = event.Order{RecordID: fmt.Sprintf("rec%06d", i), Status: &status, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+	c.Kind = l.Kind(c.Order.RecordID, c.Digest)
+	return c
+}
+
+func publish(t *testing.T, l *ledger.Ledger, changes ...ledger.Change) {
+	t.Helper()
+	if err := l.Publish(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func lastSeq(t *testing.T, js jetstream.JetStream) uint64 {
+	t.Helper()
+	s, err := js.Stream(t.Context(), bus.StreamOrders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().State.LastSeq
+}
+
+// Two syncers that both believe to be the active one: nothing is published twice, and nothing in
+// an order that the other does not know of (invariant 4).
+func TestTwoLedgersNeverConflict(t *testing.T) {
+	js, load := open(t)
+	a, b := load(), load()
+	const n = 500
+	var first, second []ledger.Change
+	for i := range n {
+		first = append(first, change(a, i, "Pending"))
+		second = append(second, change(b, i, "Pending"))
+	}
+	done := make(chan error)
+	go func() {
+		err := b.Publish(context.Background(), second)
+		if err == nil {
+			err = b.Flush(context.Background())
+		}
+		done <- err
+	}()
+	publish(t, a, first...)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got := lastSeq(t, js); got != n {
+		t.Fatalf("%d messages for %d orders", got, n)
+	}
+	// b's knowledge of what a said is as good as a's own.
+	publish(t, a, change(a, 1, "Sent"))
+	stale := change(b, 1, "Delivered")
+	publish(t, b, stale)
+	s, err := js.Stream(t.Context(), bus.StreamOrders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := s.GetLastMsgForSubject(t.Context(), event.OrderChangedSubject("rec000001"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := event.ParseOrderChanged(msg.Subject, msg.Header, msg.Data)
+	if err != nil || string(c.Previous["status"]) != `"Sent"` {
+		t.Fatalf("published on top of %s, %v", c.Previous["status"], err)
+	}
+}
+
+func TestLoadKnowsTheNewestStates(t *testing.T) {
+	_, load := open(t)
+	l := load()
+	for round := range 3 {
+		for i := range 300 {
+			publish(t, l, change(l, i, fmt.Sprint(round)))
+		}
+	}
+	gone := change(l, 7, "x")
+	gone.Kind = event.Deleted
+	publish(t, l, gone)
+	again := load()
+	if again.Live() != 299 || again.Last() != l.Last() {
+		t.Fatalf("%d orders up to %d, want 299 up to %d", again.Live(), again.Last(), l.Last())
+	}
+	if k := again.Kind("rec000007", column.Digest{1}); k != event.Created {
+		t.Fatalf("a deleted order that comes back is %q", k)
+	}
+	if k := again.Kind("rec000008", change(l, 8, "2").Digest); k != "" {
+		t.Fatalf("an unchanged order is %q", k)
+	}
+	if got := again.Missing(map[string]struct{}{"rec000008": {}}); len(got) != 298 {
+		t.Fatalf("%d missing", len(got))
+	}
+}
+
+func BenchmarkPublish(b *testing.B) {
+	ns := natstest.Start(b)
+	nc, _ := ns.Connect()
+	js, err := jetstream.New(nc, ledger.PublishOptions()...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := bus.Ensure(b.Context(), js, 1, bus.StreamOrders); err != nil {
+		b.Fatal(err)
+	}
+	l, err := ledger.Load(b.Context(), js, "/airtable/app/tbl")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		if err := l.Publish(b.Context(), []ledger.Change{change(l, i, "Pending")}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := l.Flush(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
