@@ -1,7 +1,7 @@
 // Airtable's official client against the sandbox. The Go test beside this file
 // starts two sandboxes with 250 sample orders and passes where they are:
 // AIRTABLE_ENDPOINT_URL has no rate limit, THROTTLED_URL takes five requests a
-// second and is then silent for PENALTY_MS.
+// second of its slow clock and is then silent for PENALTY_MS.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import Airtable from 'airtable'
