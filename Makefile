@@ -1,0 +1,51 @@
+# Two commands do all the set-up: `make run` and `make test`.
+MODULES := pkg services/airtable-sync services/gateway services/odoo-bridge services/orders deploy/standalone deploy/bench examples/go
+BIN := .bin
+GOLANGCI_VERSION := v2.15.0
+LINTER := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
+FUZZTIME ?= 10s
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: run
+run: ## the whole product in one process, on embedded defaults
+	@go build -o $(BIN)/resonance ./deploy/standalone
+	@exec $(BIN)/resonance
+
+.PHONY: test
+test: ## every test, with the race detector; needs Go and Node
+	go test -race -timeout 15m $(addsuffix /...,$(addprefix ./,$(MODULES)))
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME
+	@grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES) | while read -r file; do \
+	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+).*/\1/p' $$file); do \
+	    echo "$$(dirname $$file) $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## speed beside its floors, measured in the same run
+	@go build -o $(BIN)/bench ./deploy/bench
+	@$(BIN)/bench
+
+.PHONY: lint
+lint: $(LINTER) ## golangci-lint, and that modules and formatting are tidy
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/$(LINTER) run ./...) || exit 1; done
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go build ./...) || exit 1; done
+
+$(LINTER):
+	GOWORK=off GOBIN=$(CURDIR)/$(BIN)/install go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(BIN)/install/golangci-lint $@
+
+.PHONY: build
+build: ## the four services and the standalone, into .bin
+	@for s in gateway airtable-sync orders odoo-bridge; do CGO_ENABLED=0 go build -o $(BIN)/$$s ./services/$$s/cmd/$$s || exit 1; done
+	@CGO_ENABLED=0 go build -o $(BIN)/resonance ./deploy/standalone
+
+.PHONY: clean
+clean: ## remove what was built; .data stays
+	rm -rf $(BIN)
