@@ -113,7 +113,7 @@ func (s *Server) iteratorID() string {
 	return string(b)
 }
 
-// Serve answers on ln until ctx is done, then drains for up to five seconds.
+// Serve answers on ln until ctx is done, then drains for up to two seconds.
 // It closes ln and the sandbox.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
@@ -132,7 +132,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.Close()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(drain); err != nil {
 		return errors.Join(fmt.Errorf("airtable sandbox: %w", err), srv.Close())
