@@ -1,0 +1,368 @@
+package projection
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/orders/internal/store"
+)
+
+const (
+	batchEvents = 2000
+	inFlight    = 16 << 20        // bytes of messages read ahead of the commit
+	ackWait     = 5 * time.Minute // far longer than a batch takes: a redelivery means trouble
+	idleCheck   = time.Second     // how often the checkpoint and the lag are looked at
+	batchTime   = time.Minute
+	bulk        = 20_000 // rows after which the planner needs new statistics
+)
+
+// leader is the one instance that projects, for one term.
+type leader struct {
+	*Projector
+	w        *store.Writer
+	stream   jetstream.Stream
+	cp       *store.Checkpoint
+	newest   sequences // during a replay: the events that rows take
+	progress func()
+	loaded   int // changes written since the last vacuum
+}
+
+// item is a message on its way to the store.
+type item struct {
+	msg    jetstream.Msg
+	seq    uint64
+	id     string
+	weight int64
+	change *store.Change // nil: poison
+	poison error
+}
+
+// project writes batches until ctx or the term ends. It never waits for a batch to fill.
+func (l *leader) project(ctx context.Context) error {
+	read, stopReading := context.WithCancel(ctx)
+	r, err := l.open(read)
+	if err != nil {
+		stopReading()
+		return err
+	}
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer r.stop()
+	defer stopReading()
+	work, cancel := grace(ctx, drainTime)
+	defer cancel()
+
+	marks := make(chan rpc.ScanMark)
+	if l.cp.ReplayUntil != nil && !l.cp.SameStream {
+		background.Go(func() { l.pollScan(read, marks) })
+	}
+	tick := time.NewTicker(idleCheck)
+	defer tick.Stop()
+	if err := l.settle(work, rpc.ScanMark{}); err != nil {
+		return err
+	}
+	l.works()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.reopen:
+			return errReopened
+		case first, open := <-r.items:
+			if !open {
+				return r.err
+			}
+			batch := r.gather(first)
+			if err := l.commit(work, batch); err != nil {
+				return err
+			}
+			if err := batch[len(batch)-1].msg.Ack(); err != nil { // the checkpoint counts; this is for those who watch the consumer
+				return fmt.Errorf("acknowledge: %w", err)
+			}
+			r.release(batch)
+			l.progress()
+			if err := l.settle(work, rpc.ScanMark{}); err != nil {
+				return err
+			}
+		case mark := <-marks:
+			if err := l.settle(work, mark); err != nil {
+				return err
+			}
+		case <-tick.C:
+			if err := l.look(work); err != nil {
+				return err
+			}
+			if l.loaded >= bulk && len(r.items) == 0 {
+				l.loaded = 0
+				background.Go(func() {
+					if err := l.store.Vacuum(read); err != nil && read.Err() == nil {
+						l.log.Warn("tables not vacuumed after a bulk load", "error", err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// look makes sure, while nothing arrives too, that the checkpoint is where this leader left it.
+func (l *leader) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cp, err := l.w.Checkpoint(ctx, l.cp.Stream)
+	if err != nil {
+		return fmt.Errorf("read the checkpoint: %w", err)
+	}
+	if cp == nil || cp.Rebuild || cp.Epoch != l.cp.Epoch || cp.Seq != l.cp.Seq {
+		return store.ErrFenced
+	}
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("inspect %s: %w", bus.StreamOrders, err)
+	}
+	lag.Set(float64(info.State.LastSeq) - float64(l.cp.Seq))
+	l.progress()
+	return nil
+}
+
+// commit writes a batch (invariant 3), parking what can never be written (invariant 5). A batch
+// that Postgres refuses is split until the guilty event is alone.
+func (l *leader) commit(ctx context.Context, batch []*item) error {
+	changes := make([]*store.Change, 0, len(batch))
+	for _, it := range batch {
+		if it.change == nil {
+			if err := l.park(ctx, it); err != nil {
+				return err
+			}
+			continue
+		}
+		it.change.Current = l.newest == nil || it.seq > l.newest.last() || l.newest.contain(it.seq)
+		changes = append(changes, it.change)
+	}
+	once, cancel := context.WithTimeout(ctx, batchTime)
+	defer cancel()
+	last := batch[len(batch)-1]
+	start := time.Now()
+	err := l.w.Apply(once, l.cp, changes, last.seq, last.id)
+	switch {
+	case err == nil:
+		batchSeconds.Observe(time.Since(start).Seconds())
+		projected.Add(float64(len(changes)))
+		l.loaded += len(changes)
+		return nil
+	case !store.Refused(err) || len(changes) == 0:
+		return err
+	case len(batch) == 1:
+		batch[0].change, batch[0].poison = nil, err
+		return l.commit(ctx, batch)
+	}
+	middle := len(batch) / 2
+	if err := l.commit(ctx, batch[:middle]); err != nil {
+		return err
+	}
+	return l.commit(ctx, batch[middle:])
+}
+
+// settle ends the replay when it is through and its rows are known to be all there are.
+func (l *leader) settle(ctx context.Context, mark rpc.ScanMark) error {
+	if l.cp.ReplayUntil == nil || l.cp.Seq < *l.cp.ReplayUntil {
+		return nil
+	}
+	scanned := mark.StreamCreated.UTC().Truncate(time.Microsecond).Equal(l.cp.StreamCreated) && mark.Through <= l.cp.Seq
+	if !l.cp.SameStream && !scanned {
+		return nil
+	}
+	gone, err := l.w.Settle(ctx, l.cp)
+	if err != nil {
+		return err
+	}
+	l.newest = nil
+	l.log.Info("replay finished", "epoch", l.cp.Epoch, "seq", l.cp.Seq, "gone", gone)
+	return nil
+}
+
+// pollScan asks airtable-sync for its last complete scan until ctx ends. Nobody answering is no
+// news: the rows stay (invariant 6).
+func (l *leader) pollScan(ctx context.Context, marks chan<- rpc.ScanMark) {
+	l.log.Info("rows of an earlier stream stay until a complete scan of Airtable is in this one")
+	for {
+		if mark, err := l.askScan(ctx); err != nil {
+			l.log.Debug("no word of a complete scan", "error", err)
+		} else if mark != nil {
+			select {
+			case marks <- *mark:
+			case <-ctx.Done():
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (l *leader) askScan(ctx context.Context) (*rpc.ScanMark, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	reply, err := bus.Ask(ctx, l.nc, rpc.SyncStatus, rpc.StatusRequest{})
+	if err != nil {
+		return nil, err
+	}
+	var state struct {
+		Scan *rpc.ScanMark `json:"scan"`
+	}
+	if err := json.Unmarshal(reply.Data, &state); err != nil {
+		return nil, fmt.Errorf("read %s: %w", rpc.SyncStatus, err)
+	}
+	return state.Scan, nil
+}
+
+// reader reads and decodes ahead of the commits.
+type reader struct {
+	items  chan *item
+	budget *semaphore.Weighted
+	err    error // why items was closed
+	stop   func()
+}
+
+// open puts the consumer to the checkpoint and starts to read. Consumer sequences begin at 1 with
+// each reset, so that a message which went elsewhere shows as a gap.
+func (l *leader) open(ctx context.Context) (*reader, error) {
+	setup, cancel := context.WithTimeout(ctx, setupTime)
+	defer cancel()
+	cons, err := l.stream.CreateOrUpdateConsumer(setup, jetstream.ConsumerConfig{
+		Durable:       Consumer,
+		Description:   "Projects orders into Postgres; the checkpoint there decides where it reads",
+		FilterSubject: event.OrdersChanged,
+		AckPolicy:     jetstream.AckAllPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1, // a finite one would be a silent gap (invariant 5)
+		MaxAckPending: -1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open consumer %s: %w", Consumer, err)
+	}
+	if _, err := l.stream.ResetConsumerToSequence(setup, Consumer, l.cp.Seq+1); err != nil {
+		return nil, fmt.Errorf("reset consumer %s: %w", Consumer, err)
+	}
+	iter, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(2*batchEvents, inFlight), jetstream.PullHeartbeat(2*time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("read consumer %s: %w", Consumer, err)
+	}
+	r := &reader{items: make(chan *item, batchEvents), budget: semaphore.NewWeighted(inFlight)}
+	ended := make(chan struct{})
+	r.stop = func() { iter.Stop(); <-ended }
+	go func() {
+		defer close(ended)
+		defer close(r.items)
+		r.err = r.read(ctx, iter)
+	}()
+	return r, nil
+}
+
+var errGap = errors.New("a message went elsewhere or came twice")
+
+func (r *reader) read(ctx context.Context, iter jetstream.MessagesContext) error {
+	for expected := uint64(1); ; expected++ {
+		msg, err := iter.Next()
+		if err != nil {
+			return fmt.Errorf("read consumer %s: %w", Consumer, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("read consumer %s: %w", Consumer, err)
+		}
+		if meta.Sequence.Consumer != expected || meta.NumDelivered != 1 {
+			return errGap
+		}
+		it := &item{
+			msg: msg, seq: meta.Sequence.Stream, id: messageID(msg.Headers(), meta.Timestamp),
+			weight: min(int64(len(msg.Data())), inFlight),
+		}
+		if it.change, it.poison = decode(msg.Subject(), msg.Headers(), msg.Data()); it.change != nil {
+			it.change.Seq = it.seq
+		}
+		if err := r.budget.Acquire(ctx, it.weight); err != nil {
+			return err
+		}
+		select {
+		case r.items <- it:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// gather takes what has arrived, up to a batch.
+func (r *reader) gather(first *item) []*item {
+	batch := []*item{first}
+	for len(batch) < batchEvents {
+		select {
+		case it, open := <-r.items:
+			if !open {
+				return batch
+			}
+			batch = append(batch, it)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (r *reader) release(batch []*item) {
+	for _, it := range batch {
+		r.budget.Release(it.weight)
+	}
+}
+
+// grace outlives ctx by d.
+func grace(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	g, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return g, func() { stop(); cancel() }
+}
+
+// Headers of a dead letter; those of the message follow with originalPrefix before their names.
+const (
+	headerReason   = "Dead-Reason"
+	headerSequence = "Dead-Sequence" // in ORDERS
+	originalPrefix = "Original-"
+)
+
+// park records a message that no retry can make good, and returns when that is stored.
+func (l *leader) park(ctx context.Context, it *item) error {
+	reason := "unknown"
+	if it.poison != nil {
+		reason = strings.Join(strings.Fields(it.poison.Error()), " ") // a header is one line
+	}
+	dead := &nats.Msg{Subject: event.DeadSubject("orders", it.msg.Subject()), Header: nats.Header{}, Data: it.msg.Data()}
+	for name, values := range it.msg.Headers() {
+		dead.Header[originalPrefix+name] = values
+	}
+	dead.Header.Set(headerReason, reason)
+	dead.Header.Set(headerSequence, fmt.Sprint(it.seq))
+	dead.Header.Set(nats.MsgIdHdr, fmt.Sprintf("orders-%d-%d", l.cp.StreamCreated.UnixMicro(), it.seq))
+	if spare := int(l.nc.MaxPayload()) - 1024; dead.Size() > spare { // its own headers may be what is too much
+		dead.Data = dead.Data[:max(0, min(len(dead.Data), spare-(dead.Size()-len(dead.Data))))]
+		dead.Header.Set(headerReason, reason+" (body cut short)")
+	}
+	if _, err := bus.Publish(ctx, l.js, dead); err != nil {
+		return fmt.Errorf("park message %d: %w", it.seq, err)
+	}
+	deadLetters.Inc()
+	l.log.Error("event parked as a dead letter", "subject", it.msg.Subject(), "seq", it.seq, "dead", dead.Subject, "reason", reason)
+	return nil
+}

@@ -1,0 +1,22 @@
+package projection
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+var (
+	projected = promauto.NewCounter(prometheus.CounterOpts{
+		Name: "orders_projected_total", Help: "Events written to Postgres.",
+	})
+	deadLetters = promauto.NewCounter(prometheus.CounterOpts{
+		Name: "orders_dead_letters_total", Help: "Events parked because no retry can make them good.",
+	})
+	lag = promauto.NewGauge(prometheus.GaugeOpts{
+		Name: "orders_projection_lag_messages", Help: "Messages of the ORDERS stream after the checkpoint, as its leader sees it.",
+	})
+	batchSeconds = promauto.NewHistogram(prometheus.HistogramOpts{
+		Name: "orders_batch_seconds", Help: "How long a batch took to write.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+	})
+)

@@ -1,0 +1,58 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/services/orders/internal/store"
+)
+
+// Rebuild asks for a replay and returns when its rows are settled. It runs p meanwhile, which
+// stands by where another instance projects.
+func Rebuild(ctx context.Context, s *store.Store, p *Projector, log *slog.Logger) error {
+	if err := s.Migrate(ctx); err != nil {
+		return err
+	}
+	before, err := s.Checkpoint(ctx, bus.StreamOrders)
+	if err != nil {
+		return fmt.Errorf("read the checkpoint: %w", err)
+	}
+	var epoch int64
+	if before != nil {
+		epoch = before.Epoch
+		if err := s.AskRebuild(ctx, bus.StreamOrders); err != nil {
+			return fmt.Errorf("ask for a rebuild: %w", err)
+		}
+	}
+	running, stop := context.WithCancel(ctx)
+	var projector sync.WaitGroup
+	defer projector.Wait()
+	defer stop()
+	projector.Go(func() { p.Run(running) })
+	said := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+		cp, err := s.Checkpoint(ctx, bus.StreamOrders)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			log.Warn("progress unknown", "error", err) // the projector survives it too
+		case cp == nil || cp.Epoch <= epoch || cp.Rebuild:
+		case cp.ReplayUntil == nil:
+			log.Info("rebuilt", "epoch", cp.Epoch, "seq", cp.Seq)
+			return nil
+		case time.Since(said) > time.Second:
+			said = time.Now()
+			log.Info("rebuilding", "seq", cp.Seq, "until", *cp.ReplayUntil)
+		}
+	}
+}

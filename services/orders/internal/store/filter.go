@@ -1,0 +1,231 @@
+package store
+
+import (
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+// Bounds of what a request may ask for.
+const (
+	maxFilters = 50
+	maxValues  = 1000
+	maxValue   = 1000 // bytes
+)
+
+// column is what the SQL of a column of rpc.OrderColumns needs beyond its kind.
+type column struct {
+	folded string // the expression to compare with when case is ignored; "" where fold() makes it
+	rollup bool   // a column of the rollup table too
+}
+
+var columns = map[string]column{
+	"record_id": {folded: "lower(record_id)"}, "name": {folded: "name_fold"}, "customer": {folded: "customer_fold"},
+	"status": {rollup: true}, "priority": {rollup: true}, "order_date": {rollup: true},
+	"amount": {}, "created_at": {}, "updated_at": {},
+}
+
+var casts = map[rpc.Kind]string{rpc.Text: "text", rpc.Number: "numeric", rpc.Date: "date", rpc.Time: "timestamptz"}
+
+// operator describes an rpc.Op: how many values it takes and the SQL it becomes. A negated one
+// keeps exactly what its counterpart drops, so empty cells too.
+type operator struct {
+	values   int    // -1: any number
+	sql      string // a comparison
+	before   string // of a LIKE: what goes before and after the escaped value
+	after    string
+	textOnly bool
+	exact    bool // of a LIKE: case matters
+	negated  bool
+}
+
+var operators = map[rpc.Op]operator{
+	rpc.Eq: {values: 1, sql: "="}, rpc.Ne: {values: 1, sql: "=", negated: true},
+	rpc.Lt: {values: 1, sql: "<"}, rpc.Lte: {values: 1, sql: "<="},
+	rpc.Gt: {values: 1, sql: ">"}, rpc.Gte: {values: 1, sql: ">="},
+	rpc.In: {values: -1, sql: "in"}, rpc.Nin: {values: -1, sql: "in", negated: true},
+	rpc.Between: {values: 2, sql: "between"}, rpc.Nbetween: {values: 2, sql: "between", negated: true},
+	rpc.Null: {sql: "is null"}, rpc.Nnull: {sql: "is null", negated: true},
+
+	rpc.Contains:     {values: 1, textOnly: true, before: "%", after: "%"},
+	rpc.Ncontains:    {values: 1, textOnly: true, before: "%", after: "%", negated: true},
+	rpc.Containss:    {values: 1, textOnly: true, before: "%", after: "%", exact: true},
+	rpc.Ncontainss:   {values: 1, textOnly: true, before: "%", after: "%", exact: true, negated: true},
+	rpc.StartsWith:   {values: 1, textOnly: true, after: "%"},
+	rpc.NstartsWith:  {values: 1, textOnly: true, after: "%", negated: true},
+	rpc.StartsWiths:  {values: 1, textOnly: true, after: "%", exact: true},
+	rpc.NstartsWiths: {values: 1, textOnly: true, after: "%", exact: true, negated: true},
+	rpc.EndsWith:     {values: 1, textOnly: true, before: "%"},
+	rpc.NendsWith:    {values: 1, textOnly: true, before: "%", negated: true},
+	rpc.EndsWiths:    {values: 1, textOnly: true, before: "%", exact: true},
+	rpc.NendsWiths:   {values: 1, textOnly: true, before: "%", exact: true, negated: true},
+}
+
+// args collects the parameters of a statement.
+type args []any
+
+// add gives the placeholder of a new parameter.
+func (a *args) add(v any) string {
+	*a = append(*a, v)
+	return "$" + strconv.Itoa(len(*a))
+}
+
+// where is the condition of a set of filters.
+type where struct {
+	sql    string // of columns without a qualifier; never empty
+	rollup bool   // the rollup's columns are enough to tell
+}
+
+// compile makes SQL of filters and search; every value becomes a parameter of a. Errors are
+// fault.Invalid and name the field.
+func compile(filters []rpc.Filter, search string, a *args) (where, error) {
+	if len(filters) > maxFilters {
+		return where{}, fault.Field("filters", fault.T("son demasiados", "are too many"))
+	}
+	w := where{rollup: true}
+	conds := []string{"true"}
+	for _, f := range filters {
+		sql, err := compileFilter(f, a)
+		if err != nil {
+			return where{}, err
+		}
+		conds = append(conds, sql)
+		w.rollup = w.rollup && columns[f.Field].rollup
+	}
+	if search != "" {
+		if len(search) > maxValue {
+			return where{}, tooLong("search")
+		}
+		p := a.add(like("%", fold(search), "%")) + "::text"
+		conds = append(conds, "(name_fold like "+p+" or customer_fold like "+p+" or lower(record_id) like "+p+")")
+		w.rollup = false
+	}
+	w.sql = strings.Join(conds, " and ")
+	return w, nil
+}
+
+func compileFilter(f rpc.Filter, a *args) (string, error) {
+	kind, known := rpc.OrderColumns[f.Field]
+	if !known {
+		return "", fault.Field(f.Field, fault.T("no es una columna por la que se pueda filtrar", "is not a column to filter by"))
+	}
+	op, known := operators[f.Op]
+	if !known || op.textOnly && kind != rpc.Text {
+		return "", fault.Field(f.Field, fault.T("no admite esa comparación", "cannot be compared that way"))
+	}
+	switch {
+	case op.values >= 0 && len(f.Values) != op.values:
+		return "", fault.Field(f.Field, fault.T("recibe otro número de valores", "takes another number of values"))
+	case len(f.Values) > maxValues:
+		return "", fault.Field(f.Field, fault.T("recibe demasiados valores", "has too many values"))
+	}
+	values := make([]string, len(f.Values))
+	for i, v := range f.Values {
+		var err error
+		if values[i], err = value(f.Field, kind, v); err != nil {
+			return "", err
+		}
+	}
+	sql := comparison(f.Field, kind, op, values, a)
+	if op.negated {
+		return "(" + sql + ") is not true", nil
+	}
+	return sql, nil
+}
+
+func comparison(field string, kind rpc.Kind, op operator, values []string, a *args) string {
+	cast := "::" + casts[kind]
+	if op.textOnly {
+		expr, v := field, values[0]
+		if !op.exact {
+			v = fold(v)
+			if expr = columns[field].folded; expr == "" {
+				expr = "fold(" + field + ")"
+			}
+		}
+		return expr + " like " + a.add(like(op.before, v, op.after)) + cast
+	}
+	switch op.sql {
+	case "is null":
+		return field + " is null"
+	case "in":
+		return field + " = any(" + a.add(values) + cast + "[])"
+	case "between":
+		return field + " between " + a.add(values[0]) + cast + " and " + a.add(values[1]) + cast
+	default:
+		return field + " " + op.sql + " " + a.add(values[0]) + cast
+	}
+}
+
+// fold gives the form in which text is compared when case is ignored.
+func fold(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+
+// foldCustomer is fold, cut to the 500 characters that fit an index.
+func foldCustomer(s string) string {
+	s = fold(s)
+	const longest = 500
+	if len(s) <= longest {
+		return s
+	}
+	n := 0
+	for i := range s {
+		if n++; n > longest {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+var escapeLike = strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)
+
+func like(before, value, after string) string { return before + escapeLike.Replace(value) + after }
+
+var number = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$`)
+
+// value checks one value of a filter against its column's kind.
+func value(field string, kind rpc.Kind, v string) (string, error) {
+	if len(v) > maxValue {
+		return "", tooLong(field)
+	}
+	switch kind {
+	case rpc.Number:
+		if f, err := strconv.ParseFloat(v, 64); err != nil || math.IsInf(f, 0) || !number.MatchString(v) {
+			return "", fault.Field(field, fault.T("no es un número", "is not a number"))
+		}
+	case rpc.Date:
+		if !event.ValidDate(v) || strings.HasPrefix(v, "0000") {
+			return "", fault.Field(field, fault.T("no es una fecha AAAA-MM-DD", "is not a date YYYY-MM-DD"))
+		}
+	case rpc.Time:
+		t, err := time.Parse(time.RFC3339Nano, v)
+		if err != nil || t.UTC().Year() < 1 || t.UTC().Year() > 9999 {
+			return "", fault.Field(field, fault.T("no es una fecha con hora (RFC 3339)", "is not a time (RFC 3339)"))
+		}
+		return t.UTC().Format(time.RFC3339Nano), nil
+	case rpc.Text:
+		return clean(v), nil
+	}
+	return v, nil
+}
+
+func tooLong(field string) error {
+	return fault.Field(field, fault.T("es demasiado largo", "is too long"))
+}
+
+// clean removes what a text column cannot hold: NUL, and bytes that are not UTF-8.
+func clean(s string) string {
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "")
+	}
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return s
+}

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+var errNotFound = fault.New(fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
+
+// Get returns an order as it is served, or fault.NotFound.
+func (s *Store) Get(ctx context.Context, recordID string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if !event.ValidRecordID(recordID) {
+		return nil, errNotFound
+	}
+	var doc []byte
+	err := s.fixed.QueryRow(ctx, "select doc from orders where record_id = $1", recordID).Scan(&doc)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, errNotFound
+	}
+	return doc, readError(err)
+}
+
+// History returns a page of an order's history, newest first, as a JSON array of
+// rpc.HistoryEntry, and how many entries there are; fault.NotFound when there are none.
+func (s *Store) History(ctx context.Context, q rpc.HistoryQuery) (entries []byte, total int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	switch {
+	case q.Limit < 1 || q.Limit > 100:
+		return nil, 0, fault.Field("limit", fault.T("debe estar entre 1 y 100", "must be between 1 and 100"))
+	case q.Offset < 0 || q.Offset > maxOffset:
+		return nil, 0, fault.Field("offset", fault.T("está fuera de rango", "is out of range"))
+	case !event.ValidRecordID(q.RecordID):
+		return nil, 0, errNotFound
+	}
+	err = s.adhoc.QueryRow(ctx, `
+		select (select count(*) from order_history where record_id = $1), '[' || coalesce(string_agg(entry, ','), '') || ']'
+		from (select entry from order_history where record_id = $1 order by epoch desc, seq desc offset $2 limit $3) page`,
+		q.RecordID, q.Offset, q.Limit).Scan(&total, &entries)
+	if err == nil && total == 0 {
+		return nil, 0, errNotFound
+	}
+	return entries, total, readError(err)
+}
+
+// Summary answers rpc.OrdersSummary: from the rollups where the filters allow, else from the rows.
+func (s *Store) Summary(ctx context.Context, q rpc.OrdersQuery) (rpc.Summary, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if len(q.Filters) == 0 && q.Search == "" {
+		rows, err := s.fixed.Query(ctx, `
+			select dim, coalesce(status, priority, order_date::text), n, amount::text
+			from rollup where dim in ('all', 'status', 'priority', 'day') and n > 0
+			order by dim, order_date, status, priority`) // nulls come last
+		return summarize(rows, err)
+	}
+	var a args
+	w, err := compile(q.Filters, q.Search, &a)
+	if err != nil {
+		return rpc.Summary{}, err
+	}
+	from := "(select status, priority, order_date, 1 as n, coalesce(amount, 0) as amount from orders where " + w.sql + ")"
+	if w.rollup {
+		from = "(select status, priority, order_date, n, amount from rollup where dim = 'cube' and n > 0 and " + w.sql + ")"
+	}
+	rows, err := s.adhoc.Query(ctx, `
+		select case grouping(status, priority, order_date) when 3 then 'status' when 5 then 'priority' when 6 then 'day' else 'all' end,
+		       coalesce(status, priority, order_date::text), sum(n)::bigint, sum(amount)::text
+		from `+from+` o
+		group by grouping sets ((status), (priority), (order_date), ())
+		having sum(n) > 0
+		order by order_date, status, priority`, a...)
+	return summarize(rows, err)
+}
+
+func summarize(rows pgx.Rows, err error) (rpc.Summary, error) {
+	sum := rpc.Summary{ByStatus: []rpc.StatusTotal{}, ByPriority: []rpc.PriorityTotal{}, ByDay: []rpc.DayTotal{}}
+	if err != nil {
+		return sum, readError(err)
+	}
+	var (
+		dim, text string
+		key       *string
+		n         int64
+	)
+	_, err = pgx.ForEachRow(rows, []any{&dim, &key, &n, &text}, func() error {
+		amount := money(text)
+		switch dim {
+		case "all":
+			sum.Total, sum.Amount = n, amount
+		case "status":
+			sum.ByStatus = append(sum.ByStatus, rpc.StatusTotal{Status: key, Count: n, Amount: amount})
+		case "priority":
+			sum.ByPriority = append(sum.ByPriority, rpc.PriorityTotal{Priority: key, Count: n, Amount: amount})
+		case "day":
+			sum.ByDay = append(sum.ByDay, rpc.DayTotal{Day: key, Count: n, Amount: amount})
+		}
+		return nil
+	})
+	return sum, readError(err)
+}
+
+// money gives the float nearest to an exact sum. Its shortest decimal, which is what JSON shows,
+// is the sum to the cent up to 90 trillion.
+func money(text string) float64 {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil { // out of a float's range
+		return math.Copysign(math.MaxFloat64, f)
+	}
+	return f
+}

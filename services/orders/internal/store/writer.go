@@ -1,0 +1,267 @@
+package store
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrFenced is returned when the checkpoint is not where the writer left it: another instance
+// writes, a rebuild was asked for, or the database was replaced. Nothing was written.
+var ErrFenced = errors.New("the checkpoint has moved")
+
+// Checkpoint says how far the projection has come, and in which stream.
+type Checkpoint struct {
+	Stream        string
+	StreamCreated time.Time // to the microsecond
+	Epoch         int64
+	Seq           uint64
+	MessageID     string  // of the message at Seq
+	ReplayUntil   *uint64 // while rows of earlier epochs are not settled: where the replay ends
+	SameStream    bool    // the replay is of the stream the rows came from
+	Rebuild       bool    // a replay is asked for
+}
+
+// Change is one event as the store takes it.
+type Change struct {
+	Seq      uint64
+	RecordID string
+	Current  bool // a change of the row too, not of the history alone
+	Deleted  bool
+	Row      Row
+	History  History
+}
+
+// Row is an order's columns, already free of what Postgres cannot hold.
+type Row struct {
+	Name, Customer, Status, Priority, Amount, OrderDate *string
+	CreatedAt, UpdatedAt                                time.Time
+	Doc                                                 string // the order as it is served
+}
+
+// History is an entry of an order's history.
+type History struct {
+	EventID string
+	At      time.Time
+	EditIDs *string // a JSON array
+	Entry   string  // as it is served
+}
+
+// Writer writes for the one instance that projects. It is not safe for concurrent use.
+type Writer struct{ conn *pgx.Conn }
+
+// Writer connects a Writer. Its commits do not wait for the disk: whatever a crash of Postgres
+// takes back, checkpoint included, is read from the stream again.
+func (s *Store) Writer(ctx context.Context) (*Writer, error) {
+	cfg := s.config.Copy()
+	for k, v := range map[string]string{
+		"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan",
+		"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+		"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s",
+	} {
+		cfg.RuntimeParams[k] = v
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Writer{conn}, nil
+}
+
+// Close closes the connection, and so gives the lead up.
+func (w *Writer) Close(ctx context.Context) { _ = w.conn.Close(ctx) } // gone either way
+
+// Lead tries to become the one instance that projects into this database. The lead lasts as long
+// as the connection.
+func (w *Writer) Lead(ctx context.Context) (bool, error) {
+	const key = 0x0dde75 // one lock a database
+	var leads bool
+	err := w.conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", key).Scan(&leads)
+	return leads, err
+}
+
+const checkpointColumns = "stream, stream_created, epoch, seq, message_id, replay_until, same_stream, rebuild"
+
+// Checkpoint reads the checkpoint of a stream; nil when there is none.
+func (w *Writer) Checkpoint(ctx context.Context, stream string) (*Checkpoint, error) {
+	return checkpoint(w.conn.Query(ctx, "select "+checkpointColumns+" from checkpoint where stream = $1", stream))
+}
+
+// Checkpoint reads the checkpoint of a stream; nil when there is none.
+func (s *Store) Checkpoint(ctx context.Context, stream string) (*Checkpoint, error) {
+	return checkpoint(s.adhoc.Query(ctx, "select "+checkpointColumns+" from checkpoint where stream = $1", stream))
+}
+
+func checkpoint(rows pgx.Rows, err error) (*Checkpoint, error) {
+	if err != nil {
+		return nil, err
+	}
+	cp, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByPos[Checkpoint])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return cp, err
+}
+
+// AskRebuild makes the instance that projects begin a replay. Without a checkpoint there is
+// nothing to ask: the first replay is about to begin.
+func (s *Store) AskRebuild(ctx context.Context, stream string) error {
+	_, err := s.adhoc.Exec(ctx, "update checkpoint set rebuild = true where stream = $1", stream)
+	return err
+}
+
+// StartReplay puts the checkpoint to the beginning of the stream, one epoch on. Rows stay as they
+// are until events of the new epoch overwrite them. Where there are none, they need no settling
+// with Airtable: SameStream is set.
+func (w *Writer) StartReplay(ctx context.Context, previous *Checkpoint, next Checkpoint) (Checkpoint, error) {
+	epoch := int64(0)
+	if previous != nil {
+		epoch = previous.Epoch
+	}
+	rows, err := w.conn.Query(ctx, `
+		insert into checkpoint (`+checkpointColumns+`)
+		select $1, $2, 1 + greatest($3, (select max(epoch) from orders)), 0, '', $4, $5 or not exists (select from orders), false
+		on conflict (stream) do update
+		set stream_created = excluded.stream_created, epoch = excluded.epoch, seq = 0, message_id = '',
+		    replay_until = excluded.replay_until, same_stream = excluded.same_stream, rebuild = false
+		where checkpoint.epoch = $3
+		returning `+checkpointColumns,
+		next.Stream, next.StreamCreated, epoch, next.ReplayUntil, next.SameStream)
+	cp, err := checkpoint(rows, err)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("start a replay: %w", err)
+	}
+	if cp == nil {
+		return Checkpoint{}, ErrFenced
+	}
+	return *cp, nil
+}
+
+//go:embed apply.sql
+var applySQL string
+
+// Apply writes changes, in stream order, and moves the checkpoint from cp to seq, all or nothing
+// (invariant 3): rows, history and rollups are one statement. Of several changes of a record the
+// row takes the last; one that is older than the row changes nothing (invariant 4).
+func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, seq uint64, messageID string) error {
+	n := len(changes)
+	var (
+		ids, docs                                            = make([]string, 0, n), make([]string, 0, n)
+		deleted                                              = make([]bool, 0, n)
+		names, nameFolds, customers, customerFolds, statuses = nullable(n), nullable(n), nullable(n), nullable(n), nullable(n)
+		priorities, amounts, dates                           = nullable(n), nullable(n), nullable(n)
+		created, updated                                     = make([]time.Time, 0, n), make([]time.Time, 0, n)
+		seqs                                                 = make([]int64, 0, n)
+		historyIDs, eventIDs, entries                        = make([]string, n), make([]string, n), make([]string, n)
+		historySeqs                                          = make([]int64, n)
+		ats                                                  = make([]time.Time, n)
+		editIDs                                              = make([]*string, n)
+		seen                                                 = make(map[string]struct{}, n)
+	)
+	for i := n - 1; i >= 0; i-- {
+		c := changes[i]
+		historyIDs[i], eventIDs[i], entries[i] = c.RecordID, c.History.EventID, c.History.Entry
+		historySeqs[i], ats[i] = int64(c.Seq), c.History.At //nolint:gosec // a stream ends long before 2^63
+		editIDs[i] = c.History.EditIDs
+		if _, newer := seen[c.RecordID]; newer || !c.Current {
+			continue
+		}
+		seen[c.RecordID] = struct{}{}
+		r := &c.Row
+		ids, deleted, docs = append(ids, c.RecordID), append(deleted, c.Deleted), append(docs, r.Doc)
+		names, nameFolds = append(names, r.Name), append(nameFolds, folded(r.Name, fold))
+		customers, customerFolds = append(customers, r.Customer), append(customerFolds, folded(r.Customer, foldCustomer))
+		statuses, priorities = append(statuses, r.Status), append(priorities, r.Priority)
+		amounts, dates = append(amounts, r.Amount), append(dates, r.OrderDate)
+		created, updated = append(created, r.CreatedAt), append(updated, r.UpdatedAt)
+		seqs = append(seqs, int64(c.Seq)) //nolint:gosec // see above
+	}
+	var fenced bool
+	err := w.conn.QueryRow(ctx, applySQL,
+		cp.Stream, cp.StreamCreated, cp.Epoch, cp.Seq, seq, messageID,
+		ids, deleted, names, nameFolds, customers, customerFolds, statuses, priorities, amounts, dates, created, updated, docs, seqs,
+		historyIDs, eventIDs, historySeqs, ats, editIDs, entries,
+	).Scan(&fenced)
+	switch {
+	case err != nil:
+		return fmt.Errorf("write %d changes: %w", n, err)
+	case fenced:
+		return ErrFenced
+	}
+	cp.Seq, cp.MessageID = seq, messageID
+	return nil
+}
+
+func nullable(n int) []*string { return make([]*string, 0, n) }
+
+func folded(s *string, fold func(string) string) *string {
+	if s == nil {
+		return nil
+	}
+	f := fold(*s)
+	return &f
+}
+
+//go:embed settle.sql
+var settleSQL string
+
+// Settle ends a replay: the rows that no event of its epoch touched are gone, with a history entry
+// each, and the rollups are counted anew. It returns how many rows went.
+func (w *Writer) Settle(ctx context.Context, cp *Checkpoint) (gone int64, err error) {
+	err = pgx.BeginFunc(ctx, w.conn, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			update checkpoint set replay_until = null, same_stream = false
+			where stream = $1 and stream_created = $2 and epoch = $3 and seq = $4 and not rebuild`,
+			cp.Stream, cp.StreamCreated, cp.Epoch, cp.Seq)
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return ErrFenced
+		}
+		id := fmt.Sprintf("gone-%d-%d", cp.StreamCreated.Unix(), cp.Epoch)
+		if err := tx.QueryRow(ctx, `
+			with gone as (
+				delete from orders where epoch < $1
+				returning record_id, name, customer, status, priority, amount, order_date
+			), history as (
+				insert into order_history (record_id, event_id, epoch, seq, at, entry)
+				select record_id, $2, $1, $3, now(), json_build_object(
+					'id', $2::text, 'change', 'deleted', 'at', now(), 'source', 'airtable', 'values', json_build_object(
+						'name', name, 'customer', customer, 'status', status, 'priority', priority,
+						'amount', amount, 'order_date', order_date))
+				from gone
+				on conflict do nothing
+			)
+			select count(*) from gone`, cp.Epoch, id, cp.Seq).Scan(&gone); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, settleSQL, pgx.QueryExecModeSimpleProtocol) // several statements
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("settle the replay: %w", err)
+	}
+	cp.ReplayUntil, cp.SameStream = nil, false
+	return gone, nil
+}
+
+// Vacuum brings the planner's statistics up to date after a bulk load, and makes searches quick at
+// once instead of when autovacuum comes by.
+func (s *Store) Vacuum(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, s.config)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, table := range []string{"orders", "rollup", "customers"} {
+		if _, err := conn.Exec(ctx, "vacuum (analyze) "+table); err != nil {
+			return fmt.Errorf("vacuum %s: %w", table, err)
+		}
+	}
+	return nil
+}
