@@ -361,6 +361,9 @@ func (q *query) add(name, field string, op operator, values []string) {
 			return
 		}
 	}
+	if op.op == rpc.In && len(values) == 1 {
+		op.op = rpc.Eq // the services know cheaper ways for it
+	}
 	q.filters = append(q.filters, rpc.Filter{Field: field, Op: op.op, Values: values})
 }
 

@@ -22,7 +22,7 @@ const syncSlice = 10 * time.Second
 
 // SyncRequest is what POST /api/orders/sync takes.
 type SyncRequest struct {
-	Mode             rpc.Mode `json:"mode,omitempty" enum:"auto,webhook,incremental,full" doc:"default auto"`
+	Mode             rpc.Mode `json:"mode,omitempty" enum:"auto,incremental,full" doc:"default auto"`
 	ConfirmDeletions bool     `json:"confirm_deletions,omitempty" doc:"carry out deletions that are held because so many orders were gone at once"`
 }
 
@@ -166,8 +166,8 @@ func (a *API) awaitRun(ctx context.Context, runID string, in *syncInput) (*syncO
 		case <-ctx.Done():
 		}
 	}()
-	instance := ""
 	for {
+		asked := time.Now()
 		_ = in.control.SetWriteDeadline(time.Now().Add(2 * syncSlice)) // not supported: no deadline
 		state, err := a.syncState(ctx, runID, syncSlice)
 		if errors.Is(context.Cause(ctx), errDraining) {
@@ -176,13 +176,13 @@ func (a *API) awaitRun(ctx context.Context, runID string, in *syncInput) (*syncO
 		if err != nil {
 			return nil, err
 		}
-		if run := findRun(state, runID); run != nil && run.State != rpc.Running {
+		run := findRun(state, runID)
+		if run != nil && run.State != rpc.Running {
 			return &syncOutput{Status: http.StatusOK, Body: runIn(in.lang, run)}, nil
 		}
-		if instance != "" && instance != state.Instance {
-			return nil, errInterrupted // the run was known to the other one only
+		if run == nil && time.Since(asked) < syncSlice/2 { // a syncer that knows the run waits for it
+			return nil, errInterrupted
 		}
-		instance = state.Instance
 	}
 }
 
