@@ -162,8 +162,9 @@ func instanceName() string {
 	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), nuid.Next()[:6])
 }
 
+// ignoreEnd drops the error that comes of being told to stop.
 func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if errors.Is(err, ctx.Err()) {
 		return nil
 	}
 	return err

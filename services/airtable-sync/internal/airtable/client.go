@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -82,11 +83,7 @@ func New(cfg Config) *Client {
 func (c *Client) Calls() (total int, byKind map[string]int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	byKind = make(map[string]int, len(c.counts))
-	for k, n := range c.counts {
-		byKind[k] = n
-	}
-	return int(c.total.Load()), byKind
+	return int(c.total.Load()), maps.Clone(c.counts)
 }
 
 // Source names the table in events: /airtable/<base>/<table>.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,6 @@ import (
 // Airtable breaks nothing; without, it learns the names as they turn up in records.
 type Mapper struct {
 	named   map[Column]string
-	log     *slog.Logger
 	byID    bool
 	fields  []airtable.Field
 	columns map[Column]int

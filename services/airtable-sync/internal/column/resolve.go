@@ -109,9 +109,9 @@ func Resolve(fields []airtable.Field, primary string, named map[Column]string) (
 	}
 	var guess []Column
 	for _, c := range append(slices.Clone(Mapped), UpdatedAt) {
-		switch want := named[c]; {
-		case want == None:
-		case want == "":
+		switch want := named[c]; want {
+		case None:
+		case "":
 			guess = append(guess, c)
 		default:
 			if !take(c, slices.IndexFunc(fields, func(f airtable.Field) bool { return f.ID == want || f.Name == want })) {

@@ -42,7 +42,7 @@ func loadState(ctx context.Context, kv jetstream.KeyValue, source string) (state
 	}
 	var s state
 	if json.Unmarshal(entry.Value(), &s) != nil || s.Source != source {
-		return fresh, nil // another version's, or of another table
+		return fresh, nil //nolint:nilerr // another version's, or of another table
 	}
 	return s, nil
 }
