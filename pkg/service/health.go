@@ -19,7 +19,14 @@ type Health struct {
 	checks map[string]func(context.Context) error
 }
 
-// Check adds a named check. It must be quick and honour its context.
+// Expect makes the process unready until each of the named checks has been added.
+func (h *Health) Expect(names ...string) {
+	for _, name := range names {
+		h.Check(name, func(context.Context) error { return errors.New("starting") })
+	}
+}
+
+// Check adds a named check, in place of an earlier one of that name. It must be quick and honour its context.
 func (h *Health) Check(name string, check func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -97,7 +97,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}
-	cfg.Health.Check("airtable-sync: nats", func(context.Context) error {
+	cfg.Health.Check("airtable-sync", func(context.Context) error {
 		if !nc.IsConnected() {
 			return errors.New("not connected")
 		}

@@ -32,7 +32,7 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		return err
 	}
-	cfg.Health.Check("odoo-bridge: nats", func(context.Context) error {
+	cfg.Health.Check("odoo-bridge", func(context.Context) error {
 		if !nc.IsConnected() {
 			return errors.New("not connected")
 		}

@@ -66,7 +66,8 @@ type Client struct {
 func New(cfg Config) *Client {
 	limit := rate.Inf
 	if cfg.RatePerSecond > 0 {
-		limit = rate.Limit(cfg.RatePerSecond)
+		// A little below, since calls may reach Airtable closer together than they were sent.
+		limit = rate.Limit(0.95 * cfg.RatePerSecond)
 	}
 	cfg.Endpoint = strings.TrimRight(cfg.Endpoint, "/")
 	return &Client{

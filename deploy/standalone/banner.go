@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+)
+
+// banner is what `make run` tells its user once everything is ready.
+type banner struct {
+	Took                  time.Duration
+	DataDir               string
+	HTTPAddr              string
+	AdminUsername         string
+	Password              string // made now, and shown this once; "" when it was set or made before
+	FromEnv               bool
+	NATS, NATSDir         string // Dir is empty where the server is not ours
+	Postgres, PostgresDir string
+	Airtable              string
+	Sandbox               *airtabletest.Config
+}
+
+const english = `
+Resonance is ready ({{.Took}}).
+
+  API        http://{{.HTTPAddr}}   (documentation: http://{{.HTTPAddr}}/docs)
+  Login      {{if .Password}}{{.AdminUsername}} / {{.Password}}   (made just now and shown only once)
+{{- else if .FromEnv}}{{.AdminUsername}}, with ADMIN_PASSWORD
+{{- else}}{{.AdminUsername}}, with the password shown at the first start (remove {{.DataDir}}/users for a new one, or set ADMIN_PASSWORD){{end}}
+  Events     {{.NATS}}   ({{if .NATSDir}}embedded NATS, data in {{.NATSDir}}{{else}}yours{{end}}; try: nats sub 'order.changed.>')
+  Database   {{if .PostgresDir}}local Postgres, data in {{.PostgresDir}}   (psql '{{.Postgres}}'){{else}}yours (DATABASE_URL){{end}}
+{{- with .Sandbox}}
+  Airtable   {{$.Airtable}}   SANDBOX with {{.Orders}} sample orders, since AIRTABLE_API_KEY is not set
+             AIRTABLE_ENDPOINT_URL={{$.Airtable}} AIRTABLE_API_KEY={{.APIKey}} AIRTABLE_BASE_ID={{.BaseID}} AIRTABLE_TABLE_ID={{.TableID}}
+{{- else}}
+  Airtable   {{.Airtable}}   (yours)
+{{- end}}
+  Odoo       not connected in this version
+
+Ctrl-C drains and stops; a second one stops at once.
+`
+
+const spanish = `
+Resonance está listo ({{.Took}}).
+
+  API            http://{{.HTTPAddr}}   (documentación: http://{{.HTTPAddr}}/docs)
+  Acceso         {{if .Password}}{{.AdminUsername}} / {{.Password}}   (recién creado; no se vuelve a mostrar)
+{{- else if .FromEnv}}{{.AdminUsername}}, con ADMIN_PASSWORD
+{{- else}}{{.AdminUsername}}, con la contraseña del primer arranque (borre {{.DataDir}}/users para otra, o defina ADMIN_PASSWORD){{end}}
+  Eventos        {{.NATS}}   ({{if .NATSDir}}NATS incorporado, datos en {{.NATSDir}}{{else}}el suyo{{end}}; pruebe: nats sub 'order.changed.>')
+  Base de datos  {{if .PostgresDir}}Postgres local, datos en {{.PostgresDir}}   (psql '{{.Postgres}}'){{else}}la suya (DATABASE_URL){{end}}
+{{- with .Sandbox}}
+  Airtable       {{$.Airtable}}   SIMULADO, con {{.Orders}} pedidos de muestra, porque AIRTABLE_API_KEY no está definida
+                 AIRTABLE_ENDPOINT_URL={{$.Airtable}} AIRTABLE_API_KEY={{.APIKey}} AIRTABLE_BASE_ID={{.BaseID}} AIRTABLE_TABLE_ID={{.TableID}}
+{{- else}}
+  Airtable       {{.Airtable}}   (el suyo)
+{{- end}}
+  Odoo           sin conexión en esta versión
+
+Ctrl-C termina lo que esté en curso y para; un segundo Ctrl-C para al instante.
+`
+
+// printWhenReady waits until every check passes, then prints the banner on stdout, in Spanish
+// where the user's locale is.
+func (b *banner) printWhenReady(ctx context.Context, health *service.Health, began time.Time) {
+	for {
+		if _, ready := health.Ready(ctx); ready {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	b.Took = time.Since(began).Round(100 * time.Millisecond)
+	b.FromEnv = os.Getenv("ADMIN_PASSWORD") != ""
+	text := english
+	for _, v := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if lang := os.Getenv(v); lang != "" {
+			if strings.HasPrefix(lang, "es") {
+				text = spanish
+			}
+			break
+		}
+	}
+	var out strings.Builder
+	if err := template.Must(template.New("banner").Parse(text)).Execute(&out, b); err != nil {
+		out.WriteString(err.Error())
+	}
+	fmt.Println(out.String())
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/resonance/resonance/pkg/service"
+	airtablesync "github.com/resonance/resonance/services/airtable-sync"
+	"github.com/resonance/resonance/services/gateway"
+	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
+	"github.com/resonance/resonance/services/orders"
+)
+
+// Config is the environment of the whole product: what is embedded, and the four services.
+type Config struct {
+	DataDir     string `env:"DATA_DIR" envDefault:".data"`
+	NATSAddr    string `env:"NATS_ADDR" envDefault:"127.0.0.1:4222"` // of the embedded server
+	NATSURL     string `env:"NATS_URL"`                              // "": embed one
+	DatabaseURL string `env:"DATABASE_URL"`                          // "": run a local one
+	AirtableKey string `env:"AIRTABLE_API_KEY"`                      // "": start the sandbox
+
+	SandboxAddr     string  `env:"AIRTABLE_SANDBOX_ADDR" envDefault:"127.0.0.1:0"` // port 0: any free one
+	SandboxOrders   int     `env:"AIRTABLE_SANDBOX_ORDERS" envDefault:"2000"`
+	SandboxLanguage string  `env:"AIRTABLE_SANDBOX_LANGUAGE" envDefault:"en"` // en or es
+	SandboxRate     float64 `env:"AIRTABLE_SANDBOX_RATE" envDefault:"5"`      // requests a second; 0 for no limit
+
+	Gateway    gateway.Config      `env:"-"`
+	Orders     orders.Config       `env:"-"`
+	Sync       airtablesync.Config `env:"-"`
+	OdooBridge odoobridge.Config   `env:"-"`
+}
+
+// Validate reads the services' own configuration and reports every mistake.
+func (c *Config) Validate() error {
+	errs := []error{service.CheckAddr("NATS_ADDR", c.NATSAddr), service.CheckAddr("AIRTABLE_SANDBOX_ADDR", c.SandboxAddr)}
+	if c.SandboxOrders < 0 || c.SandboxOrders > 1_000_000 {
+		errs = append(errs, fmt.Errorf("AIRTABLE_SANDBOX_ORDERS: %d is not between 0 and 1,000,000", c.SandboxOrders))
+	}
+	if c.SandboxLanguage != "en" && c.SandboxLanguage != "es" {
+		errs = append(errs, fmt.Errorf("AIRTABLE_SANDBOX_LANGUAGE: %q is neither en nor es", c.SandboxLanguage))
+	}
+	if !(c.SandboxRate >= 0) {
+		errs = append(errs, fmt.Errorf("AIRTABLE_SANDBOX_RATE: %v is negative", c.SandboxRate))
+	}
+	errs = append(errs,
+		service.Parse(&c.Gateway), service.Parse(&c.Orders), service.Parse(&c.Sync), service.Parse(&c.OdooBridge))
+
+	base := c.Gateway.Base
+	errs = append(errs, base.Validate())
+	base.MetricsAddr = "" // the gateway serves everybody's metrics and health
+	c.Gateway.Base, c.Orders.Base, c.Sync.Base, c.OdooBridge.Base = base, base, base, base
+	if c.DatabaseURL == "" {
+		c.Orders.DatabaseURL = placeholderURL
+	}
+	if c.sandboxed() {
+		// Made-up orders must never meet real ones on one stream.
+		c.DataDir = filepath.Join(c.DataDir, "sandbox")
+		c.Sync.APIKey, c.Sync.BaseID, c.Sync.TableID = "sandbox", "sandbox", "sandbox"
+		c.Sync.EndpointURL = "http://" + c.SandboxAddr
+	}
+	c.Gateway.DataDir = c.DataDir
+	for _, v := range []service.Validator{&c.Gateway, &c.Orders, &c.Sync, &c.OdooBridge} {
+		errs = append(errs, v.Validate())
+	}
+	return distinct(errs)
+}
+
+// placeholderURL stands for the local Postgres until that has started.
+const placeholderURL = "postgres:///resonance"
+
+func (c *Config) sandboxed() bool { return c.AirtableKey == "" }
+
+// distinct joins errors and leaves out repetitions: the services share variables.
+func distinct(errs []error) error {
+	var out []error
+	seen := map[string]bool{}
+	var add func(error)
+	add = func(err error) {
+		var joined interface{ Unwrap() []error }
+		switch {
+		case err == nil:
+		case errors.As(err, &joined):
+			for _, e := range joined.Unwrap() {
+				add(e)
+			}
+		case !seen[err.Error()]:
+			seen[err.Error()] = true
+			out = append(out, err)
+		}
+	}
+	for _, err := range errs {
+		add(err)
+	}
+	return errors.Join(out...)
+}

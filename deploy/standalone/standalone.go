@@ -1,0 +1,193 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/resonance/resonance/pkg/localnats"
+	"github.com/resonance/resonance/pkg/localpg"
+	"github.com/resonance/resonance/pkg/service"
+	airtablesync "github.com/resonance/resonance/services/airtable-sync"
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	"github.com/resonance/resonance/services/gateway"
+	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
+	"github.com/resonance/resonance/services/orders"
+)
+
+// memoryTarget is where the garbage collector starts working harder, in bytes.
+const memoryTarget = 220 << 20
+
+// Run starts what is not given from outside, then the four services, and prints what runs where
+// once all are ready. When ctx ends it stops them in the direction data flows: HTTP first,
+// Postgres last.
+func Run(ctx context.Context, cfg Config) (err error) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryTarget)
+	}
+	began := time.Now()
+	if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil {
+		return fmt.Errorf("DATA_DIR: %w", err)
+	}
+	var b banner
+	b.DataDir, b.HTTPAddr = cfg.DataDir, cfg.Gateway.HTTPAddr
+	b.AdminUsername = cfg.Gateway.AdminUsername
+	if err := free("HTTP_ADDR", cfg.Gateway.HTTPAddr); err != nil {
+		return err
+	}
+
+	var infra group
+	defer func() { err = errors.Join(err, infra.stop()) }()
+	natsURL, err := startNATS(ctx, &cfg, &infra, &b)
+	if err != nil {
+		return err
+	}
+	if cfg.Orders.DatabaseURL, err = startPostgres(ctx, &cfg, &infra, &b); err != nil {
+		return err
+	}
+	if err := startSandbox(ctx, &cfg, &infra, &b); err != nil {
+		return err
+	}
+	cfg.Gateway.NATSURL, cfg.Orders.NATSURL, cfg.Sync.NATSURL, cfg.OdooBridge.NATSURL = natsURL, natsURL, natsURL, natsURL
+	cfg.Gateway.OnFirstLogin = func(username, password string) { b.AdminUsername, b.Password = username, password }
+
+	cfg.Gateway.Health.Expect("orders", "projection", "airtable-sync", "odoo-bridge")
+
+	var services group
+	services.run(ctx, "orders", func(ctx context.Context) error { return orders.Run(ctx, cfg.Orders) })
+	services.run(ctx, "airtable-sync", func(ctx context.Context) error { return airtablesync.Run(ctx, cfg.Sync) })
+	services.run(ctx, "odoo-bridge", func(ctx context.Context) error { return odoobridge.Run(ctx, cfg.OdooBridge) })
+	services.run(ctx, "gateway", func(ctx context.Context) error { return gateway.Run(ctx, cfg.Gateway) })
+	go b.printWhenReady(ctx, cfg.Gateway.Health, began)
+
+	select {
+	case <-ctx.Done():
+	case err = <-services.failure():
+	case err = <-infra.failure():
+	}
+	return errors.Join(err, services.stop())
+}
+
+func startNATS(_ context.Context, cfg *Config, infra *group, b *banner) (string, error) {
+	if cfg.NATSURL != "" {
+		b.NATS = cfg.NATSURL
+		return cfg.NATSURL, nil
+	}
+	dir := filepath.Join(cfg.DataDir, "nats")
+	ns, err := localnats.Start(localnats.Config{Addr: cfg.NATSAddr, Dir: dir, SyncAlways: true})
+	if err != nil {
+		return "", err
+	}
+	infra.add("NATS", func(context.Context) error { ns.Stop(); return nil })
+	b.NATS, b.NATSDir = ns.URL(), dir
+	return ns.URL(), nil
+}
+
+func startPostgres(ctx context.Context, cfg *Config, infra *group, b *banner) (string, error) {
+	if cfg.DatabaseURL != "" {
+		return cfg.DatabaseURL, nil
+	}
+	pg, err := localpg.Start(ctx, localpg.Config{Dir: cfg.DataDir, Logger: cfg.Orders.Log})
+	if err != nil {
+		return "", err
+	}
+	infra.add("Postgres", pg.Stop)
+	b.PostgresDir = filepath.Join(cfg.DataDir, "postgres")
+	b.Postgres = pg.URL("postgres")
+	return b.Postgres, nil
+}
+
+func startSandbox(ctx context.Context, cfg *Config, infra *group, b *banner) error {
+	if !cfg.sandboxed() {
+		b.Airtable = cfg.Sync.EndpointURL
+		return nil
+	}
+	rate := cfg.SandboxRate
+	if rate == 0 {
+		rate = math.Inf(-1) // no limit
+	}
+	sandbox := airtabletest.New(airtabletest.Config{
+		Orders: cfg.SandboxOrders, Language: cfg.SandboxLanguage, RatePerSecond: rate,
+	})
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", cfg.SandboxAddr)
+	if err != nil {
+		return fmt.Errorf("AIRTABLE_SANDBOX_ADDR: %w", err)
+	}
+	infra.run(ctx, "airtabletest", func(ctx context.Context) error { return sandbox.Serve(ctx, ln) })
+	seeded := sandbox.Config()
+	cfg.Sync.EndpointURL = "http://" + ln.Addr().String()
+	cfg.Sync.APIKey, cfg.Sync.BaseID, cfg.Sync.TableID = seeded.APIKey, seeded.BaseID, seeded.TableID
+	cfg.Sync.RateLimit = cfg.SandboxRate
+	b.Airtable, b.Sandbox = cfg.Sync.EndpointURL, &seeded
+	return nil
+}
+
+// free reports a port in use before anything has been started for nothing.
+func free(variable, addr string) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%s: %w", variable, err)
+	}
+	return ln.Close()
+}
+
+// group is things that run, and are stopped in the reverse order of their start.
+type group struct {
+	once   sync.Once
+	failed chan error
+	stops  []func() error
+}
+
+// failure tells of whatever ends before it was told to.
+func (g *group) failure() chan error {
+	g.once.Do(func() { g.failed = make(chan error, 16) })
+	return g.failed
+}
+
+// run starts f, which must return when its context ends; that it ends before is a failure.
+func (g *group) run(ctx context.Context, name string, f func(context.Context) error) {
+	failed := g.failure()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() {
+		err := f(ctx)
+		if ctx.Err() == nil {
+			failed <- fmt.Errorf("%s: %w", name, cmp.Or(err, errors.New("ended by itself")))
+			err = nil // said already
+		}
+		done <- err
+	}()
+	g.stops = append(g.stops, func() error {
+		cancel()
+		return <-done
+	})
+}
+
+// add registers something that runs already.
+func (g *group) add(name string, stop func(context.Context) error) {
+	g.stops = append(g.stops, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), service.DrainTime/3)
+		defer cancel()
+		if err := stop(ctx); err != nil {
+			return fmt.Errorf("stop %s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+func (g *group) stop() error {
+	var errs []error
+	for i := len(g.stops) - 1; i >= 0; i-- {
+		errs = append(errs, g.stops[i]())
+	}
+	return errors.Join(errs...)
+}
