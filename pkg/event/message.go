@@ -1,10 +1,12 @@
 package event
 
 import (
-	"encoding/json"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
@@ -29,55 +31,67 @@ type Envelope struct {
 	ID     string    // unique; also the Nats-Msg-Id
 	Source string    // "/airtable/<base>/<table>"
 	Time   time.Time // when the change was found
-	Digest string    // of the order's stored cells; "" for a deletion
+	Digest string    // of the order's stored cells; "" for a deletion, which has no such header
 }
 
 // NewID makes an event id.
 func NewID() string { return nuid.Next() }
 
-// NewOrderChanged encodes an event as the message to publish.
+// NewOrderChanged encodes an event as the message to publish. Every error wraps ErrMalformed.
 func NewOrderChanged(env Envelope, c *OrderChanged) (*nats.Msg, error) {
+	if env.ID == "" {
+		return nil, fmt.Errorf("%w: no id", ErrMalformed)
+	}
+	at, err := env.Time.UTC().MarshalText()
+	if err != nil {
+		return nil, fmt.Errorf("%w: the event's time: %w", ErrMalformed, err)
+	}
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(c)
+	body, err := c.appendJSON(make([]byte, 0, 1024))
 	if err != nil {
-		return nil, fmt.Errorf("encode order.changed of %s: %w", c.RecordID, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, c.RecordID, err)
 	}
-	return &nats.Msg{
-		Subject: OrderChangedSubject(c.RecordID),
-		Data:    body,
-		Header: nats.Header{
-			nats.MsgIdHdr:     {env.ID},
-			HeaderID:          {env.ID},
-			HeaderSource:      {percentEncode(env.Source)},
-			HeaderSpecVersion: {"1.0"},
-			HeaderType:        {TypeOrderChanged},
-			HeaderSubject:     {c.RecordID},
-			HeaderTime:        {env.Time.UTC().Format(time.RFC3339Nano)},
-			HeaderContentType: {"application/json"},
-			HeaderDigest:      {env.Digest},
-			HeaderChange:      {string(c.Change)},
-		},
-	}, nil
+	h := nats.Header{
+		nats.MsgIdHdr:     {env.ID},
+		HeaderID:          {percentEncode(env.ID)},
+		HeaderSource:      {percentEncode(env.Source)},
+		HeaderSpecVersion: {"1.0"},
+		HeaderType:        {TypeOrderChanged},
+		HeaderSubject:     {c.RecordID},
+		HeaderTime:        {string(at)},
+		HeaderContentType: {"application/json"},
+		HeaderChange:      {string(c.Change)},
+	}
+	if env.Digest != "" {
+		h[HeaderDigest] = []string{percentEncode(env.Digest)}
+	}
+	return &nats.Msg{Subject: OrderChangedSubject(c.RecordID), Data: body, Header: h}, nil
 }
 
-// ParseOrderChanged decodes a message of an order.changed subject. Every error wraps ErrMalformed.
+// ParseOrderChanged decodes a message of an order.changed subject; cells of the order share body's
+// memory. Every error wraps ErrMalformed.
 func ParseOrderChanged(subject string, h nats.Header, body []byte) (*OrderChanged, Envelope, error) {
-	env := Envelope{ID: h.Get(HeaderID), Source: percentDecode(h.Get(HeaderSource)), Digest: h.Get(HeaderDigest)}
+	var env Envelope
+	var err error
+	if env.ID, err = percentDecode(h.Get(HeaderID)); err != nil || env.ID == "" {
+		return nil, env, fmt.Errorf("%w: %s is missing or not UTF-8", ErrMalformed, HeaderID)
+	}
 	if t := h.Get(HeaderType); t != TypeOrderChanged {
-		return nil, env, fmt.Errorf("%w: ce-type is %q", ErrMalformed, t)
+		return nil, env, fmt.Errorf("%w: %s is %q", ErrMalformed, HeaderType, t)
 	}
-	if env.ID == "" {
-		return nil, env, fmt.Errorf("%w: ce-id is missing", ErrMalformed)
+	if env.Source, err = percentDecode(h.Get(HeaderSource)); err != nil {
+		return nil, env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderSource, err)
 	}
-	at, err := time.Parse(time.RFC3339Nano, h.Get(HeaderTime))
-	if err != nil {
-		return nil, env, fmt.Errorf("%w: ce-time: %w", ErrMalformed, err)
+	if env.Time, err = instant(h.Get(HeaderTime)); err != nil {
+		return nil, env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderTime, err)
 	}
-	env.Time = at
-	var c OrderChanged
-	if err := json.Unmarshal(body, &c); err != nil {
+	if env.Digest, err = percentDecode(h.Get(HeaderDigest)); err != nil {
+		return nil, env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderDigest, err)
+	}
+	c := &OrderChanged{}
+	if err := c.decode(body); err != nil {
 		return nil, env, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if err := c.Validate(); err != nil {
@@ -86,37 +100,60 @@ func ParseOrderChanged(subject string, h nats.Header, body []byte) (*OrderChange
 	if id, ok := RecordIDOf(subject); !ok || id != c.RecordID {
 		return nil, env, fmt.Errorf("%w: record_id %q on subject %q", ErrMalformed, c.RecordID, subject)
 	}
-	return &c, env, nil
+	return c, env, nil
 }
 
-// percentEncode escapes what the CloudEvents bindings ask for in header values: space, the double
-// quote, the percent sign and everything outside printable ASCII.
+// percentEncode escapes what the CloudEvents NATS binding (3.1.3.2) asks for in header values: space,
+// the double quote, the percent sign and everything outside printable ASCII.
 func percentEncode(s string) string {
+	if strings.IndexFunc(s, special) < 0 {
+		return s
+	}
 	var b strings.Builder
 	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '%' {
-			fmt.Fprintf(&b, "%%%02X", c)
+		if special(rune(s[i])) {
+			fmt.Fprintf(&b, "%%%02X", s[i])
 		} else {
-			b.WriteByte(c)
+			b.WriteByte(s[i])
 		}
 	}
 	return b.String()
 }
 
-// percentDecode undoes percentEncode and leaves a stray percent sign as it is.
-func percentDecode(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
+func special(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '%' }
+
+// percentDecode undoes percentEncode, and the quoting that older writers of the binding used. A
+// stray percent sign stays as it is; bytes that are not UTF-8 are an error.
+func percentDecode(s string) (string, error) {
+	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
+		s = unquote(s[1 : len(s)-1])
 	}
+	if strings.Contains(s, "%") {
+		b := make([]byte, 0, len(s))
+		for i := 0; i < len(s); i++ {
+			if s[i] == '%' && i+2 < len(s) {
+				if c, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+					b = append(b, c[0])
+					i += 2
+					continue
+				}
+			}
+			b = append(b, s[i])
+		}
+		s = string(b)
+	}
+	if !utf8.ValidString(s) {
+		return "", errors.New("not UTF-8")
+	}
+	return s, nil
+}
+
+// unquote takes the backslashes out of the inside of an HTTP quoted string (RFC 7230, 3.2.6).
+func unquote(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		var c byte
-		if s[i] == '%' && i+2 < len(s) {
-			if _, err := fmt.Sscanf(s[i+1:i+3], "%02x", &c); err == nil {
-				b.WriteByte(c)
-				i += 2
-				continue
-			}
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
 		}
 		b.WriteByte(s[i])
 	}

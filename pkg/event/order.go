@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
+	"math"
 	"time"
 )
 
@@ -64,21 +64,27 @@ type OrderChanged struct {
 // ErrMalformed is wrapped by every error about a message that no retry can make readable.
 var ErrMalformed = errors.New("malformed event")
 
-var (
-	recordID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	isoDate  = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}$`)
-)
-
 // ValidRecordID reports whether id can be a subject token: 1 to 64 letters, digits, "_" or "-".
-func ValidRecordID(id string) bool { return recordID.MatchString(id) }
+func ValidRecordID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return len(id) >= 1 && len(id) <= 64
+}
 
 // ValidDate reports whether s is a calendar date, YYYY-MM-DD, of our era.
 func ValidDate(s string) bool {
-	if !isoDate.MatchString(s) {
-		return false
-	}
 	t, err := time.Parse(time.DateOnly, s)
 	return err == nil && t.Year() > 0
+}
+
+// validAmount reports whether n is a JSON number that a float64 can hold.
+func validAmount(n json.Number) bool {
+	f, err := n.Float64()
+	return err == nil && !math.IsInf(f, 0) && n[0] != '+' && json.Valid([]byte(n))
 }
 
 // Validate checks what the schema promises. The error wraps ErrMalformed and names the field.
@@ -95,6 +101,31 @@ func (c *OrderChanged) Validate() error {
 		return bad("order.created_at", "is missing")
 	case c.Order.OrderDate != nil && !ValidDate(*c.Order.OrderDate):
 		return bad("order.order_date", "is not a date")
+	case c.Order.Amount != nil && !validAmount(*c.Order.Amount):
+		return bad("order.amount", "is not a number")
+	}
+	for column, was := range c.Previous {
+		if !fits(column, was) {
+			return bad("previous."+column, "is not what the column holds")
+		}
 	}
 	return nil
+}
+
+// fits reports whether was, if JSON at all, can be a value of the column. Of columns it does not
+// know it can.
+func fits(column string, was json.RawMessage) bool {
+	if string(was) == "null" {
+		return true
+	}
+	text := len(was) >= 2 && was[0] == '"'
+	switch column {
+	case "name", "customer", "status", "priority":
+		return text
+	case "order_date":
+		return text && ValidDate(string(was[1:len(was)-1]))
+	case "amount":
+		return validAmount(json.Number(was))
+	}
+	return true
 }
