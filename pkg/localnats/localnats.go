@@ -3,6 +3,7 @@
 package localnats
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -68,7 +69,8 @@ func (s *Server) Stop() {
 }
 
 func free(addr string) error {
-	ln, err := net.Listen("tcp", addr)
+	var lc net.ListenConfig
+	ln, err := lc.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("NATS cannot listen on %s: %w", addr, err)
 	}

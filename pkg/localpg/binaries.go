@@ -136,11 +136,11 @@ func number(path string) int {
 // inspect checks that dir holds a postgres and an initdb that own may run.
 func inspect(ctx context.Context, dir string, own owner) (binaries, error) {
 	// The programs find their library and share directories from the real path.
-	real, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
+	program, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
 	if err != nil {
 		return binaries{}, err
 	}
-	bin := binaries{dir: filepath.Dir(real)}
+	bin := binaries{dir: filepath.Dir(program)}
 	for _, name := range []string{"postgres", "initdb"} {
 		if !executable(bin.path(name)) {
 			return binaries{}, fmt.Errorf("%s has no program %s", bin.dir, name)

@@ -372,7 +372,7 @@ func (c *cluster) stopOrphan(ctx context.Context, log *slog.Logger) error {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(lines[0]))
 	if err != nil || pid <= 1 {
-		return nil // an empty or broken file is for Postgres to judge
+		return nil //nolint:nilerr // an empty or broken file is for Postgres to judge
 	}
 	mine, err := c.isPostmaster(pid)
 	if err != nil {
@@ -419,7 +419,7 @@ func (c *cluster) isPostmaster(pid int) (bool, error) {
 	}
 	theirs, err := os.Stat(args[2])
 	if err != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // a directory that cannot be found is not this one, which is there
 	}
 	ours, err := os.Stat(c.data())
 	return err == nil && os.SameFile(theirs, ours), err

@@ -15,19 +15,19 @@ import (
 
 // Server is a test's own NATS server, which it may stop, start, wipe and set back.
 type Server struct {
-	t    testing.TB
+	tb   testing.TB
 	dir  string
 	addr string
 	ns   *localnats.Server
 }
 
 // Start starts a server that is stopped when the test ends.
-func Start(t testing.TB) *Server {
-	t.Helper()
-	s := &Server{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
+func Start(tb testing.TB) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, dir: tb.TempDir(), addr: "127.0.0.1:0"}
 	s.Start()
 	s.addr = strings.TrimPrefix(s.URL(), "nats://")
-	t.Cleanup(s.Stop)
+	tb.Cleanup(s.Stop)
 	return s
 }
 
@@ -36,10 +36,10 @@ func (s *Server) URL() string { return s.ns.URL() }
 
 // Start starts the server again after Stop, on the same port and store.
 func (s *Server) Start() {
-	s.t.Helper()
+	s.tb.Helper()
 	ns, err := localnats.Start(localnats.Config{Addr: s.addr, Dir: s.dir})
 	if err != nil {
-		s.t.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	s.ns = ns
 }
@@ -49,41 +49,41 @@ func (s *Server) Stop() { s.ns.Stop() }
 
 // Wipe removes everything stored. The server must be stopped.
 func (s *Server) Wipe() {
-	s.t.Helper()
+	s.tb.Helper()
 	if err := os.RemoveAll(filepath.Join(s.dir, "jetstream")); err != nil {
-		s.t.Fatal(err)
+		s.tb.Fatal(err)
 	}
 }
 
 // Backup copies the store and returns a function that puts the copy back, as an operator restoring
 // a snapshot would, or a crash that loses the tail. The server must be stopped for both.
 func (s *Server) Backup() (restore func()) {
-	s.t.Helper()
-	copied := filepath.Join(s.t.TempDir(), "jetstream")
+	s.tb.Helper()
+	copied := filepath.Join(s.tb.TempDir(), "jetstream")
 	store := filepath.Join(s.dir, "jetstream")
 	if err := os.CopyFS(copied, os.DirFS(store)); err != nil {
-		s.t.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	return func() {
-		s.t.Helper()
+		s.tb.Helper()
 		s.Wipe()
 		if err := os.CopyFS(store, os.DirFS(copied)); err != nil {
-			s.t.Fatal(err)
+			s.tb.Fatal(err)
 		}
 	}
 }
 
 // Connect returns a connection, closed when the test ends, and its JetStream context.
 func (s *Server) Connect() (*nats.Conn, jetstream.JetStream) {
-	s.t.Helper()
+	s.tb.Helper()
 	nc, err := nats.Connect(s.URL(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
 	if err != nil {
-		s.t.Fatal(err)
+		s.tb.Fatal(err)
 	}
-	s.t.Cleanup(nc.Close)
+	s.tb.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
 	if err != nil {
-		s.t.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	return nc, js
 }

@@ -16,6 +16,7 @@ package pgtest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -48,24 +49,24 @@ func Run(m *testing.M) int {
 
 // New returns the DSN of an empty database that is dropped when the test ends,
 // connections or not.
-func New(t testing.TB) string {
-	t.Helper()
+func New(tb testing.TB) string {
+	tb.Helper()
 	admin, err := shared.url()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	name := "test_" + strings.ToLower(rand.Text())
-	if err := execute(t.Context(), admin, "CREATE DATABASE "+name); err != nil {
-		t.Fatalf("pgtest: %v", err)
+	if err := execute(tb.Context(), admin, "CREATE DATABASE "+name); err != nil {
+		tb.Fatalf("pgtest: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := execute(context.Background(), admin, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("pgtest: %v", err)
+			tb.Errorf("pgtest: %v", err)
 		}
 	})
 	dsn, err := withDatabase(admin, name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dsn
 }
@@ -89,7 +90,7 @@ func withDatabase(dsn, name string) (string, error) {
 	}
 	u, err := url.Parse(dsn)
 	if err != nil {
-		return "", fmt.Errorf("pgtest: TEST_DATABASE_URL is not a URL") // the cause quotes the password
+		return "", errors.New("pgtest: TEST_DATABASE_URL is not a URL") // the cause quotes the password
 	}
 	u.Path = "/" + name
 	return u.String(), nil
@@ -177,7 +178,7 @@ const memory = "/dev/shm"
 func base() string {
 	const enough = 2 << 30 // bytes
 	var free syscall.Statfs_t
-	if err := syscall.Statfs(memory, &free); err == nil && uint64(free.Bavail)*uint64(free.Bsize) >= enough {
+	if err := syscall.Statfs(memory, &free); err == nil && uint64(free.Bavail)*uint64(free.Bsize) >= enough { //nolint:unconvert // Bavail is signed elsewhere
 		return memory
 	}
 	if os.Geteuid() == 0 {
@@ -216,30 +217,30 @@ func sweep() {
 
 // Instance is a server of one test. Its methods fail the test on any error.
 type Instance struct {
-	t    testing.TB
+	tb   testing.TB
 	dir  string
 	home string
 	pg   *localpg.Server
 }
 
 // Server starts a server that ends with the test. Its commits survive [Instance.Kill].
-func Server(t testing.TB) *Instance {
-	t.Helper()
+func Server(tb testing.TB) *Instance {
+	tb.Helper()
 	dir, err := tempDir()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	held, err := lock(dir)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	i := &Instance{t: t, dir: dir, home: filepath.Join(dir, "postgres")}
-	t.Cleanup(func() {
+	i := &Instance{tb: tb, dir: dir, home: filepath.Join(dir, "postgres")}
+	tb.Cleanup(func() {
 		if i.pg != nil {
 			_ = i.pg.Stop(ended())
 		}
 		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		held.Close()
 	})
@@ -252,48 +253,48 @@ func (i *Instance) DSN() string { return i.pg.URL("postgres") }
 
 // Start starts the server after [Instance.Stop], [Instance.Kill] or [Instance.Wipe].
 func (i *Instance) Start() {
-	i.t.Helper()
+	i.tb.Helper()
 	pg, err := start(i.dir)
 	if err != nil {
-		i.t.Fatal(err)
+		i.tb.Fatal(err)
 	}
 	i.pg = pg
 }
 
 // Stop shuts the server down in order.
 func (i *Instance) Stop() {
-	i.t.Helper()
+	i.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := i.pg.Stop(ctx); err != nil {
-		i.t.Fatal(err)
+		i.tb.Fatal(err)
 	}
 }
 
 // Kill ends the server with SIGKILL and returns when it is gone.
 func (i *Instance) Kill() {
-	i.t.Helper()
+	i.tb.Helper()
 	select {
 	case <-i.pg.Done():
-		i.t.Fatal("pgtest: the server to kill does not run")
+		i.tb.Fatal("pgtest: the server to kill does not run")
 	default:
 	}
 	if err := syscall.Kill(i.pg.PID(), syscall.SIGKILL); err != nil {
-		i.t.Fatal(err)
+		i.tb.Fatal(err)
 	}
 	<-i.pg.Done()
 }
 
 // Wipe stops the server and removes its data: the next Start makes an empty one.
 func (i *Instance) Wipe() {
-	i.t.Helper()
+	i.tb.Helper()
 	i.Stop()
 	i.remove()
 }
 
 // Backup stops the server, copies its data, starts it again and returns the copy for [Instance.Restore].
 func (i *Instance) Backup() string {
-	i.t.Helper()
+	i.tb.Helper()
 	i.Stop()
 	copied := filepath.Join(i.dir, "backup-"+rand.Text())
 	i.copy(i.home, copied)
@@ -303,7 +304,7 @@ func (i *Instance) Backup() string {
 
 // Restore stops the server, puts a backup in its place and starts it again.
 func (i *Instance) Restore(backup string) {
-	i.t.Helper()
+	i.tb.Helper()
 	i.Stop()
 	i.remove()
 	i.copy(backup, i.home)
@@ -311,15 +312,15 @@ func (i *Instance) Restore(backup string) {
 }
 
 func (i *Instance) remove() {
-	i.t.Helper()
+	i.tb.Helper()
 	if err := os.RemoveAll(i.home); err != nil {
-		i.t.Fatal(err)
+		i.tb.Fatal(err)
 	}
 }
 
 func (i *Instance) copy(from, to string) {
-	i.t.Helper()
-	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
-		i.t.Fatalf("cp: %v: %s", err, out)
+	i.tb.Helper()
+	if out, err := exec.CommandContext(i.tb.Context(), "cp", "-a", from, to).CombinedOutput(); err != nil {
+		i.tb.Fatalf("cp: %v: %s", err, out)
 	}
 }
