@@ -29,6 +29,7 @@ fuzz: ## each fuzz target for FUZZTIME
 
 .PHONY: bench
 bench: ## speed beside its floors, measured in the same run
+	@go build -o $(BIN)/resonance ./deploy/standalone
 	@go build -o $(BIN)/bench ./deploy/bench
 	@$(BIN)/bench
 

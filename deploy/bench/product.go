@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+const password = "bench-bench-bench"
+
+// product is a running .bin/resonance.
+type product struct {
+	cmd      *exec.Cmd
+	exited   chan error
+	base     string // http://host:port
+	natsURL  string
+	token    string
+	readyFor time.Duration // from the start of the process
+}
+
+// startProduct starts the product on free ports, with orders in its sandbox.
+func startProduct(ctx context.Context, binary, dir, database string, orders int) (*product, error) {
+	httpAddr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	natsAddr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, binary)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 15 * time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // our Ctrl-C is not its own
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
+		"HTTP_ADDR=" + httpAddr, "NATS_ADDR=" + natsAddr, "DATA_DIR=" + dir, "DATABASE_URL=" + database,
+		"ADMIN_PASSWORD=" + password, "AIRTABLE_SANDBOX_ORDERS=" + strconv.Itoa(orders), "AIRTABLE_SANDBOX_RATE=0",
+		"SYNC_INTERVAL_MINUTES=600",
+	}
+	var output bytes.Buffer
+	cmd.Stderr = &output
+	began := time.Now()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the product: %w", err)
+	}
+	p := &product{cmd: cmd, exited: make(chan error, 1), base: "http://" + httpAddr, natsURL: "nats://" + natsAddr}
+	ready := make(chan struct{})
+	go func() {
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), "Resonance is ready") {
+				close(ready)
+				break
+			}
+		}
+		_, _ = io.Copy(io.Discard, stdout)
+		p.exited <- cmd.Wait()
+	}()
+	select {
+	case <-ready:
+	case <-p.exited:
+		return nil, fmt.Errorf("the product ended: %s", output.String())
+	case <-time.After(time.Minute):
+		return nil, errors.Join(errors.New("the product is not ready after a minute"), p.stop())
+	}
+	p.readyFor = time.Since(began)
+	return p, p.login(ctx)
+}
+
+func (p *product) login(ctx context.Context) error {
+	form := url.Values{"username": {"admin"}, "password": {password}}
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := p.call(ctx, http.MethodPost, "/token", strings.NewReader(form.Encode()), &token, nil); err != nil {
+		return err
+	}
+	p.token = token.AccessToken
+	return nil
+}
+
+func (p *product) call(ctx context.Context, method, path string, body io.Reader, out any, header *http.Header) error {
+	req, err := http.NewRequestWithContext(ctx, method, p.base+path, body)
+	if err != nil {
+		return err
+	}
+	if p.token != "" {
+		req.Header.Set("Authorization", "Bearer "+p.token)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s", method, path, res.Status)
+	}
+	if header != nil {
+		*header = res.Header
+	}
+	return json.NewDecoder(res.Body).Decode(out)
+}
+
+// total is how many orders the API counts.
+func (p *product) total(ctx context.Context) (int, error) {
+	var page struct {
+		Total int `json:"total"`
+	}
+	err := p.call(ctx, http.MethodGet, "/api/orders?page_size=1", nil, &page, nil)
+	return page.Total, err
+}
+
+// until waits until the API counts n orders.
+func (p *product) until(ctx context.Context, n int) error {
+	for {
+		total, err := p.total(ctx)
+		if err != nil || total >= n {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (p *product) firstRun(ctx context.Context) (rpc.Run, error) {
+	var state struct {
+		Recent []struct {
+			StartedAt  time.Time  `json:"started_at"`
+			FinishedAt *time.Time `json:"finished_at"`
+			State      string     `json:"state"`
+			Created    int        `json:"created"`
+		} `json:"recent"`
+	}
+	for {
+		if err := p.call(ctx, http.MethodGet, "/api/orders/sync", nil, &state, nil); err != nil {
+			return rpc.Run{}, err
+		}
+		if n := len(state.Recent); n > 0 {
+			r := state.Recent[n-1]
+			return rpc.Run{StartedAt: r.StartedAt, FinishedAt: r.FinishedAt, State: rpc.RunState(r.State), Created: r.Created}, nil
+		}
+		select {
+		case <-ctx.Done():
+			return rpc.Run{}, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// resident is the process's resident memory, in MiB.
+func (p *product) resident() (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.SplitSeq(string(data), "\n") {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, errors.New("no VmRSS")
+}
+
+// stop asks the product to drain and waits for it.
+func (p *product) stop() error {
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case err := <-p.exited:
+		return err
+	case <-time.After(15 * time.Second):
+		return errors.Join(errors.New("the product does not stop"), p.cmd.Process.Kill())
+	}
+}
+
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}
