@@ -52,7 +52,7 @@ var (
 // StartSpan continues the trace that from carries. The returned function ends the span.
 func StartSpan(ctx context.Context, name string, from propagation.TextMapCarrier) (context.Context, func(error)) {
 	ctx, span := tracer.Start(propagator.Extract(ctx, from), name) //nolint:spancheck // the returned function ends it
-	return ctx, func(err error) { //nolint:spancheck // as above
+	return ctx, func(err error) {                                  //nolint:spancheck // as above
 		if err != nil {
 			span.SetStatus(codes.Error, "")
 		}
