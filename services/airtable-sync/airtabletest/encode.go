@@ -215,6 +215,7 @@ func (c *column) display(v formula.Value, zone *time.Location) string {
 		if c.Type == Checkbox {
 			return "checked"
 		}
+	default: // the rest reads as it does in a formula
 	}
 	return v.Text()
 }

@@ -62,6 +62,7 @@ var (
 	errRowsCreate  = &apiError{http.StatusUnprocessableEntity, "INVALID_RECORDS", `You must provide an array of up to 10 record objects, each with a "fields" object for cell values.`, false}
 	errRowsUpdate  = &apiError{http.StatusUnprocessableEntity, "INVALID_RECORDS", `You must provide an array of up to 10 record objects, each with an "id" ID field and a "fields" object for cell values.`, false}
 	errRowsDelete  = &apiError{http.StatusUnprocessableEntity, "INVALID_RECORDS", "You must provide an array of up to 10 record IDs.", false}
+	errParameters  = invalidRequest("Invalid request: parameter validation failed. Check your request data.")
 	errRowTwice    = &apiError{http.StatusUnprocessableEntity, "INVALID_RECORDS", "You cannot update the same record multiple times in a single request.", false}
 	errIteratorOld = &apiError{http.StatusUnprocessableEntity, "LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "", false}
 )

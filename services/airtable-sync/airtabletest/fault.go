@@ -197,8 +197,9 @@ func (i *Injection) processes() bool {
 	switch i.fault.Do {
 	case CutConnection, TruncatedJSON, RepeatedOffset:
 		return true
+	default:
+		return i.fault.Applied
 	}
-	return i.fault.Applied
 }
 
 const htmlPage = `<!DOCTYPE html><html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>`

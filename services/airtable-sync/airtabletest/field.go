@@ -190,7 +190,7 @@ func (c *column) parseNumber(v any, typecast bool) (cell, *apiError) {
 		}, v)
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil || math.IsInf(f, 0) {
-			return nil, nil // what can't be cast is left empty
+			return nil, nil //nolint:nilerr // what can't be cast is left empty
 		}
 		if c.Type == Percent && strings.Contains(v, "%") {
 			f /= 100
@@ -293,13 +293,15 @@ func (c *column) parseSelects(v any, typecast bool) (cell, *apiError) {
 // settle adds the choices that typecast asked for and gives the cell its final form.
 func (c *column) settle(v cell, newID func() string) cell {
 	one := func(v any) *choice {
-		if name, ok := v.(newChoice); ok {
-			if ch := c.choice(string(name)); ch != nil {
-				return ch
-			}
-			return c.addChoice(string(name), newID())
+		name, isNew := v.(newChoice)
+		if !isNew {
+			ch, _ := v.(*choice) // parse yields nothing else
+			return ch
 		}
-		return v.(*choice)
+		if ch := c.choice(string(name)); ch != nil {
+			return ch
+		}
+		return c.addChoice(string(name), newID())
 	}
 	switch v := v.(type) {
 	case newChoice:

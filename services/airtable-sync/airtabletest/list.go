@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -54,87 +55,110 @@ func parseListQuery(query string) (*listParams, *apiError) {
 		return nil, invalidRequest("The query string cannot be parsed")
 	}
 	p := &listParams{}
-	sorts := map[int]*sortParam{}
+	sorts := sortParams{}
 	var fields []indexed
 	for key, vs := range values {
-		v := vs[0]
 		name, subscripts := splitKey(key)
+		var fail *apiError
 		switch name {
-		case "pageSize", "limit", "maxRecords":
-			if v == "" {
-				continue
-			}
-			n, err := strconv.ParseFloat(v, 64)
-			if err != nil {
-				n = -1 // refused below, each by its own type
-			}
-			if name == "maxRecords" {
-				p.MaxRecords = &n
-			} else {
-				p.PageSize = &n
-			}
-		case "offset":
-			p.Offset = v
-		case "view":
-			p.View = v
-		case "filterByFormula":
-			p.Formula = v
-		case "cellFormat":
-			p.CellFormat = v
-		case "timeZone":
-			p.TimeZone = v
-		case "userLocale":
-			p.UserLocale = v
-		case "returnFieldsByFieldId":
-			p.ByFieldID = v == "true" || v == "1"
-		case "recordMetadata":
-			p.RecordMetadata = append(p.RecordMetadata, vs...)
 		case "fields":
-			for i, v := range vs {
-				if len(subscripts) == 1 && subscripts[0] != "" {
-					i, err = strconv.Atoi(subscripts[0])
-					if err != nil {
-						return nil, invalidRequest("Invalid request: parameter validation failed. Check your request data.")
-					}
-				}
-				fields = append(fields, indexed{i, v})
-			}
+			fields, fail = appendIndexed(fields, subscripts, vs)
 		case "sort":
-			if len(subscripts) != 2 || subscripts[1] != "field" && subscripts[1] != "direction" {
-				return nil, invalidRequest("Invalid request: parameter validation failed. Check your request data.")
-			}
-			i, err := strconv.Atoi(subscripts[0])
-			if err != nil || i < 0 {
-				return nil, invalidRequest("Invalid request: parameter validation failed. Check your request data.")
-			}
-			if sorts[i] == nil {
-				sorts[i] = &sortParam{}
-			}
-			if subscripts[1] == "field" {
-				sorts[i].Field = v
-			} else {
-				sorts[i].Direction = v
-			}
+			fail = sorts.set(subscripts, vs[0])
+		default:
+			p.set(name, vs)
+		}
+		if fail != nil {
+			return nil, fail
 		}
 	}
 	slices.SortStableFunc(fields, func(a, b indexed) int { return cmp.Compare(a.index, b.index) })
 	for _, f := range fields {
 		p.Fields = append(p.Fields, f.value)
 	}
-	order := make([]int, 0, len(sorts))
-	for i := range sorts {
-		order = append(order, i)
-	}
-	slices.Sort(order)
-	for _, i := range order {
+	for _, i := range slices.Sorted(maps.Keys(sorts)) {
 		p.Sort = append(p.Sort, *sorts[i])
 	}
 	return p, nil
 }
 
+// set takes a parameter that is not spread over several keys.
+func (p *listParams) set(name string, vs []string) {
+	v := vs[0]
+	switch name {
+	case "pageSize", "limit":
+		setNumber(&p.PageSize, v)
+	case "maxRecords":
+		setNumber(&p.MaxRecords, v)
+	case "offset":
+		p.Offset = v
+	case "view":
+		p.View = v
+	case "filterByFormula":
+		p.Formula = v
+	case "cellFormat":
+		p.CellFormat = v
+	case "timeZone":
+		p.TimeZone = v
+	case "userLocale":
+		p.UserLocale = v
+	case "returnFieldsByFieldId":
+		p.ByFieldID = v == "true" || v == "1"
+	case "recordMetadata":
+		p.RecordMetadata = append(p.RecordMetadata, vs...)
+	}
+}
+
+func setNumber(to **float64, v string) {
+	if v == "" {
+		return
+	}
+	n, err := strconv.ParseFloat(v, 64)
+	if err != nil {
+		n = -1 // refused by validate, each by its own type
+	}
+	*to = &n
+}
+
+// indexed is one of fields[], or of fields[0], fields[1], ...
 type indexed struct {
 	index int
 	value string
+}
+
+func appendIndexed(fields []indexed, subscripts, values []string) ([]indexed, *apiError) {
+	for i, v := range values {
+		if len(subscripts) == 1 && subscripts[0] != "" {
+			var err error
+			if i, err = strconv.Atoi(subscripts[0]); err != nil {
+				return nil, errParameters
+			}
+		}
+		fields = append(fields, indexed{i, v})
+	}
+	return fields, nil
+}
+
+// sortParams are sort[0][field], sort[0][direction], ... by their number.
+type sortParams map[int]*sortParam
+
+func (s sortParams) set(subscripts []string, v string) *apiError {
+	if len(subscripts) != 2 || subscripts[1] != "field" && subscripts[1] != "direction" {
+		return errParameters
+	}
+	i, err := strconv.Atoi(subscripts[0])
+	if err != nil || i < 0 {
+		return errParameters
+	}
+	if s[i] == nil {
+		s[i] = &sortParam{}
+	}
+	if subscripts[1] == "field" {
+		s[i].Field = v
+	} else {
+		s[i].Direction = v
+	}
+	return nil
 }
 
 // splitKey takes sort[0][field] apart: "sort", ["0", "field"].
@@ -171,7 +195,7 @@ func decode(body []byte, into any) *apiError {
 	var mismatch *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &mismatch):
-		return invalidRequest("Invalid request: parameter validation failed. Check your request data.")
+		return errParameters
 	case err != nil:
 		return errBody
 	}
@@ -188,18 +212,9 @@ type listing struct {
 }
 
 func (t *table) validate(p *listParams, now time.Time) (*listing, *apiError) {
-	l := &listing{pageSize: 100, how: rendering{now: now, byID: p.ByFieldID}}
-	if n := p.PageSize; n != nil {
-		if !(*n >= 1 && *n <= 100) || *n != float64(int(*n)) {
-			return nil, unprocessable("INVALID_PAGE_SIZE_ARGUMENT", "The page size must be a whole number from 1 to 100")
-		}
-		l.pageSize = int(*n)
-	}
-	if n := p.MaxRecords; n != nil {
-		if !(*n >= 1 && *n <= 1e9) || *n != float64(int(*n)) {
-			return nil, invalidRequest("Invalid request: maxRecords must be a positive whole number")
-		}
-		l.maxRecords = int(*n)
+	l := &listing{how: rendering{now: now, byID: p.ByFieldID}}
+	if fail := l.bound(p); fail != nil {
+		return nil, fail
 	}
 	if v := p.View; v != "" && v != viewName && v != t.viewID {
 		kind := "VIEW_NAME_NOT_FOUND"
@@ -208,31 +223,8 @@ func (t *table) validate(p *listParams, now time.Time) (*listing, *apiError) {
 		}
 		return nil, unprocessable(kind, "View %s not found", v)
 	}
-	for _, name := range p.Fields {
-		i, ok := t.resolve(name)
-		if !ok {
-			return nil, unknownField(name)
-		}
-		if !slices.Contains(l.how.columns, t.columns[i]) {
-			l.how.columns = append(l.how.columns, t.columns[i])
-		}
-	}
-	for _, s := range p.Sort {
-		i, ok := t.resolve(s.Field)
-		if !ok {
-			return nil, unknownField(s.Field)
-		}
-		if s.Direction != "" && s.Direction != "asc" && s.Direction != "desc" {
-			return nil, invalidRequest("Invalid request: a sort direction is asc or desc")
-		}
-		l.sort = append(l.sort, sortKey{i, s.Direction == "desc"})
-	}
-	if strings.TrimSpace(p.Formula) != "" {
-		prog, err := formula.Compile(p.Formula, t.resolve)
-		if err != nil {
-			return nil, unprocessable("INVALID_FILTER_BY_FORMULA", "The formula for filtering records is invalid: %s", err)
-		}
-		l.prog = prog
+	if fail := t.refer(l, p); fail != nil {
+		return nil, fail
 	}
 	for _, m := range p.RecordMetadata {
 		if m != "commentCount" {
@@ -241,6 +233,55 @@ func (t *table) validate(p *listParams, now time.Time) (*listing, *apiError) {
 		l.how.comments = true
 	}
 	return l, l.how.format(p.CellFormat, p.TimeZone, p.UserLocale)
+}
+
+// bound sets how much is to be listed.
+func (l *listing) bound(p *listParams) *apiError {
+	l.pageSize = 100
+	if n := p.PageSize; n != nil {
+		if !(*n >= 1 && *n <= 100) || *n != float64(int(*n)) {
+			return unprocessable("INVALID_PAGE_SIZE_ARGUMENT", "The page size must be a whole number from 1 to 100")
+		}
+		l.pageSize = int(*n)
+	}
+	if n := p.MaxRecords; n != nil {
+		if !(*n >= 1 && *n <= 1e9) || *n != float64(int(*n)) {
+			return invalidRequest("Invalid request: maxRecords must be a positive whole number")
+		}
+		l.maxRecords = int(*n)
+	}
+	return nil
+}
+
+// refer sets what refers to the table's fields: those wanted, the order and the filter.
+func (t *table) refer(l *listing, p *listParams) *apiError {
+	for _, name := range p.Fields {
+		i, ok := t.resolve(name)
+		if !ok {
+			return unknownField(name)
+		}
+		if !slices.Contains(l.how.columns, t.columns[i]) {
+			l.how.columns = append(l.how.columns, t.columns[i])
+		}
+	}
+	for _, s := range p.Sort {
+		i, ok := t.resolve(s.Field)
+		if !ok {
+			return unknownField(s.Field)
+		}
+		if s.Direction != "" && s.Direction != "asc" && s.Direction != "desc" {
+			return invalidRequest("Invalid request: a sort direction is asc or desc")
+		}
+		l.sort = append(l.sort, sortKey{i, s.Direction == "desc"})
+	}
+	if strings.TrimSpace(p.Formula) != "" {
+		prog, err := formula.Compile(p.Formula, t.resolve)
+		if err != nil {
+			return unprocessable("INVALID_FILTER_BY_FORMULA", "The formula for filtering records is invalid: %s", err)
+		}
+		l.prog = prog
+	}
+	return nil
 }
 
 // format sets the cell format, for which text needs a zone and a locale.
@@ -321,7 +362,7 @@ func (s *Server) list(r *request) reply {
 
 // selected returns the rows a first page starts from. stop ends a long filter early.
 func (t *table) selected(l *listing, stop func() error) []*record {
-	rows := t.rows[:len(t.rows):len(t.rows)]
+	rows := slices.Clip(t.rows)
 	if l.prog != nil {
 		eval := l.prog.Evaluator(l.how.now)
 		v := &view{t: t, now: l.how.now}

@@ -147,24 +147,28 @@ func (s *Server) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
-	Cleanup(func())
+	Cleanup(f func())
 }
 
 // Start serves a sandbox on a free local port until the test ends, and returns
 // its URL, as AIRTABLE_ENDPOINT_URL takes it.
 func Start(tb TB, cfg Config) (s *Server, endpoint string) {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatalf("airtable sandbox: %v", err)
 	}
 	s = New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Serve(ctx, ln) // a client that still holds a connection is its own test's matter
+	}()
 	tb.Cleanup(func() {
 		cancel()
-		<-done // a client that still holds a connection is its own test's matter
+		<-done
 	})
 	return s, "http://" + ln.Addr().String()
 }
@@ -228,8 +232,7 @@ func (s *Server) serve(w http.ResponseWriter, req *request) (reply, *Injection) 
 	}
 	var err error
 	if req.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-		var tooBig *http.MaxBytesError
-		if errors.As(err, &tooBig) {
+		if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
 			return errorReply(errBodyTooBig), nil
 		}
 		return errorReply(errBody), nil

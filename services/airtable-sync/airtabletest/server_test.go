@@ -1024,7 +1024,7 @@ func TestFaultsByChance(t *testing.T) {
 		f := c.s.Fail(airtabletest.Fault{Do: airtabletest.Unavailable, Times: -1, Probability: .3})
 		var seen strings.Builder
 		for range 100 {
-			seen.WriteString(fmt.Sprint(c.do(http.MethodGet, c.table(), nil).status/100, " "))
+			fmt.Fprint(&seen, c.do(http.MethodGet, c.table(), nil).status/100, " ")
 		}
 		if n := f.Hits(); n < 15 || n > 45 {
 			t.Errorf("seed %d: %d hits of 100", seed, n)
@@ -1038,7 +1038,7 @@ func TestFaultsByChance(t *testing.T) {
 		}
 		return seen.String()
 	}
-	if hits(1) != hits(1) || hits(1) == hits(2) {
+	if first, again, other := hits(1), hits(1), hits(2); first != again || first == other {
 		t.Error("chance does not follow the seed")
 	}
 }

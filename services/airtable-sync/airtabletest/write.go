@@ -110,22 +110,9 @@ func (s *Server) update(r *request) reply {
 
 // changes validates a batch, finding by id or, in an upsert, by the fields to merge on.
 func (t *table) changes(records []writeRecord, b *writeBody) ([]change, *apiError) {
-	var merge []int
-	if b.PerformUpsert != nil {
-		on := b.PerformUpsert.FieldsToMergeOn
-		if len(on) < 1 || len(on) > 3 {
-			return nil, invalidRequest("Invalid request: performUpsert.fieldsToMergeOn takes 1 to 3 fields")
-		}
-		for _, name := range on {
-			i, ok := t.resolve(name)
-			if !ok {
-				return nil, unknownField(name)
-			}
-			if t.columns[i].computed() {
-				return nil, invalidRequest("Invalid request: field %q cannot be merged on, because it is computed", name)
-			}
-			merge = append(merge, i)
-		}
+	merge, fail := t.mergeOn(b)
+	if fail != nil {
+		return nil, fail
 	}
 	var changes []change
 	seen := map[*record]bool{}
@@ -137,16 +124,8 @@ func (t *table) changes(records []writeRecord, b *writeBody) ([]change, *apiErro
 		if fail != nil {
 			return nil, fail
 		}
-		var row *record
-		if w.ID != "" {
-			id, ok := parseID(w.ID)
-			if !ok {
-				return nil, errRowsUpdate
-			}
-			if row = t.byID[id]; row == nil {
-				return nil, rowMissing(w.ID)
-			}
-		} else if row, fail = t.match(cells, merge); fail != nil {
+		row, fail := t.find(w.ID, cells, merge)
+		if fail != nil {
 			return nil, fail
 		}
 		if row == nil && slices.ContainsFunc(changes, func(c change) bool { return c.record == nil && sameKey(c.cells, cells, merge) }) || seen[row] {
@@ -158,6 +137,45 @@ func (t *table) changes(records []writeRecord, b *writeBody) ([]change, *apiErro
 		changes = append(changes, change{row, cells})
 	}
 	return changes, nil
+}
+
+// mergeOn returns the columns an upsert finds records by; nil if it is none.
+func (t *table) mergeOn(b *writeBody) ([]int, *apiError) {
+	if b.PerformUpsert == nil {
+		return nil, nil
+	}
+	on := b.PerformUpsert.FieldsToMergeOn
+	if len(on) < 1 || len(on) > 3 {
+		return nil, invalidRequest("Invalid request: performUpsert.fieldsToMergeOn takes 1 to 3 fields")
+	}
+	merge := make([]int, len(on))
+	for k, name := range on {
+		i, ok := t.resolve(name)
+		if !ok {
+			return nil, unknownField(name)
+		}
+		if t.columns[i].computed() {
+			return nil, invalidRequest("Invalid request: field %q cannot be merged on, because it is computed", name)
+		}
+		merge[k] = i
+	}
+	return merge, nil
+}
+
+// find returns the record that id names or, without one, that has the same cells to merge on.
+func (t *table) find(id string, cells map[int]cell, merge []int) (*record, *apiError) {
+	if id == "" {
+		return t.match(cells, merge)
+	}
+	rid, ok := parseID(id)
+	if !ok {
+		return nil, errRowsUpdate
+	}
+	row := t.byID[rid]
+	if row == nil {
+		return nil, rowMissing(id)
+	}
+	return row, nil
 }
 
 func sameKey(a, b map[int]cell, merge []int) bool {

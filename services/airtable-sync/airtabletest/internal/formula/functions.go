@@ -391,6 +391,7 @@ func each(a []Value, f func(float64)) {
 					f(x)
 				}
 			}
+		default: // the rest does not count
 		}
 	}
 }
@@ -422,10 +423,10 @@ func extreme(better func(x, best float64) bool) func([]Value) Value {
 				return best
 			}
 		}
-		best, any := 0.0, false
+		best, found := 0.0, false
 		each(a, func(f float64) {
-			if !any || better(f, best) {
-				best, any = f, true
+			if !found || better(f, best) {
+				best, found = f, true
 			}
 		})
 		return Num(best)

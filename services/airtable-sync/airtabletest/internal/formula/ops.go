@@ -32,7 +32,7 @@ func binary(op string, l, r node) (node, error) {
 			return Failed
 		}
 		return f(a, b)
-	}, true, l, r)
+	}, l, r)
 }
 
 func arithmetic(op byte) func(a, b Value) Value {
@@ -92,7 +92,7 @@ func comparison(op string, l, r node) (node, error) {
 			return Truth(Equal(a, b) == (op == "="))
 		}
 		return Truth(holds(order(a, b)))
-	}, true, l, r)
+	}, l, r)
 }
 
 // literalDate returns the date a text literal spells, else blank.
@@ -149,7 +149,7 @@ func ifForm(args []node) (node, error) {
 			return args[2].eval(e)
 		}
 		return Value{}
-	}, true, args...)
+	}, args...)
 }
 
 func switchForm(args []node) (node, error) {
@@ -171,7 +171,7 @@ func switchForm(args []node) (node, error) {
 			return args[i].eval(e)
 		}
 		return Value{}
-	}, true, args...)
+	}, args...)
 }
 
 // logicForm is AND, or OR when stop is true: it stops at the first argument
@@ -191,14 +191,14 @@ func logicForm(args []node, stop bool) (node, error) {
 			}
 		}
 		return Truth(!stop)
-	}, true, args...)
+	}, args...)
 }
 
 func isErrorForm(args []node) (node, error) {
 	if len(args) != 1 {
 		return node{}, ErrSyntax
 	}
-	return combine(func(e *env) Value { return Truth(args[0].eval(e).kind == Error) }, true, args...)
+	return combine(func(e *env) Value { return Truth(args[0].eval(e).kind == Error) }, args...)
 }
 
 // function is a function of its arguments' values. max is -1 for any number.

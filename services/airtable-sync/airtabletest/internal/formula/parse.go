@@ -45,7 +45,7 @@ type Program struct {
 type token struct{ start, end, field int }
 
 // ErrSyntax is a formula that can't be parsed; its text is Airtable's.
-var ErrSyntax = errors.New("Invalid formula. Please check your formula text.") //nolint:staticcheck // Airtable's wording, shown to API clients
+var ErrSyntax = errors.New("Invalid formula. Please check your formula text.")
 
 // Compile parses src. resolve gives the index of a field by its name or id.
 // The error's text is what Airtable appends to "The formula for filtering
@@ -65,9 +65,9 @@ func Compile(src string, resolve func(ref string) (int, bool)) (*Program, error)
 	case err != nil:
 		return nil, err
 	case len(p.unknownFunctions) > 0:
-		return nil, fmt.Errorf("Unknown function names: %s", strings.ToLower(strings.Join(p.unknownFunctions, ", "))) //nolint:staticcheck // Airtable's wording
+		return nil, fmt.Errorf("Unknown function names: %s", strings.ToLower(strings.Join(p.unknownFunctions, ", ")))
 	case len(p.unknownFields) > 0:
-		return nil, fmt.Errorf("Unknown field names: %s", strings.ToLower(strings.Join(p.unknownFields, ", "))) //nolint:staticcheck // Airtable's wording
+		return nil, fmt.Errorf("Unknown field names: %s", strings.ToLower(strings.Join(p.unknownFields, ", ")))
 	}
 	prog := &Program{root: root, tokens: p.tokens}
 	for _, t := range p.tokens {
@@ -130,9 +130,9 @@ func constant(v Value) node {
 	return node{eval: func(*env) Value { return v }, val: v, konst: true, depth: 1}
 }
 
-// combine makes a node over children, evaluated now if all of them are constant and pure.
-func combine(eval func(*env) Value, pure bool, children ...node) (node, error) {
-	n := node{eval: eval, depth: 1, konst: pure}
+// combine makes a node over children, evaluated now if all of them are constant: eval must be pure.
+func combine(eval func(*env) Value, children ...node) (node, error) {
+	n := node{eval: eval, depth: 1, konst: true}
 	for _, c := range children {
 		n.depth = max(n.depth, c.depth+1)
 		n.konst = n.konst && c.konst
@@ -369,7 +369,7 @@ func (p *parser) call(name string) (node, error) {
 	if len(args) < f.min || f.max >= 0 && len(args) > f.max {
 		return node{}, ErrSyntax
 	}
-	return combine(f.bind(args), true, args...)
+	return combine(f.bind(args), args...)
 }
 
 // lastModified takes fields as its arguments, not their values.

@@ -129,6 +129,7 @@ func (v Value) float() (float64, bool) {
 		if len(v.list) == 1 {
 			return parseNumber(v.list[0])
 		}
+	case Error:
 	}
 	return 0, false
 }
