@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -63,34 +62,10 @@ func (c *Config) Validate() error {
 	for _, v := range []service.Validator{&c.Gateway, &c.Orders, &c.Sync, &c.OdooBridge} {
 		errs = append(errs, v.Validate())
 	}
-	return distinct(errs)
+	return service.Mistakes(errs...)
 }
 
 // placeholderURL stands for the local Postgres until that has started.
 const placeholderURL = "postgres:///resonance"
 
 func (c *Config) sandboxed() bool { return c.AirtableKey == "" }
-
-// distinct joins errors and leaves out repetitions: the services share variables.
-func distinct(errs []error) error {
-	var out []error
-	seen := map[string]bool{}
-	var add func(error)
-	add = func(err error) {
-		var joined interface{ Unwrap() []error }
-		switch {
-		case err == nil:
-		case errors.As(err, &joined):
-			for _, e := range joined.Unwrap() {
-				add(e)
-			}
-		case !seen[err.Error()]:
-			seen[err.Error()] = true
-			out = append(out, err)
-		}
-	}
-	for _, err := range errs {
-		add(err)
-	}
-	return errors.Join(out...)
-}

@@ -57,7 +57,34 @@ type Validator interface{ Validate() error }
 // Load fills cfg from the environment by Parse, then validates it. The error joins every mistake,
 // each naming its variable.
 func Load(cfg Validator) error {
-	return errors.Join(Parse(cfg), cfg.Validate())
+	return Mistakes(Parse(cfg), cfg.Validate())
+}
+
+// Mistakes joins errors that each begin with the name of a variable and a colon, and keeps only
+// the first about each: what cannot be read need not be called too small as well.
+func Mistakes(errs ...error) error {
+	var first []error
+	seen := map[string]bool{}
+	var add func(error)
+	add = func(err error) {
+		switch joined, ok := err.(interface{ Unwrap() []error }); { //nolint:errorlint // only what is joined, not what is wrapped
+		case err == nil:
+		case ok:
+			for _, e := range joined.Unwrap() {
+				add(e)
+			}
+		default:
+			variable, _, _ := strings.Cut(err.Error(), ":")
+			if !seen[variable] {
+				seen[variable] = true
+				first = append(first, err)
+			}
+		}
+	}
+	for _, err := range errs {
+		add(err)
+	}
+	return errors.Join(first...)
 }
 
 // Parse fills cfg from the environment, and from .env for what the environment does not set. The
