@@ -189,10 +189,13 @@ func (a *API) document(op *huma.Operation, role auth.Role) {
 	if op.Responses == nil {
 		op.Responses = map[string]*huma.Response{}
 	}
-	codes := append([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusInternalServerError, http.StatusServiceUnavailable}, op.Errors...)
-	op.Errors = nil
+	codes := append([]int{http.StatusRequestEntityTooLarge, http.StatusInternalServerError}, op.Errors...)
+	op.Errors = nil // huma would add a 422
+	if role != auth.Viewer && role != "" {
+		codes = append(codes, http.StatusForbidden)
+	}
 	if role != "" {
-		codes = append(codes, http.StatusUnauthorized, http.StatusForbidden)
+		codes = append(codes, http.StatusUnauthorized)
 		op.Security = []map[string][]string{{"password": {}}, {"bearer": {}}}
 		op.Description += "\n\nRole: " + string(role) + " or more."
 	} else {

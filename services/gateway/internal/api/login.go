@@ -54,7 +54,7 @@ func (a *API) loginRoutes() {
 		Description: "Gives an access token for 15 minutes and a refresh token for 30 days. Wrong guesses are slowed down.",
 		RequestBody: formOrJSON[Credentials](a, Credentials{Username: "ana", Password: "correcto caballo"}),
 		Responses:   ok[Tokens](a, "Logged in", tokens),
-		Errors:      []int{http.StatusUnauthorized, http.StatusUnsupportedMediaType, http.StatusTooManyRequests},
+		Errors:      asking(http.StatusUnauthorized, http.StatusUnsupportedMediaType, http.StatusTooManyRequests),
 	}, "", a.login)
 	a.route(huma.Operation{
 		OperationID: "refresh", Method: http.MethodPost, Path: "/token/refresh", Tags: []string{"session"},
@@ -63,7 +63,7 @@ func (a *API) loginRoutes() {
 			"Used after that it ends the session: somebody else may have it.",
 		RequestBody: formOrJSON[RefreshToken](a, refresh),
 		Responses:   ok[Tokens](a, "New tokens", tokens),
-		Errors:      []int{http.StatusUnauthorized, http.StatusUnsupportedMediaType},
+		Errors:      asking(http.StatusUnauthorized, http.StatusUnsupportedMediaType),
 	}, "", a.refresh)
 	a.route(huma.Operation{
 		OperationID: "logout", Method: http.MethodPost, Path: "/token/revoke", Tags: []string{"session"},
@@ -71,7 +71,7 @@ func (a *API) loginRoutes() {
 		Description: "Ends the session of a refresh token; one that is not good ends nothing and is no error. Access tokens stay good until they expire.",
 		RequestBody: formOrJSON[RefreshToken](a, refresh),
 		Responses:   map[string]*huma.Response{"204": {Description: "The session is over"}},
-		Errors:      []int{http.StatusUnsupportedMediaType},
+		Errors:      asking(http.StatusUnsupportedMediaType),
 	}, "", a.revoke)
 	register(a, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/api/me", Tags: []string{"session"},

@@ -30,9 +30,11 @@ func (a *API) orderRoutes() {
 	media.Example = nil
 	a.route(cached(huma.Operation{
 		OperationID: "listOrders", Method: http.MethodGet, Path: "/api/orders", Tags: []string{"orders"},
-		Summary:     "List orders",
-		Description: "Takes its own parameters and those of Refine's simple-rest data provider. Filters are joined by AND; one without a value is no filter.",
-		Parameters:  listParams(everything), Responses: listed,
+		Summary: "List orders",
+		Description: "Takes its own parameters and those of Refine's simple-rest data provider. Filters are joined by AND; one without a value is no filter. " +
+			"Every column also takes the suffixes of Refine's other operators: _lt, _gt, _in, _nin, _between, _nbetween, _null, _nnull, and texts " +
+			"_contains, _startswith, _endswith, with n before it for the opposite and s after it where case counts.",
+		Parameters: listParams(everything), Responses: listed, Errors: asking(),
 	}, "X-Total-Count"), auth.Viewer, a.listOrders)
 
 	for _, path := range []string{"/api/orders/id/{record_id}", "/api/orders/{record_id}"} {
@@ -43,20 +45,20 @@ func (a *API) orderRoutes() {
 		a.route(cached(huma.Operation{
 			OperationID: "getOrder" + suffix, Method: http.MethodGet, Path: path, Tags: []string{"orders"},
 			Summary: "One order" + note, Parameters: []*huma.Param{recordParam},
-			Responses: ok[Order](a, "The order", exampleOrder), Errors: []int{http.StatusNotFound},
+			Responses: ok[Order](a, "The order", exampleOrder), Errors: asking(http.StatusNotFound),
 		}), auth.Viewer, a.getOrder)
 		a.route(cached(huma.Operation{
 			OperationID: "orderHistory" + suffix, Method: http.MethodGet, Path: path + "/history", Tags: []string{"orders"},
 			Summary: "What happened to an order, newest first" + note, Parameters: append([]*huma.Param{recordParam}, pageParams...),
 			Responses: ok[HistoryPage](a, "A page", HistoryPage{Data: []rpc.HistoryEntry{exampleHistory}, Total: 1, Page: 1, PageSize: 10, Pages: 1}),
-			Errors:    []int{http.StatusNotFound},
+			Errors:    asking(http.StatusNotFound),
 		}, "X-Total-Count"), auth.Viewer, a.history)
 	}
 
 	a.route(cached(huma.Operation{
 		OperationID: "ordersSummary", Method: http.MethodGet, Path: "/api/orders/summary", Tags: []string{"orders"},
 		Summary: "Totals by status, priority and day", Description: "Takes the filters of the list.",
-		Parameters: listParams(filters), Responses: ok[rpc.Summary](a, "The totals", exampleSummary),
+		Parameters: listParams(filters), Responses: ok[rpc.Summary](a, "The totals", exampleSummary), Errors: asking(),
 	}), auth.Viewer, a.summary)
 
 	a.route(huma.Operation{
@@ -65,7 +67,7 @@ func (a *API) orderRoutes() {
 		Description: "Takes the filters and the order of the list. RFC 4180, UTF-8 with a byte order mark: without it Excel garbles accents, " +
 			"and CSV readers skip it. Cells that a spreadsheet would run as a formula start with an apostrophe. " +
 			"If something fails half-way the connection is cut, so that a part is never taken for the whole.",
-		Parameters: listParams(filtersAndSort),
+		Parameters: listParams(filtersAndSort), Errors: asking(),
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The orders",
 			Content: map[string]*huma.MediaType{"text/csv": {
@@ -74,6 +76,11 @@ func (a *API) orderRoutes() {
 			Headers: map[string]*huma.Param{"Content-Disposition": {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},
 	}, auth.Viewer, a.export)
+}
+
+// asking lists the errors of an operation that asks a service.
+func asking(more ...int) []int {
+	return append(more, http.StatusBadRequest, http.StatusServiceUnavailable)
 }
 
 // cached documents an operation that answers If-None-Match, and the headers of its answer.

@@ -140,15 +140,23 @@ func listParams(allow allowed) []*huma.Param {
 		}
 	}
 	for _, column := range columns {
-		note := "compares " + column + " by one of Refine's operators: eq, ne, lt, lte, gt, gte, in, nin, between, nbetween, null, nnull"
+		suffixes := []string{"ne", "gte", "lte"}
 		if rpc.OrderColumns[column] == rpc.Text {
-			note += ", like (contains), contains, startswith, endswith; with n before it the opposite, with s behind it the case counts"
+			suffixes = append(suffixes, "like")
 		}
-		p := param(column+"_{operator}", note, text(), nil)
-		p.Extensions = map[string]any{"x-name-template": true}
-		params = append(params, p)
+		for _, suffix := range suffixes {
+			schema := text()
+			if suffix != "like" {
+				schema = schemaOfColumn(column)
+			}
+			params = append(params, param(column+"_"+suffix, suffixNotes[suffix], schema, nil))
+		}
 	}
 	return params
+}
+
+var suffixNotes = map[string]string{
+	"ne": "differs from", "gte": "is at least", "lte": "is at most", "like": "contains, in any case",
 }
 
 func schemaOfColumn(column string) *huma.Schema {

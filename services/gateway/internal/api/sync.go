@@ -78,11 +78,13 @@ func (a *API) syncRoutes() {
 		OperationID: "syncNow", Method: http.MethodPost, Path: "/api/orders/sync", Tags: []string{"sync"},
 		Summary:     "Sync with Airtable now",
 		Description: "Waits until the run has ended. With Prefer: respond-async it does not wait. 503 when no syncer is active.",
-		Responses:   responses, MaxBodyBytes: -1, Errors: []int{http.StatusUnsupportedMediaType}, // limitBody limits it
+		Responses:   responses, MaxBodyBytes: -1, // limitBody limits it
+		Errors: asking(http.StatusUnsupportedMediaType),
 	}, auth.Operator, a.syncNow)
 	a.route(huma.Operation{
 		OperationID: "syncState", Method: http.MethodGet, Path: "/api/orders/sync", Tags: []string{"sync"},
 		Summary: "How the sync stands", Responses: ok[SyncState](a, "The state, with the progress of a run under way", stateIn("es", exampleSync)),
+		Errors: asking(),
 	}, auth.Viewer, func(w http.ResponseWriter, r *http.Request) error {
 		if err := noParams(r); err != nil {
 			return err
@@ -118,8 +120,8 @@ func (in *syncInput) Resolve(ctx huma.Context) []error {
 
 type syncOutput struct {
 	Status     int
-	Location   string `header:"Location"`
-	Preference string `header:"Preference-Applied"`
+	Location   string `header:"Location" hidden:"true"` // documented for the 202 only
+	Preference string `header:"Preference-Applied" hidden:"true"`
 	Body       any
 }
 

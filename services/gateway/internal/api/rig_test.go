@@ -1,0 +1,273 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/natstest"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+)
+
+// natsAsker asks over a real connection.
+type natsAsker struct{ nc *nats.Conn }
+
+func (a natsAsker) Ask(ctx context.Context, subject string, req any) (bus.Reply, error) {
+	return bus.Ask(ctx, a.nc, subject, req)
+}
+
+// rig is the API over HTTP, with a real NATS and in place of the services what a test puts there.
+type rig struct {
+	testing.TB
+	url      string
+	nats     *natstest.Server
+	nc       *nats.Conn
+	draining chan struct{}
+	log      *logs
+	tokens   map[auth.Role]string
+}
+
+// logs collects what is logged.
+type logs struct{ text atomic.Pointer[string] }
+
+func (l *logs) Write(p []byte) (int, error) {
+	for {
+		old := l.text.Load()
+		s := string(p)
+		if old != nil {
+			s = *old + s
+		}
+		if l.text.CompareAndSwap(old, &s) {
+			return len(p), nil
+		}
+	}
+}
+
+func (l *logs) String() string {
+	if s := l.text.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+const password = "correct horse"
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	r := &rig{TB: t, nats: natstest.Start(t), draining: make(chan struct{}), log: &logs{}, tokens: map[auth.Role]string{}}
+	var js jetstream.JetStream
+	r.nc, js = r.nats.Connect()
+	if err := bus.Ensure(t.Context(), js, 1, bus.BucketSessions); err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), bus.BucketSessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := auth.NewUsers(filepath.Join(t.TempDir(), "users"), "admin", password)
+	for _, role := range auth.Roles[:2] {
+		if err := users.Set(string(role), role, password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := slog.New(slog.NewTextHandler(r.log, nil))
+	a, err := New(Config{
+		Log: log, Services: natsAsker{r.nc}, Health: &service.Health{}, Draining: r.draining, CORSOrigins: []string{"https://admin.example.com"},
+		Auth: auth.New(auth.Config{
+			Secret: []byte("a secret of tests, 32 bytes or more"), Users: users, Log: log, Now: time.Now,
+			Sessions: func() (jetstream.KeyValue, error) { return kv, nil },
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(a)
+	t.Cleanup(srv.Close)
+	r.url = srv.URL
+	for _, role := range auth.Roles {
+		var tokens Tokens
+		r.do(http.MethodPost, "/token", form("username="+string(role)+"&password=correct+horse")).decode(http.StatusOK, &tokens)
+		r.tokens[role] = tokens.AccessToken
+	}
+	return r
+}
+
+// serve puts a service on NATS until the test ends.
+func (r *rig) serve(name string, endpoints map[string]bus.Handler) *bus.Server {
+	r.Helper()
+	srv, err := bus.Serve(r.nc, slog.New(slog.DiscardHandler), bus.Service{
+		Name: name, Version: "1.0.0", Endpoints: endpoints, Workers: 8, Timeout: 30 * time.Second,
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() { _ = srv.Stop(context.WithoutCancel(r.Context())) })
+	return srv
+}
+
+// answer makes a handler that always says the same.
+func answer(body string, headers ...string) bus.Handler {
+	h := nats.Header{}
+	for i := 0; i < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	return func(context.Context, []byte) (bus.Reply, error) { return bus.Reply{Header: h, Data: []byte(body)}, nil }
+}
+
+func refuse(err error) bus.Handler {
+	return func(context.Context, []byte) (bus.Reply, error) { return bus.Reply{}, err }
+}
+
+// orderJSON is an order as the orders service sends it.
+func orderJSON(id string) string {
+	return fmt.Sprintf(`{"record_id":%q,"name":"Pedido","customer":"Núñez","status":"Pending","priority":null,"amount":12.50,`+
+		`"order_date":"2026-11-03","created_at":"2026-11-03T09:00:00Z","updated_at":"2026-11-03T09:00:00Z","fields":{"Cliente":"Núñez"}}`, id)
+}
+
+const (
+	summaryJSON = `{"total":1,"amount":12.5,"by_status":[{"status":"Pending","count":1,"amount":12.5}],` +
+		`"by_priority":[{"priority":null,"count":1,"amount":12.5}],"by_day":[{"day":"2026-11-03","count":1,"amount":12.5}]}`
+	historyJSON = `[{"id":"e1","change":"created","at":"2026-11-03T09:00:00Z","source":"airtable","values":{"status":"Pending"}}]`
+)
+
+// serveOrders stands in for the orders service: 23 orders, and rec1 is the only one to be had alone.
+func (r *rig) serveOrders(change ...map[string]bus.Handler) {
+	r.Helper()
+	only := func(h bus.Handler) bus.Handler {
+		return func(ctx context.Context, data []byte) (bus.Reply, error) {
+			var ref rpc.OrderRef
+			if err := json.Unmarshal(data, &ref); err != nil || ref.RecordID != "rec1" {
+				return bus.Reply{}, fault.New(fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
+			}
+			return h(ctx, data)
+		}
+	}
+	endpoints := map[string]bus.Handler{
+		rpc.OrdersList:    answer("["+orderJSON("rec1")+"]", rpc.HeaderTotal, "23"),
+		rpc.OrdersGet:     only(answer(orderJSON("rec1"), rpc.HeaderETag, `"strong"`)),
+		rpc.OrdersSummary: answer(summaryJSON),
+		rpc.OrdersHistory: only(answer(historyJSON, rpc.HeaderTotal, "1")),
+	}
+	for _, c := range change {
+		for subject, h := range c {
+			endpoints[subject] = h
+		}
+	}
+	r.serve("orders", endpoints)
+}
+
+// option changes a request.
+type option func(*http.Request)
+
+func header(name, value string) option {
+	return func(q *http.Request) { q.Header.Set(name, value) }
+}
+
+func body(contentType, text string) option {
+	return func(q *http.Request) {
+		q.Header.Set("Content-Type", contentType)
+		q.Body = io.NopCloser(strings.NewReader(text))
+		q.ContentLength = int64(len(text))
+	}
+}
+
+func form(text string) option { return body("application/x-www-form-urlencoded", text) }
+
+func jsonBody(text string) option { return body("application/json", text) }
+
+func bearer(token string) option { return header("Authorization", "Bearer "+token) }
+
+// as sends the token of a user with that role.
+func (r *rig) as(role auth.Role) option { return bearer(r.tokens[role]) }
+
+// response is one that has been read.
+type response struct {
+	*http.Response
+	rig  *rig
+	body []byte
+}
+
+func (r *rig) do(method, path string, options ...option) response {
+	r.Helper()
+	resp, err := r.send(method, path, options...)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return resp
+}
+
+func (r *rig) send(method, path string, options ...option) (response, error) {
+	req, err := http.NewRequestWithContext(r.Context(), method, r.url+path, http.NoBody)
+	if err != nil {
+		return response{}, err
+	}
+	for _, o := range options {
+		o(req)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return response{}, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end
+	data, err := io.ReadAll(resp.Body)
+	return response{resp, r, data}, err
+}
+
+// get asks as a viewer.
+func (r *rig) get(path string, options ...option) response {
+	r.Helper()
+	return r.do(http.MethodGet, path, append([]option{r.as(auth.Viewer)}, options...)...)
+}
+
+// decode checks the status and reads the body into v.
+func (p response) decode(status int, v any) {
+	p.rig.Helper()
+	p.want(status)
+	if err := json.Unmarshal(p.body, v); err != nil {
+		p.rig.Fatalf("%s: %v", p.body, err)
+	}
+}
+
+func (p response) want(status int) response {
+	p.rig.Helper()
+	if p.StatusCode != status {
+		p.rig.Fatalf("%s %s: %d, want %d: %s", p.Request.Method, p.Request.URL, p.StatusCode, status, p.body)
+	}
+	return p
+}
+
+// problem checks that the answer is a whole problem, whose errors name exactly fields.
+func (p response) problem(status int, fields ...string) Problem {
+	p.rig.Helper()
+	var got Problem
+	p.decode(status, &got)
+	if p.Header.Get("Content-Type") != "application/problem+json" || got.Status != status || got.Title != http.StatusText(status) ||
+		got.Detail == "" || got.Type != "about:blank" || got.Instance != "urn:request:"+p.Header.Get("X-Request-Id") {
+		p.rig.Errorf("%s: not a whole problem: %s", p.Request.URL, p.body)
+	}
+	for _, f := range fields {
+		if got.Errors[f] == "" {
+			p.rig.Errorf("%s: %q is not named: %s", p.Request.URL, f, p.body)
+		}
+	}
+	if len(got.Errors) != len(fields) {
+		p.rig.Errorf("%s: errors %v, want of %v", p.Request.URL, got.Errors, fields)
+	}
+	return got
+}
