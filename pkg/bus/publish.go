@@ -13,25 +13,65 @@ import (
 )
 
 // Publish stores msg and returns its stream sequence once JetStream has acknowledged it
-// (invariant 1). Time-outs and lost connections are retried with jitter until ctx ends: repeating
-// is safe because msg carries a Nats-Msg-Id, which it must.
+// (invariant 1). Time-outs and lost connections are retried with jitter until ctx ends, when the
+// error tells both; repeating is safe because msg carries a Nats-Msg-Id, which it must.
 func Publish(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) (uint64, error) {
 	if msg.Header.Get(nats.MsgIdHdr) == "" {
 		return 0, fmt.Errorf("publish on %s: no %s", msg.Subject, nats.MsgIdHdr)
 	}
-	return backoff.Retry(ctx, func() (uint64, error) {
+	var last error
+	seq, err := backoff.Retry(ctx, func() (uint64, error) {
 		once, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		ack, err := js.PublishMsg(once, msg)
 		if err == nil {
 			return ack.Sequence, nil
 		}
+		if last != nil && IsConflict(err) {
+			// A single server checks the expected sequence before the id, so that a message whose
+			// acknowledgement got lost conflicts with itself.
+			if seq, lookup := newest(once, js, msg); lookup != nil || seq > 0 {
+				return seq, lookup
+			}
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		var api *jetstream.APIError
-		if errors.As(err, &api) && api.Code < 500 {
+		if errors.As(err, &api) && api.Code < 500 || hopeless(err) {
 			return 0, backoff.Permanent(err) // refused, not lost
 		}
 		return 0, err
 	}, backoff.WithMaxElapsedTime(0))
+	if err != nil && !errors.Is(last, err) {
+		err = errors.Join(err, last)
+	}
+	return seq, err
+}
+
+// newest gives the sequence of msg if it is the newest of its subject, else 0.
+func newest(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) (uint64, error) {
+	name, err := js.StreamNameBySubject(ctx, msg.Subject)
+	if err != nil {
+		return 0, err
+	}
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	last, err := stream.GetLastMsgForSubject(ctx, msg.Subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil || last.Header.Get(nats.MsgIdHdr) != msg.Header.Get(nats.MsgIdHdr) {
+		return 0, err
+	}
+	return last.Sequence, nil
+}
+
+// hopeless reports whether err comes before the network and always will.
+func hopeless(err error) bool {
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubject)
 }
 
 // ExpectLast makes msg's publication fail unless seq is the last sequence of its subject; 0 means
