@@ -123,6 +123,11 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	d.add("discard", have.Discard, want.Discard)
 	d.add("direct get", have.AllowDirect, want.AllowDirect)
 	d.add("duplicate window", have.Duplicates, want.Duplicates)
+	d.add("storage", have.Storage, want.Storage)
+	d.add("no acknowledgements", have.NoAck, want.NoAck)
+	if want.PersistMode == jetstream.DefaultPersistMode { // safer than declared is no drift
+		d.add("persist mode", have.PersistMode, want.PersistMode)
+	}
 	return d.err()
 }
 
@@ -144,6 +149,10 @@ func ensureBucket(ctx context.Context, js jetstream.JetStream, want jetstream.Ke
 	var d drift
 	d.add("TTL", status.TTL(), want.TTL)
 	d.add("history", status.History(), max(int64(want.History), 1))
+	d.add("limit marker TTL", status.LimitMarkerTTL(), want.LimitMarkerTTL)
+	if s, ok := status.(*jetstream.KeyValueBucketStatus); ok {
+		d.add("storage", s.StreamInfo().Config.Storage, want.Storage)
+	}
 	return d.err()
 }
 

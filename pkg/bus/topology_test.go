@@ -1,0 +1,192 @@
+package bus_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/natstest"
+)
+
+func TestEnsureCreatesWhatIsDeclared(t *testing.T) {
+	t.Parallel()
+	_, js := natstest.Start(t).Connect()
+	ctx := deadline(t, patience)
+	var group sync.WaitGroup // services start at the same time
+	for range 4 {
+		group.Go(func() {
+			if err := bus.Ensure(ctx, js, 1, names()...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for _, want := range bus.Streams {
+		s, err := js.Stream(ctx, want.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		have := s.CachedInfo().Config
+		if diff := cmp.Diff(want.Subjects, have.Subjects); diff != "" {
+			t.Errorf("%s: subjects (-want +have):\n%s", want.Name, diff)
+		}
+		if have.PersistMode != want.PersistMode || have.Retention != want.Retention || have.Storage != jetstream.FileStorage {
+			t.Errorf("%s is %+v", want.Name, have)
+		}
+	}
+	if err := bus.Ensure(ctx, js, 1, names()...); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+}
+
+func TestEnsureNamesEachDrift(t *testing.T) {
+	t.Parallel()
+	declared := func(name string) jetstream.StreamConfig {
+		for _, s := range bus.Streams {
+			if s.Name == name {
+				return s
+			}
+		}
+		t.Fatalf("%s is not declared", name)
+		panic("unreachable")
+	}
+	for _, c := range []struct {
+		name, says string
+		change     func(*jetstream.StreamConfig)
+	}{
+		{bus.StreamOrders, "subjects is order.changed.*, want order.changed.* order.edited.*", func(s *jetstream.StreamConfig) { s.Subjects = []string{event.OrdersChanged} }},
+		{bus.StreamOrders, "retention", func(s *jetstream.StreamConfig) { s.Retention = jetstream.InterestPolicy }},
+		{bus.StreamOrders, "max messages per subject is 0, want 16", func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = -1 }},
+		{bus.StreamOrders, "max age is 24h0m0s, want 0s", func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }},
+		{bus.StreamOrders, "discard", func(s *jetstream.StreamConfig) { s.Discard = jetstream.DiscardNew }},
+		{bus.StreamOrders, "direct get", func(s *jetstream.StreamConfig) { s.AllowDirect = false }},
+		{bus.StreamOrders, "duplicate window", func(s *jetstream.StreamConfig) { s.Duplicates = time.Second }},
+		{bus.StreamOrders, "storage", func(s *jetstream.StreamConfig) {
+			s.Storage, s.PersistMode = jetstream.MemoryStorage, jetstream.DefaultPersistMode
+		}},
+		{bus.StreamOrders, "no acknowledgements", func(s *jetstream.StreamConfig) { s.NoAck = true }},
+		{bus.StreamEdits, "persist mode is Async, want Default", func(s *jetstream.StreamConfig) { s.PersistMode = jetstream.AsyncPersistMode }},
+		{bus.StreamDeadLetters, "max age", func(s *jetstream.StreamConfig) { s.MaxAge = time.Hour }},
+		// The operator's to set, or safer than declared.
+		{bus.StreamOrders, "", func(s *jetstream.StreamConfig) { s.MaxBytes, s.Description = 1<<30, "ours" }},
+		{bus.StreamOrders, "", func(s *jetstream.StreamConfig) { s.PersistMode = jetstream.DefaultPersistMode }},
+	} {
+		t.Run(c.name+" "+c.says, func(t *testing.T) {
+			t.Parallel()
+			_, js := natstest.Start(t).Connect()
+			ctx := deadline(t, patience)
+			cfg := declared(c.name)
+			c.change(&cfg)
+			if _, err := js.CreateStream(ctx, cfg); err != nil {
+				t.Fatal(err)
+			}
+			err := bus.Ensure(ctx, js, 1, c.name)
+			if c.says == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if !errors.Is(err, bus.ErrDrift) || !strings.Contains(err.Error(), c.name+": ") || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v does not say %q of %s", err, c.says, c.name)
+			}
+		})
+	}
+}
+
+func TestEnsureNamesAllDriftOfABucket(t *testing.T) {
+	t.Parallel()
+	_, js := natstest.Start(t).Connect()
+	ctx := deadline(t, patience)
+	_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: bus.BucketSessions, TTL: time.Hour, History: 5, Storage: jetstream.MemoryStorage,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = bus.Ensure(ctx, js, 1, bus.BucketSyncState, bus.BucketSessions)
+	if !errors.Is(err, bus.ErrDrift) {
+		t.Fatal(err)
+	}
+	for _, setting := range []string{bus.BucketSessions, "TTL is 1h0m0s, want 720h0m0s", "history is 5, want 1", "limit marker TTL", "storage"} {
+		if !strings.Contains(err.Error(), setting) {
+			t.Errorf("%v does not say %q", err, setting)
+		}
+	}
+	if _, err := js.KeyValue(ctx, bus.BucketSyncState); err != nil {
+		t.Errorf("what came before was not created: %v", err)
+	}
+}
+
+func TestEnsureFailures(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	_, js := server.Connect()
+	ctx := deadline(t, patience)
+	if err := bus.Ensure(ctx, js, 1, "ORDER"); err == nil || !strings.Contains(err.Error(), "ORDER") {
+		t.Errorf("undeclared: %v", err)
+	}
+	if err := bus.Ensure(ctx, js, 3, bus.StreamOrders); err == nil {
+		t.Error("three replicas on one server")
+	}
+	if _, err := js.Stream(ctx, bus.StreamOrders); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("created with fewer replicas than asked: %v", err)
+	}
+	_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"order.>"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.Ensure(ctx, js, 1, bus.StreamOrders); err == nil {
+		t.Error("the subjects belong to another stream")
+	}
+	server.Stop()
+	if err := bus.Ensure(deadline(t, 200*time.Millisecond), js, 1, bus.StreamEdits); err == nil {
+		t.Error("NATS is away")
+	}
+}
+
+// The newest state of every order is always there, whatever happened to others.
+func TestOrdersKeepsTheNewestOfEachSubject(t *testing.T) {
+	t.Parallel()
+	_, js := natstest.Start(t).Connect()
+	ctx := deadline(t, patience)
+	if err := bus.Ensure(ctx, js, 1, bus.StreamOrders); err != nil {
+		t.Fatal(err)
+	}
+	subjects := []string{event.OrderChangedSubject("recBusy"), event.OrderChangedSubject("recCalm")}
+	publish := func(subject string, i int) {
+		id := fmt.Sprint(subject, i)
+		msg := &nats.Msg{Subject: subject, Data: []byte(id), Header: nats.Header{nats.MsgIdHdr: {id}}}
+		if _, err := bus.Publish(ctx, js, msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(subjects[1], 1)
+	for i := range 3 * bus.HistoryPerOrder {
+		publish(subjects[0], i)
+	}
+	stream, err := js.Stream(ctx, bus.StreamOrders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Msgs; n != bus.HistoryPerOrder+1 {
+		t.Errorf("%d messages are kept", n)
+	}
+	for subject, want := range map[string]string{
+		subjects[0]: fmt.Sprint(subjects[0], 3*bus.HistoryPerOrder-1), subjects[1]: fmt.Sprint(subjects[1], 1),
+	} {
+		msg, err := stream.GetLastMsgForSubject(ctx, subject)
+		if err != nil || string(msg.Data) != want {
+			t.Errorf("%s: %v, %v", subject, msg, err)
+		}
+	}
+}
