@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -30,6 +31,10 @@ const (
 	Internal        Code = http.StatusInternalServerError
 	Unavailable     Code = http.StatusServiceUnavailable
 )
+
+var known = []Code{
+	Invalid, Unauthenticated, Forbidden, NotFound, Conflict, Stale, TooLarge, TooMany, Internal, Unavailable,
+}
 
 // Temporary reports whether the same request may succeed later unchanged. Consumers redeliver
 // what is temporary and park the rest (invariant 5).
@@ -136,13 +141,13 @@ func (e *Error) Encode() (code string, body []byte) {
 // Decode is the inverse of Encode. What it cannot read becomes Internal.
 func Decode(code string, body []byte) *Error {
 	n, err := strconv.Atoi(code)
-	if err != nil {
+	if err != nil || !slices.Contains(known, Code(n)) {
 		return Wrap(Internal, T("Error interno", "Internal error"), fmt.Errorf("micro error code %q", code))
 	}
 	e := &Error{}
 	if err := json.Unmarshal(body, e); err != nil || e.Detail.EN == "" {
 		return Wrap(Internal, T("Error interno", "Internal error"), fmt.Errorf("micro error %d without a detail", n))
 	}
-	e.Code = Code(n)
+	e.Code, e.RetryAfter = Code(n), max(e.RetryAfter, 0)
 	return e
 }
