@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -21,7 +22,14 @@ import (
 	"github.com/resonance/resonance/services/orders"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// TestMain is also the process of an instance that a test kills.
+func TestMain(m *testing.M) {
+	if os.Getenv("ORDERS_TEST_CHILD") != "" {
+		service.Main("orders", orders.Run)
+		return
+	}
+	pgtest.Main(m)
+}
 
 // world is a NATS server, and as many instances of the service as a test starts.
 type world struct {
@@ -76,7 +84,7 @@ func (w *world) start() (stop func()) {
 // eventually fails the test unless check comes true in time; what it returns is shown then.
 func (w *world) eventually(what string, check func() error) {
 	w.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := check()
 		if err == nil {

@@ -146,7 +146,7 @@ func comparison(field string, kind rpc.Kind, op operator, values []string, a *ar
 		expr, v := field, values[0]
 		if !op.exact {
 			v = fold(v)
-			if expr = columns[field].folded; expr == "" {
+			if expr = columns[field].folded; expr == "" || op.after == "" { // customer_fold may lack the end
 				expr = "fold(" + field + ")"
 			}
 		}

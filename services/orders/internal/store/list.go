@@ -92,7 +92,9 @@ func sortKeys(sorts []rpc.Sort) ([]key, error) {
 }
 
 // byDate tells that the rows are sorted by date alone.
-func byDate(keys []key) bool { return len(keys) == 2 && keys[0].field == "order_date" }
+func byDate(keys []key) bool {
+	return len(keys) == 2 && keys[0].field == "order_date" && !keys[1].desc
+}
 
 // expr is the expression to sort by. Empty cells come last in both directions; in day, the
 // indexed form of order_date, they are the oldest already.

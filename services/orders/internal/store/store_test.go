@@ -1,0 +1,541 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/pgtest"
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+var day0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func open(t testing.TB) (*Store, *Writer, *Checkpoint) {
+	t.Helper()
+	s, err := Open(pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.Writer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close(context.Background()) })
+	until := uint64(0)
+	cp, err := w.StartReplay(t.Context(), nil, Checkpoint{Stream: "ORDERS", StreamCreated: day0, ReplayUntil: &until})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, w, &cp
+}
+
+func (r Row) change(seq uint64, id string, deleted bool) *Change {
+	r.CreatedAt, r.UpdatedAt = day0, day0.Add(time.Duration(seq)*time.Second)
+	r.Doc = `{"record_id":"` + id + `"}`
+	return &Change{Seq: seq, RecordID: id, Current: true, Deleted: deleted, Row: r,
+		History: History{EventID: fmt.Sprint("e", seq), At: day0, Entry: "{}"}}
+}
+
+// model is what the store should hold: rows by record id.
+type model map[string]Row
+
+// value of a column as text; false when empty.
+func (m model) value(id, field string) (string, bool) {
+	r := m[id]
+	p := map[string]*string{"record_id": &id, "name": r.Name, "customer": r.Customer, "status": r.Status, "priority": r.Priority,
+		"amount": r.Amount, "order_date": r.OrderDate}[field]
+	if field == "updated_at" {
+		return r.UpdatedAt.Format(time.RFC3339), true
+	}
+	if p == nil {
+		return "", false
+	}
+	return *p, true
+}
+
+// order ranks texts as Postgres does; other kinds compare by themselves.
+type order map[string]int
+
+func (o order) compare(field, a, b string) int {
+	switch field {
+	case "amount":
+		x, _ := strconv.ParseFloat(a, 64)
+		y, _ := strconv.ParseFloat(b, 64)
+		return cmp.Compare(x, y)
+	case "name", "customer":
+		return cmp.Compare(o[a], o[b])
+	}
+	return cmp.Compare(a, b)
+}
+
+func (m model) match(o order, id string, f rpc.Filter) bool {
+	v, some := m.value(id, f.Field)
+	folded, not := f, false
+	switch op := string(f.Op); {
+	case f.Op == rpc.Ne:
+		folded.Op, not = rpc.Eq, true
+	case f.Op == rpc.Nin || f.Op == rpc.Nbetween || f.Op == rpc.Nnull || len(op) > 8 && op[0] == 'n':
+		folded.Op, not = rpc.Op(op[1:]), true
+	}
+	if not {
+		return !m.match(o, id, folded)
+	}
+	if f.Op == rpc.Null {
+		return !some
+	}
+	if !some {
+		return false
+	}
+	is := func(i int) int { return o.compare(f.Field, v, f.Values[i]) }
+	text := func(compare func(s, part string) bool, exact bool) bool {
+		if exact {
+			return compare(v, f.Values[0])
+		}
+		return compare(strings.ToLower(v), strings.ToLower(f.Values[0]))
+	}
+	switch f.Op {
+	case rpc.Eq:
+		return is(0) == 0
+	case rpc.Lt:
+		return is(0) < 0
+	case rpc.Lte:
+		return is(0) <= 0
+	case rpc.Gt:
+		return is(0) > 0
+	case rpc.Gte:
+		return is(0) >= 0
+	case rpc.Between:
+		return is(0) >= 0 && is(1) <= 0
+	case rpc.In:
+		for i := range f.Values {
+			if is(i) == 0 {
+				return true
+			}
+		}
+		return false
+	case rpc.Contains, rpc.Containss:
+		return text(strings.Contains, f.Op == rpc.Containss)
+	case rpc.StartsWith, rpc.StartsWiths:
+		return text(strings.HasPrefix, f.Op == rpc.StartsWiths)
+	case rpc.EndsWith, rpc.EndsWiths:
+		return text(strings.HasSuffix, f.Op == rpc.EndsWiths)
+	}
+	panic("no such operator: " + string(f.Op))
+}
+
+// list gives the ids of all rows that match, sorted.
+func (m model) list(o order, q rpc.OrdersQuery) []string {
+	ids := []string{}
+	for id := range m {
+		keep := q.Search == ""
+		for _, field := range []string{"name", "customer", "record_id"} {
+			keep = keep || m.match(o, id, rpc.Filter{Field: field, Op: rpc.Contains, Values: []string{q.Search}})
+		}
+		for _, f := range q.Filters {
+			keep = keep && m.match(o, id, f)
+		}
+		if keep {
+			ids = append(ids, id)
+		}
+	}
+	sorts := q.Sort
+	if len(sorts) == 0 {
+		sorts = []rpc.Sort{{Field: "order_date", Desc: true}}
+	}
+	slices.SortFunc(ids, func(a, b string) int {
+		for _, s := range sorts {
+			x, xs := m.value(a, s.Field)
+			y, ys := m.value(b, s.Field)
+			var c int
+			switch {
+			case xs != ys && xs:
+				return -1
+			case xs != ys:
+				return 1
+			case xs:
+				c = o.compare(s.Field, x, y)
+			}
+			if s.Desc {
+				c = -c
+			}
+			if c != 0 {
+				return c
+			}
+		}
+		return cmp.Compare(a, b)
+	})
+	return ids
+}
+
+// summary adds up in cents, so exactly.
+func (m model) summary(ids []string) rpc.Summary {
+	sum := rpc.Summary{ByStatus: []rpc.StatusTotal{}, ByPriority: []rpc.PriorityTotal{}, ByDay: []rpc.DayTotal{}}
+	type total struct {
+		n     int64
+		cents int64
+	}
+	by := map[string]map[string]total{"status": {}, "priority": {}, "order_date": {}}
+	var all total
+	for _, id := range ids {
+		var cents int64
+		if v, some := m.value(id, "amount"); some {
+			f, _ := strconv.ParseFloat(v, 64)
+			cents = int64(math.Round(f * 100))
+		}
+		all = total{all.n + 1, all.cents + cents}
+		for field, totals := range by {
+			v, some := m.value(id, field)
+			if !some {
+				v = "\xff" // after everything else
+			}
+			t := totals[v]
+			totals[v] = total{t.n + 1, t.cents + cents}
+		}
+	}
+	each := func(field string, add func(key *string, n int64, amount float64)) {
+		keys := make([]string, 0, len(by[field]))
+		for k := range by[field] {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			t := by[field][k]
+			key := &k
+			if k == "\xff" {
+				key = nil
+			}
+			add(key, t.n, float64(t.cents)/100)
+		}
+	}
+	sum.Total, sum.Amount = all.n, float64(all.cents)/100
+	each("status", func(k *string, n int64, a float64) {
+		sum.ByStatus = append(sum.ByStatus, rpc.StatusTotal{Status: k, Count: n, Amount: a})
+	})
+	each("priority", func(k *string, n int64, a float64) {
+		sum.ByPriority = append(sum.ByPriority, rpc.PriorityTotal{Priority: k, Count: n, Amount: a})
+	})
+	each("order_date", func(k *string, n int64, a float64) {
+		sum.ByDay = append(sum.ByDay, rpc.DayTotal{Day: k, Count: n, Amount: a})
+	})
+	return sum
+}
+
+var (
+	customers  = []string{"Ñandú SL", "ñandú sl", "García e Hijos", "GARCIA", "100%", "a_b", `back\slash`, "Zoë", "acme", "Acme Corp", "李四", strings.Repeat("largo ", 120)}
+	statuses   = []string{"Pending", "Sent", "Delivered", "ENVÍO", "pending"}
+	priorities = []string{"Low", "High"}
+	amounts    = []string{"0", "10.50", "-3.25", "1e2", "99999999.99", "0.01"}
+	fragments  = []string{"a", "ñ", "GARC", "%", "_", `\`, "acme", "sl", "", "zzz", "rec1", "ENVÍO", "largo"}
+)
+
+func pick(r *rand.Rand, values []string) *string {
+	if r.IntN(8) == 0 {
+		return nil
+	}
+	return &values[r.IntN(len(values))]
+}
+
+func randomDate(r *rand.Rand) string { return day0.AddDate(0, 0, r.IntN(90)).Format(time.DateOnly) }
+
+var operatorNames = slices.Sorted(maps.Keys(operators))
+
+func randomFilter(r *rand.Rand) rpc.Filter {
+	fields := []string{"record_id", "name", "customer", "customer", "status", "priority", "amount", "order_date", "order_date"}
+	f := rpc.Filter{Field: fields[r.IntN(len(fields))]}
+	for f.Op == "" || operators[f.Op].textOnly && rpc.OrderColumns[f.Field] != rpc.Text {
+		f.Op = operatorNames[r.IntN(len(operatorNames))]
+	}
+	n := operators[f.Op].values
+	if n < 0 {
+		n = r.IntN(4)
+	}
+	for range n {
+		var v string
+		switch {
+		case operators[f.Op].textOnly:
+			v = fragments[r.IntN(len(fragments))]
+		case f.Field == "order_date":
+			v = randomDate(r)
+		case f.Field == "amount":
+			v = amounts[r.IntN(len(amounts))]
+		case f.Field == "status":
+			v = statuses[r.IntN(len(statuses))]
+		case f.Field == "priority":
+			v = priorities[r.IntN(len(priorities))]
+		case f.Field == "record_id":
+			v = fmt.Sprint("rec", r.IntN(300))
+		default:
+			v = customers[r.IntN(len(customers)-1)]
+		}
+		f.Values = append(f.Values, v)
+	}
+	return f
+}
+
+func ids(t *testing.T, docs []byte) []string {
+	t.Helper()
+	var rows []struct {
+		RecordID string `json:"record_id"`
+	}
+	if err := json.Unmarshal(docs, &rows); err != nil {
+		t.Fatalf("%s: %v", docs, err)
+	}
+	ids := []string{}
+	for _, row := range rows {
+		ids = append(ids, row.RecordID)
+	}
+	return ids
+}
+
+// The store answers as a naive model does, whatever was written in whatever batches.
+func TestAgainstModel(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			s, w, cp := open(t)
+			r := rand.New(rand.NewPCG(seed, 1))
+			m, o := model{}, order{}
+			conn, err := pgx.ConnectConfig(t.Context(), s.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(context.Background())
+			rows, _ := conn.Query(t.Context(), "select customer from (select null::text where false union all select unnest($1::text[])) c (customer) order by customer collate \"und-x-icu\"", customers)
+			ranked, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, c := range ranked {
+				o[c] = i
+			}
+			seq := uint64(0)
+			for range 4 {
+				for range 10 {
+					var batch []*Change
+					for range 1 + r.IntN(60) {
+						seq++
+						id, deleted := fmt.Sprint("rec", r.IntN(300)), r.IntN(6) == 0
+						row := Row{Name: pick(r, customers), Customer: pick(r, customers), Status: pick(r, statuses), Priority: pick(r, priorities), Amount: pick(r, amounts)}
+						if r.IntN(8) > 0 {
+							d := randomDate(r)
+							row.OrderDate = &d
+						}
+						c := row.change(seq, id, deleted)
+						batch = append(batch, c)
+						if deleted {
+							delete(m, id)
+						} else {
+							m[id] = c.Row
+						}
+					}
+					if err := w.Apply(t.Context(), cp, batch, seq, "id"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if r.IntN(2) == 0 { // a settled replay changes nothing
+					if _, err := w.Settle(t.Context(), cp); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for range 100 {
+					compare(t, s, m, o, r)
+				}
+			}
+		})
+	}
+}
+
+func compare(t *testing.T, s *Store, m model, o order, r *rand.Rand) {
+	t.Helper()
+	q := rpc.OrdersQuery{Offset: r.IntN(40), Limit: 1 + r.IntN(30)}
+	if r.IntN(5) == 0 {
+		q.Offset += 150
+	}
+	if r.IntN(3) > 0 {
+		for range r.IntN(4) {
+			q.Filters = append(q.Filters, randomFilter(r))
+		}
+	} else if r.IntN(2) == 0 {
+		q.Filters = []rpc.Filter{{Field: "customer", Op: rpc.Contains, Values: []string{fragments[r.IntN(len(fragments))]}}}
+	}
+	if r.IntN(6) == 0 {
+		q.Search = fragments[r.IntN(len(fragments))]
+	}
+	fields := []string{"order_date", "order_date", "order_date", "amount", "name", "customer", "status", "record_id", "updated_at"}
+	for range r.IntN(3) {
+		q.Sort = append(q.Sort, rpc.Sort{Field: fields[r.IntN(len(fields))], Desc: r.IntN(2) == 0})
+	}
+	all := m.list(o, q)
+	want := all[min(q.Offset, len(all)):min(q.Offset+q.Limit, len(all))]
+	page, err := s.List(t.Context(), q)
+	if err != nil {
+		t.Fatalf("%+v: %v", q, err)
+	}
+	if got := ids(t, page.Docs); !slices.Equal(got, want) || page.Total != int64(len(all)) || (page.Next != "") != (q.Offset+len(want) < len(all) && len(want) > 0) {
+		t.Fatalf("%+v\ngives %v of %d (next %q), want\n%v of %d", q, got, page.Total, page.Next, want, len(all))
+	}
+	if page.Next != "" && r.IntN(3) == 0 { // the rest, page by page
+		rest := []string{}
+		for cursor := page.Next; cursor != ""; {
+			next, err := s.List(t.Context(), rpc.OrdersQuery{Limit: 40, Sort: q.Sort, Filters: q.Filters, Search: q.Search, After: cursor, NoTotal: true})
+			if err != nil {
+				t.Fatalf("%+v after %s: %v", q, cursor, err)
+			}
+			rest, cursor = append(rest, ids(t, next.Docs)...), next.Next
+		}
+		if want := all[q.Offset+len(want):]; !slices.Equal(rest, want) {
+			t.Fatalf("%+v\ngoes on with %v, want\n%v", q, rest, want)
+		}
+	}
+	sum, err := s.Summary(t.Context(), q)
+	if err != nil {
+		t.Fatalf("summary %+v: %v", q, err)
+	}
+	got, _ := json.Marshal(sum)
+	if want, _ := json.Marshal(m.summary(all)); string(got) != string(want) {
+		t.Fatalf("summary %+v\n%s, want\n%s", q, got, want)
+	}
+}
+
+// Invariants 3 and 4: an older change never wins, and a moved checkpoint stops the writer.
+func TestGuards(t *testing.T) {
+	t.Parallel()
+	s, w, cp := open(t)
+	newer, older := "newer", "older"
+	if err := w.Apply(t.Context(), cp, []*Change{Row{Status: &newer}.change(10, "rec1", false)}, 10, "m10"); err != nil {
+		t.Fatal(err)
+	}
+	stale := *cp
+	cp.Seq = 10
+	if err := w.Apply(t.Context(), cp, []*Change{Row{Status: &older}.change(9, "rec1", false), Row{}.change(8, "rec1", true)}, 11, "m11"); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := s.Summary(t.Context(), rpc.OrdersQuery{})
+	if err != nil || sum.Total != 1 || *sum.ByStatus[0].Status != newer || len(sum.ByStatus) != 1 {
+		t.Fatalf("summary %+v %v", sum, err)
+	}
+	if err := w.Apply(t.Context(), &stale, []*Change{Row{Status: &older}.change(12, "rec2", false)}, 12, "m12"); !errors.Is(err, ErrFenced) {
+		t.Fatalf("a writer with a stale checkpoint: %v", err)
+	}
+	if err := s.AskRebuild(t.Context(), "ORDERS"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Apply(t.Context(), cp, nil, 13, "m13"); !errors.Is(err, ErrFenced) {
+		t.Fatalf("a writer beside a rebuild: %v", err)
+	}
+	if _, err := s.Get(t.Context(), "rec2"); fault.CodeOf(err) != fault.NotFound {
+		t.Fatalf("a fenced write left a row: %v", err)
+	}
+}
+
+// A migration may be repeated, run by several at once, and go on after it was cut off.
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	s, err := Open(pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if err := s.Migrate(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for _, version := range []string{"1", "1"} {
+		if _, err := s.adhoc.Exec(t.Context(), "update schema_migrations set dirty = true, version = $1::text::bigint", version); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.adhoc.Exec(t.Context(), "drop table rollup"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Whatever a client sends is answered or refused by name; it never reaches Postgres as SQL.
+func TestRefusesWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	s, _, _ := open(t)
+	for field, q := range map[string]rpc.OrdersQuery{
+		"doc":        {Filters: []rpc.Filter{{Field: "doc", Op: rpc.Eq, Values: []string{"x"}}}},
+		"status":     {Filters: []rpc.Filter{{Field: "status", Op: "like", Values: []string{"x"}}}},
+		"amount":     {Filters: []rpc.Filter{{Field: "amount", Op: rpc.Gt, Values: []string{"NaN"}}}},
+		"order_date": {Filters: []rpc.Filter{{Field: "order_date", Op: rpc.Eq, Values: []string{"2026-02-30"}}}},
+		"created_at": {Filters: []rpc.Filter{{Field: "created_at", Op: rpc.Eq, Values: []string{"yesterday"}}}},
+		"priority":   {Filters: []rpc.Filter{{Field: "priority", Op: rpc.Between, Values: []string{"a"}}}},
+		"updated_at": {Filters: []rpc.Filter{{Field: "updated_at", Op: rpc.Contains, Values: []string{"a"}}}},
+		"customer":   {Filters: []rpc.Filter{{Field: "customer", Op: rpc.Contains, Values: []string{strings.Repeat("a", 2000)}}}},
+		"sort":       {Sort: []rpc.Sort{{Field: "doc; drop table orders"}}},
+		"limit":      {Limit: 1001},
+		"offset":     {Offset: -1},
+		"after":      {After: "bm90IGEgY3Vyc29y"},
+		"search":     {Search: strings.Repeat("a", 2000)},
+	} {
+		if q.Limit == 0 {
+			q.Limit = 10
+		}
+		_, err := s.List(t.Context(), q)
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Code != fault.Invalid || f.Fields[field].ES == "" {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+func FuzzList(f *testing.F) {
+	s, w, cp := open(f)
+	v := "x"
+	if err := w.Apply(f.Context(), cp, []*Change{Row{Name: &v, Customer: &v, Status: &v}.change(1, "rec1", false)}, 1, "m"); err != nil {
+		f.Fatal(err)
+	}
+	f.Add("customer", "contains", `%_\'"$1`, "ñ\x00\xff", "", "order_date", true)
+	f.Add("order_date", "between", "2026-01-01", "9999-12-31", "eyJzIjoiIiwiayI6W119", "amount", false)
+	f.Add("amount", "in", "1e999", "-0", "", "record_id", false)
+	f.Add("created_at", "lt", "2026-01-01T00:00:00+14:00", "", "", "", false)
+	f.Fuzz(func(t *testing.T, field, op, a, b, after, sort string, desc bool) {
+		q := rpc.OrdersQuery{Limit: 5, Search: b, After: after, Filters: []rpc.Filter{{Field: field, Op: rpc.Op(op), Values: []string{a, b}}}}
+		if operators[q.Filters[0].Op].values == 1 {
+			q.Filters[0].Values = q.Filters[0].Values[:1]
+		}
+		if sort != "" {
+			q.Sort = []rpc.Sort{{Field: sort, Desc: desc}}
+		}
+		for _, q := range []rpc.OrdersQuery{q, {Limit: 5, Offset: 3, Sort: q.Sort, Filters: q.Filters}} {
+			_, err := s.List(t.Context(), q)
+			if code := fault.CodeOf(err); err != nil && code != fault.Invalid {
+				t.Errorf("%+v: %v", q, err)
+			}
+		}
+		if _, err := s.Summary(t.Context(), q); err != nil && fault.CodeOf(err) != fault.Invalid {
+			t.Errorf("summary %+v: %v", q, err)
+		}
+	})
+}

@@ -1,0 +1,470 @@
+package orders_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/pgtest"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/orders"
+)
+
+// query runs SQL on the service's schema and gives the one value it answers.
+func (w *world) query(sql string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, w.dsn)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "set search_path = orders, public"); err != nil {
+		return "", err
+	}
+	var v *string
+	err = conn.QueryRow(ctx, sql).Scan(&v)
+	if v == nil {
+		return "", err
+	}
+	return *v, err
+}
+
+// answers waits until sql answers want.
+func (w *world) answers(sql, want string) {
+	w.t.Helper()
+	w.eventually(sql, func() error {
+		if got, err := w.query(sql); err != nil || got != want {
+			return fmt.Errorf("answers %q, want %q (%v)", got, want, err)
+		}
+		return nil
+	})
+}
+
+// consistent checks that the rollups are those of the rows.
+func (w *world) consistent() {
+	w.t.Helper()
+	w.answers(`
+		with fresh as (
+			select case grouping(status, priority, order_date, month)
+			           when 1 then 'cube' when 7 then 'status' when 11 then 'priority' when 13 then 'day' when 14 then 'month' else 'all' end as dim,
+			       coalesce(case when grouping(month) = 0 then month else order_date end, '-infinity') as day, status, priority,
+			       count(*) as n, coalesce(sum(amount), 0) as amount
+			from (select *, date_trunc('month', order_date)::date as month from orders) o
+			group by grouping sets ((status, priority, order_date), (status), (priority), (order_date), (month), ())
+		), kept as (select dim, day, status, priority, n, amount from rollup where n <> 0 or amount <> 0),
+		fresh_customers as (select customer_fold, count(*) as n from orders where customer_fold is not null group by 1),
+		kept_customers as (select customer_fold, n from customers where n <> 0)
+		select ((select count(*) from (table fresh except table kept) x where n <> 0) + (select count(*) from (table kept except table fresh) x)
+		  + (select count(*) from (table fresh_customers except table kept_customers) x) + (select count(*) from (table kept_customers except table fresh_customers) x))::text`, "0")
+}
+
+func (w *world) deadLetters() []*nats.Msg {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.t.Context(), bus.StreamDeadLetters)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	info, err := stream.Info(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var dead []*nats.Msg
+	for seq := max(info.State.FirstSeq, 1); seq <= info.State.LastSeq; seq++ {
+		m, err := stream.GetMsg(w.t.Context(), seq)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		dead = append(dead, &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data})
+	}
+	return dead
+}
+
+// Invariants 3, 5 and 7: Postgres is killed while events stream in. Afterwards every order shows its newest
+// state, the history every event once, the rollups add up, and nothing was parked.
+func TestPostgresKilledMidStream(t *testing.T) {
+	pg := pgtest.Server(t)
+	w := newWorld(t, pg.DSN())
+	w.ensure()
+	w.start()
+	const records, events = 40, 4000
+	want := map[string]string{}
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range events {
+		id, status := fmt.Sprintf("rec%02d", r.IntN(records)), fmt.Sprintf("s%d", r.IntN(6))
+		if r.IntN(8) == 0 {
+			status = ""
+		}
+		if want[id] = status; status == "" {
+			delete(want, id)
+		}
+		w.publish(changed(id, status))
+		switch i {
+		case events / 4, events / 2:
+			pg.Kill()
+		case events/4 + 300, events/2 + 300:
+			pg.Start()
+		}
+	}
+	w.holds(want)
+	w.consistent()
+	// The stream keeps 16 messages an order: what the projection had not read before is not in it.
+	w.answers("select (count(*) = count(distinct event_id))::text from order_history", "true")
+	if dead := w.deadLetters(); len(dead) != 0 {
+		t.Fatalf("a transient failure was passed: %s: %s", dead[0].Subject, dead[0].Header.Get("Dead-Reason"))
+	}
+}
+
+// Invariant 5: what can never be written is parked with its reason and body, and what is around it
+// is projected.
+func TestPoisonIsParked(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	edit := func(m *nats.Msg, old, new string) *nats.Msg {
+		if !strings.Contains(string(m.Data), old) {
+			t.Fatalf("%s has no %s", m.Data, old)
+		}
+		m.Data = []byte(strings.ReplaceAll(string(m.Data), old, new))
+		return m
+	}
+	wrongType := changed("bad2", "Sent")
+	wrongType.Header.Set(event.HeaderType, "order.shipped")
+	poison := map[string]*nats.Msg{
+		"not JSON":               {Subject: event.OrderChangedSubject("bad1"), Header: nats.Header{}, Data: []byte("no order")},
+		"another type":           wrongType,
+		"another record":         edit(changed("bad3", "Sent"), `"record_id":"bad3"`, `"record_id":"other"`),
+		"a number of no numeric": edit(changed("bad4", "Sent"), `"amount":10.50`, `"amount":1e200000`),
+		"a year of no date":      edit(changed("bad5", "Sent"), `"2026-03-04"`, `"0000-01-01"`),
+		"too long for an index":  changed("bad6", strings.Repeat(rand16k(), 2)),
+	}
+	msgs := []*nats.Msg{changed("rec1", "Pending")}
+	for _, m := range poison {
+		msgs = append(msgs, m, changed("rec1", "Sent"))
+	}
+	msgs = append(msgs, changed("rec2", "Sent"), changed("rec3", "with a\x00NUL"))
+	last := w.publish(msgs...)
+	w.start()
+	w.eventually("projection", func() error {
+		if seq, err := w.query("select seq::text from checkpoint"); err != nil || seq != fmt.Sprint(last) {
+			return fmt.Errorf("checkpoint at %s: %v", seq, err)
+		}
+		return nil
+	})
+	w.consistent()
+	w.answers("select string_agg(record_id || ':' || status, ' ' order by record_id) from orders", "rec1:Sent rec2:Sent rec3:with aNUL")
+	dead := w.deadLetters()
+	if len(dead) != len(poison) {
+		t.Fatalf("%d dead letters, want %d", len(dead), len(poison))
+	}
+	for _, d := range dead {
+		var found bool
+		for _, m := range poison {
+			found = found || d.Subject == event.DeadSubject("orders", m.Subject) && string(d.Data) == string(m.Data) &&
+				d.Header.Get("Original-"+event.HeaderID) == m.Header.Get(event.HeaderID)
+		}
+		if !found || d.Header.Get("Dead-Reason") == "" || strings.Contains(strings.ToLower(d.Header.Get("Dead-Reason")), "insert") {
+			t.Errorf("dead letter %s %v", d.Subject, d.Header)
+		}
+	}
+}
+
+// rand16k is text that no compression makes fit an index.
+func rand16k() string {
+	r := rand.New(rand.NewPCG(5, 6))
+	b := make([]byte, 16<<10)
+	for i := range b {
+		b[i] = byte('!' + r.IntN(90))
+	}
+	return strings.ReplaceAll(string(b), "\\", "/")
+}
+
+// Invariant 4: whatever is delivered again, an older event never overwrites a newer row.
+func TestRedeliveryChangesNothing(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	for i := range 10 {
+		w.publish(changed("rec1", fmt.Sprint("s", i)), changed("rec2", fmt.Sprint("s", i)), changed("gone", fmt.Sprint("s", i)))
+	}
+	w.publish(changed("gone", ""))
+	want := map[string]string{"rec1": "s9", "rec2": "s9"}
+	w.holds(want)
+	for range 3 {
+		if _, err := w.js.ResetConsumerToSequence(t.Context(), bus.StreamOrders, "orders-projection", 1); err != nil {
+			t.Fatal(err)
+		}
+		w.publish(changed("rec3", "x"), changed("rec3", ""))
+		w.answers("select (seq = "+fmt.Sprint(w.lastSeq())+")::text from checkpoint", "true")
+	}
+	w.holds(want)
+	w.consistent()
+	w.answers("select count(*)::text from order_history", fmt.Sprint(31+6))
+}
+
+// watch calls check all the while; the function it returns ends that and gives what failed.
+func (w *world) watch(check func() error) (failures func() []error) {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	var errs []error
+	running.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				if err := check(); err != nil {
+					errs = append(errs, err)
+				}
+			}
+		}
+	})
+	return func() []error {
+		close(done)
+		running.Wait()
+		return errs
+	}
+}
+
+func (w *world) lastSeq() uint64 {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.t.Context(), bus.StreamOrders)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return stream.CachedInfo().State.LastSeq
+}
+
+// scanned answers for airtable-sync that all of Airtable is in the stream as it is now.
+func (w *world) scanned() {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.t.Context(), bus.StreamOrders)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	info := stream.CachedInfo()
+	answer, err := json.Marshal(rpc.SyncState{Scan: &rpc.ScanMark{StreamCreated: info.Created, Through: info.State.LastSeq}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.nc.Subscribe(rpc.SyncStatus, func(m *nats.Msg) { _ = m.Respond(answer) }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Invariant 8: NATS comes back without its tail, and new messages take the lost sequences.
+func TestLostTail(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.publish(changed("rec1", "old"), changed("rec2", "old"), changed("rec4", "old"))
+	w.holds(map[string]string{"rec1": "old", "rec2": "old", "rec4": "old"})
+	w.nats.Stop()
+	restore := w.nats.Backup()
+	w.nats.Start()
+	w.eventually("NATS", func() error { return w.nc.FlushTimeout(time.Second) })
+	w.publish(changed("rec1", "lost"), changed("rec3", "lost"), changed("rec2", ""))
+	w.holds(map[string]string{"rec1": "lost", "rec3": "lost", "rec4": "old"})
+	w.nats.Stop()
+	restore()
+	w.nats.Start()
+	w.eventually("NATS", func() error { return w.nc.FlushTimeout(time.Second) })
+	// As many as were lost, and one more: neither the last sequence nor the stream's age tells.
+	w.publish(changed("rec1", "new"), changed("rec2", "new"), changed("rec5", "new"), changed("rec4", ""))
+	// rec3 is in no message now. Only a scan of Airtable can tell that it is gone.
+	w.holds(map[string]string{"rec1": "new", "rec2": "new", "rec3": "lost", "rec5": "new"})
+	w.scanned()
+	w.holds(map[string]string{"rec1": "new", "rec2": "new", "rec5": "new"})
+	w.consistent()
+	w.answers("select string_agg(entry::json->>'change', ' ' order by epoch, seq) from order_history where record_id = 'rec3'", "updated deleted")
+}
+
+// Invariants 6 and 8: NATS loses everything. An empty stream empties no table; once Airtable has
+// been scanned into the new stream, what is not in it is gone.
+func TestWipedNATS(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	for i := range 30 {
+		w.publish(changed(fmt.Sprint("rec", i), "old"))
+	}
+	w.publish(changed("rec0", "older"), changed("rec0", "newer"))
+	w.answers("select seq::text from checkpoint", "32")
+	w.nats.Stop()
+	w.nats.Wipe()
+	w.nats.Start()
+	w.answers("select epoch || ' ' || seq from checkpoint", "2 0")
+	w.answers("select count(*)::text from orders", "30")
+	w.publish(changed("rec0", "new"), changed("rec1", "new"), changed("rec99", "new"))
+	w.answers("select seq || ' ' || (select count(*) from orders) || ' ' || (select status from orders where record_id = 'rec0') from checkpoint", "3 31 new")
+	w.scanned()
+	w.holds(map[string]string{"rec0": "new", "rec1": "new", "rec99": "new"})
+	w.consistent()
+	w.answers("select count(*)::text from order_history where entry::json->>'change' = 'deleted'", "28")
+}
+
+// Invariant 8: Postgres is wiped and restored from an older backup under a running service.
+func TestWipedAndRestoredPostgres(t *testing.T) {
+	pg := pgtest.Server(t)
+	w := newWorld(t, pg.DSN())
+	w.ensure()
+	w.start()
+	w.publish(changed("rec1", "a"), changed("rec2", "a"), changed("rec3", "a"))
+	w.holds(map[string]string{"rec1": "a", "rec2": "a", "rec3": "a"})
+	backup := pg.Backup()
+	for i := range 20 { // more than the stream keeps of one order
+		w.publish(changed("rec1", fmt.Sprint("b", i)))
+	}
+	w.publish(changed("rec2", ""))
+	want := map[string]string{"rec1": "b19", "rec3": "a"}
+	w.holds(want)
+
+	pg.Wipe()
+	pg.Start()
+	w.holds(want)
+	w.consistent()
+
+	pg.Restore(backup)
+	w.holds(want)
+	w.publish(changed("rec1", "c"))
+	w.holds(map[string]string{"rec1": "c", "rec3": "a"})
+	w.consistent()
+
+	if _, err := w.query("drop schema orders cascade"); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		t.Fatal(err)
+	}
+	w.holds(map[string]string{"rec1": "c", "rec3": "a"})
+	w.consistent()
+}
+
+// Postgres away is told within two seconds, and service comes back by itself.
+func TestPostgresAway(t *testing.T) {
+	pg := pgtest.Server(t)
+	w := newWorld(t, pg.DSN())
+	w.ensure()
+	w.start()
+	w.publish(changed("rec1", "a"))
+	w.holds(map[string]string{"rec1": "a"})
+	pg.Stop()
+	for subject, q := range map[string]any{
+		rpc.OrdersList: rpc.OrdersQuery{Limit: 10}, rpc.OrdersGet: rpc.OrderRef{RecordID: "rec1"},
+		rpc.OrdersSummary: rpc.OrdersQuery{}, rpc.OrdersHistory: rpc.HistoryQuery{RecordID: "rec1", Limit: 10},
+	} {
+		start := time.Now()
+		_, err := w.ask(subject, q)
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Code != fault.Unavailable || !strings.HasPrefix(f.Detail.EN, "Postgres") || time.Since(start) > 2*time.Second {
+			t.Errorf("%s: %v after %v", subject, err, time.Since(start))
+		}
+	}
+	pg.Start()
+	w.holds(map[string]string{"rec1": "a"})
+}
+
+// Invariant 7: of two instances one projects; when that is killed, the other goes on.
+func TestKilledLeader(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	child := exec.Command(os.Args[0]) //nolint:gosec // this test itself
+	child.Env = append(os.Environ(), "ORDERS_TEST_CHILD=1", "NATS_URL="+w.nats.URL(), "DATABASE_URL="+w.dsn)
+	child.Stdout, child.Stderr = t.Output(), t.Output()
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed := false
+	kill := func() {
+		if !killed {
+			killed = true
+			_ = child.Process.Kill()
+			_ = child.Wait()
+		}
+	}
+	t.Cleanup(kill)
+	w.publish(changed("rec1", "a"))
+	w.holds(map[string]string{"rec1": "a"}) // the child leads
+	w.start()
+	want := map[string]string{}
+	for i := range 3000 {
+		id := fmt.Sprint("rec", i%50)
+		want[id] = fmt.Sprint("s", i)
+		w.publish(changed(id, want[id]))
+		if i == 1500 {
+			kill()
+		}
+	}
+	w.holds(want)
+	w.consistent()
+}
+
+// A rebuild reads everything again while readers notice nothing; rows that no event supports go.
+func TestRebuild(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	stop := w.start()
+	want := map[string]string{}
+	for i := range 300 {
+		id := fmt.Sprint("rec", i%60)
+		want[id] = fmt.Sprint("s", i)
+		w.publish(changed(id, want[id]))
+	}
+	w.holds(want)
+	history, err := w.query("select count(*)::text from order_history")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := w.watch(func() error {
+		for id, status := range want {
+			r, err := w.ask(rpc.OrdersGet, rpc.OrderRef{RecordID: id})
+			if err != nil {
+				return err
+			}
+			var o event.Order
+			if err := json.Unmarshal(r.Data, &o); err != nil || *o.Status != status {
+				return fmt.Errorf("%s is %s, want %s (%v)", id, *o.Status, status, err)
+			}
+		}
+		if got, total, err := w.list(rpc.OrdersQuery{Limit: 1000}); err != nil || len(got) != len(want) || total != fmt.Sprint(len(want)) {
+			return fmt.Errorf("%d of %s orders: %v", len(got), total, err)
+		}
+		return nil
+	})
+	rebuild := func() {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := orders.Rebuild(ctx, w.config()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rebuild() // by the instance that runs
+	if errs := read(); len(errs) > 0 {
+		t.Fatalf("%d reads failed, first: %v", len(errs), errs[0])
+	}
+	w.holds(want)
+	w.consistent()
+	w.answers("select count(*)::text from order_history", history)
+	stop()
+	if _, err := w.query("insert into orders (record_id, created_at, updated_at, doc, epoch, seq) values ('ghost', now(), now(), '{}', 1, 1) returning record_id"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.query("update orders set status = 'wrong', doc = '{}' where record_id = 'rec1' returning record_id"); err != nil {
+		t.Fatal(err)
+	}
+	rebuild() // by itself
+	w.start()
+	w.holds(want)
+	w.consistent()
+	w.answers("select epoch::text from checkpoint", "3")
+}
