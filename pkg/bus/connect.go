@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,11 +26,13 @@ type Options struct {
 
 // Connect waits until NATS is there, saying so every few seconds, and reconnects for ever after.
 // While disconnected, publishing fails at once instead of being buffered: the caller decides what
-// to retry (invariant 1). It returns an error when ctx ends, or at once when NATS refuses us.
+// to retry (invariant 1). It returns an error when ctx ends, or at once when NATS refuses us, the
+// URL cannot be read or the credentials file cannot.
 func Connect(ctx context.Context, log *slog.Logger, o Options) (*nats.Conn, error) {
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // a server may come back before its accounts do
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		nats.ReconnectBufSize(-1),
@@ -65,8 +69,8 @@ func Connect(ctx context.Context, log *slog.Logger, o Options) (*nats.Conn, erro
 		switch {
 		case err == nil:
 			return nc, nil
-		case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
-			return nil, fmt.Errorf("connect to NATS at %s: %w", redact(o.URL), err)
+		case refused(err):
+			return nil, fmt.Errorf("connect to NATS at %s: %w", redact(o.URL), withoutURL(err))
 		case time.Since(said) >= patience:
 			log.Info("waiting for NATS", "url", redact(o.URL), "error", err)
 			said = time.Now()
@@ -77,6 +81,13 @@ func Connect(ctx context.Context, log *slog.Logger, o Options) (*nats.Conn, erro
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// refused reports whether waiting cannot help.
+func refused(err error) bool {
+	_, badURL := errors.AsType[*url.Error](err)
+	_, badFile := errors.AsType[*fs.PathError](err)
+	return badURL || badFile || errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired)
 }
 
 // Drain lets what is under way finish, then closes nc. It returns when nc is closed or ctx ends.
