@@ -21,7 +21,7 @@ import (
 func Ask(ctx context.Context, nc *nats.Conn, subject string, req any) (Reply, error) {
 	data, err := json.Marshal(req)
 	if err != nil {
-		return Reply{}, fmt.Errorf("ask %s: %w", subject, err)
+		return Reply{}, fault.From(fmt.Errorf("ask %s: %w", subject, err))
 	}
 	if !nc.IsConnected() {
 		return Reply{}, fault.Away("NATS", nats.ErrDisconnected)
@@ -35,6 +35,9 @@ func Ask(ctx context.Context, nc *nats.Conn, subject string, req any) (Reply, er
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return Reply{}, fault.Away(serviceOf(subject), err)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return Reply{}, fault.Wrap(fault.TooLarge,
+			fault.T("La petición es demasiado grande", "The request is too large"), fmt.Errorf("ask %s: %w", subject, err))
 	case err != nil:
 		return Reply{}, fault.Away(serviceOf(subject), fmt.Errorf("ask %s: %w", subject, err))
 	}

@@ -1,12 +1,14 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,10 +45,12 @@ type Service struct {
 
 // Server is a running Service.
 type Server struct {
-	service micro.Service
-	jobs    chan job
-	workers sync.WaitGroup
-	cancel  context.CancelFunc
+	nc       *nats.Conn
+	service  micro.Service
+	jobs     chan job
+	stopping chan struct{} // closed when no more jobs come
+	workers  sync.WaitGroup
+	cancel   context.CancelFunc
 }
 
 type job struct {
@@ -66,10 +70,12 @@ func Serve(nc *nats.Conn, log *slog.Logger, s Service) (*Server, error) {
 		return nil, fmt.Errorf("serve %s: %w", s.Name, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	srv := &Server{service: svc, jobs: make(chan job, 8*s.Workers), cancel: cancel}
+	srv := &Server{
+		nc: nc, service: svc, jobs: make(chan job, 8*s.Workers), stopping: make(chan struct{}), cancel: cancel,
+	}
 	for range s.Workers {
 		srv.workers.Go(func() {
-			for j := range srv.jobs {
+			for j := range srv.next {
 				handle(ctx, log, j, s.Timeout)
 			}
 		})
@@ -83,31 +89,24 @@ func Serve(nc *nats.Conn, log *slog.Logger, s Service) (*Server, error) {
 			}
 		}), micro.WithEndpointSubject(subject))
 		if err != nil {
-			cancel()
-			return nil, errors.Join(fmt.Errorf("serve %s: %w", subject, err), svc.Stop())
+			return nil, errors.Join(fmt.Errorf("serve %s: %w", subject, err), srv.abandon())
 		}
 	}
 	// Without the flush a first request could meet no responders.
 	if err := nc.FlushTimeout(5 * time.Second); err != nil {
-		cancel()
-		return nil, errors.Join(fmt.Errorf("serve %s: %w", s.Name, err), svc.Stop())
+		return nil, errors.Join(fmt.Errorf("serve %s: %w", s.Name, err), srv.abandon())
 	}
 	return srv, nil
 }
 
 // Stop takes no more requests, answers those it has, and returns when they are answered or ctx
-// ends, when their contexts are cancelled.
+// ends, when their contexts are cancelled. It is called once.
 func (s *Server) Stop(ctx context.Context) error {
-	err := s.service.Stop() // drains the subscriptions: no callback runs after it
-	close(s.jobs)
-	done := make(chan struct{})
-	go func() { s.workers.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		s.cancel()
-		<-done
-	}
+	err := s.service.Stop()
+	s.settle(ctx)
+	close(s.stopping)
+	defer context.AfterFunc(ctx, s.cancel)()
+	s.workers.Wait()
 	s.cancel()
 	if errors.Is(err, nats.ErrConnectionClosed) {
 		return nil
@@ -115,14 +114,62 @@ func (s *Server) Stop(ctx context.Context) error {
 	return err
 }
 
+// settle returns when every request that reached this process is among the jobs, or ctx ends: micro
+// only begins to drain its subscriptions, and does not tell when they are empty.
+func (s *Server) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if !s.nc.IsConnected() || s.nc.FlushWithContext(ctx) != nil {
+		return // nothing comes, and no answer could leave
+	}
+	delivered := make(chan struct{})
+	if s.nc.Barrier(func() { close(delivered) }) == nil {
+		select {
+		case <-delivered:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// abandon ends a server that did not start.
+func (s *Server) abandon() error {
+	s.cancel()
+	close(s.stopping)
+	return s.service.Stop()
+}
+
+// next yields jobs until the server stops and none is left.
+func (s *Server) next(yield func(job) bool) {
+	for {
+		select {
+		case j := <-s.jobs:
+			if !yield(j) {
+				return
+			}
+			continue
+		case <-s.stopping:
+		}
+		select {
+		case j := <-s.jobs:
+			if !yield(j) {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
 func handle(ctx context.Context, log *slog.Logger, j job, longest time.Duration) {
-	if ms, err := strconv.Atoi(j.req.Headers().Get(HeaderTimeout)); err == nil && ms > 0 {
-		longest = min(longest, time.Duration(ms)*time.Millisecond)
+	ms, err := strconv.ParseInt(j.req.Headers().Get(HeaderTimeout), 10, 64)
+	if err == nil && ms > 0 && ms < longest.Milliseconds() {
+		longest = time.Duration(ms) * time.Millisecond
 	}
 	ctx, cancel := context.WithDeadline(ctx, j.arrived.Add(longest))
 	defer cancel()
-	if ctx.Err() != nil {
-		return // the asker has given up while this waited
+	if err := ctx.Err(); err != nil { // while it waited for a worker
+		respondError(log, j.req, fault.From(err))
+		return
 	}
 	ctx, end := telemetry.StartSpan(ctx, "serve "+j.req.Subject(), HeaderCarrier(j.req.Headers()))
 	reply, err := call(ctx, j)
@@ -136,7 +183,7 @@ func handle(ctx context.Context, log *slog.Logger, j job, longest time.Duration)
 		return
 	}
 	if err := j.req.Respond(reply.Data, micro.WithHeaders(micro.Headers(reply.Header))); err != nil {
-		if errors.Is(err, nats.ErrMaxPayload) {
+		if strings.Contains(err.Error(), nats.ErrMaxPayload.Error()) { // micro keeps only the cause's text
 			respondError(log, j.req, fault.Wrap(fault.TooLarge,
 				fault.T("La respuesta es demasiado grande; pida menos a la vez", "The answer is too large; ask for less at once"), err))
 			return
@@ -157,7 +204,7 @@ func call(ctx context.Context, j job) (reply Reply, err error) {
 
 func respondError(log *slog.Logger, r micro.Request, f *fault.Error) {
 	code, body := f.Encode()
-	if err := r.Error(code, f.Detail.EN, body); err != nil {
+	if err := r.Error(code, cmp.Or(f.Detail.EN, "error "+code), body); err != nil { // micro refuses an empty text
 		log.Warn("reply not sent", "subject", r.Subject(), "error", err)
 	}
 }
