@@ -145,7 +145,7 @@ func Decode(code string, body []byte) *Error {
 		return Wrap(Internal, T("Error interno", "Internal error"), fmt.Errorf("micro error code %q", code))
 	}
 	e := &Error{}
-	if err := json.Unmarshal(body, e); err != nil || e.Detail.EN == "" {
+	if err := json.Unmarshal(body, e); err != nil || e.Detail.EN == "" || e.Detail.ES == "" {
 		return Wrap(Internal, T("Error interno", "Internal error"), fmt.Errorf("micro error %d without a detail", n))
 	}
 	e.Code, e.RetryAfter = Code(n), max(e.RetryAfter, 0)
