@@ -43,6 +43,7 @@ type exchange struct {
 	cause  error // of a problem; for the log only
 	status int
 	bytes  int64
+	cut    bool // the answer was cut off on purpose
 }
 
 type exchangeKey struct{}
@@ -97,6 +98,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 					x.cause, p = err, http.ErrAbortHandler
 				}
 			}
+			x.cut = p != nil && x.status != 0 && p == http.ErrAbortHandler //nolint:errorlint // as above
 			end(x.cause)
 			a.record(r, x, time.Since(began))
 			if p == http.ErrAbortHandler { //nolint:errorlint // as above
@@ -123,7 +125,7 @@ func (a *API) record(r *http.Request, x *exchange, took time.Duration) {
 	switch {
 	case x.status == http.StatusInternalServerError:
 		level = slog.LevelError
-	case x.status > http.StatusInternalServerError:
+	case x.status > http.StatusInternalServerError, x.cut:
 		level = slog.LevelWarn
 	case route == "/healthz" || route == "/readyz" || route == "/metrics":
 		level = slog.LevelDebug

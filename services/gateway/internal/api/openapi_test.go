@@ -283,6 +283,7 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 	// With NATS away.
 	r.do(post, "/token", form("username=operator&password=correct+horse")).decode(http.StatusOK, &tokens)
 	r.nats.Stop()
+	poll(t, func() bool { return !r.nc.IsConnected() })
 	call(http.StatusServiceUnavailable, post, "/token", "/token", form("username=operator&password=correct+horse"))
 	call(http.StatusServiceUnavailable, post, "/token/refresh", "/token/refresh", form("refresh_token="+tokens.RefreshToken))
 	call(http.StatusServiceUnavailable, post, "/token/revoke", "/token/revoke", form("refresh_token="+tokens.RefreshToken))

@@ -8,12 +8,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -36,6 +39,7 @@ func (a natsAsker) Ask(ctx context.Context, subject string, req any) (bus.Reply,
 type rig struct {
 	testing.TB
 	url      string
+	api      *API
 	nats     *natstest.Server
 	nc       *nats.Conn
 	draining chan struct{}
@@ -66,7 +70,21 @@ func (l *logs) String() string {
 	return ""
 }
 
-const password = "correct horse"
+// Hashing takes its time, with the race detector above all: all tests share one hash.
+var passwordHash = sync.OnceValue(func() string { return auth.HashPassword("correct horse") })
+
+var testSecret = []byte("a secret of tests, 32 bytes or more")
+
+func sign(t testing.TB, name string, role auth.Role) string {
+	t.Helper()
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": name, "role": role, "exp": time.Now().Add(time.Hour).Unix(),
+	}).SignedString(testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
@@ -80,31 +98,36 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	users := auth.NewUsers(filepath.Join(t.TempDir(), "users"), "admin", password)
-	for _, role := range auth.Roles[:2] {
-		if err := users.Set(string(role), role, password); err != nil {
-			t.Fatal(err)
-		}
+	path := filepath.Join(t.TempDir(), "users")
+	lines := ""
+	for _, role := range auth.Roles {
+		lines += fmt.Sprintf("%s:%s:%s\n", role, role, passwordHash())
+		r.tokens[role] = sign(t, string(role), role)
 	}
+	if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	users := auth.NewUsers(path, "", "")
 	log := slog.New(slog.NewTextHandler(r.log, nil))
 	a, err := New(Config{
 		Log: log, Services: natsAsker{r.nc}, Health: &service.Health{}, Draining: r.draining, CORSOrigins: []string{"https://admin.example.com"},
 		Auth: auth.New(auth.Config{
-			Secret: []byte("a secret of tests, 32 bytes or more"), Users: users, Log: log, Now: time.Now,
-			Sessions: func() (jetstream.KeyValue, error) { return kv, nil },
+			Secret: testSecret, Users: users, Log: log, Now: time.Now,
+			Sessions: func() (jetstream.KeyValue, error) {
+				if !r.nc.IsConnected() {
+					return nil, fault.Away("NATS", nats.ErrDisconnected)
+				}
+				return kv, nil
+			},
 		}),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.api = a
 	srv := httptest.NewServer(a)
 	t.Cleanup(srv.Close)
 	r.url = srv.URL
-	for _, role := range auth.Roles {
-		var tokens Tokens
-		r.do(http.MethodPost, "/token", form("username="+string(role)+"&password=correct+horse")).decode(http.StatusOK, &tokens)
-		r.tokens[role] = tokens.AccessToken
-	}
 	return r
 }
 
@@ -117,7 +140,7 @@ func (r *rig) serve(name string, endpoints map[string]bus.Handler) *bus.Server {
 	if err != nil {
 		r.Fatal(err)
 	}
-	r.Cleanup(func() { _ = srv.Stop(context.WithoutCancel(r.Context())) })
+	r.Cleanup(func() { _ = srv.Stop(r.Context()) }) // that context has ended: nobody is waited for
 	return srv
 }
 
@@ -270,4 +293,15 @@ func (p response) problem(status int, fields ...string) Problem {
 		p.rig.Errorf("%s: errors %v, want of %v", p.Request.URL, got.Errors, fields)
 	}
 	return got
+}
+
+// poll waits until ok, for ten seconds at most.
+func poll(t testing.TB, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatal("did not come about within ten seconds")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }

@@ -1,0 +1,132 @@
+package api
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+// pages serves n orders page by page; a page of more than fits is refused as too large, and the
+// page after failAt fails.
+func pages(n, fits, failAt int) bus.Handler {
+	return func(_ context.Context, data []byte) (bus.Reply, error) {
+		var q rpc.OrdersQuery
+		if err := json.Unmarshal(data, &q); err != nil {
+			return bus.Reply{}, err
+		}
+		if q.Limit > fits {
+			return bus.Reply{}, fault.New(fault.TooLarge, fault.T("grande", "large"))
+		}
+		from := 0
+		if q.After != "" {
+			from, _ = strconv.Atoi(q.After)
+		}
+		if failAt > 0 && from >= failAt {
+			return bus.Reply{}, fault.Away("Postgres", nil)
+		}
+		if !q.NoTotal || q.Offset != 0 {
+			return bus.Reply{}, errors.New("an export must not count")
+		}
+		to := min(from+q.Limit, n)
+		rows := make([]string, 0, to-from)
+		for i := from; i < to; i++ {
+			rows = append(rows, orderJSON(fmt.Sprintf("rec%d", i)))
+		}
+		reply := bus.Reply{Data: []byte("[" + strings.Join(rows, ",") + "]"), Header: nats.Header{}}
+		if to < n {
+			reply.Header.Set(rpc.HeaderNext, strconv.Itoa(to))
+		}
+		return reply, nil
+	}
+}
+
+func TestExport(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var fits atomic.Int64
+	fits.Store(2000)
+	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: func(ctx context.Context, data []byte) (bus.Reply, error) {
+		return pages(2500, int(fits.Load()), 0)(ctx, data)
+	}})
+	for _, most := range []int64{2000, 300} { // 300: pages are made smaller until they fit
+		fits.Store(most)
+		resp := r.get("/api/orders/export.csv?status=Pending&sort=-amount").want(http.StatusOK)
+		text, ok := strings.CutPrefix(string(resp.body), bom)
+		if !ok || !strings.HasPrefix(text, strings.Join(columns, ",")+"\r\n") {
+			t.Fatalf("%.100q", resp.body)
+		}
+		records, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		if err != nil || len(records) != 2501 {
+			t.Fatalf("%d records, %v", len(records), err)
+		}
+		for i, record := range records[1:] {
+			if record[0] != fmt.Sprintf("rec%d", i) || record[2] != "Núñez" || record[4] != "" || record[5] != "12.50" {
+				t.Fatalf("record %d: %q", i, record)
+			}
+		}
+		if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/csv; charset=utf-8") {
+			t.Error(kind)
+		}
+	}
+	zipped := r.get("/api/orders/export.csv", header("Accept-Encoding", "gzip")).want(http.StatusOK)
+	if zipped.Header.Get("Content-Encoding") != "gzip" || len(zipped.body) > 50_000 {
+		t.Errorf("%v, %d bytes", zipped.Header, len(zipped.body))
+	}
+}
+
+// A part must never be taken for the whole.
+func TestExportCutOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: pages(3000, 1000, 2000)})
+	for _, encoding := range []string{"identity", "gzip"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/api/orders/export.csv", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.as("viewer")(req)
+		req.Header.Set("Accept-Encoding", encoding)
+		resp, err := r.send(http.MethodGet, "/api/orders/export.csv", r.as("viewer"), header("Accept-Encoding", encoding))
+		if err == nil {
+			t.Fatalf("%s: looks complete with %d bytes", encoding, len(resp.body))
+		}
+	}
+	if log := r.log.String(); !strings.Contains(log, "export cut off") {
+		t.Error("the log does not say why")
+	}
+}
+
+func TestExportFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: refuse(fault.Away("Postgres", nil))})
+	r.get("/api/orders/export.csv").problem(http.StatusServiceUnavailable)
+}
+
+func TestSafeCells(t *testing.T) {
+	t.Parallel()
+	for cell, want := range map[string]string{
+		"": "", "Núñez": "Núñez", "=1+1": "'=1+1", "+34 600": "'+34 600", "-cmd|' /C calc'!A0": "'-cmd|' /C calc'!A0", "@SUM(A1)": "'@SUM(A1)", "\tx": "'\tx", "\rx": "'\rx",
+		"-12.5": "-12.5", "+3": "+3", "-1,5": "-1,5", "a=b": "a=b", "-": "'-",
+	} {
+		if got := safe(&cell); got != want {
+			t.Errorf("%q became %q, want %q", cell, got, want)
+		}
+	}
+	if safe(nil) != "" {
+		t.Error("an empty cell")
+	}
+}
