@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"testing"
@@ -60,7 +61,7 @@ func BenchmarkTextFilter100k(b *testing.B) {
 	}
 }
 
-// TestMemory keeps 100,000 orders well under 60 MB.
+// TestMemory keeps 100,000 orders well under 60 MB, made up or loaded.
 func TestMemory(t *testing.T) { //nolint:paralleltest // measures the whole heap
 	heap := func() uint64 {
 		runtime.GC()
@@ -68,12 +69,38 @@ func TestMemory(t *testing.T) { //nolint:paralleltest // measures the whole heap
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
 	}
-	before := heap()
-	s := New(Config{Orders: 100_000})
-	used := (heap() - before) >> 20
-	runtime.KeepAlive(s)
-	if used > 50 {
-		t.Fatalf("100,000 orders take %d MiB", used)
+	cfg := Config{Orders: 100_000, File: filepath.Join(t.TempDir(), "airtable.json")}
+	for _, from := range []string{"made up", "loaded"} {
+		before := heap()
+		s := New(cfg)
+		used := (heap() - before) >> 20
+		if used > 50 {
+			t.Fatalf("100,000 orders, %s, take %d MiB", from, used)
+		}
+		t.Logf("100,000 orders, %s, take %d MiB", from, used)
+		if err := s.save(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	t.Logf("100,000 orders take %d MiB", used)
+}
+
+func BenchmarkSave100k(b *testing.B) {
+	s := New(Config{Orders: 100_000, File: filepath.Join(b.TempDir(), "airtable.json")})
+	for b.Loop() {
+		if err := s.save(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLoad100k(b *testing.B) {
+	s := New(Config{Orders: 100_000, File: filepath.Join(b.TempDir(), "airtable.json")})
+	if err := s.save(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := load(&s.cfg); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -2,7 +2,6 @@ package airtabletest
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -198,6 +197,7 @@ func (s *Server) RenameTable(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.table.name = name
+	s.table.version++
 }
 
 // TableFields returns the table's fields; the first is the primary one.
@@ -209,13 +209,7 @@ func (s *Server) TableFields() []Field {
 		if c.deleted {
 			continue
 		}
-		f := c.Field
-		f.Choices = nil
-		for _, ch := range c.choices {
-			f.Choices = append(f.Choices, ch.name)
-		}
-		f.Watches = slices.Clone(c.Watches)
-		out = append(out, f)
+		out = append(out, c.describe())
 	}
 	return out
 }
@@ -243,6 +237,7 @@ func (s *Server) RenameField(field, name string) error {
 		return fmt.Errorf("airtable sandbox: there is a field %q already", name)
 	}
 	c.rename(name)
+	s.table.version++
 	return nil
 }
 
@@ -255,6 +250,7 @@ func (s *Server) DeleteField(field string) error {
 		return err
 	}
 	c.deleted = true
+	s.table.version++
 	for _, row := range s.table.rows {
 		if c.index < len(row.cells) {
 			row.cells[c.index] = nil
@@ -276,6 +272,7 @@ func (s *Server) AddChoice(field, name string) error {
 	}
 	if c.choice(name) == nil {
 		c.addChoice(name, s.table.newID("sel"))
+		s.table.version++
 	}
 	return nil
 }

@@ -92,7 +92,13 @@ func (t *table) appendRecord(dst []byte, r *record, how *rendering) []byte {
 	if how.comments {
 		dst = append(dst, `,"commentCount":0`...)
 	}
-	dst = append(dst, `,"fields":{`...)
+	dst = append(dst, `,"fields":`...)
+	return append(t.appendFields(dst, r, how), '}')
+}
+
+// appendFields appends the cells of r as a JSON object.
+func (t *table) appendFields(dst []byte, r *record, how *rendering) []byte {
+	dst = append(dst, '{')
 	columns := how.columns
 	if columns == nil {
 		columns = t.columns
@@ -118,7 +124,7 @@ func (t *table) appendRecord(dst []byte, r *record, how *rendering) []byte {
 		}
 		first = false
 	}
-	return append(dst, '}', '}')
+	return append(dst, '}')
 }
 
 // appendCell appends the cell's value; false if it is empty.

@@ -35,19 +35,19 @@ const (
 
 // Field describes a field of the table.
 type Field struct {
-	ID   string // made up if empty
-	Name string
-	Type string
+	ID   string `json:"id"` // made up if empty
+	Name string `json:"name"`
+	Type string `json:"type"`
 	// Choices of a select field.
-	Choices []string
+	Choices []string `json:"choices,omitempty"`
 	// Precision is the number of decimals of a number, percent or currency.
-	Precision int
+	Precision int `json:"precision,omitempty"`
 	// Symbol of a currency; "$" if empty.
-	Symbol string
+	Symbol string `json:"symbol,omitempty"`
 	// Formula of a formula field.
-	Formula string
+	Formula string `json:"formula,omitempty"`
 	// Watches names the fields a lastModifiedTime field watches; all if empty.
-	Watches []string
+	Watches []string `json:"watches,omitempty"`
 }
 
 // choice is one option of a select field; cells point at it.
@@ -80,6 +80,17 @@ func (c *column) rename(name string) {
 	c.Name = name
 	c.key = append(appendString(nil, name), ':')
 	c.idKey = append(appendString(nil, c.ID), ':')
+}
+
+// describe returns the field with the choices it has by now.
+func (c *column) describe() Field {
+	f := c.Field
+	f.Choices = nil
+	for _, ch := range c.choices {
+		f.Choices = append(f.Choices, ch.name)
+	}
+	f.Watches = slices.Clone(c.Watches)
+	return f
 }
 
 func (c *column) computed() bool {
@@ -177,6 +188,9 @@ func scalarText(v any) (string, bool) {
 func (c *column) parseNumber(v any, typecast bool) (cell, *apiError) {
 	switch v := v.(type) {
 	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, c.refuse()
+		}
 		return v, nil
 	case string:
 		if !typecast {

@@ -443,7 +443,7 @@ func (s *Server) announce(itr string, rows []*record, at int) string {
 			delete(s.iterators, oldest)
 		}
 		if itr == "" {
-			itr = s.iteratorID()
+			itr = newID(s.iterRand, "itr")
 		}
 		it = &iterator{rows: rows, starts: map[recordID]int{}}
 		s.iterators[itr] = it

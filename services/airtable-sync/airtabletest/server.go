@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -33,6 +34,12 @@ type Config struct {
 	IteratorTTL time.Duration
 	// NoSchemaScope makes a token without schema.bases:read: 403 on the schema.
 	NoSchemaScope bool
+	// File, if set, keeps the table from one sandbox to the next: New loads it, Serve writes
+	// it within seconds of a change and at its end. A file that can't be read, or that began
+	// with other samples, is renamed to File + ".old".
+	File string
+	// Log gets what goes wrong with File; slog.Default() if nil.
+	Log *slog.Logger
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 	// Seed makes another, equally repeatable set of ids, samples and probabilities.
@@ -51,8 +58,9 @@ type Server struct {
 	cfg    Config
 	userID string
 
-	mu    sync.RWMutex // guards table and all in it
-	table *table
+	mu       sync.RWMutex // guards table and all in it
+	table    *table
+	pristine uint64 // the table's version as it was loaded or made up
 
 	iterMu    sync.Mutex
 	iterators map[string]*iterator
@@ -71,7 +79,7 @@ type Server struct {
 	closeOnce sync.Once
 }
 
-// New returns a sandbox with its sample orders.
+// New returns a sandbox with its sample orders, or with what Config.File kept.
 func New(cfg Config) *Server {
 	cfg.APIKey = cmp.Or(cfg.APIKey, "patSandboxSandbox."+strings.Repeat("0123456789abcdef", 4))
 	cfg.BaseID = cmp.Or(cfg.BaseID, "appResonanceOrder")
@@ -83,16 +91,20 @@ func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
 	s := &Server{
 		cfg:       cfg,
+		userID:    newID(rand.New(rand.NewPCG(cfg.Seed, 3)), "usr"),
 		iterators: map[string]*iterator{},
 		iterRand:  rand.New(rand.NewPCG(cfg.Seed, 1)),
 		faultRand: rand.New(rand.NewPCG(cfg.Seed, 2)),
 		limit:     limiter{rate: cfg.RatePerSecond, penalty: cfg.Penalty},
 		closing:   make(chan struct{}),
 	}
-	s.table = seed(cfg)
-	s.userID = s.table.newID("usr")
+	s.table = open(&cfg)
+	s.pristine = s.table.version
 	return s
 }
 
@@ -105,17 +117,19 @@ func (s *Server) now() time.Time { return s.cfg.Now() }
 // created and modified times, which is a second.
 func (s *Server) second() int64 { return s.now().Unix() * 1000 }
 
-func (s *Server) iteratorID() string {
-	b := []byte("itr")
-	for range 14 {
-		b = append(b, alphanumeric[s.iterRand.IntN(len(alphanumeric))])
-	}
-	return string(b)
+// Serve answers on ln until ctx is done, then drains for up to two seconds.
+// It closes ln and the sandbox. Meanwhile it keeps Config.File.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	saving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	saved := make(chan error, 1)
+	go func() { saved <- s.persist(saving) }()
+	err := s.listen(ctx, ln)
+	stop()
+	return errors.Join(err, <-saved)
 }
 
-// Serve answers on ln until ctx is done, then drains for up to two seconds.
-// It closes ln and the sandbox.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+func (s *Server) listen(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,

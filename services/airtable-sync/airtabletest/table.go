@@ -84,22 +84,26 @@ type table struct {
 	byID     map[recordID]*record
 	// rows is never changed in place but for appends, so that an iterator may
 	// keep a slice of it as its frozen order.
-	rows   []*record
-	number uint32
-	rng    *rand.Rand
+	rows    []*record
+	number  uint32
+	version uint64 // of all that Config.File keeps
+	rng     *rand.Rand
 }
 
 const viewName = "Grid view"
 
 const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-func (t *table) newID(prefix string) string {
+// newID makes up an id, as long as Airtable's.
+func newID(rng *rand.Rand, prefix string) string {
 	b := append(make([]byte, 0, 17), prefix...)
 	for range 14 {
-		b = append(b, alphanumeric[t.rng.IntN(len(alphanumeric))])
+		b = append(b, alphanumeric[rng.IntN(len(alphanumeric))])
 	}
 	return string(b)
 }
+
+func (t *table) newID(prefix string) string { return newID(t.rng, prefix) }
 
 // lookup finds a field by its name or id; -1 if there is none.
 func (t *table) lookup(ref string) int {
@@ -117,37 +121,47 @@ func (t *table) resolve(ref string) (int, bool) {
 }
 
 func (t *table) addField(f Field) (string, error) {
-	if err := f.check(); err != nil {
-		return "", err
-	}
 	if t.lookup(f.Name) >= 0 {
 		return "", fmt.Errorf("there is a field %q already", f.Name)
 	}
 	if f.ID == "" {
 		f.ID = t.newID("fld")
 	}
+	choiceIDs := make([]string, len(f.Choices))
+	for i := range choiceIDs {
+		choiceIDs[i] = t.newID("sel")
+	}
+	return f.ID, t.addColumn(f, choiceIDs, t.resolve)
+}
+
+// addColumn adds a field whose watches and formula refer to others as resolve knows them.
+func (t *table) addColumn(f Field, choiceIDs []string, resolve func(ref string) (int, bool)) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	c := &column{Field: f, index: len(t.columns)}
 	c.rename(f.Name)
-	for _, name := range f.Choices {
-		c.addChoice(name, t.newID("sel"))
+	for i, name := range f.Choices {
+		c.addChoice(name, choiceIDs[i])
 	}
 	for _, name := range f.Watches {
-		i, ok := t.resolve(name)
+		i, ok := resolve(name)
 		if !ok {
-			return "", fmt.Errorf("no field %q to watch", name)
+			return fmt.Errorf("no field %q to watch", name)
 		}
 		c.watches = append(c.watches, i)
 	}
 	if f.Type == Formula {
 		// A formula refers only to fields that exist by now, so there is no circle.
-		prog, err := formula.Compile(f.Formula, t.resolve)
+		prog, err := formula.Compile(f.Formula, resolve)
 		if err != nil {
-			return "", fmt.Errorf("formula of field %q: %w", f.Name, err)
+			return fmt.Errorf("formula of field %q: %w", f.Name, err)
 		}
 		c.prog = prog
 	}
 	t.columns = append(t.columns, c)
-	return f.ID, nil
+	t.version++
+	return nil
 }
 
 func (t *table) insert(r *record) {
@@ -168,6 +182,7 @@ func (t *table) remove(ids []recordID) int {
 		}
 	}
 	if n > 0 {
+		t.version++
 		kept := make([]*record, 0, len(t.rows)-n)
 		for _, r := range t.rows {
 			if !r.deleted {

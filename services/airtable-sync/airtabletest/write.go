@@ -249,6 +249,7 @@ type applied struct {
 // apply makes the changes; replace clears the cells that a change doesn't name.
 func (s *Server) apply(changes []change, replace bool) []applied {
 	t := s.table
+	t.version++
 	now := s.second()
 	done := make([]applied, len(changes))
 	for k, c := range changes {
