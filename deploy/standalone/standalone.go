@@ -116,6 +116,7 @@ func startSandbox(ctx context.Context, cfg *Config, infra *group, b *banner) err
 	}
 	sandbox := airtabletest.New(airtabletest.Config{
 		Orders: cfg.SandboxOrders, Language: cfg.SandboxLanguage, RatePerSecond: rate,
+		File: filepath.Join(cfg.DataDir, "airtable.json"), Log: cfg.Sync.Log,
 	})
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", cfg.SandboxAddr)
