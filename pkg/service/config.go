@@ -8,7 +8,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -39,6 +42,7 @@ func (b *Base) Validate() error {
 	if b.NATSReplicas < 1 || b.NATSReplicas > 5 {
 		errs = append(errs, fmt.Errorf("NATS_REPLICAS: %d is not between 1 and 5", b.NATSReplicas))
 	}
+	errs = append(errs, checkNATS(b.NATSURL, b.NATSCreds))
 	if b.MetricsAddr != "" {
 		errs = append(errs, CheckAddr("METRICS_ADDR", b.MetricsAddr))
 	}
@@ -90,10 +94,7 @@ func Mistakes(errs ...error) error {
 // Parse fills cfg from the environment, and from .env for what the environment does not set. The
 // error joins every value that cannot be read, each naming its variable.
 func Parse(cfg any) error {
-	if err := godotenv.Load(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf(".env: %w", err)
-	}
-	var errs []error
+	errs := []error{loadDotEnv()}
 	if err := env.Parse(cfg); err != nil {
 		var all env.AggregateError
 		if !errors.As(err, &all) {
@@ -106,19 +107,26 @@ func Parse(cfg any) error {
 	return errors.Join(errs...)
 }
 
+// loadDotEnv sets what .env holds and the environment does not.
+func loadDotEnv() error {
+	err := godotenv.Load()
+	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf(".env: %w", err)
+	} else if err != nil && !unreadable {
+		return errors.New(".env: is not a list of NAME=value lines") // the library quotes what it holds
+	}
+	return nil
+}
+
 // explain names the variable where the env library names only the struct's field.
 func explain(cfg any, err error) error {
-	var bad env.ParseError
-	if !errors.As(err, &bad) {
+	bad, ok := errors.AsType[env.ParseError](err)
+	if !ok {
 		return err
 	}
-	params, perr := env.GetFieldParams(cfg)
-	if perr != nil {
-		return err
-	}
-	for _, p := range params {
-		if value := os.Getenv(p.Key); value != "" && strings.Contains(bad.Err.Error(), fmt.Sprintf("%q", value)) {
-			return fmt.Errorf("%s: %q is not a valid %s", p.Key, value, bad.Type)
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(cfg).Elem()) {
+		if variable, _, _ := strings.Cut(f.Tag.Get("env"), ","); f.Name == bad.Name && f.Type == bad.Type && variable != "" {
+			return fmt.Errorf("%s: %q is not a valid %s", variable, os.Getenv(variable), bad.Type)
 		}
 	}
 	return fmt.Errorf("%s: %w", bad.Name, bad.Err)
@@ -130,4 +138,24 @@ func CheckAddr(variable, addr string) error {
 		return fmt.Errorf("%s: %q is not host:port", variable, addr)
 	}
 	return nil
+}
+
+// checkNATS checks what no waiting for NATS would mend. It repeats no URL: they may hold passwords.
+func checkNATS(urls, creds string) error {
+	var errs []error
+	for i, u := range strings.Split(urls, ",") {
+		if u = strings.TrimSpace(u); !strings.Contains(u, "://") {
+			u = "nats://" + u
+		}
+		parsed, err := url.Parse(u)
+		if err != nil || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, parsed.Scheme) || urls != "" && parsed.Host == "" {
+			errs = append(errs, fmt.Errorf("NATS_URL: number %d is not nats://host:port", i+1))
+		}
+	}
+	if creds != "" {
+		if _, err := os.Stat(creds); err != nil {
+			errs = append(errs, fmt.Errorf("NATS_CREDS: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -41,21 +42,29 @@ func (h *Health) Ready(ctx context.Context) (states map[string]string, ready boo
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	checks := maps.Clone(h.checks)
+	h.mu.Unlock()
 	type result struct {
 		name string
 		err  error
 	}
-	results := make(chan result, len(h.checks))
-	for name, check := range h.checks {
+	results := make(chan result, len(checks))
+	states = map[string]string{}
+	for name, check := range checks {
+		states[name] = "unavailable"
 		go func() { results <- result{name, check(ctx)} }()
 	}
-	states, ready = map[string]string{}, true
-	for range h.checks {
-		r := <-results
-		states[r.name] = "ok"
-		if r.err != nil {
-			states[r.name], ready = "unavailable", false
+	ready = true
+	for range checks {
+		select {
+		case r := <-results:
+			if r.err != nil {
+				ready = false
+				continue
+			}
+			states[r.name] = "ok"
+		case <-ctx.Done(): // somebody's check does not honour it
+			return states, false
 		}
 	}
 	return states, ready

@@ -21,9 +21,18 @@ func Main[C any, P interface {
 	*C
 	Validator
 }](name string, run func(context.Context, C) error) {
+	if code := supervise[C, P](name, run, DrainTime); code != 0 {
+		os.Exit(code)
+	}
+}
+
+func supervise[C any, P interface {
+	*C
+	Validator
+}](name string, run func(context.Context, C) error, drain time.Duration) int {
 	cfg := new(C)
 	if err := Load(P(cfg)); err != nil {
-		os.Exit(complain(name, err))
+		return complain(name, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
@@ -34,13 +43,34 @@ func Main[C any, P interface {
 		select {
 		case <-signals:
 			os.Exit(130)
-		case <-time.After(DrainTime):
-			os.Exit(complain(name, fmt.Errorf("not drained after %s", DrainTime)))
+		case <-time.After(drain):
+			os.Exit(complain(name, fmt.Errorf("not drained after %s", drain)))
 		}
 	}()
-	if err := run(ctx, *cfg); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
-		os.Exit(complain(name, err))
+	err := run(ctx, *cfg)
+	if ctx.Err() != nil {
+		err = withoutCancellation(err)
 	}
+	if err != nil {
+		return complain(name, err)
+	}
+	return 0
+}
+
+// withoutCancellation leaves of joined errors those that do not just say that we were told to stop.
+func withoutCancellation(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is wrapped stays together
+	if !ok {
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	}
+	var rest []error
+	for _, e := range joined.Unwrap() {
+		rest = append(rest, withoutCancellation(e))
+	}
+	return errors.Join(rest...)
 }
 
 // complain prints each joined error on a line of its own and returns the exit code.
