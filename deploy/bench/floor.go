@@ -107,7 +107,7 @@ func startFloor(ctx context.Context, natsURL, database string) (target string, s
 	}
 	target = "http://" + addr + "/floor"
 	for range 100 {
-		res, err := http.Get(target)
+		res, err := http.Get(target) //nolint:gosec,noctx // our own address
 		if err == nil {
 			res.Body.Close()
 			break
@@ -163,7 +163,7 @@ func upsertFloor(ctx context.Context, db *pgx.Conn, doc string, n int) (float64,
 		for i := range batch {
 			ids[i], seqs[i], docs[i] = fmt.Sprintf("rec%014d", at+i), int64(at+i), doc
 		}
-		_, err := db.Exec(ctx, `insert into bench_upsert select * from unnest($1::text[], $2::bigint[], $3::json[])
+		_, err := db.Exec(ctx, `insert into bench_upsert (record_id, seq, doc) select unnest($1::text[]), unnest($2::bigint[]), unnest($3::json[])
 			on conflict (record_id) do update set seq = excluded.seq, doc = excluded.doc where bench_upsert.seq < excluded.seq`, ids, seqs, docs)
 		if err != nil {
 			return 0, err

@@ -79,7 +79,9 @@ func one(ctx context.Context, host string, request []byte) ([]time.Duration, err
 		if err != nil {
 			return nil, err
 		}
-		if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		_, err = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if err != nil {
 			return nil, err
 		}
 		if res.StatusCode != http.StatusOK {

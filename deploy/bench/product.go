@@ -21,7 +21,7 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 )
 
-const password = "bench-bench-bench"
+const password = "bench-bench-bench" //nolint:gosec // of a server that lives for a minute on loopback
 
 // product is a running .bin/resonance.
 type product struct {
@@ -78,8 +78,8 @@ func startProduct(ctx context.Context, binary, dir, database string, orders int)
 	}()
 	select {
 	case <-ready:
-	case <-p.exited:
-		return nil, fmt.Errorf("the product ended: %s", output.String())
+	case err := <-p.exited:
+		return nil, fmt.Errorf("the product ended: %v: %s", err, output.String())
 	case <-time.After(time.Minute):
 		return nil, errors.Join(errors.New("the product is not ready after a minute"), p.stop())
 	}
@@ -87,6 +87,7 @@ func startProduct(ctx context.Context, binary, dir, database string, orders int)
 	return p, p.login(ctx)
 }
 
+// login gets the token of every request that follows.
 func (p *product) login(ctx context.Context) error {
 	form := url.Values{"username": {"admin"}, "password": {password}}
 	var token struct {
@@ -202,7 +203,8 @@ func (p *product) stop() error {
 }
 
 func freeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

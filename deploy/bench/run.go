@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -307,7 +308,7 @@ func (b *bench) atAMillion(ctx context.Context, p *product, nc *nats.Conn, small
 	if err != nil {
 		return err
 	}
-	b.add("projection of "+fmt.Sprint(want-have)+" events", fmt.Sprintf("%.0f/s", rate), "", "", "", true)
+	b.add("projection of "+strconv.Itoa(want-have)+" events", fmt.Sprintf("%.0f/s", rate), "", "", "", true)
 	b.add("summary of 1,000,000 orders", say(big), "of 1,000: "+say(small), times(small, big), "within 1.5×", small.perSecond <= 1.5*big.perSecond)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,7 +41,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	var b banner
 	b.DataDir, b.HTTPAddr = cfg.DataDir, cfg.Gateway.HTTPAddr
 	b.AdminUsername = cfg.Gateway.AdminUsername
-	if err := free("HTTP_ADDR", cfg.Gateway.HTTPAddr); err != nil {
+	if err := free(ctx, "HTTP_ADDR", cfg.Gateway.HTTPAddr); err != nil {
 		return err
 	}
 
@@ -133,8 +134,9 @@ func startSandbox(ctx context.Context, cfg *Config, infra *group, b *banner) err
 }
 
 // free reports a port in use before anything has been started for nothing.
-func free(variable, addr string) error {
-	ln, err := net.Listen("tcp", addr)
+func free(ctx context.Context, variable, addr string) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("%s: %w", variable, err)
 	}
@@ -187,8 +189,8 @@ func (g *group) add(name string, stop func(context.Context) error) {
 
 func (g *group) stop() error {
 	var errs []error
-	for i := len(g.stops) - 1; i >= 0; i-- {
-		errs = append(errs, g.stops[i]())
+	for _, stop := range slices.Backward(g.stops) {
+		errs = append(errs, stop())
 	}
 	return errors.Join(errs...)
 }

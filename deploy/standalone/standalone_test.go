@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -300,9 +301,7 @@ func TestMistakesAreOneLineEach(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := world(t)
-			for k, v := range c.env {
-				env[k] = v
-			}
+			maps.Copy(env, c.env)
 			p := launch(t, env)
 			if code := p.wait(); code != 1 {
 				t.Fatalf("exit %d", code)
