@@ -56,16 +56,22 @@ func (a *API) docRoutes() error {
 	})
 	ui := v5emb.New("Resonance", "/openapi.json", "/docs")
 	docs := func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'; "+
-			"script-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
+		protectPage(w, "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:")
 		ui.ServeHTTP(w, r)
 	}
 	a.router.Get("/docs", docs)
 	a.router.Get("/docs/*", docs)
 	a.router.Get("/", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+		protectPage(w, "default-src 'none'; style-src 'unsafe-inline'")
 		_, _ = w.Write(home) // the client has gone
 	})
 	return nil
+}
+
+// protectPage says what a page may load, and that no other site may frame it.
+func protectPage(w http.ResponseWriter, policy string) {
+	w.Header().Set("Content-Security-Policy", policy+"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	w.Header().Set("X-Frame-Options", "DENY")
+	w.Header().Set("Referrer-Policy", "no-referrer")
 }

@@ -75,6 +75,34 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// A token that was good once is not good for ever, and good ones do not pile up.
+func TestGoodTokensAreForgotten(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	tokens := newTokens(testSecret, c.Now)
+	for i := range 2 * maxRead {
+		signed, err := tokens.issue(Identity{Username: "ana", Role: Viewer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := tokens.read("Bearer " + signed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(tokens.good) > maxRead {
+			t.Fatalf("%d tokens are remembered", len(tokens.good))
+		}
+		c.Add(time.Second)
+		if i == 0 {
+			c.Add(AccessLife - time.Second)
+			if _, err := tokens.read("Bearer " + signed); err == nil {
+				t.Fatal("an expired token is remembered as good")
+			}
+		}
+	}
+}
+
 func FuzzAuthorization(f *testing.F) {
 	c := newClock()
 	tokens := newTokens(testSecret, c.Now)
