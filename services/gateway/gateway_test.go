@@ -1,0 +1,374 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/natstest"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/services/gateway"
+)
+
+// process is a running gateway.
+type process struct {
+	testing.TB
+	url  string
+	stop context.CancelFunc
+	done chan error
+}
+
+func config(t testing.TB, natsURL string) gateway.Config {
+	t.Helper()
+	c := gateway.Config{
+		HTTPAddr: "127.0.0.1:0", AdminUsername: "admin", AdminPassword: "correct horse", DataDir: t.TempDir(),
+		Base: service.Base{NATSURL: natsURL, NATSReplicas: 1, LogFormat: "text", Log: slog.New(slog.DiscardHandler)},
+	}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func start(t testing.TB, c gateway.Config) *process {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	p := &process{TB: t, stop: stop, done: make(chan error, 1)}
+	listening := make(chan net.Addr, 1)
+	c.OnListen = func(a net.Addr) { listening <- a }
+	go func() { p.done <- gateway.Run(ctx, c) }()
+	t.Cleanup(stop)
+	select {
+	case a := <-listening:
+		p.url = "http://" + a.String()
+	case err := <-p.done:
+		t.Fatal(err)
+	}
+	return p
+}
+
+// drain stops the process and wants it to end well.
+func (p *process) drain() {
+	p.Helper()
+	p.stop()
+	select {
+	case err := <-p.done:
+		if err != nil {
+			p.Fatal(err)
+		}
+	case <-time.After(service.DrainTime):
+		p.Fatal("not drained in time")
+	}
+}
+
+func (p *process) do(method, path, token, form string) (int, http.Header, []byte) {
+	p.Helper()
+	req, err := http.NewRequestWithContext(p.Context(), method, p.url+path, strings.NewReader(form))
+	if err != nil {
+		p.Fatal(err)
+	}
+	if form != "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, data
+}
+
+type tokens struct {
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+}
+
+// login polls until the sessions are there.
+func (p *process) login(user, password string) (got tokens) {
+	p.Helper()
+	p.until(func() bool {
+		status, _, data := p.do(http.MethodPost, "/token", "", "username="+user+"&password="+strings.ReplaceAll(password, " ", "+"))
+		return status == http.StatusOK && json.Unmarshal(data, &got) == nil
+	})
+	return got
+}
+
+func (p *process) until(ok func() bool) {
+	p.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.Fatal("did not come about within twenty seconds")
+		}
+	}
+}
+
+// serveOrders stands in for the orders service; list may be nil.
+func serveOrders(t testing.TB, nc *nats.Conn, list bus.Handler) {
+	t.Helper()
+	if list == nil {
+		list = func(context.Context, []byte) (bus.Reply, error) {
+			return bus.Reply{Data: []byte("[]"), Header: nats.Header{rpc.HeaderTotal: {"0"}}}, nil
+		}
+	}
+	srv, err := bus.Serve(nc, slog.New(slog.DiscardHandler), bus.Service{
+		Name: "orders", Version: "1.0.0", Workers: 4, Timeout: 20 * time.Second, Endpoints: map[string]bus.Handler{rpc.OrdersList: list},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = srv.Stop(t.Context()) }) // that context has ended: nobody is waited for
+}
+
+// It answers before NATS is there, with 503 and in time; and service comes, goes and comes back by
+// itself.
+func TestNATSComesAndGoes(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	ns.Stop()
+	p := start(t, config(t, ns.URL()))
+	away := func(method, path, token, form string) {
+		t.Helper()
+		began := time.Now()
+		status, header, _ := p.do(method, path, token, form)
+		if took := time.Since(began); status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || took > 2*time.Second {
+			t.Errorf("%s: %d after %s, Retry-After %q", path, status, took, header.Get("Retry-After"))
+		}
+	}
+	away(http.MethodPost, "/token", "", "username=admin&password=correct+horse")
+	away(http.MethodGet, "/readyz", "", "")
+	if status, _, _ := p.do(http.MethodGet, "/healthz", "", ""); status != http.StatusOK {
+		t.Errorf("healthz %d", status)
+	}
+
+	ns.Start()
+	nc, _ := ns.Connect()
+	serveOrders(t, nc, nil)
+	session := p.login("admin", "correct horse")
+	works := func() bool {
+		status, _, _ := p.do(http.MethodGet, "/api/orders", session.Access, "")
+		return status == http.StatusOK
+	}
+	p.until(works)
+	p.until(func() bool { status, _, _ := p.do(http.MethodGet, "/readyz", "", ""); return status == http.StatusOK })
+
+	ns.Stop()
+	p.until(func() bool { return !works() })
+	away(http.MethodGet, "/api/orders", session.Access, "")
+	away(http.MethodPost, "/token/refresh", "", "refresh_token="+session.Refresh)
+	away(http.MethodGet, "/readyz", "", "")
+
+	ns.Wipe() // it comes back with nothing: people log in again, nobody has to help
+	ns.Start()
+	p.until(works)
+	again := p.login("admin", "correct horse")
+	if status, _, _ := p.do(http.MethodPost, "/token/refresh", "", "refresh_token="+session.Refresh); status != http.StatusUnauthorized {
+		t.Errorf("a session that was wiped: %d", status)
+	}
+	if status, _, _ := p.do(http.MethodPost, "/token/refresh", "", "refresh_token="+again.Refresh); status != http.StatusOK {
+		t.Errorf("a new session: %d", status)
+	}
+	p.drain()
+}
+
+// A service that hangs is a 503 within two seconds.
+func TestServiceHangs(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	nc, _ := ns.Connect()
+	serveOrders(t, nc, func(ctx context.Context, _ []byte) (bus.Reply, error) {
+		<-ctx.Done() // the deadline came along
+		return bus.Reply{}, ctx.Err()
+	})
+	p := start(t, config(t, ns.URL()))
+	session := p.login("admin", "correct horse")
+	began := time.Now()
+	status, header, body := p.do(http.MethodGet, "/api/orders", session.Access, "")
+	if took := time.Since(began); status != http.StatusServiceUnavailable || took > 2*time.Second || header.Get("Retry-After") == "" {
+		t.Errorf("%d after %s: %s", status, took, body)
+	}
+	p.drain()
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close() //nolint:errcheck // a test's own
+	c := config(t, "nats://127.0.0.1:1")
+	c.HTTPAddr, c.AdminPassword = ln.Addr().String(), ""
+	c.OnFirstLogin = func(string, string) { t.Error("a login is made by a process that cannot start") }
+	err = gateway.Run(t.Context(), c)
+	if err == nil || !strings.Contains(err.Error(), "HTTP_ADDR") || !strings.Contains(err.Error(), "address already in use") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A bucket that is not as declared stops the start, and says how it differs.
+func TestBucketDrift(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	_, js := ns.Connect()
+	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bus.BucketSessions, TTL: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	err := gateway.Run(t.Context(), config(t, ns.URL()))
+	if !errors.Is(err, bus.ErrDrift) || !strings.Contains(err.Error(), "TTL") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Without a password the first start makes one; sessions outlive restarts.
+func TestFirstLoginAndRestart(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	nc, _ := ns.Connect()
+	serveOrders(t, nc, nil)
+	var logged bytes.Buffer
+	c := config(t, ns.URL())
+	c.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c.AdminPassword = ""
+	made := make(chan string, 2)
+	c.OnFirstLogin = func(username, password string) {
+		if username != "admin" {
+			t.Errorf("username %q", username)
+		}
+		made <- password
+	}
+	p := start(t, c)
+	password := <-made
+	session := p.login("admin", password)
+	p.drain()
+	if strings.Contains(logged.String(), password) || strings.Contains(logged.String(), session.Refresh) {
+		t.Error("a secret is logged")
+	}
+	data, err := os.ReadFile(filepath.Join(c.DataDir, "users"))
+	if err != nil || bytes.Contains(data, []byte(password)) || !bytes.HasPrefix(data, []byte("admin:admin:$argon2id$")) {
+		t.Errorf("%s %v", data, err)
+	}
+
+	c.Log = slog.New(slog.DiscardHandler)
+	p = start(t, c)
+	if status, _, _ := p.do(http.MethodGet, "/api/me", session.Access, ""); status != http.StatusOK {
+		t.Errorf("the access token after a restart: %d", status)
+	}
+	p.until(func() bool {
+		status, _, _ := p.do(http.MethodPost, "/token/refresh", "", "refresh_token="+session.Refresh)
+		return status == http.StatusOK
+	})
+	p.drain()
+	if len(made) != 0 {
+		t.Error("a second login is made")
+	}
+}
+
+// A request under way is answered although the process is told to stop.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	nc, _ := ns.Connect()
+	asked, release := make(chan struct{}), make(chan struct{})
+	serveOrders(t, nc, func(context.Context, []byte) (bus.Reply, error) {
+		close(asked)
+		<-release
+		return bus.Reply{Data: []byte("[]"), Header: nats.Header{rpc.HeaderTotal: {"0"}}}, nil
+	})
+	p := start(t, config(t, ns.URL()))
+	session := p.login("admin", "correct horse")
+	answered := make(chan int)
+	go func() {
+		status, _, _ := p.do(http.MethodGet, "/api/orders", session.Access, "")
+		answered <- status
+	}()
+	<-asked
+	p.stop()
+	p.until(func() bool { // no longer listening
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	close(release)
+	if status := <-answered; status != http.StatusOK {
+		t.Errorf("status %d", status)
+	}
+	p.drain()
+}
+
+func TestValidateNamesEveryMistake(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	users := filepath.Join(dir, "users")
+	if err := os.WriteFile(users, []byte("broken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := gateway.Config{
+		HTTPAddr: "8000", JWTSecret: "short", AdminUsername: "a:b", AdminPassword: strings.Repeat("x", 2000), UsersFile: users,
+		CORSOrigins: []string{"https://ok.example.com", "example.com", "https://x/path"}, Base: service.Base{NATSReplicas: 1, LogFormat: "text"},
+	}
+	err := c.Validate()
+	if err == nil {
+		t.Fatal("valid")
+	}
+	for _, name := range []string{"HTTP_ADDR", "JWT_SECRET", "ADMIN_USERNAME", "ADMIN_PASSWORD", "USERS_FILE", "DATA_DIR", `CORS_ORIGINS: "example.com"`, `CORS_ORIGINS: "https://x/path"`} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named in %v", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "short") && strings.Contains(err.Error(), `"short"`) {
+		t.Error("the secret is in the error")
+	}
+}
+
+func TestUserCommand(t *testing.T) { //nolint:paralleltest // sets the environment
+	dir := t.TempDir()
+	t.Chdir(dir)
+	t.Setenv("USERS_FILE", filepath.Join(dir, "people"))
+	t.Setenv("DATA_DIR", dir)
+	var out bytes.Buffer
+	if err := gateway.UserCommand([]string{"user", "ana", "operator"}, strings.NewReader("correct horse\nnot this"), &out); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != "ana is operator in "+filepath.Join(dir, "people")+"\n" {
+		t.Errorf("%q", out.String())
+	}
+	for _, args := range [][]string{{"user"}, {"user", "ana", "root"}, {"user", "a:b", "viewer"}, {"drop", "ana", "viewer"}} {
+		if err := gateway.UserCommand(args, strings.NewReader("x\n"), io.Discard); err == nil {
+			t.Errorf("%v is accepted", args)
+		}
+	}
+	if err := gateway.UserCommand([]string{"user", "ana", "viewer"}, strings.NewReader(""), io.Discard); err == nil {
+		t.Error("an empty password is accepted")
+	}
+
+	ns := natstest.Start(t)
+	c := config(t, ns.URL())
+	c.UsersFile = filepath.Join(dir, "people")
+	p := start(t, c)
+	p.login("ana", "correct horse")
+	p.drain()
+}
