@@ -1,0 +1,289 @@
+package event_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/natstest"
+)
+
+const patience = 30 * time.Second
+
+// document is docs/asyncapi.yaml, as far as these tests look into it.
+type document struct {
+	Streams []struct {
+		Name        string   `yaml:"name"`
+		Subjects    []string `yaml:"subjects"`
+		Retention   string   `yaml:"retention"`
+		PerSubject  int64    `yaml:"max_msgs_per_subject"`
+		MaxAge      float64  `yaml:"max_age_seconds"`
+		Duplicates  float64  `yaml:"duplicate_window_seconds"`
+		Description string   `yaml:"description"`
+	} `yaml:"x-streams"`
+	Channels map[string]struct {
+		Address string `yaml:"address"`
+		Stream  string `yaml:"x-stream"`
+	} `yaml:"channels"`
+	Components struct {
+		Messages map[string]struct {
+			Examples []struct {
+				Name    string            `yaml:"name"`
+				Headers map[string]string `yaml:"headers"`
+				Payload any               `yaml:"payload"`
+			} `yaml:"examples"`
+		} `yaml:"messages"`
+		Schemas map[string]struct {
+			Properties map[string]any `yaml:"properties"`
+		} `yaml:"schemas"`
+	} `yaml:"components"`
+
+	location string // as a URL
+	tree     any    // as JSON
+}
+
+func asyncAPI(t *testing.T) document {
+	t.Helper()
+	path, err := filepath.Abs("../../docs/asyncapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := document{location: (&url.URL{Scheme: "file", Path: filepath.ToSlash(path)}).String()}
+	var tree any
+	if err := errors.Join(yaml.Unmarshal(text, &doc), yaml.Unmarshal(text, &tree)); err != nil {
+		t.Fatal(err)
+	}
+	doc.tree = asJSON(t, tree)
+	return doc
+}
+
+func asJSON(t *testing.T, v any) any {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// schema compiles what is at a JSON pointer of the document; references to files are followed.
+func (d document) schema(t *testing.T, pointer string) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource(d.location, d.tree); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile(d.location + "#" + pointer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// The official schema comes from npm when the tests run: it is too large to keep a copy of, and the
+// official parser would bring 160 packages, one of which reports home when it is installed.
+func TestAsyncAPIIsValid(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join("testdata", "asyncapi")
+	path := filepath.Join(dir, "node_modules", "@asyncapi", "specs", "schemas", "3.0.0.json")
+	if _, err := os.Stat(path); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		install := exec.CommandContext(ctx, "npm", "ci")
+		install.Dir = dir
+		if out, err := install.CombinedOutput(); err != nil {
+			t.Fatalf("npm ci: %v\n%s", err, out)
+		}
+	}
+	schema, err := jsonschema.NewCompiler().Compile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := asyncAPI(t)
+	if err := schema.Validate(doc.tree); err != nil {
+		t.Error(err)
+	}
+	references(t, doc.tree, doc.tree)
+}
+
+// references checks that what the document refers to is there; the schema does not.
+func references(t *testing.T, root, node any) {
+	t.Helper()
+	switch n := node.(type) {
+	case []any:
+		for _, child := range n {
+			references(t, root, child)
+		}
+	case map[string]any:
+		for _, child := range n {
+			references(t, root, child)
+		}
+		ref, ok := n["$ref"].(string)
+		pointer, local := strings.CutPrefix(ref, "#/")
+		if !ok {
+			return
+		}
+		if !local {
+			if _, err := os.Stat(filepath.Join("../../docs", ref)); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		at := root
+		for name := range strings.SplitSeq(pointer, "/") {
+			object, _ := at.(map[string]any)
+			if at = object[name]; at == nil {
+				t.Errorf("nothing is at %s", ref)
+				return
+			}
+		}
+	}
+}
+
+func TestAsyncAPIDescribesTheStreams(t *testing.T) {
+	t.Parallel()
+	doc := asyncAPI(t)
+	type stream struct {
+		Subjects           []string
+		Retention          string
+		PerSubject         int64
+		MaxAge, Duplicates time.Duration
+	}
+	described, declared := map[string]stream{}, map[string]stream{}
+	for _, s := range doc.Streams {
+		described[s.Name] = stream{
+			s.Subjects, s.Retention, s.PerSubject,
+			time.Duration(s.MaxAge * float64(time.Second)), time.Duration(s.Duplicates * float64(time.Second)),
+		}
+	}
+	for _, s := range bus.Streams {
+		retention, err := json.Marshal(s.Retention)
+		if err != nil {
+			t.Fatal(err)
+		}
+		declared[s.Name] = stream{s.Subjects, strings.Trim(string(retention), `"`), s.MaxMsgsPerSubject, s.MaxAge, s.Duplicates}
+	}
+	if diff := cmp.Diff(declared, described); diff != "" {
+		t.Errorf("streams (-declared +described):\n%s", diff)
+	}
+	for name, address := range map[string]string{
+		"orderChanged": event.OrderChangedSubject("{record_id}"),
+		"deadLetters":  event.DeadSubject("{consumer}", "{subject}"),
+	} {
+		channel := doc.Channels[name]
+		if channel.Address != address {
+			t.Errorf("%s is at %q, want %q", name, channel.Address, address)
+		}
+		taken := false
+		for _, subject := range declared[channel.Stream].Subjects {
+			taken = taken || pattern(subject).MatchString(channel.Address)
+		}
+		if !taken {
+			t.Errorf("stream %q does not take %s", channel.Stream, channel.Address)
+		}
+	}
+}
+
+// pattern matches what a NATS subject with wildcards or an address with parameters does.
+func pattern(subject string) *regexp.Regexp {
+	p := regexp.QuoteMeta(subject)
+	p = strings.NewReplacer(`\*`, `[^.]+`, `>`, `.+`).Replace(p)
+	return regexp.MustCompile("^" + regexp.MustCompile(`\\\{[a-z_]+\\\}`).ReplaceAllString(p, `[^.]+`) + "$")
+}
+
+// What is published and read back from a stream is what the document says.
+func TestAsyncAPIDescribesRealMessages(t *testing.T) {
+	t.Parallel()
+	doc := asyncAPI(t)
+	headers := doc.schema(t, "/components/messages/orderChanged/headers")
+	payload := doc.schema(t, "/components/messages/orderChanged/payload/schema")
+	check := func(name, subject string, h nats.Header, body []byte) {
+		t.Helper()
+		if !pattern(doc.Channels["orderChanged"].Address).MatchString(subject) {
+			t.Errorf("%s: subject %s", name, subject)
+		}
+		flat := map[string]any{}
+		for key, values := range h {
+			flat[key] = values[0]
+			if _, ok := doc.Components.Schemas["orderChangedHeaders"].Properties[key]; !ok && !strings.HasPrefix(key, "Nats-Expected-") {
+				t.Errorf("%s: header %s is not described", name, key)
+			}
+		}
+		if err := headers.Validate(flat); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		validates(t, payload, body)
+	}
+
+	_, js := natstest.Start(t).Connect()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := bus.Ensure(ctx, js, 1, bus.StreamOrders); err != nil {
+		t.Fatal(err)
+	}
+	published := goldenMessages(t)
+	for _, m := range published {
+		if strings.HasSuffix(m.Subject, orderID) {
+			bus.ExpectLast(m, map[string]uint64{"created": 0, "updated": 1}[m.Header.Get(event.HeaderChange)])
+		}
+		if _, err := bus.Publish(ctx, js, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := js.OrderedConsumer(ctx, bus.StreamOrders, jetstream.OrderedConsumerConfig{FilterSubjects: []string{event.OrdersChanged}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range published {
+		got, err := reader.Next(jetstream.FetchMaxWait(patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(want.Subject, got.Subject(), got.Headers(), got.Data())
+		if diff := cmp.Diff(want.Header, got.Headers()); diff != "" || !bytes.Equal(want.Data, got.Data()) {
+			t.Errorf("%s changed on its way (-published +read):\n%s", want.Subject, diff)
+		}
+	}
+
+	for _, example := range doc.Components.Messages["orderChanged"].Examples {
+		h := nats.Header{}
+		for key, value := range example.Headers {
+			h.Set(key, value)
+		}
+		body, err := json.Marshal(example.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		subject := event.OrderChangedSubject(h.Get(event.HeaderSubject))
+		check("example "+example.Name, subject, h, body)
+		if _, _, err := event.ParseOrderChanged(subject, h, body); err != nil {
+			t.Errorf("example %s: %v", example.Name, err)
+		}
+	}
+}
