@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
@@ -213,6 +214,41 @@ func TestRedeliveryChangesNothing(t *testing.T) {
 	w.holds(want)
 	w.consistent()
 	w.answers("select count(*)::text from order_history", fmt.Sprint(31+6))
+}
+
+// Invariant 5: what another client takes from the projection's consumer is not lost.
+func TestStolenMessages(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.publish(changed("rec0", "s"))
+	want := map[string]string{"rec0": "s"}
+	w.holds(want)
+	thief, err := w.js.Consumer(t.Context(), bus.StreamOrders, "orders-projection")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen := 0
+	for i := 1; stolen < 3 && i < 500; i++ {
+		loot, err := thief.Fetch(1, jetstream.FetchMaxWait(2*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for len(loot.Messages()) == 0 && i < 500 {
+			id := fmt.Sprint("rec", i)
+			w.publish(changed(id, "s"))
+			want[id] = "s"
+			i++
+		}
+		for range loot.Messages() {
+			stolen++
+		}
+	}
+	if stolen == 0 {
+		t.Fatal("nothing could be stolen")
+	}
+	w.holds(want)
+	w.consistent()
 }
 
 // watch calls check all the while; the function it returns ends that and gives what failed.

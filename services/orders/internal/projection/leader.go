@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	batchEvents = 4000
+	batchEvents = 2000
 	inFlight    = 16 << 20        // bytes of messages read ahead of the commit
 	ackWait     = 5 * time.Minute // far longer than a batch takes: a redelivery means trouble
 	idleCheck   = time.Second     // how often the checkpoint and the lag are looked at

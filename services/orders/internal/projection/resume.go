@@ -83,7 +83,7 @@ func stranger(ctx context.Context, stream jetstream.Stream, cp *store.Checkpoint
 		return "the database has no checkpoint", nil
 	case !cp.StreamCreated.Equal(created):
 		return "the stream was created anew", nil
-	case lastSeq < cp.Seq:
+	case lastSeq < cp.Seq, cp.ReplayUntil != nil && lastSeq < *cp.ReplayUntil:
 		return "the stream has lost its tail", nil
 	case cp.Seq == 0:
 		return "", nil

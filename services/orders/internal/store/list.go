@@ -214,8 +214,8 @@ with month as materialized (
     where upto > $2::bigint order by day desc limit 1
 ), start as materialized (
     select day, upto - n as before
-    from (select d.day, d.n, m.before + (sum(d.n) over (order by d.day desc))::bigint as upto
-          from month m, rollup d where d.dim = 'day' and d.n > 0 and d.day between m.day and m.last_day) d
+    from (select day, n, (select before from month) + (sum(n) over (order by day desc))::bigint as upto from rollup
+          where dim = 'day' and n > 0 and day between (select day from month) and (select last_day from month)) d
     where upto > $2::bigint order by day desc limit 1
 )
 select (select coalesce(sum(n), 0)::bigint from rollup where dim = 'all'),
@@ -248,8 +248,9 @@ from (
     (select o.day, o.record_id, o.doc
      from matching m cross join lateral (
          select day, record_id, doc from orders
-         where (select not walk from cost) and customer_fold = m.customer_fold
+         where customer_fold = m.customer_fold
          order by day desc, record_id limit $1::bigint + $2::bigint) o
+     where (select not walk from cost)
      order by day desc, record_id limit $1::bigint offset $2::bigint)
 ) page`
 

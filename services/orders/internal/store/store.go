@@ -90,8 +90,13 @@ func Refused(err error) bool {
 	if !errors.As(err, &pg) {
 		return false
 	}
-	const programLimitExceeded = "54000" // a value too long for an index
-	return strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "23") || pg.Code == programLimitExceeded
+	switch pg.Code {
+	case "54000": // a value too long for an index
+		return true
+	case "23505": // a duplicate is no event's fault: keys are told known from new beforehand
+		return false
+	}
+	return strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "23")
 }
 
 // readError makes a fault of what a query failed with. Whatever is not the query's own fault means

@@ -450,6 +450,34 @@ func TestGuards(t *testing.T) {
 	}
 }
 
+// Invariant 5: data that Postgres refuses is told from a Postgres that is away, and leaves nothing behind.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	s, w, cp := open(t)
+	huge, noDate, long := "1e200000", "0000-01-01", strings.Repeat("0123456789abcdef", 4<<10)
+	good := Row{}.change(1, "good", false)
+	for name, row := range map[string]Row{"amount": {Amount: &huge}, "date": {OrderDate: &noDate}, "NUL": {Name: ptr("a\x00b")}, "UTF-8": {Name: ptr("\xff")}} {
+		if err := w.Apply(t.Context(), cp, []*Change{good, row.change(2, "bad", false)}, 2, "m"); !Refused(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	event := Row{}.change(2, "bad", false)
+	r := rand.New(rand.NewPCG(1, 1))
+	event.History.EventID = strings.Map(func(rune) rune { return rune('!' + r.IntN(90)) }, long)
+	if err := w.Apply(t.Context(), cp, []*Change{good, event}, 2, "m"); !Refused(err) {
+		t.Errorf("long id: %v", err)
+	}
+	if sum, err := s.Summary(t.Context(), rpc.OrdersQuery{}); err != nil || sum.Total != 0 || cp.Seq != 0 {
+		t.Fatalf("a refused batch left %+v at %d, %v", sum, cp.Seq, err)
+	}
+	w.Close(t.Context())
+	if err := w.Apply(t.Context(), cp, []*Change{good}, 1, "m"); err == nil || Refused(err) {
+		t.Errorf("a lost connection: %v", err)
+	}
+}
+
+func ptr(s string) *string { return &s }
+
 // A migration may be repeated, run by several at once, and go on after it was cut off.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
