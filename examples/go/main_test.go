@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/natstest"
+)
+
+// patience bounds what should happen soon; only a failing test waits that long.
+const patience = time.Minute
+
+// Each program is run in each of its ways against a NATS of its own, loses that and finds it again.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	const (
+		created = `created recA1b2C3d4E5f6G7 "ORD-00042" "Pending" "1250.5"`
+		updated = `updated recA1b2C3d4E5f6G7 "ORD-00042" "Processing" "1250.5"`
+		deleted = `deleted recDeleted0000001 "ORD-00042" "Cancelled" "1250.5"`
+		edited  = `updated recEdited00000001 "ORD-00042" "Sent" "1250.5"`
+		empty   = `created recEmpty000000001 "-" "-" "-"`
+	)
+	for language, program := range map[string][]string{"go": buildGo(t), "js": installJS(t)} {
+		for how, first := range map[string][]string{
+			"live":   nil,
+			"":       nil,
+			"from 1": {"1 " + created, "2 " + updated, "3 " + deleted, "4 " + edited, "5 " + empty},
+			"from 4": {"4 " + edited, "5 " + empty},
+			"from 7": nil,
+			"state":  {"2 " + updated, "3 " + deleted, "4 " + edited, "5 " + empty},
+		} {
+			t.Run(language+" "+how, func(t *testing.T) {
+				t.Parallel()
+				ns := natstest.Start(t)
+				_, js := ns.Connect()
+				events := golden(t)
+				if err := bus.Ensure(within(t), js, 1, bus.StreamOrders); err != nil {
+					t.Fatal(err)
+				}
+				for _, m := range events {
+					publish(t, js, m)
+				}
+				p := start(t, ns.URL(), append(program, strings.Fields(how)...)...)
+				p.stderr.says(t, "subscribed")
+				for _, line := range first {
+					p.stdout.says(t, line)
+				}
+
+				if how == "" { // nothing is lost before the first message either
+					ns.Stop()
+					ns.Start()
+				}
+				publish(t, js, again(events[1], "live")) // sequence 6
+				if how != "from 7" {
+					p.stdout.says(t, "6 "+updated)
+				}
+				ns.Stop()
+				ns.Start()
+				publish(t, js, again(events[0], "after")) // sequence 7
+				p.stdout.says(t, "7 "+created)
+
+				p.interrupt(t)
+			})
+		}
+		t.Run(language+" without NATS", func(t *testing.T) {
+			t.Parallel()
+			ns := natstest.Start(t)
+			ns.Stop()
+			p := start(t, ns.URL(), program...)
+			p.fails(t)
+		})
+		t.Run(language+" with a wrong word", func(t *testing.T) {
+			t.Parallel()
+			ns := natstest.Start(t)
+			_, js := ns.Connect()
+			if err := bus.Ensure(within(t), js, 1, bus.StreamOrders); err != nil {
+				t.Fatal(err)
+			}
+			p := start(t, ns.URL(), append(program, "from", "yesterday")...)
+			p.fails(t)
+		})
+	}
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func buildGo(t *testing.T) []string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "subscribe")
+	if out, err := exec.CommandContext(within(t), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return []string{binary}
+}
+
+func installJS(t *testing.T) []string {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal("the JavaScript example needs Node.js 20 or newer:", err)
+	}
+	dir := filepath.Join("..", "js")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "@nats-io", "jetstream")); err != nil {
+		install := exec.CommandContext(within(t), "npm", "ci")
+		install.Dir = dir
+		if out, err := install.CombinedOutput(); err != nil {
+			t.Fatalf("npm ci: %v\n%s", err, out)
+		}
+	}
+	return []string{node, filepath.Join(dir, "subscribe.js")}
+}
+
+// golden reads the messages that pin the contract: a subject, headers, a blank line, the body.
+func golden(t *testing.T) []*nats.Msg {
+	t.Helper()
+	files, err := filepath.Glob("../../pkg/event/testdata/golden/*.txt")
+	if err != nil || len(files) != 5 {
+		t.Fatalf("%d golden messages: %v", len(files), err)
+	}
+	var all []*nats.Msg
+	for _, f := range files {
+		file, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, body, _ := bytes.Cut(file, []byte("\n\n"))
+		lines := strings.Split(string(head), "\n")
+		m := &nats.Msg{Subject: lines[0], Header: nats.Header{}, Data: bytes.ReplaceAll(bytes.TrimSpace(body), []byte("1250.50"), []byte("1250.5"))}
+		for _, line := range lines[1:] {
+			name, value, _ := strings.Cut(line, ": ")
+			m.Header.Set(name, value)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// again is the message with another id: another event.
+func again(m *nats.Msg, id string) *nats.Msg {
+	h := nats.Header{}
+	for name, values := range m.Header {
+		h[name] = slices.Clone(values)
+	}
+	h.Set(nats.MsgIdHdr, id)
+	h.Set("ce-id", id)
+	return &nats.Msg{Subject: m.Subject, Header: h, Data: m.Data}
+}
+
+func publish(t *testing.T, js jetstream.JetStream, m *nats.Msg) {
+	t.Helper()
+	if _, err := bus.Publish(within(t), js, m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// process is a running example.
+type process struct {
+	cmd            *exec.Cmd
+	stdout, stderr lines
+}
+
+type lines chan string
+
+func (l lines) says(t *testing.T, want string) {
+	t.Helper()
+	select {
+	case line, ok := <-l:
+		if line != want {
+			t.Fatalf("got the line %q (end %t), want %q", line, !ok, want)
+		}
+	case <-time.After(patience):
+		t.Fatalf("no line, want %q", want)
+	}
+}
+
+func start(t *testing.T, url string, program ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.CommandContext(within(t), program[0], program[1:]...)}
+	p.cmd.Env = append(os.Environ(), "NATS_URL="+url)
+	read := func(pipe io.ReadCloser, err error) lines {
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := make(lines, 64)
+		go func() {
+			defer close(l)
+			for s := bufio.NewScanner(pipe); s.Scan(); {
+				l <- s.Text()
+			}
+		}()
+		return l
+	}
+	p.stdout, p.stderr = read(p.cmd.StdoutPipe()), read(p.cmd.StderrPipe())
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // if the test failed before its end
+	return p
+}
+
+// interrupt presses Ctrl-C: the program says nothing more and exits with 0.
+func (p *process) interrupt(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for line := range p.stdout {
+		t.Errorf("then said %q", line)
+	}
+	for line := range p.stderr {
+		t.Errorf("then complained: %q", line)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// fails checks that the program ends with 1 and one line that says why.
+func (p *process) fails(t *testing.T) {
+	t.Helper()
+	var said []string
+	for line := range p.stderr {
+		said = append(said, line)
+	}
+	for line := range p.stdout {
+		t.Errorf("said %q", line)
+	}
+	_ = p.cmd.Wait() // the code tells
+	if code := p.cmd.ProcessState.ExitCode(); code != 1 || len(said) != 1 || !strings.HasPrefix(said[0], "subscribe: ") {
+		t.Errorf("ended with %d: %q", code, said)
+	}
+}

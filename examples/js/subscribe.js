@@ -1,0 +1,37 @@
+// Prints a line for each change of an order. Usage: node subscribe.js [live | from N | state]
+import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+
+const [how = 'live', from] = process.argv.slice(2);
+const sequence = how === 'from' ? Number(from) : 1;
+if (!['live', 'from', 'state'].includes(how) || !Number.isSafeInteger(sequence) || sequence < 1) fail('live, from N or state?');
+
+const servers = (process.env.NATS_URL ?? 'nats://127.0.0.1:4222').split(',');
+const nc = await connect({ servers, name: 'example', maxReconnectAttempts: -1 }).catch(fail);
+const { state } = await (await jetstreamManager(nc)).streams.info('ORDERS').catch(fail);
+
+// An ordered consumer goes on where it was after a reconnection. "live" begins at a sequence as
+// well, so that what happens before its first message is not lost either.
+const start = {
+  live: { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: state.last_seq + 1 },
+  from: { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: sequence },
+  state: { deliver_policy: DeliverPolicy.LastPerSubject },
+}[how];
+const consumer = await jetstream(nc).consumers.get('ORDERS', { filter_subjects: 'order.changed.*', ...start });
+const messages = await consumer.consume({ idle_heartbeat: 2000 });
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => messages.stop());
+console.error('subscribed');
+for await (const msg of messages) {
+  const { change, record_id: id, order } = msg.json();
+  console.log(msg.seq, change, id, text(order.name), text(order.status), text(order.amount));
+}
+await nc.close();
+
+function text(value) {
+  return JSON.stringify(String(value ?? '-'));
+}
+
+function fail(reason) {
+  console.error('subscribe:', reason.message ?? reason);
+  process.exit(1);
+}
