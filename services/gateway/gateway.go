@@ -82,7 +82,7 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("HTTP_ADDR: %w", err)
 	}
-	defer ln.Close() //nolint:errcheck // closed by serving already, unless that never began
+	defer ln.Close()
 	link := newLink(c.Log)
 	authenticator, err := c.authenticator(link.sessions)
 	if err != nil {

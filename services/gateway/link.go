@@ -72,7 +72,7 @@ func (l *link) maintain(ctx context.Context, base service.Base) error {
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to stop while waiting
 		}
 		return err
 	}

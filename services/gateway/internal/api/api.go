@@ -96,9 +96,9 @@ func allowOrigins(origins []string) func(http.Handler) http.Handler {
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{
-			"Accept", "Accept-Language", "Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "Prefer", "X-Request-Id",
+			"Accept", "Accept-Language", "Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "Prefer", "X-Request-ID",
 		},
-		ExposedHeaders: []string{"ETag", "Location", "Preference-Applied", "Retry-After", "X-Request-Id", "X-Total-Count"},
+		ExposedHeaders: []string{"ETag", "Location", "Preference-Applied", "Retry-After", "X-Request-ID", "X-Total-Count"},
 		MaxAge:         600,
 	})
 }

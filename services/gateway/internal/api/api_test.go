@@ -382,8 +382,8 @@ func TestLogAndMetrics(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.serveOrders(map[string]bus.Handler{rpc.OrdersSummary: refuse(fault.Away("Postgres", nil))})
-	r.get("/api/orders?customer=Confidencial", header("X-Request-Id", "abc-1")).want(http.StatusOK)
-	if got := r.get("/api/orders", header("X-Request-Id", "a b\"")).Header.Get("X-Request-Id"); strings.Contains(got, " ") || got == "" {
+	r.get("/api/orders?customer=Confidencial", header("X-Request-ID", "abc-1")).want(http.StatusOK)
+	if got := r.get("/api/orders", header("X-Request-ID", "a b\"")).Header.Get("X-Request-ID"); strings.Contains(got, " ") || got == "" {
 		t.Errorf("request id %q", got)
 	}
 	r.get("/api/orders/summary").want(http.StatusServiceUnavailable)

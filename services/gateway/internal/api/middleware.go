@@ -81,11 +81,11 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 func (a *API) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		x := &exchange{ResponseWriter: w, id: r.Header.Get("X-Request-Id")}
+		x := &exchange{ResponseWriter: w, id: r.Header.Get("X-Request-ID")}
 		if !requestID.MatchString(x.id) {
 			x.id = nuid.Next()
 		}
-		w.Header().Set("X-Request-Id", x.id)
+		w.Header().Set("X-Request-ID", x.id)
 		ctx, end := telemetry.StartSpan(r.Context(), "http "+r.Method, propagation.HeaderCarrier(r.Header))
 		r = r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
 		defer func() {

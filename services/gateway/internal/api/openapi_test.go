@@ -38,7 +38,7 @@ func readDocument(r *rig) *document {
 	if err != nil {
 		r.Fatal(err)
 	}
-	d.root = root.(map[string]any) //nolint:forcetypeassert // a test may panic
+	d.root = root.(map[string]any)
 	d.compiler.AssertFormat()
 	if err := d.compiler.AddResource("doc:openapi", root); err != nil {
 		r.Fatal(err)
@@ -76,7 +76,7 @@ func (d *document) examples(f func(pointer string, value any)) (n int) {
 				named, _ := node["examples"].(map[string]any)
 				for _, example := range named {
 					n++
-					f(pointer+"/schema", example.(map[string]any)["value"]) //nolint:forcetypeassert // a test may panic
+					f(pointer+"/schema", example.(map[string]any)["value"])
 				}
 			}
 			for key, child := range node {
@@ -96,9 +96,9 @@ func (d *document) examples(f func(pointer string, value any)) (n int) {
 
 // operations calls f with every operation of the document.
 func (d *document) operations(f func(method, path string, op map[string]any)) {
-	for path, item := range d.root["paths"].(map[string]any) { //nolint:forcetypeassert // a test may panic
-		for method, op := range item.(map[string]any) { //nolint:forcetypeassert // a test may panic
-			f(strings.ToUpper(method), path, op.(map[string]any)) //nolint:forcetypeassert // a test may panic
+	for path, item := range d.root["paths"].(map[string]any) {
+		for method, op := range item.(map[string]any) {
+			f(strings.ToUpper(method), path, op.(map[string]any))
 		}
 	}
 }
@@ -134,13 +134,13 @@ func TestDocumentIsValid(t *testing.T) {
 			t.Errorf("%s %s: id %q, summary %v", method, path, id, op["summary"])
 		}
 		ids[id] = true
-		for code, response := range op["responses"].(map[string]any) { //nolint:forcetypeassert // a test may panic
-			content, _ := response.(map[string]any)["content"].(map[string]any) //nolint:forcetypeassert // a test may panic
+		for code, response := range op["responses"].(map[string]any) {
+			content, _ := response.(map[string]any)["content"].(map[string]any)
 			if len(content) == 0 && code != "204" && code != "304" {
 				t.Errorf("%s %s: %s has no body", method, path, code)
 			}
 			for kind, media := range content {
-				m := media.(map[string]any) //nolint:forcetypeassert // a test may panic
+				m := media.(map[string]any)
 				if m["example"] == nil && m["examples"] == nil {
 					t.Errorf("%s %s: %s %s has no example", method, path, code, kind)
 				}
@@ -289,7 +289,7 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 	call(http.StatusServiceUnavailable, post, "/token/revoke", "/token/revoke", form("refresh_token="+tokens.RefreshToken))
 
 	d.operations(func(method, path string, op map[string]any) {
-		for _, code := range slices.Sorted(maps.Keys(op["responses"].(map[string]any))) { //nolint:forcetypeassert // a test may panic
+		for _, code := range slices.Sorted(maps.Keys(op["responses"].(map[string]any))) {
 			if key := method + " " + path + " " + code; !seen[key] && code != "500" {
 				t.Errorf("%s is listed and was never answered", key)
 			}

@@ -35,12 +35,12 @@ var (
 )
 
 // Problem is every error answer, by RFC 9457. It is what huma writes too.
-type Problem struct {
+type Problem struct { //nolint:errname // the name is in the document
 	Type     string            `json:"type" format:"uri-reference" doc:"always about:blank: the status says what kind of problem it is"`
 	Title    string            `json:"title" doc:"the name of the status"`
 	Status   int               `json:"status" minimum:"400" maximum:"599"`
 	Detail   string            `json:"detail" doc:"a sentence for people, in Spanish, or in English with Accept-Language: en"`
-	Instance string            `json:"instance,omitempty" format:"uri" doc:"names this request, as X-Request-Id does"`
+	Instance string            `json:"instance,omitempty" format:"uri" doc:"names this request, as X-Request-ID does"`
 	Errors   map[string]string `json:"errors,omitempty" doc:"what is wrong, by field or parameter"`
 
 	retryAfter time.Duration
@@ -79,10 +79,10 @@ func problemOf(f *fault.Error, lang, requestID string) *Problem {
 func (p *Problem) setHeaders(set, add func(name, value string)) {
 	add("Vary", "Accept-Language")
 	set("Cache-Control", "no-store")
-	switch {
-	case p.Status == http.StatusUnauthorized:
+	switch p.Status {
+	case http.StatusUnauthorized:
 		set("WWW-Authenticate", "Bearer")
-	case p.Status == http.StatusServiceUnavailable, p.Status == http.StatusTooManyRequests:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		seconds := max(1, int(math.Ceil(p.retryAfter.Seconds())))
 		set("Retry-After", strconv.Itoa(seconds))
 	}
@@ -98,7 +98,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Del("ETag")
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // the client has gone
+	_ = json.NewEncoder(w).Encode(p) //nolint:errchkjson // the client has gone
 }
 
 var languages = language.NewMatcher([]language.Tag{language.Spanish, language.English})

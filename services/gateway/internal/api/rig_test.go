@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -186,9 +187,7 @@ func (r *rig) serveOrders(change ...map[string]bus.Handler) {
 		rpc.OrdersHistory: only(answer(historyJSON, rpc.HeaderTotal, "1")),
 	}
 	for _, c := range change {
-		for subject, h := range c {
-			endpoints[subject] = h
-		}
+		maps.Copy(endpoints, c)
 	}
 	r.serve("orders", endpoints)
 }
@@ -245,7 +244,7 @@ func (r *rig) send(method, path string, options ...option) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end
+	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	return response{resp, r, data}, err
 }
@@ -279,7 +278,7 @@ func (p response) problem(status int, fields ...string) Problem {
 	var got Problem
 	p.decode(status, &got)
 	if p.Header.Get("Content-Type") != "application/problem+json" || got.Status != status || got.Title != http.StatusText(status) ||
-		got.Detail == "" || got.Type != "about:blank" || got.Instance != "urn:request:"+p.Header.Get("X-Request-Id") {
+		got.Detail == "" || got.Type != "about:blank" || got.Instance != "urn:request:"+p.Header.Get("X-Request-ID") {
 		p.rig.Errorf("%s: not a whole problem: %s", p.Request.URL, p.body)
 	}
 	for _, f := range fields {

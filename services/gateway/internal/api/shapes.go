@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -129,7 +130,7 @@ func listParams(allow allowed) []*huma.Param {
 			param("_order", "asc or desc for each column of _sort", text(), "desc,asc"))
 	}
 	if allow == everything {
-		params = append(pageParams[:len(pageParams):len(pageParams)], params...)
+		params = append(slices.Clip(pageParams), params...)
 		params = append(params,
 			param("_start", "the first row, counted from 0; the answer is a bare array", whole(0, maxOffset), 0),
 			param("_end", fmt.Sprintf("the row after the last, at most %d after _start", maxPageSize), whole(1, 0), 10))

@@ -37,7 +37,7 @@ func newHash(password string) hash {
 }
 
 func (h hash) derive(password string, length int) []byte {
-	return argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(length)) //nolint:gosec // G115: parseHash bounds the length at 64
+	return argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(length))
 }
 
 // matches takes tens of milliseconds and h.memory.

@@ -139,7 +139,7 @@ func writeFile(path string, data []byte) error {
 
 // tempFile writes data, synced and readable by its owner only, to a new file beside path.
 func tempFile(path string, data []byte) (name string, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // G301: others keep their data in DATA_DIR too
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
