@@ -79,7 +79,7 @@ func startProduct(ctx context.Context, binary, dir, database string, orders int)
 	select {
 	case <-ready:
 	case err := <-p.exited:
-		return nil, fmt.Errorf("the product ended: %v: %s", err, output.String())
+		return nil, errors.Join(err, fmt.Errorf("the product ended: %s", output.String()))
 	case <-time.After(time.Minute):
 		return nil, errors.Join(errors.New("the product is not ready after a minute"), p.stop())
 	}

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -202,9 +201,12 @@ func call(ctx context.Context, j job) (reply Reply, err error) {
 	return j.handler(ctx, j.req.Data())
 }
 
+// respondError answers as micro.Request.Error does, which itself is only for the goroutine that
+// micro called: it races with micro's own statistics.
 func respondError(log *slog.Logger, r micro.Request, f *fault.Error) {
 	code, body := f.Encode()
-	if err := r.Error(code, cmp.Or(f.Detail.EN, "error "+code), body); err != nil { // micro refuses an empty text
+	header := micro.Headers{micro.ErrorCodeHeader: {code}, micro.ErrorHeader: {f.Detail.EN}}
+	if err := r.Respond(body, micro.WithHeaders(header)); err != nil {
 		log.Warn("reply not sent", "subject", r.Subject(), "error", err)
 	}
 }

@@ -84,6 +84,7 @@ type Held struct {
 type ScanMark struct {
 	StreamCreated time.Time `json:"stream_created"`
 	Through       uint64    `json:"through"`
+	Confirmed     bool      `json:"confirmed,omitempty"` // somebody confirmed what deletions follow from it (invariant 6)
 }
 
 // SyncState is how the sync stands.

@@ -285,20 +285,26 @@ func (w *world) lastSeq() uint64 {
 }
 
 // scanned answers for airtable-sync that all of Airtable is in the stream as it is now.
-func (w *world) scanned() {
+func (w *world) scanned() { w.t.Helper(); w.scannedAs(false) }
+
+// scannedAs also says whether somebody confirmed the deletions that follow. It returns what ends
+// the answering.
+func (w *world) scannedAs(confirmed bool) (end func() error) {
 	w.t.Helper()
 	stream, err := w.js.Stream(w.t.Context(), bus.StreamOrders)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	info := stream.CachedInfo()
-	answer, err := json.Marshal(rpc.SyncState{Scan: &rpc.ScanMark{StreamCreated: info.Created, Through: info.State.LastSeq}})
+	answer, err := json.Marshal(rpc.SyncState{Scan: &rpc.ScanMark{StreamCreated: info.Created, Through: info.State.LastSeq, Confirmed: confirmed}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := w.nc.Subscribe(rpc.SyncStatus, func(m *nats.Msg) { _ = m.Respond(answer) }); err != nil {
+	sub, err := w.nc.Subscribe(rpc.SyncStatus, func(m *nats.Msg) { _ = m.Respond(answer) })
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	return sub.Unsubscribe
 }
 
 // Invariant 8: NATS comes back without its tail, and new messages take the lost sequences.
@@ -350,6 +356,42 @@ func TestWipedNATS(t *testing.T) {
 	w.holds(map[string]string{"rec0": "new", "rec1": "new", "rec99": "new"})
 	w.consistent()
 	w.answers("select count(*)::text from order_history where entry::json->>'change' = 'deleted'", "28")
+}
+
+// Invariant 6: when a new stream has far fewer orders than there are rows, somebody must confirm
+// that the others are gone.
+func TestWipedNATSHoldsMassDeletion(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	for i := range 60 {
+		w.publish(changed(fmt.Sprint("rec", i), "old"))
+	}
+	w.answers("select count(*)::text from orders", "60")
+	w.nats.Stop()
+	w.nats.Wipe()
+	w.nats.Start()
+	w.answers("select epoch || ' ' || seq from checkpoint", "2 0")
+	for i := range 40 {
+		w.publish(changed(fmt.Sprint("rec", i), "new"))
+	}
+	w.answers("select seq::text from checkpoint", "40")
+	asked := make(chan struct{}, 16)
+	watch, err := w.nc.Subscribe(rpc.SyncStatus, func(*nats.Msg) { asked <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := w.scannedAs(false)
+	for range 3 { // the answer to the first of these has been looked at when the third comes
+		<-asked
+	}
+	w.answers("select count(*)::text from orders", "60")
+	if err := errors.Join(end(), watch.Unsubscribe()); err != nil {
+		t.Fatal(err)
+	}
+	w.scannedAs(true)
+	w.answers("select count(*)::text from orders", "40")
+	w.consistent()
 }
 
 // Invariant 8: Postgres is wiped and restored from an older backup under a running service.

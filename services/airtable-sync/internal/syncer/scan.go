@@ -156,7 +156,7 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 	s.state.Held = held
 	s.state.Since, s.state.LastFull, s.state.LastSeq = began, time.Now(), s.ledger.Last()
 	if len(seen) > 0 || confirm { // an empty answer alone proves nothing
-		s.state.Scan = &rpc.ScanMark{StreamCreated: s.ledger.Created(), Through: s.ledger.Last()}
+		s.state.Scan = &rpc.ScanMark{StreamCreated: s.ledger.Created(), Through: s.ledger.Last(), Confirmed: confirm}
 	}
 	s.orders = s.ledger.Live()
 	return nil

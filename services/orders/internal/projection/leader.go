@@ -36,7 +36,8 @@ type leader struct {
 	cp       *store.Checkpoint
 	newest   sequences // during a replay: the events that rows take
 	progress func()
-	loaded   int // changes written since the last vacuum
+	loaded   int          // changes written since the last vacuum
+	held     rpc.ScanMark // the scan from which too many deletions would follow
 }
 
 // item is a message on its way to the store.
@@ -174,14 +175,36 @@ func (l *leader) commit(ctx context.Context, batch []*item) error {
 	return l.commit(ctx, batch[middle:])
 }
 
+// hold reports whether so many rows would go that somebody must confirm it first: more than a fifth
+// of at least fifty (invariant 6).
+func (l *leader) hold(ctx context.Context, mark rpc.ScanMark) (bool, error) {
+	const share, from = 5, 50
+	if mark == l.held {
+		return true, nil // counted and said already
+	}
+	gone, all, err := l.w.Untouched(ctx, l.cp)
+	if err != nil || mark.Confirmed || all < from || gone*share <= all {
+		return false, err
+	}
+	l.held = mark
+	l.log.Error("orders that Airtable does not have any more are held until somebody confirms their deletion",
+		"gone", gone, "orders", all, "confirm", `POST /api/orders/sync {"confirm_deletions": true}`)
+	return true, nil
+}
+
 // settle ends the replay when it is through and its rows are known to be all there are.
 func (l *leader) settle(ctx context.Context, mark rpc.ScanMark) error {
 	if l.cp.ReplayUntil == nil || l.cp.Seq < *l.cp.ReplayUntil {
 		return nil
 	}
 	scanned := mark.StreamCreated.UTC().Truncate(time.Microsecond).Equal(l.cp.StreamCreated) && mark.Through <= l.cp.Seq
-	if !l.cp.SameStream && !scanned {
-		return nil
+	if !l.cp.SameStream {
+		if !scanned {
+			return nil
+		}
+		if held, err := l.hold(ctx, mark); held || err != nil {
+			return err
+		}
 	}
 	gone, err := l.w.Settle(ctx, l.cp)
 	if err != nil {

@@ -250,6 +250,15 @@ func (w *Writer) Settle(ctx context.Context, cp *Checkpoint) (gone int64, err er
 	return gone, nil
 }
 
+// Untouched counts the rows that the replay has not touched, and all rows.
+func (w *Writer) Untouched(ctx context.Context, cp *Checkpoint) (untouched, all int64, err error) {
+	err = w.conn.QueryRow(ctx, "select count(*) filter (where epoch < $1), count(*) from orders", cp.Epoch).Scan(&untouched, &all)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count what a replay did not touch: %w", err)
+	}
+	return untouched, all, nil
+}
+
 // Vacuum brings the planner's statistics up to date after a bulk load, and makes searches quick at
 // once instead of when autovacuum comes by.
 func (s *Store) Vacuum(ctx context.Context) error {
