@@ -29,10 +29,10 @@ func main() {
 	// An ordered consumer goes on where it was after a reconnection. "live" begins at a sequence as
 	// well, so that what happens before its first message is not lost either.
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{event.OrdersChanged}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy}
-	switch how := strings.Join(os.Args[1:], " "); {
-	case how == "" || how == "live":
+	switch how := strings.Join(os.Args[1:], " "); how {
+	case "", "live":
 		cfg.OptStartSeq = stream.CachedInfo().State.LastSeq + 1
-	case how == "state":
+	case "state":
 		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
 	default:
 		cfg.OptStartSeq = max(must(strconv.ParseUint(strings.TrimPrefix(how, "from "), 10, 64)), 1)

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -15,7 +14,7 @@ import (
 // patience bounds what should happen at once or soon; only a failing test waits that long.
 const patience = 20 * time.Second
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 func deadline(t testing.TB, d time.Duration) context.Context {
 	t.Helper()

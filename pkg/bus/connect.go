@@ -98,8 +98,8 @@ func Drain(ctx context.Context, nc *nats.Conn) error {
 	closed := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
 	if err := nc.Drain(); err != nil {
-		nc.Close() // disconnected: there is nothing to drain
-		return nil
+		nc.Close()
+		return nil //nolint:nilerr // disconnected: there is nothing to drain
 	}
 	select {
 	case <-closed:

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -75,7 +74,7 @@ func Serve(nc *nats.Conn, log *slog.Logger, s Service) (*Server, error) {
 	for range s.Workers {
 		srv.workers.Go(func() {
 			for j := range srv.next {
-				handle(ctx, log, j, s.Timeout)
+				handle(ctx, nc, log, j, s.Timeout)
 			}
 		})
 	}
@@ -84,7 +83,7 @@ func Serve(nc *nats.Conn, log *slog.Logger, s Service) (*Server, error) {
 			select {
 			case srv.jobs <- job{req: r, handler: h, arrived: time.Now()}:
 			default:
-				respondError(log, r, fault.Away(s.Name, errors.New("too many requests at once")))
+				respondError(nc, log, r, fault.Away(s.Name, errors.New("too many requests at once")))
 			}
 		}), micro.WithEndpointSubject(subject))
 		if err != nil {
@@ -159,7 +158,7 @@ func (s *Server) next(yield func(job) bool) {
 	}
 }
 
-func handle(ctx context.Context, log *slog.Logger, j job, longest time.Duration) {
+func handle(ctx context.Context, nc *nats.Conn, log *slog.Logger, j job, longest time.Duration) {
 	ms, err := strconv.ParseInt(j.req.Headers().Get(HeaderTimeout), 10, 64)
 	if err == nil && ms > 0 && ms < longest.Milliseconds() {
 		longest = time.Duration(ms) * time.Millisecond
@@ -167,7 +166,7 @@ func handle(ctx context.Context, log *slog.Logger, j job, longest time.Duration)
 	ctx, cancel := context.WithDeadline(ctx, j.arrived.Add(longest))
 	defer cancel()
 	if err := ctx.Err(); err != nil { // while it waited for a worker
-		respondError(log, j.req, fault.From(err))
+		respondError(nc, log, j.req, fault.From(err))
 		return
 	}
 	ctx, end := telemetry.StartSpan(ctx, "serve "+j.req.Subject(), HeaderCarrier(j.req.Headers()))
@@ -178,15 +177,14 @@ func handle(ctx context.Context, log *slog.Logger, j job, longest time.Duration)
 		if f.Code == fault.Internal || f.Code == fault.Unavailable {
 			log.ErrorContext(ctx, "request failed", "subject", j.req.Subject(), "code", int(f.Code), "error", err)
 		}
-		respondError(log, j.req, f)
+		respondError(nc, log, j.req, f)
 		return
 	}
-	if err := j.req.Respond(reply.Data, micro.WithHeaders(micro.Headers(reply.Header))); err != nil {
-		if strings.Contains(err.Error(), nats.ErrMaxPayload.Error()) { // micro keeps only the cause's text
-			respondError(log, j.req, fault.Wrap(fault.TooLarge,
-				fault.T("La respuesta es demasiado grande; pida menos a la vez", "The answer is too large; ask for less at once"), err))
-			return
-		}
+	err = respond(nc, j.req, reply)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		respondError(nc, log, j.req, fault.Wrap(fault.TooLarge,
+			fault.T("La respuesta es demasiado grande; pida menos a la vez", "The answer is too large; ask for less at once"), err))
+	} else if err != nil {
 		log.Warn("reply not sent", "subject", j.req.Subject(), "error", err)
 	}
 }
@@ -201,14 +199,18 @@ func call(ctx context.Context, j job) (reply Reply, err error) {
 	return j.handler(ctx, j.req.Data())
 }
 
-// respondError answers as micro.Request.Error does, which itself is only for the goroutine that
-// micro called: it races with micro's own statistics.
-func respondError(log *slog.Logger, r micro.Request, f *fault.Error) {
+func respondError(nc *nats.Conn, log *slog.Logger, r micro.Request, f *fault.Error) {
 	code, body := f.Encode()
-	header := micro.Headers{micro.ErrorCodeHeader: {code}, micro.ErrorHeader: {f.Detail.EN}}
-	if err := r.Respond(body, micro.WithHeaders(header)); err != nil {
+	header := nats.Header{micro.ErrorCodeHeader: {code}, micro.ErrorHeader: {f.Detail.EN}}
+	if err := respond(nc, r, Reply{Header: header, Data: body}); err != nil {
 		log.Warn("reply not sent", "subject", r.Subject(), "error", err)
 	}
+}
+
+// respond is there because the methods of micro.Request are only for the goroutine that micro
+// called (they race with its statistics), and hide the cause of an error.
+func respond(nc *nats.Conn, r micro.Request, reply Reply) error {
+	return nc.PublishMsg(&nats.Msg{Subject: r.Reply(), Header: reply.Header, Data: reply.Data})
 }
 
 // endpointName is the last token of a subject, as micro wants a name without dots.

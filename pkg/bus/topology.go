@@ -99,7 +99,7 @@ func ensure(ctx context.Context, js jetstream.JetStream, replicas int, name stri
 			return ensureBucket(ctx, js, want)
 		}
 	}
-	return fmt.Errorf("no stream or bucket of that name is declared")
+	return errors.New("no stream or bucket of that name is declared")
 }
 
 func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
@@ -165,9 +165,9 @@ func (d *drift) add(setting string, have, want any) {
 	}
 }
 
-func (d drift) err() error {
-	if len(d) == 0 {
+func (d *drift) err() error {
+	if len(*d) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", ErrDrift, strings.Join(d, "; "))
+	return fmt.Errorf("%w: %s", ErrDrift, strings.Join(*d, "; "))
 }

@@ -91,7 +91,7 @@ func TestAwkwardTexts(t *testing.T) {
 		{`"quoted" \back\slash`, `"quoted" \back\slash`},
 		{"tab\tline\nnul\x00del\x7f", "tab\tline\nnul\x00del\x7f"},
 		{"<script>&'\u2028", "<script>&'\u2028"},
-		{"日本 😀", "日本 😀"},
+		{"Ζεύς 😀", "Ζεύς 😀"},
 		{"broken \xff\xfe utf-8", "broken \uFFFD utf-8"},
 	} {
 		m := messages()["1-created"]
@@ -179,12 +179,12 @@ func TestSourcesAreDecoded(t *testing.T) {
 func TestMalformed(t *testing.T) {
 	t.Parallel()
 	valid := goldenMessages(t)[3]
-	body := func(old, new string) func(*nats.Msg) {
+	body := func(old, changed string) func(*nats.Msg) {
 		return func(m *nats.Msg) {
 			if !strings.Contains(string(m.Data), old) {
 				t.Errorf("nothing to replace: %s", old)
 			}
-			m.Data = []byte(strings.Replace(string(m.Data), old, new, 1))
+			m.Data = []byte(strings.Replace(string(m.Data), old, changed, 1))
 		}
 	}
 	header := func(name, value string) func(*nats.Msg) {
@@ -315,7 +315,7 @@ func TestDates(t *testing.T) {
 	for s, want := range map[string]bool{
 		"2026-11-03": true, "2024-02-29": true, "0001-01-01": true, "9999-12-31": true,
 		"2025-02-29": false, "0000-01-01": false, "2026-1-3": false, "26-01-03": false, "12026-01-03": false,
-		"2026-11-03 ": false, "2026/11/03": false, "": false, "+026-01-01": false, "٢٠٢٦-11-03": false,
+		"2026-11-03\n": false, "2026/11/03": false, "": false, "+026-01-01": false, "٢٠٢٦-11-03": false,
 	} {
 		if event.ValidDate(s) != want {
 			t.Errorf("ValidDate(%q) is not %t", s, want)

@@ -71,7 +71,7 @@ func Mistakes(errs ...error) error {
 	seen := map[string]bool{}
 	var add func(error)
 	add = func(err error) {
-		switch joined, ok := err.(interface{ Unwrap() []error }); { //nolint:errorlint // only what is joined, not what is wrapped
+		switch joined, ok := err.(interface{ Unwrap() []error }); { // only what is joined, not what is wrapped
 		case err == nil:
 		case ok:
 			for _, e := range joined.Unwrap() {

@@ -81,7 +81,7 @@ func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"ready": ready, "checks": states}) // the client has gone
+	_ = json.NewEncoder(w).Encode(map[string]any{"ready": ready, "checks": states}) //nolint:errchkjson // the client has gone
 }
 
 // Alive answers /healthz: the process runs.

@@ -101,7 +101,7 @@ func TestServeMetrics(t *testing.T) {
 		t.Helper()
 		over := time.Now().Add(patience)
 		for {
-			resp, err := http.Get("http://" + b.MetricsAddr + path) //nolint:noctx // bounded by the loop
+			resp, err := http.Get("http://" + b.MetricsAddr + path)
 			if err != nil {
 				if time.Now().After(over) {
 					t.Fatal(err)

@@ -59,7 +59,7 @@ func supervise[C any, P interface {
 
 // withoutCancellation leaves of joined errors those that do not just say that we were told to stop.
 func withoutCancellation(err error) error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is wrapped stays together
+	joined, ok := err.(interface{ Unwrap() []error }) // what is wrapped stays together
 	if !ok {
 		if errors.Is(err, context.Canceled) {
 			return nil

@@ -82,10 +82,10 @@ func ready() { fmt.Println("ready") }
 
 func TestMain(m *testing.M) {
 	mode := os.Getenv(modeVariable)
-	switch {
-	case mode == "":
+	switch mode {
+	case "":
 		os.Exit(m.Run())
-	case mode == "hangs briefly":
+	case "hangs briefly":
 		os.Exit(service.Supervise("test", modes["hangs"], 100*time.Millisecond))
 	default:
 		service.Main("test", modes[mode])
