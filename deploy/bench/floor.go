@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
 )
 
 // floorSQL is the one statement of the floor: a page of ten, without a total.
@@ -41,7 +44,12 @@ func serveFloor(args []string) error {
 		return err
 	}
 	defer nc.Close()
-	pool, err := pgxpool.New(ctx, *database)
+	cfg, err := pgxpool.ParseConfig(*database)
+	if err != nil {
+		return err
+	}
+	cfg.MaxConns = max(8, int32(4*runtime.GOMAXPROCS(0))) // as many as the product has
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -121,7 +129,7 @@ func startFloor(ctx context.Context, natsURL, database string) (target string, s
 }
 
 // publishFloor is how many messages like the product's JetStream takes a second, published
-// asynchronously to a stream declared as ORDERS is.
+// asynchronously to a stream declared as ORDERS is, with message id and expected sequence.
 func publishFloor(ctx context.Context, nc *nats.Conn, sample *nats.Msg, n int) (float64, error) {
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4096))
 	if err != nil {
@@ -141,6 +149,8 @@ func publishFloor(ctx context.Context, nc *nats.Conn, sample *nats.Msg, n int) (
 				msg.Header[k] = v
 			}
 		}
+		msg.Header.Set(nats.MsgIdHdr, msg.Subject)
+		bus.ExpectLast(msg, 0)
 		if _, err := js.PublishMsgAsync(msg, jetstream.WithStallWait(5*time.Second)); err != nil {
 			return 0, err
 		}
@@ -150,24 +160,39 @@ func publishFloor(ctx context.Context, nc *nats.Conn, sample *nats.Msg, n int) (
 }
 
 // upsertFloor is how many rows like the product's Postgres takes a second, by unnest, 2,000 at a
-// time, into a table with nothing but a primary key.
-func upsertFloor(ctx context.Context, db *pgx.Conn, doc string, n int) (float64, error) {
-	if _, err := db.Exec(ctx, `create table bench_upsert (record_id text primary key, seq bigint, doc json)`); err != nil {
+// time, into a table with the same columns and nothing but a primary key: no other index, no
+// history, no totals, no checkpoint.
+func upsertFloor(ctx context.Context, db *pgx.Conn, o *event.Order, n int) (float64, error) {
+	if _, err := db.Exec(ctx, `create table bench_upsert (record_id text primary key, name text, customer text, status text, priority text,
+		amount numeric, order_date date, created_at timestamptz, updated_at timestamptz, doc text, seq bigint)`); err != nil {
 		return 0, err
 	}
 	defer db.Exec(ctx, `drop table bench_upsert`) //nolint:errcheck // the database goes with the run
+	doc, err := o.AppendJSON(nil)
+	if err != nil {
+		return 0, err
+	}
 	const batch = 2000
 	began := time.Now()
 	for at := 0; at < n; at += batch {
 		ids, seqs, docs := make([]string, batch), make([]int64, batch), make([]string, batch)
 		for i := range batch {
-			ids[i], seqs[i], docs[i] = fmt.Sprintf("rec%014d", at+i), int64(at+i), doc
+			ids[i], seqs[i], docs[i] = fmt.Sprintf("rec%014d", at+i), int64(at+i), string(doc)
 		}
-		_, err := db.Exec(ctx, `insert into bench_upsert (record_id, seq, doc) select unnest($1::text[]), unnest($2::bigint[]), unnest($3::json[])
-			on conflict (record_id) do update set seq = excluded.seq, doc = excluded.doc where bench_upsert.seq < excluded.seq`, ids, seqs, docs)
+		_, err := db.Exec(ctx, `insert into bench_upsert (record_id, name, customer, status, priority, amount, order_date, created_at, updated_at, doc, seq)
+			select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]::numeric[], $7::text[]::date[],
+				$8::timestamptz[], $9::timestamptz[], $10::text[], $11::bigint[])
+			on conflict (record_id) do update set name = excluded.name, customer = excluded.customer, status = excluded.status,
+				priority = excluded.priority, amount = excluded.amount, order_date = excluded.order_date, created_at = excluded.created_at,
+				updated_at = excluded.updated_at, doc = excluded.doc, seq = excluded.seq
+			where bench_upsert.seq < excluded.seq`, //nolint:unqueryvet // the columns of unnest
+			ids, many(batch, o.Name), many(batch, o.Customer), many(batch, o.Status), many(batch, o.Priority), many(batch, (*string)(o.Amount)),
+			many(batch, o.OrderDate), many(batch, o.CreatedAt), many(batch, o.UpdatedAt), docs, seqs)
 		if err != nil {
 			return 0, err
 		}
 	}
 	return float64(n) / time.Since(began).Seconds(), nil
 }
+
+func many[T any](n int, v T) []T { return slices.Repeat([]T{v}, n) }

@@ -146,7 +146,11 @@ func (b *bench) main(ctx context.Context, dir string, pg *localpg.Server, db *pg
 	if err != nil {
 		return err
 	}
-	upserted, err := upsertFloor(ctx, big, string(sample.Data), b.orders)
+	order, _, err := event.ParseOrderChanged(sample.Subject, sample.Header, sample.Data)
+	if err != nil {
+		return err
+	}
+	upserted, err := upsertFloor(ctx, big, &order.Order, b.orders)
 	if err != nil {
 		return err
 	}

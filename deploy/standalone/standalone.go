@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -24,16 +23,11 @@ import (
 	"github.com/resonance/resonance/services/orders"
 )
 
-// memoryTarget is where the garbage collector starts working harder, in bytes.
-const memoryTarget = 220 << 20
-
 // Run starts what is not given from outside, then the four services, and prints what runs where
 // once all are ready. When ctx ends it stops them in the direction data flows: HTTP first,
 // Postgres last.
 func Run(ctx context.Context, cfg Config) (err error) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryTarget)
-	}
+	go giveBack(ctx)
 	began := time.Now()
 	if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil {
 		return fmt.Errorf("DATA_DIR: %w", err)

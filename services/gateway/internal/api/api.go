@@ -82,6 +82,7 @@ func New(c Config) (*API, error) {
 	a.loginRoutes()
 	a.orderRoutes()
 	a.syncRoutes()
+	a.odooRoutes()
 
 	a.router.Get("/healthz", service.Alive)
 	a.router.Method(http.MethodGet, "/readyz", c.Health)

@@ -236,6 +236,12 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 		call(http.StatusBadRequest, get, pattern, path+"?colour=red", viewer)
 	}
 	call(http.StatusServiceUnavailable, post, "/api/orders/sync", "/api/orders/sync", operator)
+	for _, resource := range rpc.OdooResources {
+		path := "/api/v1/" + resource
+		call(http.StatusServiceUnavailable, get, path, path, viewer)
+		call(http.StatusUnauthorized, get, path, path)
+		call(http.StatusRequestEntityTooLarge, get, path, path, viewer, tooBig)
+	}
 
 	// With all there.
 	r.serveOrders()

@@ -25,7 +25,7 @@ func decode(subject string, h nats.Header, body []byte) (*store.Change, error) {
 	if c.Order.Fields == nil {
 		c.Order.Fields = map[string]json.RawMessage{}
 	}
-	doc, err := json.Marshal(&c.Order)
+	doc, err := c.Order.AppendJSON(make([]byte, 0, len(body)))
 	if err != nil {
 		return nil, fmt.Errorf("%w: order: %w", event.ErrMalformed, err)
 	}
