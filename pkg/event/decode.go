@@ -28,6 +28,7 @@ func (c *OrderChanged) decode(body []byte) error {
 			change, err = text(value)
 			c.Change = Change(change)
 		case "order":
+			c.Order.Raw = value
 			err = c.Order.decode(value)
 		case "previous":
 			c.Previous, err = cells(value)

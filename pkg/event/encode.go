@@ -21,6 +21,14 @@ func (o *Order) AppendJSON(b []byte) ([]byte, error) {
 	return w.done()
 }
 
+// AppendColumns appends the columns that people edit, name to order_date, as one compact JSON object.
+func (o *Order) AppendColumns(b []byte) ([]byte, error) {
+	w := writer{Buffer: bytes.NewBuffer(append(b, '{'))}
+	w.columns(o)
+	w.raw(`}`)
+	return w.done()
+}
+
 func (c *OrderChanged) appendJSON(b []byte) ([]byte, error) {
 	w := writer{Buffer: bytes.NewBuffer(b)}
 	w.raw(`{"record_id":`).text(c.RecordID)
@@ -55,7 +63,16 @@ func (w *writer) done() ([]byte, error) {
 
 func (w *writer) order(o *Order) {
 	w.raw(`{"record_id":`).text(o.RecordID)
-	w.raw(`,"name":`).optional(o.Name)
+	w.raw(`,`)
+	w.columns(o)
+	w.raw(`,"created_at":`).time("created_at", o.CreatedAt)
+	w.raw(`,"updated_at":`).time("updated_at", o.UpdatedAt)
+	w.raw(`,"fields":`).cells(o.Fields)
+	w.raw(`}`)
+}
+
+func (w *writer) columns(o *Order) {
+	w.raw(`"name":`).optional(o.Name)
 	w.raw(`,"customer":`).optional(o.Customer)
 	w.raw(`,"status":`).optional(o.Status)
 	w.raw(`,"priority":`).optional(o.Priority)
@@ -66,10 +83,6 @@ func (w *writer) order(o *Order) {
 		w.cell("amount", json.RawMessage(*o.Amount))
 	}
 	w.raw(`,"order_date":`).optional(o.OrderDate)
-	w.raw(`,"created_at":`).time("created_at", o.CreatedAt)
-	w.raw(`,"updated_at":`).time("updated_at", o.UpdatedAt)
-	w.raw(`,"fields":`).cells(o.Fields)
-	w.raw(`}`)
 }
 
 func (w *writer) raw(s string) *writer {

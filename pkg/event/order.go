@@ -40,6 +40,9 @@ type Order struct {
 	CreatedAt time.Time                  `json:"created_at"`
 	UpdatedAt time.Time                  `json:"updated_at"`
 	Fields    map[string]json.RawMessage `json:"fields"` // every non-empty Airtable cell by its field's name
+
+	// Raw is the JSON this was read from, for who passes it on as it is; nil if it was not read.
+	Raw json.RawMessage `json:"-"`
 }
 
 // Actor is who made a change, where Airtable says so.

@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/time/rate"
 )
 
@@ -236,6 +238,9 @@ func (c *Client) call(ctx context.Context, kind, method, path string, body, out 
 	}
 }
 
+// asAirtableSends takes half a surrogate pair in a cell, which people's texts can end in.
+var asAirtableSends = jsonv2.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+
 // backoff decides whether and when a failed attempt is repeated. A 429 silences every caller.
 func (c *Client) backoff(err error, attempt int) (time.Duration, bool) {
 	if attempt >= attempts {
@@ -303,7 +308,7 @@ func (c *Client) once(ctx context.Context, kind, method, path string, payload []
 	case len(data) > maxBody:
 		return time.Time{}, fmt.Errorf("%w: an answer of more than %d bytes", ErrNonsense, maxBody)
 	}
-	if err := json.Unmarshal(data, out); err != nil {
+	if err := jsonv2.Unmarshal(data, out, asAirtableSends); err != nil {
 		return time.Time{}, fmt.Errorf("%w: %w", ErrNonsense, err)
 	}
 	at, err := http.ParseTime(res.Header.Get("Date"))

@@ -22,21 +22,7 @@ func decode(subject string, h nats.Header, body []byte) (*store.Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Order.Fields == nil {
-		c.Order.Fields = map[string]json.RawMessage{}
-	}
-	doc, err := c.Order.AppendJSON(make([]byte, 0, len(body)))
-	if err != nil {
-		return nil, fmt.Errorf("%w: order: %w", event.ErrMalformed, err)
-	}
-	entry, err := json.Marshal(historyEntry{
-		ID: env.ID, Change: c.Change, At: env.Time.UTC(), Source: source(c),
-		Values: values{
-			Name: c.Order.Name, Customer: c.Order.Customer, Status: c.Order.Status, Priority: c.Order.Priority,
-			Amount: c.Order.Amount, OrderDate: c.Order.OrderDate,
-		},
-		Previous: c.Previous, Actor: c.Actor,
-	})
+	entry, err := historyEntry(c, env)
 	if err != nil {
 		return nil, fmt.Errorf("%w: history: %w", event.ErrMalformed, err)
 	}
@@ -57,30 +43,41 @@ func decode(subject string, h nats.Header, body []byte) (*store.Change, error) {
 			Name: column(c.Order.Name), Customer: column(c.Order.Customer),
 			Status: column(c.Order.Status), Priority: column(c.Order.Priority),
 			Amount: (*string)(c.Order.Amount), OrderDate: c.Order.OrderDate,
-			CreatedAt: c.Order.CreatedAt, UpdatedAt: c.Order.UpdatedAt, Doc: string(doc),
+			CreatedAt: c.Order.CreatedAt, UpdatedAt: c.Order.UpdatedAt, Doc: c.Order.Raw,
 		},
-		History: store.History{EventID: storable(env.ID), At: env.Time, EditIDs: editIDs, Entry: string(entry)},
+		History: store.History{EventID: storable(env.ID), At: env.Time, EditIDs: editIDs, Entry: entry},
 	}, nil
 }
 
-// historyEntry is rpc.HistoryEntry as it is stored and served, values typed.
-type historyEntry struct {
-	ID       string                     `json:"id"`
-	Change   event.Change               `json:"change"`
-	At       time.Time                  `json:"at"`
-	Source   string                     `json:"source"`
-	Values   values                     `json:"values"`
-	Previous map[string]json.RawMessage `json:"previous,omitempty"`
-	Actor    *event.Actor               `json:"actor,omitempty"`
-}
-
-type values struct {
-	Name      *string      `json:"name"`
-	Customer  *string      `json:"customer"`
-	Status    *string      `json:"status"`
-	Priority  *string      `json:"priority"`
-	Amount    *json.Number `json:"amount"`
-	OrderDate *string      `json:"order_date"`
+// historyEntry is rpc.HistoryEntry as it is stored and served.
+func historyEntry(c *event.OrderChanged, env event.Envelope) ([]byte, error) {
+	id, err := json.Marshal(env.ID)
+	if err != nil {
+		return nil, err
+	}
+	e := make([]byte, 0, 400)
+	e = append(append(e, `{"id":`...), id...)
+	e = append(append(e, `,"change":"`...), c.Change...)
+	e = env.Time.UTC().AppendFormat(append(e, `","at":"`...), time.RFC3339Nano)
+	e = append(append(e, `","source":"`...), source(c)...)
+	if e, err = c.Order.AppendColumns(append(e, `","values":`...)); err != nil {
+		return nil, err
+	}
+	if len(c.Previous) > 0 {
+		previous, err := json.Marshal(c.Previous)
+		if err != nil {
+			return nil, err
+		}
+		e = append(append(e, `,"previous":`...), previous...)
+	}
+	if c.Actor != nil {
+		actor, err := json.Marshal(c.Actor)
+		if err != nil {
+			return nil, err
+		}
+		e = append(append(e, `,"actor":`...), actor...)
+	}
+	return append(e, '}'), nil
 }
 
 // source tells changes that came by an edit of ours from those made in Airtable.

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	batchEvents = 2000
+	batchEvents = 1000
 	inFlight    = 16 << 20        // bytes of messages read ahead of the commit
 	ackWait     = 5 * time.Minute // far longer than a batch takes: a redelivery means trouble
 	idleCheck   = time.Second     // how often the checkpoint and the lag are looked at
@@ -37,6 +37,7 @@ type leader struct {
 	newest   sequences // during a replay: the events that rows take
 	progress func()
 	loaded   int          // changes written since the last vacuum
+	quiet    int          // looks since the last message
 	held     rpc.ScanMark // the scan from which too many deletions would follow
 }
 
@@ -85,6 +86,7 @@ func (l *leader) project(ctx context.Context) error {
 			if !open {
 				return r.err
 			}
+			l.quiet = 0
 			batch := r.gather(first)
 			if err := l.commit(work, batch); err != nil {
 				return err
@@ -134,6 +136,26 @@ func (l *leader) look(ctx context.Context) error {
 	}
 	lag.Set(float64(info.State.LastSeq) - float64(l.cp.Seq))
 	l.progress()
+	return l.stalled(ctx, info.State.LastSeq)
+}
+
+var errStalled = errors.New("messages wait and none arrives")
+
+// stalled reports errStalled when nothing has arrived for a few looks although the consumer has
+// more to give.
+func (l *leader) stalled(ctx context.Context, lastSeq uint64) error {
+	const patience = 3 // looks
+	if l.quiet++; l.quiet < patience || lastSeq <= l.cp.Seq {
+		return nil
+	}
+	l.quiet = 0
+	cons, err := l.stream.Consumer(ctx, Consumer)
+	if err != nil {
+		return fmt.Errorf("inspect consumer %s: %w", Consumer, err)
+	}
+	if info := cons.CachedInfo(); info.NumPending > 0 || info.Delivered.Stream > l.cp.Seq {
+		return errStalled
+	}
 	return nil
 }
 
@@ -280,7 +302,7 @@ func (l *leader) open(ctx context.Context) (*reader, error) {
 	if _, err := l.stream.ResetConsumerToSequence(setup, Consumer, l.cp.Seq+1); err != nil {
 		return nil, fmt.Errorf("reset consumer %s: %w", Consumer, err)
 	}
-	iter, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(2*batchEvents, inFlight), jetstream.PullHeartbeat(2*time.Second))
+	iter, err := cons.Messages(jetstream.PullMaxMessages(batchEvents/2), jetstream.PullHeartbeat(2*time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("read consumer %s: %w", Consumer, err)
 	}

@@ -52,9 +52,9 @@ func open(t testing.TB) (*Store, *Writer, *Checkpoint) {
 
 func (r Row) change(seq uint64, id string, deleted bool) *Change {
 	r.CreatedAt, r.UpdatedAt = day0, day0.Add(time.Duration(seq)*time.Second)
-	r.Doc = `{"record_id":"` + id + `"}`
+	r.Doc = []byte(`{"record_id":"` + id + `"}`)
 	return &Change{Seq: seq, RecordID: id, Current: true, Deleted: deleted, Row: r,
-		History: History{EventID: fmt.Sprint("e", seq), At: day0, Entry: "{}"}}
+		History: History{EventID: fmt.Sprint("e", seq), At: day0, Entry: []byte("{}")}}
 }
 
 // model is what the store should hold: rows by record id.

@@ -40,7 +40,7 @@ type Change struct {
 type Row struct {
 	Name, Customer, Status, Priority, Amount, OrderDate *string
 	CreatedAt, UpdatedAt                                time.Time
-	Doc                                                 string // the order as it is served
+	Doc                                                 []byte // the order as it is served, JSON
 }
 
 // History is an entry of an order's history.
@@ -48,7 +48,7 @@ type History struct {
 	EventID string
 	At      time.Time
 	EditIDs *string // a JSON array
-	Entry   string  // as it is served
+	Entry   []byte  // as it is served, JSON
 }
 
 // Writer writes for the one instance that projects. It is not safe for concurrent use.
@@ -150,13 +150,13 @@ var applySQL string
 func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, seq uint64, messageID string) error {
 	n := len(changes)
 	var (
-		ids, docs                                            = make([]string, 0, n), make([]string, 0, n)
+		ids, docs                                            = make([]string, 0, n), make([][]byte, 0, n)
 		deleted                                              = make([]bool, 0, n)
 		names, nameFolds, customers, customerFolds, statuses = nullable(n), nullable(n), nullable(n), nullable(n), nullable(n)
 		priorities, amounts, dates                           = nullable(n), nullable(n), nullable(n)
 		created, updated                                     = make([]time.Time, 0, n), make([]time.Time, 0, n)
 		seqs                                                 = make([]int64, 0, n)
-		historyIDs, eventIDs, entries                        = make([]string, n), make([]string, n), make([]string, n)
+		historyIDs, eventIDs, entries                        = make([]string, n), make([]string, n), make([][]byte, n)
 		historySeqs                                          = make([]int64, n)
 		ats                                                  = make([]time.Time, n)
 		editIDs                                              = make([]*string, n)
