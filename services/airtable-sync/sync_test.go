@@ -125,6 +125,9 @@ func (w *world) wait(id string) rpc.Run {
 				return r
 			}
 		}
+		if st.Current == nil || st.Current.ID != id {
+			return rpc.Run{ID: id, State: rpc.Failed} // gone with its syncer
+		}
 	}
 	w.Fatal("the run does not end")
 	return rpc.Run{}

@@ -320,12 +320,12 @@ func (s *Syncer) take(ctx context.Context, records []airtable.Record, at time.Ti
 }
 
 // reason says for people why a run failed.
-func reason(err error) fault.Text {
+func reason(ctx context.Context, err error) fault.Text {
 	var refused *airtable.Error
 	var missing *column.MissingError
 	switch {
-	case errors.Is(err, context.Canceled):
-		return fault.T("Interrumpida: el servicio se detuvo", "Interrupted: the service was stopped")
+	case ctx.Err() != nil:
+		return fault.T("Interrumpida: el servicio se detuvo o cedió el turno", "Interrupted: the service was stopped or lost its turn")
 	case airtable.IsBillingLimit(err):
 		return fault.T("El plan de Airtable ha agotado las llamadas de este mes", "The Airtable plan has used up this month's calls")
 	case errors.As(err, &missing):

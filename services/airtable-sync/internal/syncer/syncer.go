@@ -168,7 +168,7 @@ func (s *Syncer) runNext(ctx context.Context) bool {
 	j.run.FinishedAt, j.run.APICalls = &ended, calls-j.calls
 	j.run.State, j.run.Progress.Percent = rpc.Succeeded, 100
 	if err != nil {
-		j.run.State, j.run.Reason = rpc.Failed, reason(err)
+		j.run.State, j.run.Reason = rpc.Failed, reason(ctx, err)
 		j.run.Progress.Percent = percent(j.run.Progress)
 	} else {
 		s.state.Success = j.run.StartedAt
