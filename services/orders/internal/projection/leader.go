@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -86,17 +87,7 @@ func (l *leader) project(ctx context.Context) error {
 			if !open {
 				return r.err
 			}
-			l.quiet = 0
-			batch := r.gather(first)
-			if err := l.commit(work, batch); err != nil {
-				return err
-			}
-			if err := batch[len(batch)-1].msg.Ack(); err != nil { // the checkpoint counts; this is for those who watch the consumer
-				return fmt.Errorf("acknowledge: %w", err)
-			}
-			r.release(batch)
-			l.progress()
-			if err := l.settle(work, rpc.ScanMark{}); err != nil {
+			if err := l.take(work, r, r.gather(first)); err != nil {
 				return err
 			}
 		case mark := <-marks:
@@ -109,13 +100,29 @@ func (l *leader) project(ctx context.Context) error {
 			}
 			if l.loaded >= bulk && len(r.items) == 0 {
 				l.loaded = 0
-				background.Go(func() {
-					if err := l.store.Vacuum(read); err != nil && read.Err() == nil {
-						l.log.Warn("tables not vacuumed after a bulk load", "error", err)
-					}
-				})
+				background.Go(func() { l.vacuum(read) })
 			}
 		}
+	}
+}
+
+// take writes a batch of r and acknowledges it.
+func (l *leader) take(ctx context.Context, r *reader, batch []*item) error {
+	l.quiet = 0
+	if err := l.commit(ctx, batch); err != nil {
+		return err
+	}
+	if err := batch[len(batch)-1].msg.Ack(); err != nil { // the checkpoint counts; this is for those who watch the consumer
+		return fmt.Errorf("acknowledge: %w", err)
+	}
+	r.release(batch)
+	l.progress()
+	return l.settle(ctx, rpc.ScanMark{})
+}
+
+func (l *leader) vacuum(ctx context.Context) {
+	if err := l.store.Vacuum(ctx); err != nil && ctx.Err() == nil {
+		l.log.Warn("tables not vacuumed after a bulk load", "error", err)
 	}
 }
 
@@ -398,7 +405,7 @@ func (l *leader) park(ctx context.Context, it *item) error {
 		dead.Header[originalPrefix+name] = values
 	}
 	dead.Header.Set(headerReason, reason)
-	dead.Header.Set(headerSequence, fmt.Sprint(it.seq))
+	dead.Header.Set(headerSequence, strconv.FormatUint(it.seq, 10))
 	dead.Header.Set(nats.MsgIdHdr, fmt.Sprintf("orders-%d-%d", l.cp.StreamCreated.UnixMicro(), it.seq))
 	if spare := int(l.nc.MaxPayload()) - 1024; dead.Size() > spare { // its own headers may be what is too much
 		dead.Data = dead.Data[:max(0, min(len(dead.Data), spare-(dead.Size()-len(dead.Data))))]
