@@ -240,4 +240,4 @@ func cpuTime() time.Duration {
 }
 
 // recordID scatters ids as Airtable's are.
-func recordID(i int) string { return fmt.Sprintf("rec%014x", uint32(i)*2654435761) } //nolint:gosec // it may wrap
+func recordID(i int) string { return fmt.Sprintf("rec%014x", uint32(i)*2654435761) } // it may wrap

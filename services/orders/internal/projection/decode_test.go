@@ -39,7 +39,7 @@ func TestHistoryEntry(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got rpc.HistoryEntry
-			if err := json.Unmarshal([]byte(change.History.Entry), &got); err != nil {
+			if err := json.Unmarshal(change.History.Entry, &got); err != nil {
 				t.Fatalf("%s: %v", change.History.Entry, err)
 			}
 			values := map[string]any{"name": nil, "customer": nil, "status": nil, "priority": nil, "amount": nil, "order_date": nil}

@@ -269,7 +269,7 @@ func datePageSQL(q rpc.OrdersQuery, keys []key, w where, a *args) string {
     from (select day, n, (sum(n) over (order by ` + dateOrder("day", keys[0].desc) + `))::bigint as upto from days) d
     where upto > ` + offset + ` and upto - n < ` + offset + ` + ` + limit + `
 ) `
-	page := `select o.* from picked p cross join lateral (
+	page := `select o.order_date, o.day, o.record_id, o.doc from picked p cross join lateral (
         select order_date, day, record_id, doc from orders
         where day = p.day and ` + w.sql + ` order by record_id limit ` + offset + ` + ` + limit + ` - p.before
     ) o` + orderBy(keys) + ` limit ` + limit + ` offset ` + offset + ` - (select min(before) from picked)`
@@ -373,27 +373,30 @@ func (s *Store) readRows(ctx context.Context, sql string, a args, limit int, pag
 // beyondSQL is the condition of the rows that equal after in the first keys and come after it in
 // the next; there are none after an empty cell.
 func beyondSQL(keys []key, after []*string, equal int, a *args) (sql string, some bool) {
-	for i, k := range keys[:equal] {
-		if after[i] == nil {
-			sql += " and " + k.expr() + " is null"
-		} else {
-			sql += " and " + k.expr() + " = " + k.param(*after[i], a)
-		}
-	}
-	k, v := keys[equal], after[equal]
-	if v == nil {
+	if after[equal] == nil {
 		return "", false
 	}
-	p := k.param(*v, a)
+	var b strings.Builder
+	for i, k := range keys[:equal] {
+		if after[i] == nil {
+			b.WriteString(" and " + k.expr() + " is null")
+		} else {
+			b.WriteString(" and " + k.expr() + " = " + k.param(*after[i], a))
+		}
+	}
+	k := keys[equal]
+	p := k.param(*after[equal], a)
 	switch {
 	case k.expr() == "day", k.field == "record_id" && k.desc:
-		return sql + " and " + k.expr() + " < " + p, true
+		b.WriteString(" and " + k.expr() + " < " + p)
 	case k.field == "record_id":
-		return sql + " and record_id > " + p, true
+		b.WriteString(" and record_id > " + p)
 	case k.desc:
-		return sql + " and (" + k.field + " < " + p + " or " + k.field + " is null)", true
+		b.WriteString(" and (" + k.field + " < " + p + " or " + k.field + " is null)")
+	default:
+		b.WriteString(" and (" + k.field + " > " + p + " or " + k.field + " is null)")
 	}
-	return sql + " and (" + k.field + " > " + p + " or " + k.field + " is null)", true
+	return b.String(), true
 }
 
 func (k key) param(v string, a *args) string {

@@ -51,8 +51,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	err = m.Up()
-	var dirty migrate.ErrDirty
-	if errors.As(err, &dirty) { // cut off by a crash: its one transaction is undone or done, and may run again
+	if dirty, ok := errors.AsType[migrate.ErrDirty](err); ok { // cut off by a crash: its one transaction is undone or done, and may run again
 		previous := dirty.Version - 1
 		if previous == 0 {
 			previous = -1 // none

@@ -40,7 +40,7 @@ func Open(dsn string) (*Store, error) {
 	if err != nil {
 		return nil, errors.New("not a Postgres URL or keyword/value string")
 	}
-	cfg.MaxConns = max(8, int32(4*runtime.GOMAXPROCS(0))) //nolint:gosec // a handful of CPUs
+	cfg.MaxConns = max(8, int32(4*runtime.GOMAXPROCS(0)))
 	cfg.MaxConnIdleTime = 5 * time.Minute
 	cfg.HealthCheckPeriod = 15 * time.Second
 	cfg.PingTimeout = time.Second
@@ -105,12 +105,10 @@ func readError(err error) error {
 	if err == nil {
 		return nil
 	}
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
 		case strings.HasPrefix(pg.Code, "22"):
 			return fault.Wrap(fault.Invalid, fault.T("Un valor de los filtros no es válido", "A value of the filters is not valid"), err)

@@ -140,8 +140,9 @@ func (m model) match(o order, id string, f rpc.Filter) bool {
 		return text(strings.HasPrefix, f.Op == rpc.StartsWiths)
 	case rpc.EndsWith, rpc.EndsWiths:
 		return text(strings.HasSuffix, f.Op == rpc.EndsWiths)
+	default:
+		panic("no such operator: " + string(f.Op))
 	}
-	panic("no such operator: " + string(f.Op))
 }
 
 // list gives the ids of all rows that match, sorted.
@@ -456,7 +457,7 @@ func TestRefused(t *testing.T) {
 	s, w, cp := open(t)
 	huge, noDate, long := "1e200000", "0000-01-01", strings.Repeat("0123456789abcdef", 4<<10)
 	good := Row{}.change(1, "good", false)
-	for name, row := range map[string]Row{"amount": {Amount: &huge}, "date": {OrderDate: &noDate}, "NUL": {Name: ptr("a\x00b")}, "UTF-8": {Name: ptr("\xff")}} {
+	for name, row := range map[string]Row{"amount": {Amount: &huge}, "date": {OrderDate: &noDate}, "NUL": {Name: new("a\x00b")}, "UTF-8": {Name: new("\xff")}} {
 		if err := w.Apply(t.Context(), cp, []*Change{good, row.change(2, "bad", false)}, 2, "m"); !Refused(err) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -475,8 +476,6 @@ func TestRefused(t *testing.T) {
 		t.Errorf("a lost connection: %v", err)
 	}
 }
-
-func ptr(s string) *string { return &s }
 
 // A migration may be repeated, run by several at once, and go on after it was cut off.
 func TestMigrate(t *testing.T) {

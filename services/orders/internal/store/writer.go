@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -58,13 +59,11 @@ type Writer struct{ conn *pgx.Conn }
 // takes back, checkpoint included, is read from the stream again.
 func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 	cfg := s.config.Copy()
-	for k, v := range map[string]string{
+	maps.Copy(cfg.RuntimeParams, map[string]string{
 		"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan",
 		"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
 		"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s",
-	} {
-		cfg.RuntimeParams[k] = v
-	}
+	})
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -165,7 +164,7 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 	for i := n - 1; i >= 0; i-- {
 		c := changes[i]
 		historyIDs[i], eventIDs[i], entries[i] = c.RecordID, c.History.EventID, c.History.Entry
-		historySeqs[i], ats[i] = int64(c.Seq), c.History.At //nolint:gosec // a stream ends long before 2^63
+		historySeqs[i], ats[i] = int64(c.Seq), c.History.At // a stream ends long before 2^63
 		editIDs[i] = c.History.EditIDs
 		if _, newer := seen[c.RecordID]; newer || !c.Current {
 			continue
@@ -178,7 +177,7 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 		statuses, priorities = append(statuses, r.Status), append(priorities, r.Priority)
 		amounts, dates = append(amounts, r.Amount), append(dates, r.OrderDate)
 		created, updated = append(created, r.CreatedAt), append(updated, r.UpdatedAt)
-		seqs = append(seqs, int64(c.Seq)) //nolint:gosec // see above
+		seqs = append(seqs, int64(c.Seq))
 	}
 	var fenced bool
 	err := w.conn.QueryRow(ctx, applySQL,
