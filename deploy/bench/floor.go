@@ -180,12 +180,14 @@ func upsertFloor(ctx context.Context, db *pgx.Conn, o *event.Order, n int) (floa
 			ids[i], seqs[i], docs[i] = fmt.Sprintf("rec%014d", at+i), int64(at+i), string(doc)
 		}
 		_, err := db.Exec(ctx, `insert into bench_upsert (record_id, name, customer, status, priority, amount, order_date, created_at, updated_at, doc, seq)
-			select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]::numeric[], $7::text[]::date[],
+			select record_id, name, customer, status, priority, amount, order_date, created_at, updated_at, doc, seq
+			from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]::numeric[], $7::text[]::date[],
 				$8::timestamptz[], $9::timestamptz[], $10::text[], $11::bigint[])
+				as u (record_id, name, customer, status, priority, amount, order_date, created_at, updated_at, doc, seq)
 			on conflict (record_id) do update set name = excluded.name, customer = excluded.customer, status = excluded.status,
 				priority = excluded.priority, amount = excluded.amount, order_date = excluded.order_date, created_at = excluded.created_at,
 				updated_at = excluded.updated_at, doc = excluded.doc, seq = excluded.seq
-			where bench_upsert.seq < excluded.seq`, //nolint:unqueryvet // the columns of unnest
+			where bench_upsert.seq < excluded.seq`,
 			ids, many(batch, o.Name), many(batch, o.Customer), many(batch, o.Status), many(batch, o.Priority), many(batch, (*string)(o.Amount)),
 			many(batch, o.OrderDate), many(batch, o.CreatedAt), many(batch, o.UpdatedAt), docs, seqs)
 		if err != nil {
