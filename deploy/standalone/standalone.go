@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"os"
@@ -90,14 +91,42 @@ func startPostgres(ctx context.Context, cfg *Config, infra *group, b *banner) (s
 	if cfg.DatabaseURL != "" {
 		return cfg.DatabaseURL, nil
 	}
-	pg, err := localpg.Start(ctx, localpg.Config{Dir: cfg.DataDir, Logger: cfg.Orders.Log})
+	start := func(ctx context.Context) (*localpg.Server, error) {
+		return localpg.Start(ctx, localpg.Config{Dir: cfg.DataDir, Logger: cfg.Orders.Log})
+	}
+	pg, err := start(ctx)
 	if err != nil {
 		return "", err
 	}
-	infra.add("Postgres", pg.Stop)
+	infra.run(ctx, "Postgres", func(ctx context.Context) error { return keepPostgres(ctx, pg, start, cfg.Orders.Log) })
 	b.PostgresDir = filepath.Join(cfg.DataDir, "postgres")
 	b.Postgres = pg.URL("postgres")
 	return b.Postgres, nil
+}
+
+// keepPostgres starts the local Postgres again when it dies, and stops it when ctx ends.
+func keepPostgres(ctx context.Context, pg *localpg.Server, start func(context.Context) (*localpg.Server, error), log *slog.Logger) error {
+	for {
+		select {
+		case <-ctx.Done():
+			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), service.DrainTime/3)
+			defer cancel()
+			return pg.Stop(grace)
+		case <-pg.Done():
+		}
+		log.Error("the local Postgres died, starting it again")
+		again, err := start(ctx)
+		for err != nil {
+			log.Error("the local Postgres does not start", "error", err)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(time.Second):
+			}
+			again, err = start(ctx)
+		}
+		pg = again
+	}
 }
 
 func startSandbox(ctx context.Context, cfg *Config, infra *group, b *banner) error {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -262,6 +263,41 @@ func TestRunStopAndRunAgain(t *testing.T) {
 		t.Fatalf("%d, %d orders", status, len(page.Data))
 	}
 	if code, took := p.signal(syscall.SIGTERM); code != 0 || took > 10*time.Second {
+		t.Fatalf("exit %d after %s", code, took)
+	}
+}
+
+// Postgres dies under the product: reads are a 503 within two seconds, and come back by themselves.
+func TestPostgresDies(t *testing.T) {
+	p := launch(t, world(t))
+	p.ready()
+	token := p.login(loginLine.FindStringSubmatch(p.read(&p.stdout))[1])
+	p.until("300 orders", func() bool { return p.total(token) == 300 })
+	pidFile := filepath.Join(p.env["DATA_DIR"], "sandbox", "postgres", "data", "postmaster.pid")
+	lines, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.SplitN(string(lines), "\n", 2)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	began := time.Now()
+	status := p.get(token, "/api/orders", &problem)
+	if took := time.Since(began); took > 2*time.Second || status != http.StatusServiceUnavailable && status != http.StatusOK {
+		t.Fatalf("%d after %s", status, took)
+	}
+	p.until("back", func() bool { return p.total(token) == 300 })
+	if !strings.Contains(p.read(&p.stderr), "the local Postgres died") {
+		t.Fatal("nobody noticed")
+	}
+	if code, took := p.signal(os.Interrupt); code != 0 || took > 10*time.Second {
 		t.Fatalf("exit %d after %s", code, took)
 	}
 }
