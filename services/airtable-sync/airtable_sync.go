@@ -82,9 +82,19 @@ func (c *Config) Validate() error {
 // error other than ctx's means that it cannot go on: NATS refuses it, or streams have drifted.
 func Run(ctx context.Context, cfg Config) error {
 	log := cfg.Log.With("service", "airtable-sync")
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go func() {
+		if err := cfg.ServeMetrics(ctx); err != nil {
+			end(fmt.Errorf("METRICS_ADDR: %w", err))
+		}
+	}()
 	nc, err := bus.Connect(ctx, log, bus.Options{URL: cfg.NATSURL, Creds: cfg.NATSCreds, Name: "airtable-sync"})
 	if err != nil {
-		return ignoreEnd(ctx, err)
+		if ctx.Err() != nil {
+			return why(ctx)
+		}
+		return err
 	}
 	defer func() {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
@@ -103,11 +113,6 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		return nil
 	})
-	go func() {
-		if err := cfg.ServeMetrics(ctx); err != nil {
-			log.Error("no metrics", "error", err)
-		}
-	}()
 	client := airtable.New(airtable.Config{
 		Endpoint: cfg.EndpointURL, Key: cfg.APIKey, Base: cfg.BaseID, Table: cfg.TableID,
 		RatePerSecond: cfg.RateLimit, Log: log,
@@ -130,7 +135,7 @@ func Run(ctx context.Context, cfg Config) error {
 		}()
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return why(ctx)
 		case errors.Is(err, bus.ErrDrift):
 			return err
 		}
@@ -140,7 +145,7 @@ func Run(ctx context.Context, cfg Config) error {
 		case <-time.After(time.Second):
 		}
 	}
-	return nil
+	return why(ctx)
 }
 
 func (c *Config) named() map[column.Column]string {
@@ -162,10 +167,10 @@ func instanceName() string {
 	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), nuid.Next()[:6])
 }
 
-// ignoreEnd drops the error that comes of being told to stop.
-func ignoreEnd(ctx context.Context, err error) error {
-	if errors.Is(err, ctx.Err()) {
-		return nil
+// why is the reason that ctx ended for, nil when it was told to from outside.
+func why(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
 	}
-	return err
+	return nil
 }

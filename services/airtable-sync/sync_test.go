@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -241,4 +243,18 @@ func decode(t testing.TB, raw json.RawMessage) any {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// A port in use ends the service with an error that names the variable.
+func TestMetricsPortInUse(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{})
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	err = airtablesync.Run(t.Context(), w.config(func(c *airtablesync.Config) { c.MetricsAddr = taken.Addr().String() }))
+	if err == nil || !strings.Contains(err.Error(), "METRICS_ADDR") {
+		t.Fatalf("err %v", err)
+	}
 }
