@@ -81,14 +81,19 @@ type MissingError struct {
 	Fields  []string
 }
 
-// Error names the variables that would help.
-func (e *MissingError) Error() string {
+// Variables lists the environment variables that would help, with commas between.
+func (e *MissingError) Variables() string {
 	vars := make([]string, len(e.Columns))
 	for i, c := range e.Columns {
 		vars[i] = Variable(c)
 	}
+	return strings.Join(vars, ", ")
+}
+
+// Error names the variables that would help.
+func (e *MissingError) Error() string {
 	return fmt.Sprintf("no column found for %s; the table has: %s. Set the column's name, or %q for none",
-		strings.Join(vars, ", "), strings.Join(e.Fields, ", "), None)
+		e.Variables(), strings.Join(e.Fields, ", "), None)
 }
 
 // Variable is the environment variable that names the field of a column.

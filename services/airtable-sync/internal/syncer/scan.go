@@ -329,12 +329,8 @@ func reason(ctx context.Context, err error) fault.Text {
 	case airtable.IsBillingLimit(err):
 		return fault.T("El plan de Airtable ha agotado las llamadas de este mes", "The Airtable plan has used up this month's calls")
 	case errors.As(err, &missing):
-		names := make([]string, len(missing.Columns))
-		for i, c := range missing.Columns {
-			names[i] = column.Variable(c)
-		}
 		return fault.T(
-			"No se encuentra la columna para "+strings.Join(names, ", ")+"; la tabla tiene: "+strings.Join(missing.Fields, ", "),
+			"No se encuentra la columna para "+missing.Variables()+"; la tabla tiene: "+strings.Join(missing.Fields, ", "),
 			missing.Error())
 	case errors.As(err, &refused) && refused.Status == 401:
 		return fault.T("Airtable no acepta la clave (AIRTABLE_API_KEY)", "Airtable does not accept the key (AIRTABLE_API_KEY)")
