@@ -39,12 +39,9 @@ func NewID() string { return nuid.Next() }
 
 // NewOrderChanged encodes an event as the message to publish. Every error wraps ErrMalformed.
 func NewOrderChanged(env Envelope, c *OrderChanged) (*nats.Msg, error) {
-	if env.ID == "" {
-		return nil, fmt.Errorf("%w: no id", ErrMalformed)
-	}
-	at, err := env.Time.UTC().MarshalText()
+	h, err := env.header(TypeOrderChanged, c.RecordID)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the event's time: %w", ErrMalformed, err)
+		return nil, err
 	}
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -53,42 +50,41 @@ func NewOrderChanged(env Envelope, c *OrderChanged) (*nats.Msg, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, c.RecordID, err)
 	}
+	h[HeaderChange] = []string{string(c.Change)}
+	return &nats.Msg{Subject: OrderChangedSubject(c.RecordID), Data: body, Header: h}, nil
+}
+
+// header is the CloudEvents attributes of an event about recordID.
+func (env *Envelope) header(eventType, recordID string) (nats.Header, error) {
+	if env.ID == "" {
+		return nil, fmt.Errorf("%w: no id", ErrMalformed)
+	}
+	at, err := env.Time.UTC().MarshalText()
+	if err != nil {
+		return nil, fmt.Errorf("%w: the event's time: %w", ErrMalformed, err)
+	}
 	h := nats.Header{
 		nats.MsgIdHdr:     {env.ID},
 		HeaderID:          {percentEncode(env.ID)},
 		HeaderSource:      {percentEncode(env.Source)},
 		HeaderSpecVersion: {"1.0"},
-		HeaderType:        {TypeOrderChanged},
-		HeaderSubject:     {c.RecordID},
+		HeaderType:        {eventType},
+		HeaderSubject:     {recordID},
 		HeaderTime:        {string(at)},
 		HeaderContentType: {"application/json"},
-		HeaderChange:      {string(c.Change)},
 	}
 	if env.Digest != "" {
 		h[HeaderDigest] = []string{percentEncode(env.Digest)}
 	}
-	return &nats.Msg{Subject: OrderChangedSubject(c.RecordID), Data: body, Header: h}, nil
+	return h, nil
 }
 
 // ParseOrderChanged decodes a message of an order.changed subject; cells of the order share body's
 // memory. Every error wraps ErrMalformed.
 func ParseOrderChanged(subject string, h nats.Header, body []byte) (*OrderChanged, Envelope, error) {
-	var env Envelope
-	var err error
-	if env.ID, err = percentDecode(h.Get(HeaderID)); err != nil || env.ID == "" {
-		return nil, env, fmt.Errorf("%w: %s is missing or not UTF-8", ErrMalformed, HeaderID)
-	}
-	if t := h.Get(HeaderType); t != TypeOrderChanged {
-		return nil, env, fmt.Errorf("%w: %s is %q", ErrMalformed, HeaderType, t)
-	}
-	if env.Source, err = percentDecode(h.Get(HeaderSource)); err != nil {
-		return nil, env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderSource, err)
-	}
-	if env.Time, err = instant(h.Get(HeaderTime)); err != nil {
-		return nil, env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderTime, err)
-	}
-	if env.Digest, err = percentDecode(h.Get(HeaderDigest)); err != nil {
-		return nil, env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderDigest, err)
+	env, err := parseEnvelope(TypeOrderChanged, h)
+	if err != nil {
+		return nil, env, err
 	}
 	c := &OrderChanged{}
 	if err := c.decode(body); err != nil {
@@ -97,10 +93,29 @@ func ParseOrderChanged(subject string, h nats.Header, body []byte) (*OrderChange
 	if err := c.Validate(); err != nil {
 		return nil, env, err
 	}
-	if id, ok := RecordIDOf(subject); !ok || id != c.RecordID {
-		return nil, env, fmt.Errorf("%w: record_id %q on subject %q", ErrMalformed, c.RecordID, subject)
+	if err := ofSubject(TypeOrderChanged, c.RecordID, subject); err != nil {
+		return nil, env, err
 	}
 	return c, env, nil
+}
+
+func parseEnvelope(eventType string, h nats.Header) (env Envelope, err error) {
+	if env.ID, err = percentDecode(h.Get(HeaderID)); err != nil || env.ID == "" {
+		return env, fmt.Errorf("%w: %s is missing or not UTF-8", ErrMalformed, HeaderID)
+	}
+	if t := h.Get(HeaderType); t != eventType {
+		return env, fmt.Errorf("%w: %s is %q", ErrMalformed, HeaderType, t)
+	}
+	if env.Source, err = percentDecode(h.Get(HeaderSource)); err != nil {
+		return env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderSource, err)
+	}
+	if env.Time, err = instant(h.Get(HeaderTime)); err != nil {
+		return env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderTime, err)
+	}
+	if env.Digest, err = percentDecode(h.Get(HeaderDigest)); err != nil {
+		return env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderDigest, err)
+	}
+	return env, nil
 }
 
 // percentEncode escapes what the CloudEvents NATS binding (3.1.3.2) asks for in header values: space,

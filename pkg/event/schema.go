@@ -6,3 +6,9 @@ import _ "embed"
 //
 //go:embed schema/order.changed.schema.json
 var OrderChangedSchema []byte
+
+// OrderEditedSchema is the JSON Schema (2020-12) of the body of an order.edited event. The body of
+// an order.edit message is the same without state and reason: #/$defs/edit.
+//
+//go:embed schema/order.edited.schema.json
+var OrderEditedSchema []byte

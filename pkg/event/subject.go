@@ -5,13 +5,14 @@ import "strings"
 // Event types: the ce-type header, and the first two tokens of the subject.
 const (
 	TypeOrderChanged = "order.changed"
+	TypeOrderEdit    = "order.edit"
 	TypeOrderEdited  = "order.edited"
 )
 
 // Subjects to subscribe to.
 const (
 	OrdersChanged = "order.changed.*" // every order's changes
-	OrdersEdited  = "order.edited.*"  // how edits settled
+	OrdersEdited  = "order.edited.*"  // edits, and how they settled
 	OrderEdits    = "order.edit.*"    // edits on their way to Airtable
 	AllDead       = "dead.>"          // what was parked
 )

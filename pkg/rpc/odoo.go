@@ -1,7 +1,350 @@
 package rpc
 
+import (
+	"encoding/json"
+	"time"
+)
+
 // OdooResources are the resources odoo-bridge serves, by their names in URLs and subjects.
 var OdooResources = []string{"products", "suppliers", "customers", "sales"}
 
+// Verbs of a resource. Sales have no image; confirm, cancel and summary are for sales only. Odoo
+// cannot archive a sale: archiving one cancels it.
+const (
+	OdooList    = "list"    // OdooQuery → JSON array; HeaderTotal
+	OdooGet     = "get"     // OdooRef → the record; HeaderETag; NotFound. Archived records are there too
+	OdooCreate  = "create"  // OdooWrite → the record as get gives it; HeaderETag
+	OdooUpdate  = "update"  // OdooWrite → the record as get gives it; HeaderETag; NotFound, Stale
+	OdooArchive = "archive" // OdooRef → the record as get gives it; nothing is ever deleted
+	OdooImage   = "image"   // OdooImageRef → the bytes; HeaderETag, HeaderContentType; NotFound without one
+	OdooConfirm = "confirm" // OdooRef → the sale; Conflict unless it is a quotation
+	OdooCancel  = "cancel"  // OdooRef → the sale; Conflict when it is locked or cancelled already
+	OdooSummary = "summary" // OdooQuery (filters and search only) → SalesSummary
+)
+
 // OdooSubject is where verb of resource is served: odoo.<resource>.<verb>.
 func OdooSubject(resource, verb string) string { return "odoo." + resource + "." + verb }
+
+// OdooLogin is where Odoo's own users are checked: OdooCredentials → OdooUser. Unauthenticated when
+// Odoo does not know them, Forbidden for portal users. odoo-bridge logs and keeps nothing of it.
+const OdooLogin = "odoo.session.login"
+
+// Reply headers of odoo-bridge, besides HeaderTotal and HeaderETag.
+const (
+	HeaderContentType = "Content-Type" // of an image
+	HeaderAge         = "Age"          // whole seconds since Odoo said this; absent when it was asked just now
+	HeaderStale       = "Stale"        // "true": Odoo does not answer, and this may be out of date
+)
+
+// Bounds of requests to odoo-bridge. What is beyond them is Invalid.
+const (
+	OdooMaxLimit  = 1000 // rows of a list, and ids
+	OdooMaxLines  = 500  // lines of a sale
+	OdooMaxString = 64 << 10
+)
+
+// OdooImageSizes are the sizes, in pixels, that Odoo keeps images in.
+var OdooImageSizes = []int{128, 256, 512, 1024, 1920}
+
+// OdooScope is on whose terms a request is answered; every request carries it.
+type OdooScope struct {
+	Lang    string `json:"lang,omitempty"`    // an Accept-Language value; what Odoo has not installed falls back to the bridge's user's language
+	Company int64  `json:"company,omitempty"` // 0: the bridge's user's own; Forbidden when not among that user's companies
+}
+
+// OdooQuery asks for a page. Filters are joined by AND and archived records left out, unless a
+// filter names active or IDs is set. The default sort is name, for sales date_order descending; id
+// breaks ties.
+type OdooQuery struct {
+	OdooScope
+
+	Offset  int      `json:"offset,omitempty"`
+	Limit   int      `json:"limit,omitempty"` // 1 to OdooMaxLimit
+	Sort    []Sort   `json:"sort,omitempty"`
+	Filters []Filter `json:"filters,omitempty"`
+	Search  string   `json:"search,omitempty"` // part of any of the OdooSearched fields, in any case
+	IDs     []int64  `json:"ids,omitempty"`
+}
+
+// OdooRef names one record.
+type OdooRef struct {
+	OdooScope
+
+	ID int64 `json:"id"`
+}
+
+// OdooImageRef names one record's image.
+type OdooImageRef struct {
+	OdooScope
+
+	ID   int64 `json:"id"`
+	Size int   `json:"size,omitempty"` // one of OdooImageSizes; 0 is 128
+}
+
+// OdooWrite creates a record (ID 0) or changes the fields of one that Values names. Values are in
+// the shapes the record is read in; a link may also be a bare id, and be named <link>_id. Null
+// empties a field. Lines are the whole new set of lines: one with an id stays, others are added.
+type OdooWrite struct {
+	OdooScope
+
+	ID      int64                      `json:"id,omitempty"`
+	Values  map[string]json.RawMessage `json:"values"`
+	IfMatch string                     `json:"if_match,omitempty"` // an ETag of get; Stale when the record has another
+}
+
+// OdooCredentials are those of a user of Odoo's. The password may be an API key.
+type OdooCredentials struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// OdooUser is who OdooCredentials belong to.
+type OdooUser struct {
+	UID  int64  `json:"uid"`
+	Name string `json:"name"`
+	Role string `json:"role"` // admin: settings; operator: sales, purchase or inventory; viewer: any other internal user
+}
+
+// More kinds, of Odoo's fields.
+const (
+	Bool Kind = iota + Time + 1 // true or false
+	Link                        // {id, name}: Eq, Ne, In and Nin take ids, the text operators look in the name
+	List                        // lines of a sale: only written
+)
+
+// Can is what may be done with a field of Odoo's, besides reading it.
+type Can uint8
+
+// What may be done with a field.
+const (
+	Filtered Can = 1 << iota
+	Sorted
+	Written
+	Required // to create a record
+	Searched // by OdooQuery.Search
+)
+
+// OdooField describes a field of a resource.
+type OdooField struct {
+	Name string
+	Kind Kind
+	Can  Can
+}
+
+// Has reports whether the field can be used in all those ways.
+func (f OdooField) Has(can Can) bool { return f.Can&can == can }
+
+// OdooFields are the fields of each resource, in the order they are shown in. A field whose module
+// is not installed in Odoo is null; to filter, sort or write it is Invalid, naming it.
+var OdooFields = map[string][]OdooField{
+	"products": {
+		{"id", Number, Filtered | Sorted},
+		{"name", Text, Filtered | Sorted | Written | Required | Searched},
+		{"default_code", Text, Filtered | Sorted | Written | Searched},
+		{"barcode", Text, Filtered | Sorted | Written | Searched},
+		{"type", Text, Filtered | Sorted | Written},
+		{"is_storable", Bool, Filtered | Written},
+		{"list_price", Number, Filtered | Sorted | Written},
+		{"standard_price", Number, Filtered | Written},
+		{"currency", Link, 0},
+		{"category", Link, Filtered | Sorted | Written},
+		{"uom", Link, Filtered | Sorted | Written},
+		{"template", Link, Filtered | Sorted},
+		{"company", Link, Filtered | Written},
+		{"description_sale", Text, Filtered | Written},
+		{"sale_ok", Bool, Filtered | Sorted | Written},
+		{"purchase_ok", Bool, Filtered | Sorted | Written},
+		{"weight", Number, Filtered | Sorted | Written},
+		{"volume", Number, Filtered | Sorted | Written},
+		{"qty_available", Number, Filtered},
+		{"virtual_available", Number, Filtered},
+		{"low_stock_threshold", Number, 0},
+		{"low_stock", Bool, Filtered},
+		{"has_image", Bool, 0},
+		{"active", Bool, Filtered | Sorted | Written},
+		{"created_at", Time, Filtered | Sorted},
+		{"updated_at", Time, Filtered | Sorted},
+	},
+	"suppliers": partnerFields,
+	"customers": partnerFields,
+	"sales": {
+		{"id", Number, Filtered | Sorted},
+		{"name", Text, Filtered | Sorted | Searched},
+		{"state", Text, Filtered | Sorted},
+		{"locked", Bool, Filtered},
+		{"partner", Link, Filtered | Sorted | Written | Required | Searched},
+		{"date_order", Time, Filtered | Sorted | Written},
+		{"validity_date", Date, Filtered | Sorted | Written},
+		{"client_order_ref", Text, Filtered | Sorted | Written | Searched},
+		{"amount_untaxed", Number, Filtered | Sorted},
+		{"amount_tax", Number, Filtered | Sorted},
+		{"amount_total", Number, Filtered | Sorted},
+		{"currency", Link, Filtered},
+		{"user", Link, Filtered | Sorted | Written},
+		{"company", Link, Filtered | Sorted | Written},
+		{"invoice_status", Text, Filtered | Sorted},
+		{"created_at", Time, Filtered | Sorted},
+		{"updated_at", Time, Filtered | Sorted},
+		{"lines", List, Written},
+	},
+}
+
+var partnerFields = []OdooField{
+	{"id", Number, Filtered | Sorted},
+	{"name", Text, Filtered | Sorted | Written | Required | Searched},
+	{"email", Text, Filtered | Sorted | Written | Searched},
+	{"phone", Text, Filtered | Sorted | Written | Searched},
+	{"mobile", Text, Filtered | Sorted | Written},
+	{"website", Text, Filtered | Sorted | Written},
+	{"vat", Text, Filtered | Sorted | Written | Searched},
+	{"ref", Text, Filtered | Sorted | Written | Searched},
+	{"is_company", Bool, Filtered | Sorted | Written},
+	{"parent", Link, Filtered | Sorted | Written},
+	{"street", Text, Filtered | Sorted | Written},
+	{"street2", Text, Filtered | Sorted | Written},
+	{"zip", Text, Filtered | Sorted | Written},
+	{"city", Text, Filtered | Sorted | Written},
+	{"state", Link, Filtered | Sorted | Written},
+	{"country", Link, Filtered | Sorted | Written},
+	{"company", Link, Filtered | Written},
+	{"customer_rank", Number, Filtered | Sorted},
+	{"supplier_rank", Number, Filtered | Sorted},
+	{"has_image", Bool, 0},
+	{"active", Bool, Filtered | Sorted | Written},
+	{"created_at", Time, Filtered | Sorted},
+	{"updated_at", Time, Filtered | Sorted},
+}
+
+// OdooLineFields are the fields of a sale's line.
+var OdooLineFields = []OdooField{
+	{"id", Number, Written},
+	{"product", Link, Written | Required},
+	{"name", Text, Written},
+	{"qty", Number, Written},
+	{"uom", Link, Written},
+	{"price_unit", Number, Written},
+	{"discount", Number, Written},
+	{"taxes", List, Written},
+	{"display_type", Text, 0},
+	{"subtotal", Number, 0},
+	{"total", Number, 0},
+}
+
+// Ref is a linked record.
+type Ref struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+}
+
+// Product is one that can be sold: Odoo's product.product, whose id a sale's line takes. Odoo's
+// numbers are doubles, and their shortest decimal is what Odoo itself shows.
+type Product struct {
+	ID                int64     `json:"id"`
+	Name              string    `json:"name"`
+	DefaultCode       *string   `json:"default_code" doc:"internal reference, SKU"`
+	Barcode           *string   `json:"barcode"`
+	Type              string    `json:"type" doc:"consu (goods), service, combo"`
+	IsStorable        *bool     `json:"is_storable" doc:"its stock is tracked; null without the stock module"`
+	ListPrice         float64   `json:"list_price"`
+	StandardPrice     *float64  `json:"standard_price" doc:"cost; null for who may not see it"`
+	Currency          *Ref      `json:"currency"`
+	Category          *Ref      `json:"category"`
+	UoM               *Ref      `json:"uom"`
+	Template          *Ref      `json:"template" doc:"the product.template it is a variant of"`
+	Company           *Ref      `json:"company" doc:"null: of every company"`
+	DescriptionSale   *string   `json:"description_sale"`
+	SaleOK            *bool     `json:"sale_ok"`
+	PurchaseOK        *bool     `json:"purchase_ok"`
+	Weight            *float64  `json:"weight"`
+	Volume            *float64  `json:"volume"`
+	QtyAvailable      *float64  `json:"qty_available" doc:"on hand; null without the stock module"`
+	VirtualAvailable  *float64  `json:"virtual_available" doc:"forecast: on hand, with what is to come and to go"`
+	LowStockThreshold *float64  `json:"low_stock_threshold" doc:"null where stock is not tracked"`
+	LowStock          *bool     `json:"low_stock" doc:"qty_available is at the threshold or below; null where stock is not tracked"`
+	HasImage          *bool     `json:"has_image" doc:"null where Odoo cannot tell"`
+	Active            bool      `json:"active" doc:"false: archived"`
+	CreatedAt         time.Time `json:"created_at"`
+	UpdatedAt         time.Time `json:"updated_at"`
+}
+
+// Partner is a customer, a supplier, or both: Odoo's res.partner. Without the accounting module
+// Odoo does not tell them apart: both lists hold every company and every contact of no company.
+type Partner struct {
+	ID           int64     `json:"id"`
+	Name         *string   `json:"name"`
+	Email        *string   `json:"email"`
+	Phone        *string   `json:"phone"`
+	Mobile       *string   `json:"mobile" doc:"null from Odoo 19 on, which has none"`
+	Website      *string   `json:"website"`
+	VAT          *string   `json:"vat" doc:"tax id"`
+	Ref          *string   `json:"ref"`
+	IsCompany    bool      `json:"is_company"`
+	Parent       *Ref      `json:"parent"`
+	Street       *string   `json:"street"`
+	Street2      *string   `json:"street2"`
+	Zip          *string   `json:"zip"`
+	City         *string   `json:"city"`
+	State        *Ref      `json:"state"`
+	Country      *Ref      `json:"country"`
+	Company      *Ref      `json:"company" doc:"null: of every company"`
+	CustomerRank *int64    `json:"customer_rank" doc:"above 0 for customers; null without the accounting module"`
+	SupplierRank *int64    `json:"supplier_rank" doc:"above 0 for suppliers; null without the accounting module"`
+	HasImage     *bool     `json:"has_image" doc:"null where Odoo cannot tell"`
+	Active       bool      `json:"active" doc:"false: archived"`
+	CreatedAt    time.Time `json:"created_at"`
+	UpdatedAt    time.Time `json:"updated_at"`
+}
+
+// Sale is a quotation or an order: Odoo's sale.order. Amounts are in Currency.
+type Sale struct {
+	ID             int64      `json:"id"`
+	Name           string     `json:"name"`
+	State          string     `json:"state" enum:"draft,sent,sale,cancel"`
+	Locked         *bool      `json:"locked"`
+	Partner        *Ref       `json:"partner"`
+	DateOrder      *time.Time `json:"date_order"`
+	ValidityDate   *string    `json:"validity_date" format:"date"`
+	ClientOrderRef *string    `json:"client_order_ref"`
+	AmountUntaxed  float64    `json:"amount_untaxed"`
+	AmountTax      float64    `json:"amount_tax"`
+	AmountTotal    float64    `json:"amount_total"`
+	Currency       *Ref       `json:"currency"`
+	User           *Ref       `json:"user" doc:"the salesperson"`
+	Company        *Ref       `json:"company"`
+	InvoiceStatus  *string    `json:"invoice_status" doc:"upselling, invoiced, to invoice, no"`
+	CreatedAt      time.Time  `json:"created_at"`
+	UpdatedAt      time.Time  `json:"updated_at"`
+	Lines          []SaleLine `json:"lines,omitempty" doc:"not in lists"`
+}
+
+// SaleLine is a line of a Sale. Amounts are in the sale's currency.
+type SaleLine struct {
+	ID          int64   `json:"id"`
+	Product     *Ref    `json:"product"`
+	Name        string  `json:"name"`
+	Qty         float64 `json:"qty"`
+	UoM         *Ref    `json:"uom"`
+	PriceUnit   float64 `json:"price_unit"`
+	Discount    float64 `json:"discount" doc:"percent"`
+	Taxes       []Ref   `json:"taxes"`
+	DisplayType *string `json:"display_type" doc:"line_section and line_note are texts between lines; null: a product"`
+	Subtotal    float64 `json:"subtotal" doc:"without taxes"`
+	Total       float64 `json:"total"`
+}
+
+// SalesSummary counts the sales that match. Amounts of different currencies are never added.
+type SalesSummary struct {
+	Total   int64        `json:"total"`
+	ByState []SalesTotal `json:"by_state" doc:"by state and currency; month is null"`
+	ByMonth []SalesTotal `json:"by_month" doc:"by month of date_order (UTC), state and currency, oldest first"`
+}
+
+// SalesTotal counts the sales of one group.
+type SalesTotal struct {
+	Month         *string `json:"month" doc:"YYYY-MM"`
+	State         string  `json:"state" enum:"draft,sent,sale,cancel"`
+	Currency      *Ref    `json:"currency"`
+	Count         int64   `json:"count"`
+	AmountUntaxed float64 `json:"amount_untaxed"`
+	AmountTotal   float64 `json:"amount_total"`
+}

@@ -2,7 +2,13 @@
 // subjects their NATS micro endpoints listen to. Bodies are JSON unless said otherwise.
 package rpc
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+)
 
 // Subjects of the orders service.
 const (
@@ -10,6 +16,8 @@ const (
 	OrdersGet     = "orders.get"     // OrderRef → order; HeaderETag; NotFound
 	OrdersSummary = "orders.summary" // OrdersQuery (filters only) → Summary
 	OrdersHistory = "orders.history" // HistoryQuery → JSON array of HistoryEntry; HeaderTotal; NotFound
+	OrdersEdit    = "orders.edit"    // EditRequest → JSON array of EditResult, one for each edit, in their order
+	OrdersEdits   = "orders.edits"   // EditsQuery → JSON array of Edit, those that are known
 )
 
 // Reply headers.
@@ -105,15 +113,18 @@ type HistoryQuery struct {
 	Limit    int    `json:"limit,omitempty"` // 1 to 100
 }
 
-// HistoryEntry is one change of one order.
+// HistoryEntry is one change of one order, or an edit of it that is pending or was rejected. Of an
+// edit that was applied there is the change that came of it, with EditIDs.
 type HistoryEntry struct {
 	ID       string         `json:"id"`
-	Change   string         `json:"change"`
+	Change   string         `json:"change"` // created, updated, deleted; of an edit: pending, rejected
 	At       time.Time      `json:"at"`
 	Source   string         `json:"source"`             // "airtable" or "api"
-	Values   map[string]any `json:"values"`             // the mapped columns after the change
+	Values   map[string]any `json:"values"`             // the mapped columns after the change; of an edit, those it wanted to change
 	Previous map[string]any `json:"previous,omitempty"` // the changed ones before it
 	Actor    *HistoryActor  `json:"actor,omitempty"`
+	EditIDs  []string       `json:"edit_ids,omitempty"`
+	Reason   *fault.Text    `json:"reason,omitempty"` // why an edit was rejected
 }
 
 // HistoryActor is who made a change.
@@ -151,4 +162,57 @@ type DayTotal struct {
 	Day    *string `json:"day" format:"date"`
 	Count  int64   `json:"count"`
 	Amount float64 `json:"amount"`
+}
+
+// MaxEdits is how many edits one request may hold.
+const MaxEdits = 1000
+
+// EditRequest makes edits, at most one of each order. Those that are accepted are on disk
+// (invariant 1) and in every read when the reply comes; the others say why not in their results.
+type EditRequest struct {
+	Edits []EditOrder `json:"edits"` // 1 to MaxEdits
+	Actor event.Actor `json:"actor"`
+	// IdempotencyKey, with the actor, names the request: made again it makes no new edits, and with
+	// other edits it is a Conflict.
+	IdempotencyKey string `json:"idempotency_key,omitempty"`
+}
+
+// EditOrder is one edit of an EditRequest.
+type EditOrder struct {
+	RecordID string           `json:"record_id"`
+	Values   event.EditValues `json:"values"`
+	IfMatch  string           `json:"if_match,omitempty"` // entity tags as in HeaderETag, with commas between, or *
+}
+
+// EditResult is what became of one edit: the order as it is served now, with the edit, or a fault:
+// NotFound, Stale, or Unavailable when it is not known whether the edit was stored.
+type EditResult struct {
+	RecordID string          `json:"record_id"`
+	Order    json.RawMessage `json:"order,omitempty"`
+	ETag     string          `json:"etag,omitempty"`
+	EditID   string          `json:"edit_id,omitempty"`
+	Fault    *EditFault      `json:"fault,omitempty"`
+}
+
+// EditFault is what of a fault.Error concerns one edit.
+type EditFault struct {
+	Code   fault.Code            `json:"code"`
+	Detail fault.Text            `json:"detail"`
+	Fields map[string]fault.Text `json:"errors,omitempty"`
+}
+
+// EditsQuery asks how edits stand.
+type EditsQuery struct {
+	IDs []string `json:"ids"` // 1 to MaxEdits
+}
+
+// Edit is the newest edit of an order, as the order shows it in its member edit.
+type Edit struct {
+	ID        string           `json:"id"`
+	State     event.EditState  `json:"state" enum:"pending,applied,rejected"`
+	Values    event.EditValues `json:"values"`
+	Actor     event.Actor      `json:"actor"`
+	At        time.Time        `json:"at" doc:"when it was accepted"`
+	SettledAt *time.Time       `json:"settled_at,omitempty"`
+	Reason    *fault.Text      `json:"reason,omitempty" doc:"why it was rejected"`
 }

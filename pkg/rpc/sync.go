@@ -10,6 +10,7 @@ import (
 const (
 	SyncRunNow = "airtable-sync.run"    // RunRequest → RunAccepted
 	SyncStatus = "airtable-sync.status" // StatusRequest → SyncState
+	SyncPing   = "airtable-sync.ping"   // Ping → nothing; Forbidden if Airtable did not send it
 )
 
 // Mode is how a run finds changes.
@@ -32,6 +33,13 @@ type RunRequest struct {
 // RunAccepted names the run that serves a RunRequest.
 type RunAccepted struct {
 	RunID string `json:"run_id"`
+}
+
+// Ping is a notification of Airtable's webhook as it came in: Body byte by byte, MAC the header
+// X-Airtable-Content-MAC.
+type Ping struct {
+	Body []byte `json:"body"`
+	MAC  string `json:"mac"`
 }
 
 // StatusRequest asks how the sync stands. With RunID the answer waits until that run has ended,

@@ -1,0 +1,174 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/resonance/resonance/pkg/fault"
+)
+
+// HeaderState is the state of the edit in an order.edited event, a CloudEvents extension attribute.
+const HeaderState = "ce-state"
+
+// EditState is how far an edit has come.
+type EditState string
+
+// An edit is pending from when JetStream has it on disk (invariant 1) until Airtable has taken it
+// or it is known that it will not.
+const (
+	Pending  EditState = "pending"
+	Applied  EditState = "applied"
+	Rejected EditState = "rejected"
+)
+
+// EditValues are the columns that can be edited, those that are; at least one is.
+type EditValues struct {
+	Status   *string `json:"status,omitempty"`
+	Priority *string `json:"priority,omitempty"`
+}
+
+// OrderEdit is the body of an order.edit message: what somebody wants Airtable to hold. ID is made
+// by who accepts the edit, and names it wherever it turns up.
+type OrderEdit struct {
+	ID          string     `json:"edit_id"`
+	RecordID    string     `json:"record_id"`
+	Values      EditValues `json:"values"`
+	Actor       Actor      `json:"actor"`
+	RequestedAt time.Time  `json:"requested_at"`
+}
+
+// OrderEdited is the body of an order.edited event: the edit, and how far it has come. Each edit
+// has one that is pending and one that settles it; Reason says why it was rejected.
+type OrderEdited struct {
+	OrderEdit
+	State  EditState   `json:"state"`
+	Reason *fault.Text `json:"reason,omitempty"`
+}
+
+// Settled makes the event that ends an edit. A nil reason means that it was applied.
+func (e OrderEdit) Settled(reason *fault.Text) OrderEdited {
+	if reason != nil {
+		return OrderEdited{OrderEdit: e, State: Rejected, Reason: reason}
+	}
+	return OrderEdited{OrderEdit: e, State: Applied}
+}
+
+// Validate checks what the schema promises. The error wraps ErrMalformed and names the field.
+func (e *OrderEdit) Validate() error {
+	bad := func(field, why string) error { return fmt.Errorf("%w: %s %s", ErrMalformed, field, why) }
+	switch {
+	case !ValidRecordID(e.ID):
+		return bad("edit_id", "is not an id")
+	case !ValidRecordID(e.RecordID):
+		return bad("record_id", "is not a record id")
+	case e.Values == EditValues{}:
+		return bad("values", "is empty")
+	case e.Values.Status != nil && !slices.Contains(Statuses, *e.Values.Status):
+		return bad("values.status", "is not a status")
+	case e.Values.Priority != nil && !slices.Contains(Priorities, *e.Values.Priority):
+		return bad("values.priority", "is not a priority")
+	case e.Actor.ID == "":
+		return bad("actor.id", "is missing")
+	case e.RequestedAt.IsZero():
+		return bad("requested_at", "is missing")
+	}
+	return nil
+}
+
+// Validate checks what the schema promises. The error wraps ErrMalformed and names the field.
+func (e *OrderEdited) Validate() error {
+	if err := e.OrderEdit.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case e.State != Pending && e.State != Applied && e.State != Rejected:
+		return fmt.Errorf("%w: state is not pending, applied or rejected", ErrMalformed)
+	case (e.State == Rejected) != (e.Reason != nil):
+		return fmt.Errorf("%w: reason goes with a rejection, and with nothing else", ErrMalformed)
+	}
+	return nil
+}
+
+// NewOrderEdit encodes an edit as the message to publish. env.ID is the id of the message: the
+// edit's own, or another where an edit that got lost is published again. The error wraps ErrMalformed.
+func NewOrderEdit(env Envelope, e *OrderEdit) (*nats.Msg, error) {
+	if err := e.Validate(); err != nil {
+		return nil, err
+	}
+	return newMessage(env, TypeOrderEdit, e.RecordID, e)
+}
+
+// NewOrderEdited encodes the event of an edit. Its id follows from the edit and the state, so that
+// it can be published again without being doubled. The error wraps ErrMalformed.
+func NewOrderEdited(source string, at time.Time, e *OrderEdited) (*nats.Msg, error) {
+	if err := e.Validate(); err != nil {
+		return nil, err
+	}
+	msg, err := newMessage(Envelope{ID: e.ID + "-" + string(e.State), Source: source, Time: at}, TypeOrderEdited, e.RecordID, e)
+	if err == nil {
+		msg.Header[HeaderState] = []string{string(e.State)}
+	}
+	return msg, err
+}
+
+// ParseOrderEdit decodes a message of an order.edit subject. Every error wraps ErrMalformed.
+func ParseOrderEdit(subject string, h nats.Header, body []byte) (*OrderEdit, Envelope, error) {
+	e := &OrderEdit{}
+	env, err := parseMessage(TypeOrderEdit, subject, h, body, e)
+	if err == nil {
+		err = errors.Join(e.Validate(), ofSubject(TypeOrderEdit, e.RecordID, subject))
+	}
+	return e, env, err
+}
+
+// ParseOrderEdited decodes a message of an order.edited subject. Every error wraps ErrMalformed.
+func ParseOrderEdited(subject string, h nats.Header, body []byte) (*OrderEdited, Envelope, error) {
+	e := &OrderEdited{}
+	env, err := parseMessage(TypeOrderEdited, subject, h, body, e)
+	if err == nil {
+		err = errors.Join(e.Validate(), ofSubject(TypeOrderEdited, e.RecordID, subject))
+	}
+	return e, env, err
+}
+
+// newMessage encodes body as a CloudEvent of a type that is rare enough for encoding/json.
+func newMessage(env Envelope, eventType, recordID string, body any) (*nats.Msg, error) {
+	header, err := env.header(eventType, recordID)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, recordID, err)
+	}
+	return &nats.Msg{Subject: eventType + "." + recordID, Header: header, Data: data}, nil
+}
+
+func parseMessage(eventType, subject string, h nats.Header, data []byte, body any) (Envelope, error) {
+	env, err := parseEnvelope(eventType, h)
+	if err != nil {
+		return env, err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(body); err != nil {
+		return env, fmt.Errorf("%w: %s: %w", ErrMalformed, subject, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return env, fmt.Errorf("%w: %s: more than one value", ErrMalformed, subject)
+	}
+	return env, nil
+}
+
+func ofSubject(eventType, recordID, subject string) error {
+	if subject != eventType+"."+recordID {
+		return fmt.Errorf("%w: record_id %q on subject %q", ErrMalformed, recordID, subject)
+	}
+	return nil
+}
