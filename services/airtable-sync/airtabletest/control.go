@@ -25,11 +25,13 @@ type Calls struct {
 	Get       int `json:"get"`
 	Write     int `json:"write"`
 	Meta      int `json:"meta"`
+	Webhooks  int `json:"webhooks"`
+	Payloads  int `json:"payloads"`
 	Throttled int `json:"throttled"`
 }
 
 // Total returns how many requests there were.
-func (c Calls) Total() int { return c.List + c.Get + c.Write + c.Meta }
+func (c Calls) Total() int { return c.List + c.Get + c.Write + c.Meta + c.Webhooks + c.Payloads }
 
 func (s *Server) count(k Kind) {
 	s.callsMu.Lock()
@@ -43,6 +45,10 @@ func (s *Server) count(k Kind) {
 		s.calls.Write++
 	case Meta:
 		s.calls.Meta++
+	case Webhooks:
+		s.calls.Webhooks++
+	case Payloads:
+		s.calls.Payloads++
 	case throttled:
 		s.calls.Throttled++
 	}
@@ -71,35 +77,6 @@ func (s *Server) ExpireIterators() {
 	clear(s.iterators)
 }
 
-// CreateRecord adds a record, as a person in Airtable would, and returns its id.
-func (s *Server) CreateRecord(f Fields) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	cells, err := s.parseControl(f)
-	if err != nil {
-		return "", err
-	}
-	done := s.apply([]change{{cells: cells}}, false)
-	return string(done[0].record.id[:]), nil
-}
-
-// UpdateRecord changes the cells named; nil clears one.
-func (s *Server) UpdateRecord(id string, f Fields) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	rid, _ := parseID(id)
-	row := s.table.byID[rid]
-	if row == nil {
-		return fmt.Errorf("airtable sandbox: no record %q", id)
-	}
-	cells, err := s.parseControl(f)
-	if err != nil {
-		return err
-	}
-	s.apply([]change{{row, cells}}, false)
-	return nil
-}
-
 func (s *Server) parseControl(f Fields) (map[int]cell, error) {
 	values := make(Fields, len(f))
 	for name, v := range f {
@@ -110,19 +87,6 @@ func (s *Server) parseControl(f Fields) (map[int]cell, error) {
 		return nil, fmt.Errorf("airtable sandbox: %w", fail)
 	}
 	return cells, nil
-}
-
-// DeleteRecords removes records in one step and returns how many there were.
-func (s *Server) DeleteRecords(ids ...string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	rids := make([]recordID, 0, len(ids))
-	for _, id := range ids {
-		if rid, ok := parseID(id); ok {
-			rids = append(rids, rid)
-		}
-	}
-	return s.table.remove(rids)
 }
 
 // Record returns a copy of one record.
@@ -192,14 +156,6 @@ func (s *Server) TableName() string {
 	return s.table.name
 }
 
-// RenameTable gives the table another name.
-func (s *Server) RenameTable(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.table.name = name
-	s.table.version++
-}
-
 // TableFields returns the table's fields; the first is the primary one.
 func (s *Server) TableFields() []Field {
 	s.mu.RLock()
@@ -212,75 +168,4 @@ func (s *Server) TableFields() []Field {
 		out = append(out, c.describe())
 	}
 	return out
-}
-
-// AddField adds a field and returns its id.
-func (s *Server) AddField(f Field) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id, err := s.table.addField(f)
-	if err != nil {
-		return "", fmt.Errorf("airtable sandbox: %w", err)
-	}
-	return id, nil
-}
-
-// RenameField gives a field, found by name or id, another name. Formulas keep referring to it.
-func (s *Server) RenameField(field, name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, err := s.column(field)
-	if err != nil {
-		return err
-	}
-	if i := s.table.lookup(name); i >= 0 && i != c.index {
-		return fmt.Errorf("airtable sandbox: there is a field %q already", name)
-	}
-	c.rename(name)
-	s.table.version++
-	return nil
-}
-
-// DeleteField removes a field, found by name or id, with all its cells.
-func (s *Server) DeleteField(field string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, err := s.column(field)
-	if err != nil {
-		return err
-	}
-	c.deleted = true
-	s.table.version++
-	for _, row := range s.table.rows {
-		if c.index < len(row.cells) {
-			row.cells[c.index] = nil
-		}
-	}
-	return nil
-}
-
-// AddChoice adds an option to a select field.
-func (s *Server) AddChoice(field, name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, err := s.column(field)
-	if err != nil {
-		return err
-	}
-	if c.Type != SingleSelect && c.Type != MultipleSelects {
-		return fmt.Errorf("airtable sandbox: field %q has no choices", field)
-	}
-	if c.choice(name) == nil {
-		c.addChoice(name, s.table.newID("sel"))
-		s.table.version++
-	}
-	return nil
-}
-
-func (s *Server) column(field string) (*column, error) {
-	i := s.table.lookup(field)
-	if i < 0 {
-		return nil, fmt.Errorf("airtable sandbox: no field %q", field)
-	}
-	return s.table.columns[i], nil
 }

@@ -6,8 +6,8 @@
 // sample orders. It follows Airtable's public documentation: pages with
 // iterators whose row order is frozen while the cells stay live, empty cells
 // left out, all-or-nothing batches of ten, formulas, upserts, type casts, the
-// schema, five requests a second with 30 seconds of silence for whoever goes
-// faster, and errors in Airtable's shapes.
+// schema, webhooks with payloads and signed pings, five requests a second with 30
+// seconds of silence for whoever goes faster, and errors in Airtable's shapes.
 //
 // Tests start one with [Start], change its table as a person in Airtable would
 // with [Server.CreateRecord] and its siblings, count what clients asked with
@@ -20,5 +20,5 @@
 //
 // Not modelled: linked records, attachments, collaborators, rollups and
 // lookups, comments, the 50 requests a second of one user, changes of the
-// schema over HTTP, webhooks and the monthly quota.
+// schema over HTTP, and webhooks' form and sync sources.
 package airtabletest

@@ -17,6 +17,9 @@ const (
 	Get   Kind = "get"
 	Write Kind = "write"
 	Meta  Kind = "meta"
+	// Payloads lists a webhook's payloads; Webhooks is all else about webhooks.
+	Payloads Kind = "payloads"
+	Webhooks Kind = "webhooks"
 
 	throttled Kind = "throttled"
 )

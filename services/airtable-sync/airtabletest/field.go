@@ -48,6 +48,8 @@ type Field struct {
 	Formula string `json:"formula,omitempty"`
 	// Watches names the fields a lastModifiedTime field watches; all if empty.
 	Watches []string `json:"watches,omitempty"`
+	// Locked refuses what the API writes to it.
+	Locked bool `json:"locked,omitempty"`
 }
 
 // choice is one option of a select field; cells point at it.

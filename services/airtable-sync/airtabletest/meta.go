@@ -3,11 +3,11 @@ package airtabletest
 import "net/http"
 
 func (s *Server) whoami(*request) reply {
-	return jsonReply(http.StatusOK, mustJSON(object{"id": s.userID}))
+	return jsonReply(http.StatusOK, mustJSON(object{"id": s.user.ID}))
 }
 
 func (s *Server) bases(*request) reply {
-	if s.cfg.NoSchemaScope {
+	if !s.may(SchemaRead) {
 		return errorReply(errModel)
 	}
 	return jsonReply(http.StatusOK, mustJSON(object{"bases": []object{
@@ -16,7 +16,7 @@ func (s *Server) bases(*request) reply {
 }
 
 func (s *Server) tables(r *request) reply {
-	if s.cfg.NoSchemaScope || r.base != s.cfg.BaseID {
+	if !s.may(SchemaRead) || r.base != s.cfg.BaseID {
 		return errorReply(errModel)
 	}
 	s.mu.RLock()

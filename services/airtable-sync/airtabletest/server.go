@@ -34,6 +34,12 @@ type Config struct {
 	IteratorTTL time.Duration
 	// NoSchemaScope makes a token without schema.bases:read: 403 on the schema.
 	NoSchemaScope bool
+	// NoWebhookScope makes a token without webhook:manage: 403 on webhooks.
+	NoWebhookScope bool
+	// PingRetry is the wait after a webhook's first failed ping, doubled each time: 10 s if 0.
+	PingRetry time.Duration
+	// PingGiveUp is after how long of failing pings they are switched off: a day if 0.
+	PingGiveUp time.Duration
 	// File, if set, keeps the table from one sandbox to the next: New loads it, Serve writes
 	// it within seconds of a change and at its end. A file that can't be read, or that began
 	// with other samples, is renamed to File + ".old".
@@ -55,12 +61,17 @@ const (
 
 // Server is the sandbox. It is an http.Handler and safe for concurrent use.
 type Server struct {
-	cfg    Config
-	userID string
+	cfg  Config
+	user User // whose token it is
 
-	mu       sync.RWMutex // guards table and all in it
-	table    *table
-	pristine uint64 // the table's version as it was loaded or made up
+	mu           sync.RWMutex // guards what follows, with all in it
+	table        *table
+	hooks        []*hook
+	transactions uint64 // so many there were
+	pristine     uint64 // the table's version as it was loaded or made up
+
+	scopeMu sync.RWMutex
+	revoked []Scope
 
 	iterMu    sync.Mutex
 	iterators map[string]*iterator
@@ -75,6 +86,7 @@ type Server struct {
 	callsMu sync.Mutex
 	calls   Calls
 
+	pings     sync.WaitGroup
 	closing   chan struct{}
 	closeOnce sync.Once
 }
@@ -88,6 +100,8 @@ func New(cfg Config) *Server {
 	cfg.RatePerSecond = cmp.Or(cfg.RatePerSecond, 5)
 	cfg.Penalty = cmp.Or(cfg.Penalty, 30*time.Second)
 	cfg.IteratorTTL = cmp.Or(cfg.IteratorTTL, 5*time.Minute)
+	cfg.PingRetry = cmp.Or(cfg.PingRetry, 10*time.Second)
+	cfg.PingGiveUp = cmp.Or(cfg.PingGiveUp, 24*time.Hour)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -95,13 +109,22 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.Default()
 	}
 	s := &Server{
-		cfg:       cfg,
-		userID:    newID(rand.New(rand.NewPCG(cfg.Seed, 3)), "usr"),
+		cfg: cfg,
+		user: User{
+			ID: newID(rand.New(rand.NewPCG(cfg.Seed, 3)), "usr"), Email: "integration@resonance.example",
+			PermissionLevel: "create", Name: "Integration",
+		},
 		iterators: map[string]*iterator{},
 		iterRand:  rand.New(rand.NewPCG(cfg.Seed, 1)),
 		faultRand: rand.New(rand.NewPCG(cfg.Seed, 2)),
 		limit:     limiter{rate: cfg.RatePerSecond, penalty: cfg.Penalty},
 		closing:   make(chan struct{}),
+	}
+	if cfg.NoSchemaScope {
+		s.Revoke(SchemaRead)
+	}
+	if cfg.NoWebhookScope {
+		s.Revoke(WebhooksManage)
 	}
 	s.table = open(&cfg)
 	s.pristine = s.table.version
@@ -112,6 +135,11 @@ func New(cfg Config) *Server {
 func (s *Server) Config() Config { return s.cfg }
 
 func (s *Server) now() time.Time { return s.cfg.Now() }
+
+// APIUser is whose token the API's requests carry, and so who made their changes.
+func (s *Server) APIUser() User { return s.user }
+
+func (s *Server) api() author { return author{sourceAPI, s.user} }
 
 // second is the time in Unix milliseconds at Airtable's precision for
 // created and modified times, which is a second.
@@ -125,6 +153,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	saved := make(chan error, 1)
 	go func() { saved <- s.persist(saving) }()
 	err := s.listen(ctx, ln)
+	s.pings.Wait()
 	stop()
 	return errors.Join(err, <-saved)
 }
@@ -154,7 +183,7 @@ func (s *Server) listen(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-// Close lets go of the requests that a Hang fault holds.
+// Close lets go of the requests that a Hang fault holds, and ends the pings.
 func (s *Server) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
 
 // TB is the part of testing.TB that Start needs.
@@ -189,13 +218,14 @@ func Start(tb TB, cfg Config) (s *Server, endpoint string) {
 
 // request is one call on its way through the sandbox.
 type request struct {
-	http   *http.Request
-	body   []byte
-	kind   Kind
-	base   string
-	table  string
-	record *recordID
-	handle func(*request) reply
+	http    *http.Request
+	body    []byte
+	kind    Kind
+	base    string
+	table   string
+	record  *recordID
+	webhook string // its id
+	handle  func(*request) reply
 }
 
 // ServeHTTP answers as https://api.airtable.com does.
@@ -241,7 +271,10 @@ func (s *Server) serve(w http.ResponseWriter, req *request) (reply, *Injection) 
 			return rateLimitReply(), nil
 		}
 	}
-	if req.kind != Meta && !s.isTable(req.table) {
+	if need := req.kind.scope(); need != "" && !s.may(need) {
+		return errorReply(errModel), nil
+	}
+	if req.table != "" && !s.isTable(req.table) {
 		return errorReply(errModel), nil
 	}
 	var err error
@@ -317,6 +350,11 @@ func (s *Server) route(r *http.Request) (*request, bool) {
 			req.base = parts[2]
 			req.handle = s.tables
 		}
+		return req, req.handle != nil
+	}
+	if parts[0] == "bases" && len(parts) > 2 && parts[2] == "webhooks" {
+		req.base = parts[1]
+		s.webhooks(req, parts[3:])
 		return req, req.handle != nil
 	}
 	if len(parts) < 2 || len(parts) > 3 {

@@ -1047,7 +1047,7 @@ func TestControlOverHTTP(t *testing.T) {
 	t.Parallel()
 	c := start(t, airtabletest.Config{Orders: 30})
 	first := c.do(http.MethodGet, c.table()+"?pageSize=10", nil)
-	if a := c.do(http.MethodGet, "/_sandbox/calls", nil); a.text != `{"list":1,"get":0,"write":0,"meta":0,"throttled":0}` {
+	if a := c.do(http.MethodGet, "/_sandbox/calls", nil); a.text != `{"list":1,"get":0,"write":0,"meta":0,"webhooks":0,"payloads":0,"throttled":0}` {
 		t.Errorf("calls: %s", a.text)
 	}
 	if a := c.do(http.MethodPost, "/_sandbox/faults", `{"on":"list","do":"unavailable","times":-1,"retry_after":3}`); a.status != http.StatusOK {

@@ -44,9 +44,10 @@ func (r *record) cell(i int) cell {
 	return nil
 }
 
-func (r *record) set(i int, v cell, now int64) {
+// set changes a cell and reports whether that made a difference.
+func (r *record) set(i int, v cell, now int64) bool {
 	if sameCell(r.cell(i), v) {
-		return
+		return false
 	}
 	if i >= len(r.cells) {
 		r.cells = append(r.cells, make([]cell, i+1-len(r.cells))...)
@@ -57,6 +58,7 @@ func (r *record) set(i int, v cell, now int64) {
 	}
 	r.touched[i] = now
 	r.modified = now
+	return true
 }
 
 // modifiedOf returns the last change of the columns, of all if there are none; 0 if never.
@@ -160,7 +162,6 @@ func (t *table) addColumn(f Field, choiceIDs []string, resolve func(ref string) 
 		c.prog = prog
 	}
 	t.columns = append(t.columns, c)
-	t.version++
 	return nil
 }
 
@@ -171,27 +172,30 @@ func (t *table) insert(r *record) {
 	t.rows = append(t.rows, r)
 }
 
-// remove deletes records; unknown ids are passed over.
-func (t *table) remove(ids []recordID) int {
-	n := 0
+// remove deletes records and returns those there were; unknown ids are passed over.
+func (t *table) remove(ids []recordID) (gone []recordID) {
 	for _, id := range ids {
 		if r := t.byID[id]; r != nil {
 			r.deleted = true
 			delete(t.byID, id)
-			n++
+			gone = append(gone, id)
 		}
 	}
-	if n > 0 {
-		t.version++
-		kept := make([]*record, 0, len(t.rows)-n)
-		for _, r := range t.rows {
-			if !r.deleted {
-				kept = append(kept, r)
-			}
-		}
-		t.rows = kept
+	if len(gone) > 0 {
+		t.sweep()
 	}
-	return n
+	return gone
+}
+
+// sweep takes the deleted records out of the rows.
+func (t *table) sweep() {
+	kept := make([]*record, 0, len(t.byID))
+	for _, r := range t.rows {
+		if !r.deleted {
+			kept = append(kept, r)
+		}
+	}
+	t.rows = kept
 }
 
 // view reads a record for formulas and rendering.

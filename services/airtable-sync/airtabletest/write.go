@@ -1,6 +1,7 @@
 package airtabletest
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -66,13 +67,13 @@ func (s *Server) create(r *request) reply {
 		if w.Fields == nil || w.ID != "" {
 			return errorReply(errRowsCreate)
 		}
-		cells, fail := s.table.parseFields(w.Fields, b.Typecast)
+		cells, fail := s.table.parseWrite(w.Fields, b.Typecast)
 		if fail != nil {
 			return errorReply(fail)
 		}
 		changes[i] = change{cells: cells}
 	}
-	return s.written(s.apply(changes, false), b, single)
+	return s.written(s.apply(s.api(), changes, false), b, single)
 }
 
 func (s *Server) update(r *request) reply {
@@ -92,11 +93,11 @@ func (s *Server) update(r *request) reply {
 		if b.Fields == nil {
 			return errorReply(unprocessable("INVALID_REQUEST_MISSING_FIELDS", `Could not find field "fields" in the request body`))
 		}
-		cells, fail := t.parseFields(b.Fields, b.Typecast)
+		cells, fail := t.parseWrite(b.Fields, b.Typecast)
 		if fail != nil {
 			return errorReply(fail)
 		}
-		return s.written(s.apply([]change{{row, cells}}, replace), b, true)
+		return s.written(s.apply(s.api(), []change{{row, cells}}, replace), b, true)
 	}
 	if b.Records == nil || len(*b.Records) == 0 || len(*b.Records) > maxBatch {
 		return errorReply(errRowsUpdate)
@@ -105,7 +106,7 @@ func (s *Server) update(r *request) reply {
 	if fail != nil {
 		return errorReply(fail)
 	}
-	return s.written(s.apply(changes, replace), b, false)
+	return s.written(s.apply(s.api(), changes, replace), b, false)
 }
 
 // changes validates a batch, finding by id or, in an upsert, by the fields to merge on.
@@ -120,7 +121,7 @@ func (t *table) changes(records []writeRecord, b *writeBody) ([]change, *apiErro
 		if w.Fields == nil || w.ID == "" && merge == nil {
 			return nil, errRowsUpdate
 		}
-		cells, fail := t.parseFields(w.Fields, b.Typecast)
+		cells, fail := t.parseWrite(w.Fields, b.Typecast)
 		if fail != nil {
 			return nil, fail
 		}
@@ -223,6 +224,17 @@ next:
 	return found, nil
 }
 
+// parseWrite is parseFields for who may not write to locked fields.
+func (t *table) parseWrite(fields map[string]any, typecast bool) (map[int]cell, *apiError) {
+	cells, fail := t.parseFields(fields, typecast)
+	for i := range cells {
+		if c := t.columns[i]; c.Locked {
+			return nil, &apiError{http.StatusForbidden, "INVALID_PERMISSIONS", fmt.Sprintf("You are not permitted to update cells in field %s (%s)", c.Name, c.ID), false}
+		}
+	}
+	return cells, fail
+}
+
 // parseFields validates cells by field name or id.
 func (t *table) parseFields(fields map[string]any, typecast bool) (map[int]cell, *apiError) {
 	cells := make(map[int]cell, len(fields))
@@ -246,11 +258,15 @@ type applied struct {
 	created bool
 }
 
-// apply makes the changes; replace clears the cells that a change doesn't name.
-func (s *Server) apply(changes []change, replace bool) []applied {
+// apply makes the changes in one transaction; replace clears the cells that a change doesn't name.
+func (s *Server) apply(by author, changes []change, replace bool) []applied {
 	t := s.table
-	t.version++
+	tx := s.begin(by)
 	now := s.second()
+	newChoiceID := func() string {
+		tx.schema = true
+		return t.newID("sel")
+	}
 	done := make([]applied, len(changes))
 	for k, c := range changes {
 		row := c.record
@@ -260,23 +276,34 @@ func (s *Server) apply(changes []change, replace bool) []applied {
 			copy(row.id[:], id)
 			row.cells = make([]cell, len(t.columns))
 			for i, v := range c.cells {
-				row.cells[i] = t.columns[i].settle(v, func() string { return t.newID("sel") })
+				row.cells[i] = t.columns[i].settle(v, newChoiceID)
 			}
 			t.insert(row)
+			tx.created = append(tx.created, row)
 			done[k] = applied{row, true}
 			continue
 		}
+		tx.touch(t, row)
 		for i, col := range t.columns {
 			v, named := c.cells[i]
 			if named {
-				row.set(i, col.settle(v, func() string { return t.newID("sel") }), now)
+				tx.set(row, i, col.settle(v, newChoiceID), now)
 			} else if replace && !col.computed() && !col.deleted {
-				row.set(i, nil, now)
+				tx.set(row, i, nil, now)
 			}
 		}
 		done[k] = applied{row, false}
 	}
+	s.commit(tx)
 	return done
+}
+
+// remove deletes records in one transaction and returns how many there were.
+func (s *Server) remove(by author, ids []recordID) int {
+	tx := s.begin(by)
+	tx.destroyed = s.table.remove(ids)
+	s.commit(tx)
+	return len(tx.destroyed)
 }
 
 // written renders what a request has written.
@@ -340,7 +367,7 @@ func (s *Server) get(r *request) reply {
 func (s *Server) deleteOne(r *request) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.table.remove([]recordID{*r.record}) == 0 {
+	if s.remove(s.api(), []recordID{*r.record}) == 0 {
 		return errorReply(errNotFound)
 	}
 	return jsonReply(http.StatusOK, mustJSON(object{"id": string(r.record[:]), "deleted": true}))
@@ -375,6 +402,6 @@ func (s *Server) deleteMany(r *request) reply {
 		ids[i] = id
 		answer[i] = object{"id": name, "deleted": true}
 	}
-	s.table.remove(ids)
+	s.remove(s.api(), ids)
 	return jsonReply(http.StatusOK, mustJSON(object{"records": answer}))
 }
