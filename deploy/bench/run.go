@@ -331,7 +331,7 @@ func synthetic(i int, now time.Time) (*nats.Msg, error) {
 			RecordID: id, Name: text(fmt.Sprint("Bench ", i)), Customer: text(fmt.Sprint("Customer ", i%500)),
 			Status: text(event.Statuses[i%5]), Priority: text(event.Priorities[i%3]), Amount: &amount,
 			OrderDate: text(now.AddDate(0, 0, -i%365).Format(time.DateOnly)), CreatedAt: now, UpdatedAt: now,
-			Fields: map[string]json.RawMessage{"Note": json.RawMessage(`"a line of text as long as notes tend to be"`)},
+			Fields: json.RawMessage(`{"Note":"a line of text as long as notes tend to be"}`),
 		},
 	})
 }

@@ -21,14 +21,8 @@ func typical() (event.Envelope, *event.OrderChanged) {
 				RecordID: "recA1b2C3d4E5f6G7", Name: new("ORD-00042"), Customer: new("Café Ñandú & Hijos"),
 				Status: new("Processing"), Priority: new("High"), Amount: &amount, OrderDate: new("2026-11-03"),
 				CreatedAt: at, UpdatedAt: at,
-				Fields: map[string]json.RawMessage{
-					"Order": json.RawMessage(`"ORD-00042"`), "Customer": json.RawMessage(`"Café Ñandú & Hijos"`),
-					"Status": json.RawMessage(`"Processing"`), "Priority": json.RawMessage(`"High"`),
-					"Amount": json.RawMessage(`1250.5`), "Order date": json.RawMessage(`"2026-11-03"`),
-					"Notes":   json.RawMessage(`"Call before delivery"`),
-					"Tags":    json.RawMessage(`["web","gift"]`),
-					"Changed": json.RawMessage(`"2026-11-03T09:30:00.000Z"`),
-				},
+				Fields: json.RawMessage(`{"Order":"ORD-00042","Customer":"Café Ñandú & Hijos","Status":"Processing","Priority":"High",` +
+					`"Amount":1250.5,"Order date":"2026-11-03","Notes":"Call before delivery","Tags":["web","gift"],"Changed":"2026-11-03T09:30:00.000Z"}`),
 			},
 			Previous: map[string]json.RawMessage{"status": json.RawMessage(`"Pending"`)},
 		}

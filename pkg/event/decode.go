@@ -68,7 +68,10 @@ func (o *Order) decode(object []byte) error {
 		case "updated_at":
 			o.UpdatedAt, err = instantOf(value)
 		case "fields":
-			o.Fields, err = cells(value)
+			o.Fields = value
+			if value[0] != '{' {
+				err = errNoObject
+			}
 		}
 		return err
 	})
@@ -88,11 +91,13 @@ func (a *Actor) decode(object []byte) error {
 	})
 }
 
+var errNoObject = errors.New("is not an object")
+
 // members calls visit for each member of object, a valid JSON value without space around it. Of
 // members of the same name the last one counts, as in JavaScript.
 func members(object []byte, required []string, visit func(name, value []byte) error) error {
 	if object[0] != '{' {
-		return errors.New("is not an object")
+		return errNoObject
 	}
 	var seen uint
 	for i := space(object, 1); object[i] != '}'; {
@@ -218,7 +223,7 @@ func instant(s string) (time.Time, error) {
 }
 
 func cells(value []byte) (map[string]json.RawMessage, error) {
-	m := make(map[string]json.RawMessage, 12)
+	m := map[string]json.RawMessage{}
 	err := members(value, nil, func(name, cell []byte) error {
 		m[string(name)] = cell
 		return nil

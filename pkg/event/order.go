@@ -30,16 +30,18 @@ var (
 
 // Order is the whole state of one order as Airtable holds it. A nil pointer is an empty cell.
 type Order struct {
-	RecordID  string                     `json:"record_id"`
-	Name      *string                    `json:"name"`
-	Customer  *string                    `json:"customer"`
-	Status    *string                    `json:"status"`
-	Priority  *string                    `json:"priority"`
-	Amount    *json.Number               `json:"amount"`     // in the table's currency, decimals as Airtable gives them
-	OrderDate *string                    `json:"order_date"` // YYYY-MM-DD
-	CreatedAt time.Time                  `json:"created_at"`
-	UpdatedAt time.Time                  `json:"updated_at"`
-	Fields    map[string]json.RawMessage `json:"fields"` // every non-empty Airtable cell by its field's name
+	RecordID  string       `json:"record_id"`
+	Name      *string      `json:"name"`
+	Customer  *string      `json:"customer"`
+	Status    *string      `json:"status"`
+	Priority  *string      `json:"priority"`
+	Amount    *json.Number `json:"amount"`     // in the table's currency, decimals as Airtable gives them
+	OrderDate *string      `json:"order_date"` // YYYY-MM-DD
+	CreatedAt time.Time    `json:"created_at"`
+	UpdatedAt time.Time    `json:"updated_at"`
+
+	// Fields is every non-empty Airtable cell by its field's name: a JSON object, which few look into.
+	Fields json.RawMessage `json:"fields"`
 
 	// Raw is the JSON this was read from, for who passes it on as it is; nil if it was not read.
 	Raw json.RawMessage `json:"-"`

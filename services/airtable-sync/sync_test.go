@@ -220,11 +220,15 @@ func (w *world) converged() {
 			continue
 		}
 		live++
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(c.Order.Fields, &fields); err != nil {
+			w.Fatal(err)
+		}
 		for name, value := range rec.Fields {
 			if name == "Last modified" {
 				continue
 			}
-			if got, want := fmt.Sprint(decode(w, c.Order.Fields[name])), fmt.Sprint(value); got != want {
+			if got, want := fmt.Sprint(decode(w, fields[name])), fmt.Sprint(value); got != want {
 				w.Fatalf("%s.%s is %s, want %s", id, name, got, want)
 			}
 		}

@@ -39,11 +39,11 @@ func sample(r *rand.Rand, i int) *nats.Msg {
 	o := event.Order{
 		RecordID: recordID(i), Name: &name, Customer: &customer, Status: &status, Priority: &priority,
 		Amount: &amount, OrderDate: &date, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Duration(i) * time.Second),
-		Fields: map[string]json.RawMessage{},
 	}
-	for field, v := range map[string]any{"Name": name, "Customer": customer, "Status": status, "Priority": priority, "Amount": amount,
-		"Order Date": date, "Notes": "Entregar por la mañana, llamar antes."} {
-		o.Fields[field], _ = json.Marshal(v)
+	var err error
+	if o.Fields, err = json.Marshal(map[string]any{"Name": name, "Customer": customer, "Status": status, "Priority": priority, "Amount": amount,
+		"Order Date": date, "Notes": "Entregar por la mañana, llamar antes."}); err != nil {
+		panic(err)
 	}
 	msg, err := event.NewOrderChanged(event.Envelope{ID: event.NewID(), Source: "/airtable/app/tbl", Time: epoch, Digest: "0123456789abcdef"},
 		&event.OrderChanged{RecordID: o.RecordID, Change: event.Created, Order: o})

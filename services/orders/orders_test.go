@@ -140,7 +140,7 @@ func changed(id, status string) *nats.Msg {
 	name, customer, date, amount := "Order "+id, "Customer "+id, "2026-03-04", json.Number("10.50")
 	c := &event.OrderChanged{RecordID: id, Change: event.Updated, Order: event.Order{
 		RecordID: id, Name: &name, Customer: &customer, Status: &status, Amount: &amount, OrderDate: &date,
-		CreatedAt: epoch, UpdatedAt: epoch, Fields: map[string]json.RawMessage{"Name": json.RawMessage(`"x"`)},
+		CreatedAt: epoch, UpdatedAt: epoch, Fields: json.RawMessage(`{"Name":"x"}`),
 	}}
 	if status == "" {
 		c.Change = event.Deleted
@@ -190,7 +190,7 @@ func TestProjectsAndServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var o event.Order
-	if err := json.Unmarshal(r.Data, &o); err != nil || o.RecordID != "rec1" || string(o.Fields["Name"]) != `"x"` || r.Header.Get(rpc.HeaderETag) == "" {
+	if err := json.Unmarshal(r.Data, &o); err != nil || o.RecordID != "rec1" || string(o.Fields) != `{"Name":"x"}` || r.Header.Get(rpc.HeaderETag) == "" {
 		t.Fatalf("got %s %v %v", r.Data, r.Header, err)
 	}
 	if _, err := w.ask(rpc.OrdersGet, rpc.OrderRef{RecordID: "rec2"}); fault.CodeOf(err) != fault.NotFound {

@@ -1,10 +1,12 @@
 package column
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,7 +100,7 @@ func TestOrder(t *testing.T) {
 	o, _ := m.Order(record(t, `{"fldName":"A-1","fldCustomer":["Núñez","Sons"],"fldStatus":{"id":"sel1","name":"Sent","color":"red"},
 		"fldAmount":1250.10,"fldDate":"2026-11-03T23:30:00.000Z","fldNotes":"x"}`), time.Now())
 	if *o.Name != "A-1" || *o.Customer != "Núñez, Sons" || *o.Status != "Sent" || o.Priority != nil ||
-		o.Amount.String() != "1250.10" || *o.OrderDate != "2026-11-03" || string(o.Fields["Notes"]) != `"x"` {
+		o.Amount.String() != "1250.10" || *o.OrderDate != "2026-11-03" || !strings.Contains(string(o.Fields), `"Notes":"x"`) {
 		t.Fatalf("%+v", o)
 	}
 	for _, cells := range []string{
@@ -176,7 +178,7 @@ func FuzzOrder(f *testing.F) {
 		r.ID, r.CreatedTime = "rec1", time.Unix(1, 0)
 		o, d := m.Order(r, time.Unix(2, 0))
 		again, d2 := m.Order(r, time.Unix(3, 0))
-		if d != d2 || len(again.Fields) != len(o.Fields) {
+		if d != d2 || !bytes.Equal(again.Fields, o.Fields) {
 			t.Fatal("two readings differ")
 		}
 		if _, err := event.NewOrderChanged(event.Envelope{ID: "x", Time: time.Unix(2, 0)},

@@ -22,6 +22,7 @@ type Mapper struct {
 	fields  []airtable.Field
 	columns map[Column]int
 	index   map[string]int // by id and by name
+	quoted  [][]byte       // the fields' names as JSON
 	primary string
 }
 
@@ -97,7 +98,9 @@ func (m *Mapper) Describe() string {
 
 func (m *Mapper) reindex() {
 	m.index = make(map[string]int, 2*len(m.fields))
+	m.quoted = make([][]byte, len(m.fields))
 	for i, f := range m.fields {
+		m.quoted[i] = quote(f.Name)
 		m.index[f.Name] = i
 	}
 	for i, f := range m.fields {
@@ -110,20 +113,29 @@ func (m *Mapper) reindex() {
 // Order reads a record. found is the time to show as updated_at where the table has none; it is
 // no part of the digest. A cell that does not fit its column leaves it empty and stays in Fields.
 func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest) {
-	o := event.Order{
-		RecordID: r.ID, CreatedAt: r.CreatedTime.UTC(), UpdatedAt: found.UTC(),
-		Fields: make(map[string]json.RawMessage, len(r.Fields)),
-	}
+	o := event.Order{RecordID: r.ID, CreatedAt: r.CreatedTime.UTC(), UpdatedAt: found.UTC()}
 	cells := make([]json.RawMessage, len(m.fields))
+	size := 0
+	var news []string // of fields made after the schema was read
 	for key, cell := range r.Fields {
-		i, ok := m.index[key]
-		if !ok {
-			o.Fields[key] = cell // a field made after the schema was read
-			continue
+		size += len(cell) + 32
+		if i, ok := m.index[key]; ok {
+			cells[i] = cell
+		} else {
+			news = append(news, key)
 		}
-		cells[i] = cell
-		o.Fields[m.fields[i].Name] = cell
 	}
+	o.Fields = append(make(json.RawMessage, 0, size), '{')
+	for i, cell := range cells {
+		if len(cell) > 0 {
+			o.Fields = member(o.Fields, m.quoted[i], cell)
+		}
+	}
+	slices.Sort(news)
+	for _, name := range news {
+		o.Fields = member(o.Fields, quote(name), r.Fields[name])
+	}
+	o.Fields = append(o.Fields, '}')
 	cell := func(c Column) json.RawMessage {
 		if i, ok := m.columns[c]; ok {
 			return cells[i]
@@ -139,6 +151,22 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 		}
 	}
 	return o, m.digest(&o, cells)
+}
+
+// member appends one more member to an object.
+func member(object, quoted, value []byte) []byte {
+	if len(object) > 1 {
+		object = append(object, ',')
+	}
+	return append(append(append(object, quoted...), ':'), value...)
+}
+
+func quote(name string) []byte {
+	quoted, err := json.Marshal(name)
+	if err != nil {
+		panic(err) // a string always encodes
+	}
+	return quoted
 }
 
 // Digest identifies the content of an order as far as a change of it is news.

@@ -19,7 +19,7 @@ func TestHistoryEntry(t *testing.T) {
 	for name, order := range map[string]event.Order{
 		"full": {
 			Name: new(`a,"created_at":"b`), Customer: new("Núñez, \"Sons\""), Status: new("Sent"), Priority: new("High"),
-			Amount: &amount, OrderDate: new("2026-11-03"), Fields: map[string]json.RawMessage{"created_at": json.RawMessage(`",\"created_at\":"`)},
+			Amount: &amount, OrderDate: new("2026-11-03"), Fields: json.RawMessage(`{"created_at":",\"created_at\":"}`),
 		},
 		"empty": {},
 	} {
