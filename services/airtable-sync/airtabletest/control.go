@@ -11,11 +11,11 @@ type Fields = map[string]any
 
 // Record is a copy of one row.
 type Record struct {
-	ID           string
-	CreatedTime  time.Time
-	ModifiedTime time.Time
+	ID           string    `json:"id"`
+	CreatedTime  time.Time `json:"created_time"`
+	ModifiedTime time.Time `json:"modified_time"`
 	// Fields are the cells by name as the API gives them, computed ones included, empty ones left out.
-	Fields Fields
+	Fields Fields `json:"fields"`
 }
 
 // Calls counts the authenticated requests by kind. Throttled ones count in

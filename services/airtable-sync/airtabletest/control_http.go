@@ -2,19 +2,38 @@ package airtabletest
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
 // controlPath is where programs on this machine, such as end-to-end tests,
-// reach what tests in Go do by method. It takes the API's token:
+// reach what tests in Go do by method. It takes the API's token, answers 422
+// to what it does not understand, and {} where there is nothing to say:
 //
-//	GET    /_sandbox/calls      Calls as JSON
-//	POST   /_sandbox/faults     a Fault as JSON, with retry_after in seconds
-//	DELETE /_sandbox/faults     Heal
-//	DELETE /_sandbox/iterators  ExpireIterators
+//	GET    /_sandbox/calls              Calls
+//	DELETE /_sandbox/calls              ResetCalls
+//	GET    /_sandbox/faults             [{"fault": Fault, "hits": 3}, …], those at work
+//	POST   /_sandbox/faults             a Fault, with retry_after in seconds and delay_ms
+//	DELETE /_sandbox/faults             Heal
+//	DELETE /_sandbox/iterators          ExpireIterators
+//	GET    /_sandbox/records[/{id}]     Records or Record
+//	POST   /_sandbox/records            {"as": User, "create": [Fields], "update": [{"ids": [id], "fields": Fields}], "delete": [id]}
+//	                                    as a person in Airtable; {"created": [id], "deleted": 2}
+//	POST   /_sandbox/fields             {"field": "Status"} and one of "rename": name, "delete": true, "add_choice": name,
+//	                                    "remove_choice": name, "formula": text, "locked": bool; or {"add": Field}
+//	POST   /_sandbox/scopes             {"revoke": ["webhook:manage"], "grant": […]}
+//	POST   /_sandbox/rate               {"per_second": 5, "penalty_ms": 30000}
+//	GET    /_sandbox/quota              Quota
+//	POST   /_sandbox/quota              {"limit": 1000, "used": 0}
+//	GET    /_sandbox/writes?after=7     Writes
+//	GET    /_sandbox/webhooks           Webhooks
+//	POST   /_sandbox/webhooks/{id}      {"do": "expire" | "remove" | "skip" | "forget" | "error" | "ping", "n": 3, "code": "INVALID_HOOK"}
 const controlPath = "/_sandbox/"
 
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
@@ -27,29 +46,228 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 		errorReply(errAuthentication).write(w)
 		return
 	}
-	done := jsonReply(http.StatusOK, []byte("{}"))
-	switch r.Method + " " + r.URL.Path[len(controlPath):] {
+	topic, id, _ := strings.Cut(r.URL.Path[len(controlPath):], "/")
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		errorReply(errBodyTooBig).write(w)
+		return
+	}
+	what, err := s.controlled(r, topic, id, body)
+	if err == nil {
+		jsonReply(http.StatusOK, mustJSON(what)).write(w)
+		return
+	}
+	fail, ok := errors.AsType[*apiError](err)
+	if !ok {
+		fail = invalidRequest("%v", err)
+	}
+	errorReply(fail).write(w)
+}
+
+// controlled does what one control request asks for and returns what to answer.
+func (s *Server) controlled(r *http.Request, topic, id string, body []byte) (any, error) {
+	nothing := object{}
+	route := r.Method + " " + topic
+	if id != "" {
+		route += "/"
+	}
+	switch route {
 	case "GET calls":
-		done.body = mustJSON(s.Calls())
+		return s.Calls(), nil
+	case "DELETE calls":
+		return s.ResetCalls(), nil
+	case "GET faults":
+		return s.atWork(), nil
 	case "POST faults":
-		var f struct {
-			Fault
-			Seconds int `json:"retry_after"`
-		}
-		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&f); err != nil || !slices.Contains(effects, f.Do) {
-			done = errorReply(invalidRequest("A fault is {on, do, times, after, probability, retry_after, applied}, and do is one of %v", effects))
-			break
-		}
-		f.RetryAfter = time.Duration(f.Seconds) * time.Second
-		s.Fail(f.Fault)
+		return nothing, s.controlFault(body)
 	case "DELETE faults":
 		s.Heal()
+		return nothing, nil
 	case "DELETE iterators":
 		s.ExpireIterators()
-	default:
-		done = errorReply(errNotFound)
+		return nothing, nil
+	case "GET records":
+		return s.Records(), nil
+	case "GET records/":
+		record, ok := s.Record(id)
+		if !ok {
+			return nil, errNotFound
+		}
+		return record, nil
+	case "POST records":
+		return s.controlRecords(body)
+	case "POST fields":
+		return s.controlFields(body)
+	case "POST scopes":
+		return nothing, s.controlScopes(body)
+	case "POST rate":
+		var rate struct {
+			PerSecond float64 `json:"per_second"`
+			PenaltyMS int     `json:"penalty_ms"`
+		}
+		err := strict(body, &rate)
+		if err == nil {
+			s.SetRate(rate.PerSecond, time.Duration(rate.PenaltyMS)*time.Millisecond)
+		}
+		return nothing, err
+	case "GET quota":
+		return s.Quota(), nil
+	case "POST quota":
+		var q struct{ Limit, Used int }
+		err := strict(body, &q)
+		if err == nil {
+			s.SetQuota(q.Limit, q.Used)
+		}
+		return s.Quota(), err
+	case "GET writes":
+		after, err := strconv.Atoi("0" + r.URL.Query().Get("after"))
+		return s.Writes(after), err
+	case "GET webhooks":
+		return s.Webhooks(), nil
+	case "POST webhooks/":
+		return nothing, s.controlWebhook(id, body)
 	}
-	done.write(w)
+	return nil, errNotFound
+}
+
+// strict decodes a control request; what it does not know is an error.
+func strict(body []byte, into any) error {
+	d := json.NewDecoder(strings.NewReader(string(body)))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
+
+func (s *Server) controlFault(body []byte) error {
+	var f struct {
+		Fault
+		Seconds int `json:"retry_after"`
+		DelayMS int `json:"delay_ms"`
+	}
+	if err := strict(body, &f); err != nil || !slices.Contains(effects, f.Do) {
+		return invalidRequest("A fault is {on, method, do, times, after, probability, seed, retry_after, delay_ms, applied}, and do is one of %v", effects)
+	}
+	f.RetryAfter = time.Duration(f.Seconds) * time.Second
+	f.Delay = time.Duration(f.DelayMS) * time.Millisecond
+	s.Fail(f.Fault)
+	return nil
+}
+
+// atWork returns the faults that are not spent.
+func (s *Server) atWork() []object {
+	s.faultMu.Lock()
+	defer s.faultMu.Unlock()
+	list := make([]object, len(s.faults))
+	for i, inj := range s.faults {
+		list[i] = object{"fault": inj.fault, "hits": inj.hits}
+	}
+	return list
+}
+
+func (s *Server) controlRecords(body []byte) (any, error) {
+	var in struct {
+		As     *User    `json:"as"`
+		Create []Fields `json:"create"`
+		Update []struct {
+			IDs    []string `json:"ids"`
+			Fields Fields   `json:"fields"`
+		} `json:"update"`
+		Delete []string `json:"delete"`
+	}
+	if err := strict(body, &in); err != nil {
+		return nil, err
+	}
+	who := somebody
+	if in.As != nil {
+		who = *in.As
+	}
+	editor := s.As(who)
+	created := []string{}
+	if len(in.Create) > 0 {
+		var err error
+		if created, err = editor.CreateRecords(in.Create...); err != nil {
+			return nil, err
+		}
+	}
+	for _, u := range in.Update {
+		if err := editor.UpdateRecords(u.IDs, u.Fields); err != nil {
+			return nil, err
+		}
+	}
+	return object{"created": created, "deleted": editor.DeleteRecords(in.Delete...)}, nil
+}
+
+func (s *Server) controlFields(body []byte) (any, error) {
+	var in struct {
+		Add          *Field  `json:"add"`
+		Field        string  `json:"field"`
+		Rename       *string `json:"rename"`
+		Delete       bool    `json:"delete"`
+		AddChoice    *string `json:"add_choice"`
+		RemoveChoice *string `json:"remove_choice"`
+		Formula      *string `json:"formula"`
+		Locked       *bool   `json:"locked"`
+	}
+	if err := strict(body, &in); err != nil {
+		return nil, err
+	}
+	nothing := object{}
+	switch {
+	case in.Add != nil:
+		id, err := s.AddField(*in.Add)
+		return object{"id": id}, err
+	case in.Rename != nil:
+		return nothing, s.RenameField(in.Field, *in.Rename)
+	case in.Delete:
+		return nothing, s.DeleteField(in.Field)
+	case in.AddChoice != nil:
+		return nothing, s.AddChoice(in.Field, *in.AddChoice)
+	case in.RemoveChoice != nil:
+		return nothing, s.RemoveChoice(in.Field, *in.RemoveChoice)
+	case in.Formula != nil:
+		return nothing, s.ConvertToFormula(in.Field, *in.Formula)
+	case in.Locked != nil:
+		return nothing, s.LockField(in.Field, *in.Locked)
+	}
+	return nil, invalidRequest("Nothing is asked of the field")
+}
+
+func (s *Server) controlScopes(body []byte) error {
+	var in struct{ Revoke, Grant []Scope }
+	if err := strict(body, &in); err != nil {
+		return err
+	}
+	for _, sc := range slices.Concat(in.Revoke, in.Grant) {
+		if !slices.Contains(scopes, sc) {
+			return invalidRequest("A scope is one of %v", scopes)
+		}
+	}
+	s.Revoke(in.Revoke...)
+	s.Grant(in.Grant...)
+	return nil
+}
+
+func (s *Server) controlWebhook(id string, body []byte) error {
+	var in struct {
+		Do   string `json:"do"`
+		N    int    `json:"n"`
+		Code string `json:"code"`
+	}
+	if err := strict(body, &in); err != nil {
+		return err
+	}
+	switch in.Do {
+	case "expire":
+		return s.ExpireWebhook(id)
+	case "remove":
+		return s.RemoveWebhook(id)
+	case "skip":
+		return s.SkipPayloads(id, in.N)
+	case "forget":
+		return s.ForgetPayloads(id)
+	case "error":
+		return s.AddErrorPayload(id, in.Code)
+	case "ping":
+		return s.Ping(id)
+	}
+	return invalidRequest("A webhook can expire, remove, skip, forget, error or ping")
 }

@@ -94,6 +94,10 @@ func rateLimitReply() reply {
 	return pluralReply("RATE_LIMIT_REACHED", "Rate limit exceeded. Please try again later")
 }
 
+func billingLimitReply() reply {
+	return pluralReply("PUBLIC_API_BILLING_LIMIT_EXCEEDED", "API billing plan limit exceeded. You've reached the maximum number of requests allowed for this month.")
+}
+
 // mustDecode decodes JSON that was made here.
 func mustDecode(b []byte) any {
 	var v any

@@ -2,6 +2,7 @@ package airtabletest
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -63,6 +64,8 @@ const (
 
 	// CutConnection closes the connection in the middle of the answer.
 	CutConnection Effect = "cut-connection"
+	// Slow answers truly, but only after Fault.Delay.
+	Slow Effect = "slow"
 	// TruncatedJSON answers the first half of the JSON as if it were all.
 	TruncatedJSON Effect = "truncated-json"
 	// RepeatedOffset answers a list with the offset that came in; first pages are passed over.
@@ -71,21 +74,27 @@ const (
 
 var effects = []Effect{
 	RateLimited, RateLimitedSingular, BillingLimit, Unavailable, InternalError, BadGateway, HTML, EmptyPage,
-	ExpiredIterator, Forbidden, Unauthorized, NotFound, Hang, Drop, CutConnection, TruncatedJSON, RepeatedOffset,
+	ExpiredIterator, Forbidden, Unauthorized, NotFound, Hang, Drop, Slow, CutConnection, TruncatedJSON, RepeatedOffset,
 }
 
 // Fault is a misbehaviour on demand.
 type Fault struct {
 	// On is the kind of request it concerns; any if empty.
 	On Kind `json:"on"`
+	// Method is the HTTP method it concerns, as PATCH; any if empty.
+	Method string `json:"method"`
 	// Do is what happens.
 	Do Effect `json:"do"`
 	// Times is how often: once if 0, until cancelled if negative.
 	Times int `json:"times"`
 	// After is how many requests of the kind pass unharmed first.
 	After int `json:"after"`
-	// Probability of striking each time, drawn from Config.Seed; always if 0.
+	// Probability of striking each time, drawn from Seed; always if 0.
 	Probability float64 `json:"probability"`
+	// Seed makes the chances repeatable whatever other faults there are; Config.Seed's are drawn if 0.
+	Seed uint64 `json:"seed"`
+	// Delay is waited before the fault strikes.
+	Delay time.Duration `json:"-"`
 	// RetryAfter is sent with a 429 or 503, in whole seconds; not if 0.
 	RetryAfter time.Duration `json:"-"`
 	// Applied lets the request take effect before the fault hides its answer.
@@ -96,6 +105,7 @@ type Fault struct {
 type Injection struct {
 	fault Fault
 	s     *Server
+	rand  *rand.Rand
 	hits  int // guarded by s.faultMu, as is what follows
 	spent bool
 	done  chan struct{}
@@ -110,7 +120,10 @@ func (s *Server) Fail(f Fault) *Injection {
 	if f.Times == 0 {
 		f.Times = 1
 	}
-	inj := &Injection{fault: f, s: s, done: make(chan struct{})}
+	inj := &Injection{fault: f, s: s, rand: s.faultRand, done: make(chan struct{})}
+	if f.Seed != 0 {
+		inj.rand = rand.New(rand.NewPCG(f.Seed, 2))
+	}
 	s.faultMu.Lock()
 	defer s.faultMu.Unlock()
 	s.faults = append(s.faults, inj)
@@ -158,7 +171,7 @@ func (s *Server) inject(r *request) *Injection {
 	defer s.faultMu.Unlock()
 	for _, i := range s.faults {
 		f := &i.fault
-		if f.On != "" && f.On != r.kind {
+		if f.On != "" && f.On != r.kind || f.Method != "" && f.Method != r.http.Method {
 			continue
 		}
 		if f.Do == ExpiredIterator || f.Do == RepeatedOffset {
@@ -173,7 +186,7 @@ func (s *Server) inject(r *request) *Injection {
 			f.After--
 			continue
 		}
-		if f.Probability > 0 && s.faultRand.Float64() >= f.Probability {
+		if f.Probability > 0 && i.rand.Float64() >= f.Probability {
 			continue
 		}
 		i.hits++
@@ -198,7 +211,7 @@ func (r *request) offset() string {
 // processes reports whether the request is carried out before the fault strikes.
 func (i *Injection) processes() bool {
 	switch i.fault.Do {
-	case CutConnection, TruncatedJSON, RepeatedOffset:
+	case Slow, CutConnection, TruncatedJSON, RepeatedOffset:
 		return true
 	default:
 		return i.fault.Applied
@@ -209,6 +222,9 @@ const htmlPage = `<!DOCTYPE html><html><head><title>Bad Gateway</title></head><b
 
 // strike answers instead of rep, which is the true answer if the request was processed.
 func (i *Injection) strike(w http.ResponseWriter, r *request, rep reply) {
+	if !i.wait(r, i.fault.Delay) {
+		panic(http.ErrAbortHandler)
+	}
 	var retryAfter string
 	if i.fault.RetryAfter > 0 {
 		retryAfter = strconv.Itoa(int((i.fault.RetryAfter + time.Second - 1) / time.Second))
@@ -221,7 +237,7 @@ func (i *Injection) strike(w http.ResponseWriter, r *request, rep reply) {
 		rep = errorReply(&apiError{http.StatusTooManyRequests, "RATE_LIMIT_REACHED", "Rate limit exceeded. Please try again later", false})
 		rep.retryAfter = retryAfter
 	case BillingLimit:
-		rep = pluralReply("PUBLIC_API_BILLING_LIMIT_EXCEEDED", "The API billing limit of this workspace has been exceeded for this month")
+		rep = billingLimitReply()
 	case Unavailable:
 		rep = errorReply(&apiError{http.StatusServiceUnavailable, "RETRIABLE_ERROR", "The service is temporarily unavailable. Please retry shortly.", false})
 		rep.retryAfter = retryAfter
@@ -245,11 +261,9 @@ func (i *Injection) strike(w http.ResponseWriter, r *request, rep reply) {
 		rep.body = rep.body[:len(rep.body)/2]
 	case RepeatedOffset:
 		rep.body = repeatOffset(rep.body, r.offset())
+	case Slow:
 	case Hang:
-		select {
-		case <-r.http.Context().Done():
-		case <-i.s.closing:
-		}
+		i.wait(r, 24*time.Hour)
 		panic(http.ErrAbortHandler)
 	case Drop:
 		panic(http.ErrAbortHandler)
@@ -262,6 +276,30 @@ func (i *Injection) strike(w http.ResponseWriter, r *request, rep reply) {
 		panic(http.ErrAbortHandler)
 	}
 	rep.write(w)
+}
+
+// wait reports whether the client and the sandbox were still there after d.
+func (i *Injection) wait(r *request, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.http.Context().Done():
+	case <-i.s.closing:
+	}
+	return false
+}
+
+// hides returns the fault that will keep the true answer from the client, if any.
+func (r *request) hides() Effect {
+	if r.fault == nil || r.fault.fault.Do == Slow {
+		return ""
+	}
+	return r.fault.fault.Do
 }
 
 func repeatOffset(body []byte, offset string) []byte {

@@ -37,7 +37,7 @@ func receiver(t *testing.T) (url string, pings chan ping, status *atomic.Int32) 
 		} else {
 			w.WriteHeader(http.StatusNoContent)
 		}
-		pings <- ping{r.Header.Get("X-Airtable-Content-MAC"), body}
+		pings <- ping{r.Header.Get("X-Airtable-Content-Mac"), body}
 	}))
 	t.Cleanup(srv.Close)
 	return srv.URL, pings, status

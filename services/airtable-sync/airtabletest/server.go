@@ -30,6 +30,8 @@ type Config struct {
 	RatePerSecond float64
 	// Penalty is how long everything is refused after a 429: 30 s if 0.
 	Penalty time.Duration
+	// MonthlyLimit is how many requests a month the workspace may make: any number if 0.
+	MonthlyLimit int
 	// IteratorTTL is how long an unused offset stays valid: 5 minutes if 0.
 	IteratorTTL time.Duration
 	// NoSchemaScope makes a token without schema.bases:read: 403 on the schema.
@@ -78,6 +80,8 @@ type Server struct {
 	iterRand  *rand.Rand
 
 	limit limiter
+	meter meter
+	audit audit
 
 	faultMu   sync.Mutex
 	faults    []*Injection
@@ -120,6 +124,7 @@ func New(cfg Config) *Server {
 		limit:     limiter{rate: cfg.RatePerSecond, penalty: cfg.Penalty},
 		closing:   make(chan struct{}),
 	}
+	s.meter.q.Limit = cfg.MonthlyLimit
 	if cfg.NoSchemaScope {
 		s.Revoke(SchemaRead)
 	}
@@ -224,7 +229,8 @@ type request struct {
 	base    string
 	table   string
 	record  *recordID
-	webhook string // its id
+	webhook string     // its id
+	fault   *Injection // strikes once the request is carried out
 	handle  func(*request) reply
 }
 
@@ -270,6 +276,9 @@ func (s *Server) serve(w http.ResponseWriter, req *request) (reply, *Injection) 
 			s.count(throttled)
 			return rateLimitReply(), nil
 		}
+		if !s.allow(req.kind) {
+			return billingLimitReply(), nil
+		}
 	}
 	if need := req.kind.scope(); need != "" && !s.may(need) {
 		return errorReply(errModel), nil
@@ -288,6 +297,7 @@ func (s *Server) serve(w http.ResponseWriter, req *request) (reply, *Injection) 
 	if inj != nil && !inj.processes() {
 		return reply{}, inj
 	}
+	req.fault = inj
 	return req.handle(req), inj
 }
 
@@ -396,6 +406,15 @@ func (s *Server) route(r *http.Request) (*request, bool) {
 	return req, req.handle != nil
 }
 
+// SetRate changes how many requests a second the base takes, any number if
+// negative, and how long all are refused after one too many. It ends a silence.
+func (s *Server) SetRate(perSecond float64, penalty time.Duration) {
+	s.limit.mu.Lock()
+	defer s.limit.mu.Unlock()
+	s.limit.rate, s.limit.penalty, s.limit.until = cmp.Or(perSecond, 5), cmp.Or(penalty, 30*time.Second), time.Time{}
+	s.limit.recent = nil
+}
+
 // limiter is Airtable's: so many requests in any second, then silence.
 type limiter struct {
 	rate    float64
@@ -407,11 +426,11 @@ type limiter struct {
 }
 
 func (l *limiter) allow(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.rate < 0 {
 		return true
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if now.Before(l.until) {
 		return false
 	}

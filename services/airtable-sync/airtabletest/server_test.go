@@ -1064,11 +1064,11 @@ func TestControlOverHTTP(t *testing.T) {
 	for _, bad := range []string{``, `{"do":"explode"}`, `{"do":"hang","foo":1}`} {
 		refused(t, c.do(http.MethodPost, "/_sandbox/faults", bad), 422, "INVALID_REQUEST_UNKNOWN")
 	}
-	refused(t, c.do(http.MethodGet, "/_sandbox/faults", nil), http.StatusNotFound, "NOT_FOUND")
+	refused(t, c.do(http.MethodPut, "/_sandbox/faults", nil), http.StatusNotFound, "NOT_FOUND")
 
 	for remote, want := range map[string]int{"127.0.0.1:5": 401, "[::1]:5": 401, "192.0.2.1:5": 404, "nonsense": 404} {
 		w := &recorder{header: http.Header{}}
-		c.s.ServeHTTP(w, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/_sandbox/calls"}, RemoteAddr: remote})
+		c.s.ServeHTTP(w, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/_sandbox/calls"}, RemoteAddr: remote, Body: http.NoBody})
 		if w.status != want {
 			t.Errorf("from %s without a token: %d, want %d", remote, w.status, want)
 		}

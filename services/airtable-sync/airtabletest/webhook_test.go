@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -298,9 +299,7 @@ func TestWebhookFilters(t *testing.T) {
 	view := at(c.do(http.MethodGet, "/v0/meta/bases/"+cfg.BaseID+"/tables", nil).json["tables"].([]any)[0].(object)["views"].([]any)[0], "id").(string)
 	filter := func(more object) object {
 		f := tableData()
-		for k, v := range more {
-			f[k] = v
-		}
+		maps.Copy(f, more)
 		return f
 	}
 	customer := c.fieldID("Customer")

@@ -73,7 +73,7 @@ func (s *Server) create(r *request) reply {
 		}
 		changes[i] = change{cells: cells}
 	}
-	return s.written(s.apply(s.api(), changes, false), b, single)
+	return s.written(r, "create", records, s.apply(s.api(), changes, false), b, single)
 }
 
 func (s *Server) update(r *request) reply {
@@ -82,6 +82,13 @@ func (s *Server) update(r *request) reply {
 		return errorReply(fail)
 	}
 	replace := r.http.Method == http.MethodPut
+	kind := "update"
+	switch {
+	case b.PerformUpsert != nil:
+		kind = "upsert"
+	case replace:
+		kind = "replace"
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.table
@@ -97,7 +104,8 @@ func (s *Server) update(r *request) reply {
 		if fail != nil {
 			return errorReply(fail)
 		}
-		return s.written(s.apply(s.api(), []change{{row, cells}}, replace), b, true)
+		asked := []writeRecord{{Fields: b.Fields}}
+		return s.written(r, kind, asked, s.apply(s.api(), []change{{row, cells}}, replace), b, true)
 	}
 	if b.Records == nil || len(*b.Records) == 0 || len(*b.Records) > maxBatch {
 		return errorReply(errRowsUpdate)
@@ -106,7 +114,7 @@ func (s *Server) update(r *request) reply {
 	if fail != nil {
 		return errorReply(fail)
 	}
-	return s.written(s.apply(s.api(), changes, replace), b, false)
+	return s.written(r, kind, *b.Records, s.apply(s.api(), changes, replace), b, false)
 }
 
 // changes validates a batch, finding by id or, in an upsert, by the fields to merge on.
@@ -306,8 +314,13 @@ func (s *Server) remove(by author, ids []recordID) int {
 	return len(tx.destroyed)
 }
 
-// written renders what a request has written.
-func (s *Server) written(done []applied, b *writeBody, single bool) reply {
+// written renders what a request has written, and notes what it asked for.
+func (s *Server) written(r *request, kind string, asked []writeRecord, done []applied, b *writeBody, single bool) reply {
+	entry := WriteRequest{Time: s.now(), Kind: kind, Hidden: r.hides(), Records: make([]WrittenRecord, 0, len(done))}
+	for i, d := range done {
+		entry.Records = append(entry.Records, WrittenRecord{string(d.record.id[:]), asked[i].Fields, d.created})
+	}
+	s.audit.add(entry)
 	how := &rendering{byID: b.ByFieldID, now: s.now()}
 	if single {
 		return jsonReply(http.StatusOK, s.table.appendRecord(nil, done[0].record, how))
@@ -367,10 +380,23 @@ func (s *Server) get(r *request) reply {
 func (s *Server) deleteOne(r *request) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.remove(s.api(), []recordID{*r.record}) == 0 {
+	if s.destroy(r, []recordID{*r.record}) == 0 {
 		return errorReply(errNotFound)
 	}
 	return jsonReply(http.StatusOK, mustJSON(object{"id": string(r.record[:]), "deleted": true}))
+}
+
+// destroy removes records for the API, and notes it.
+func (s *Server) destroy(r *request, ids []recordID) int {
+	n := s.remove(s.api(), ids)
+	if n > 0 {
+		entry := WriteRequest{Time: s.now(), Kind: "delete", Hidden: r.hides(), Records: make([]WrittenRecord, len(ids))}
+		for i, id := range ids {
+			entry.Records[i].ID = string(id[:])
+		}
+		s.audit.add(entry)
+	}
+	return n
 }
 
 func (s *Server) deleteMany(r *request) reply {
@@ -402,6 +428,6 @@ func (s *Server) deleteMany(r *request) reply {
 		ids[i] = id
 		answer[i] = object{"id": name, "deleted": true}
 	}
-	s.remove(s.api(), ids)
+	s.destroy(r, ids)
 	return jsonReply(http.StatusOK, mustJSON(object{"records": answer}))
 }
