@@ -129,7 +129,7 @@ func goldenMessages(t testing.TB) []*nats.Msg {
 
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	schema := orderChangedSchema(t)
+	schema := schemaOf(t, event.OrderChangedSchema, "")
 	all := messages()
 	files, err := filepath.Glob(golden("*"))
 	if err != nil {
@@ -173,10 +173,10 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// orderChangedSchema is the schema with its formats asserted.
-func orderChangedSchema(t testing.TB) *jsonschema.Schema {
+// schemaOf compiles what is at a JSON pointer of a schema, with its formats asserted.
+func schemaOf(t testing.TB, text []byte, pointer string) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(event.OrderChangedSchema))
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func orderChangedSchema(t testing.TB) *jsonschema.Schema {
 	if err := c.AddResource(id, doc); err != nil {
 		t.Fatal(err)
 	}
-	schema, err := c.Compile(id)
+	schema, err := c.Compile(id + pointer)
 	if err != nil {
 		t.Fatal(err)
 	}

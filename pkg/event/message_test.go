@@ -335,7 +335,7 @@ func TestDates(t *testing.T) {
 // Whatever arrives, nothing panics, every error is ErrMalformed, and what parses is what the schema
 // describes and survives a round trip.
 func FuzzParseOrderChanged(f *testing.F) {
-	schema := orderChangedSchema(f)
+	schema := schemaOf(f, event.OrderChangedSchema, "")
 	for _, m := range goldenMessages(f) {
 		f.Add(m.Subject, m.Header.Get(event.HeaderID), m.Header.Get(event.HeaderSource), m.Header.Get(event.HeaderTime), m.Data)
 	}
