@@ -53,11 +53,11 @@ type OrderEdited struct {
 }
 
 // Settled makes the event that ends an edit. A nil reason means that it was applied.
-func (e OrderEdit) Settled(reason *fault.Text) OrderEdited {
+func (e *OrderEdit) Settled(reason *fault.Text) OrderEdited {
 	if reason != nil {
-		return OrderEdited{OrderEdit: e, State: Rejected, Reason: reason}
+		return OrderEdited{OrderEdit: *e, State: Rejected, Reason: reason}
 	}
-	return OrderEdited{OrderEdit: e, State: Applied}
+	return OrderEdited{OrderEdit: *e, State: Applied}
 }
 
 // Validate checks what the schema promises. The error wraps ErrMalformed and names the field.
