@@ -1,5 +1,5 @@
 # Two commands do all the set-up: `make run` and `make test`.
-MODULES := pkg services/airtable-sync services/gateway services/odoo-bridge services/orders deploy/standalone deploy/bench examples/go
+MODULES := pkg services/airtable-sync services/gateway services/odoo-bridge services/orders deploy/standalone deploy/bench deploy/chaos examples/go
 BIN := .bin
 GOLANGCI_VERSION := v2.15.0
 LINTER := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
@@ -26,6 +26,10 @@ fuzz: ## each fuzz target for FUZZTIME
 	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 	  done; \
 	done
+
+.PHONY: chaos
+chaos: ## kill everything at random for a minute or more while orders change; CHAOS_SEED, CHAOS_SECONDS
+	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),75) go test -race -count 1 -v -timeout 15m ./deploy/chaos
 
 .PHONY: bench
 bench: ## speed beside its floors, measured in the same run
