@@ -45,8 +45,10 @@ func (s *Server) changeHook(id string, do func(h *hook)) error {
 		return fmt.Errorf("airtable sandbox: no webhook %q", id)
 	}
 	do(h)
-	s.keepHook(h)
-	s.notify(h)
+	if s.hook(id) == h {
+		s.keepHook(h)
+		s.notify(h)
+	}
 	return nil
 }
 
@@ -67,7 +69,7 @@ func (s *Server) SkipPayloads(id string, n int) error {
 
 // ForgetPayloads drops the payloads kept, as a week does.
 func (s *Server) ForgetPayloads(id string) error {
-	return s.changeHook(id, func(h *hook) { h.payloads = nil })
+	return s.changeHook(id, func(h *hook) { h.payloads, h.First = nil, h.Next })
 }
 
 // AddErrorPayload adds a payload with that code, and pings. INTERNAL_ERROR

@@ -71,7 +71,7 @@ func (e *Editor) UpdateRecords(ids []string, f Fields) error {
 		if row == nil {
 			return fmt.Errorf("airtable sandbox: no record %q", id)
 		}
-		changes[i] = change{row, cells}
+		changes[i] = change{record: row, cells: cells}
 	}
 	e.s.apply(e.by, changes, false)
 	return nil

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Saving looks for changes every second, rests ten times as long as it took,
-// so that a large table costs no more than a tenth of its time, and holds the
-// table's lock for a thousand records at once.
+// Whether to save is asked every second. Saving rests ten times as long as it
+// took, so that a large table costs no more than a tenth of its time, and holds
+// the table's lock for a thousand records at once.
 const (
 	saveEvery = time.Second
 	saveRest  = 10
@@ -37,7 +37,8 @@ func (cfg *Config) origin() origin {
 	return origin{cfg.BaseID, cfg.TableID, cfg.Language, cfg.Orders, cfg.Seed}
 }
 
-// The file is {"table": savedTable, "records": [savedRecord, …]}.
+// The file is {"table": savedTable, "base": savedBase, "records": [savedRecord, …]};
+// one without a base is of an older version.
 type savedTable struct {
 	Origin origin       `json:"origin"`
 	Name   string       `json:"name"`
@@ -46,12 +47,34 @@ type savedTable struct {
 	Fields []savedField `json:"fields"`
 }
 
+// savedBase is what there is besides the table.
+type savedBase struct {
+	Journal      int         `json:"journal"` // the segment to go on with
+	Transactions uint64      `json:"transactions"`
+	Quota        Quota       `json:"quota"`
+	Hooks        []savedHook `json:"hooks"`
+}
+
+type savedHook struct {
+	hook
+	Payloads []payload `json:"payloads"`
+}
+
 // savedField refers to other fields by id, for they may have been renamed or
 // deleted since. A deleted field is kept, as in table.columns.
 type savedField struct {
 	Field
-	ChoiceIDs []string `json:"choice_ids,omitempty"`
-	Deleted   bool     `json:"deleted,omitempty"`
+	ChoiceIDs    []string `json:"choice_ids,omitempty"`
+	ChoiceColors []string `json:"choice_colors,omitempty"`
+	Deleted      bool     `json:"deleted,omitempty"`
+}
+
+// color is that of the i-th choice, if it was saved.
+func (f *savedField) color(i int, otherwise string) string {
+	if i < len(f.ChoiceColors) {
+		return f.ChoiceColors[i]
+	}
+	return otherwise
 }
 
 // savedRecord has its times in Unix milliseconds and its cells, those that are
@@ -65,25 +88,34 @@ type savedRecord struct {
 	Fields   map[string]any `json:"fields"`
 }
 
-// open returns the table of Config.File or else one of samples. A file that
-// can't be read or is of another origin is set aside: it may hold work.
-func open(cfg *Config) *table {
+// open returns what Config.File and its journal have, or else a table of
+// samples. What can't be read or is of another origin is set aside: it may hold work.
+func open(cfg *Config) *loader {
 	if cfg.File == "" {
-		return seed(*cfg)
+		return &loader{table: seed(*cfg)}
 	}
-	t, err := load(cfg)
-	switch {
-	case err == nil:
-		return t
-	case !errors.Is(err, fs.ErrNotExist):
+	l, err := load(cfg)
+	if err == nil {
+		return l
+	}
+	numbers, _ := segments(cfg.File) // none, if there is no such directory
+	if !errors.Is(err, fs.ErrNotExist) {
 		aside := cfg.File + ".old"
+		errs := []error{err, os.Rename(cfg.File, aside)}
+		for _, n := range numbers {
+			errs = append(errs, os.Rename(segment(cfg.File, n), segment(aside, n)))
+		}
 		cfg.Log.Warn("airtable sandbox: starting with new samples, the file was set aside",
-			"file", cfg.File, "as", aside, "error", errors.Join(err, os.Rename(cfg.File, aside)))
+			"file", cfg.File, "as", aside, "error", errors.Join(errs...))
 	}
-	return seed(*cfg)
+	l = &loader{table: seed(*cfg), unsaved: true}
+	if len(numbers) > 0 {
+		l.last = numbers[len(numbers)-1]
+	}
+	return l
 }
 
-func load(cfg *Config) (*table, error) {
+func load(cfg *Config) (*loader, error) {
 	f, err := os.Open(cfg.File)
 	if err != nil {
 		return nil, err
@@ -104,7 +136,11 @@ func load(cfg *Config) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := expect(d, "records", json.Delim('[')); err != nil {
+	journal, err := l.base(d)
+	if err != nil {
+		return nil, err
+	}
+	if err := expect(d, json.Delim('[')); err != nil {
 		return nil, err
 	}
 	for d.More() {
@@ -116,7 +152,35 @@ func load(cfg *Config) (*table, error) {
 			return nil, fmt.Errorf("record %d, %q: %w", len(l.table.rows)+1, r.ID, err)
 		}
 	}
-	return l.table, expect(d, json.Delim(']'), json.Delim('}'))
+	if err := expect(d, json.Delim(']'), json.Delim('}')); err != nil {
+		return nil, err
+	}
+	return l, l.replay(cfg.File, journal)
+}
+
+// base reads what stands between the table and the records, if anything, and
+// returns where the journal goes on.
+func (l *loader) base(d *json.Decoder) (journal int, err error) {
+	key, err := d.Token()
+	if err != nil || key == "records" {
+		return 0, err
+	}
+	if key != "base" {
+		return 0, fmt.Errorf("%v where base should be", key)
+	}
+	var b savedBase
+	if err := d.Decode(&b); err != nil {
+		return 0, fmt.Errorf("its base: %w", err)
+	}
+	l.transactions, l.quota = b.Transactions, b.Quota
+	for i := range b.Hooks {
+		h := &b.Hooks[i]
+		if err := l.putHook(&h.hook); err != nil {
+			return 0, err
+		}
+		h.add(h.Payloads)
+	}
+	return b.Journal, expect(d, "records")
 }
 
 func expect(d *json.Decoder, tokens ...json.Token) error {
@@ -132,11 +196,16 @@ func expect(d *json.Decoder, tokens ...json.Token) error {
 	return nil
 }
 
-// loader makes a table of what was saved.
+// loader makes a base of what was saved.
 type loader struct {
-	table *table
-	width int             // how many cells a record may have
-	texts map[string]cell // shared by the records, as those of the samples are
+	table        *table
+	hooks        []*hook
+	transactions uint64
+	quota        Quota
+	last         int             // the newest segment of the journal
+	replayed     int64           // bytes of the journal that the file does not have
+	unsaved      bool            // there is no file yet
+	texts        map[string]cell // shared by the records, as those of the samples are
 }
 
 // maxShared bounds the texts that are looked up to be shared.
@@ -154,19 +223,26 @@ func newLoader(head *savedTable) (*loader, error) {
 		if err := t.restoreField(f); err != nil {
 			return nil, fmt.Errorf("field %q: %w", f.Name, err)
 		}
-		if c := t.columns[len(t.columns)-1]; !c.deleted && !c.computed() {
-			l.width = len(t.columns)
-		}
 	}
 	return l, nil
 }
 
-func (t *table) restoreField(f savedField) error {
-	byID := func(id string) (int, bool) {
-		i := slices.IndexFunc(t.columns, func(c *column) bool { return c.ID == id })
-		return i, i >= 0
+// width is how many cells a record may have.
+func (t *table) width() int {
+	n := len(t.columns)
+	for n > 0 && (t.columns[n-1].deleted || t.columns[n-1].computed()) {
+		n--
 	}
-	_, twice := byID(f.ID)
+	return n
+}
+
+func (t *table) byFieldID(id string) (int, bool) {
+	i := slices.IndexFunc(t.columns, func(c *column) bool { return c.ID == id })
+	return i, i >= 0
+}
+
+func (t *table) restoreField(f savedField) error {
+	_, twice := t.byFieldID(f.ID)
 	switch {
 	case f.ID == "" || twice:
 		return fmt.Errorf("id %q is empty or taken", f.ID)
@@ -178,19 +254,40 @@ func (t *table) restoreField(f savedField) error {
 	case len(f.ChoiceIDs) != len(f.Choices):
 		return errors.New("not every choice has an id")
 	}
-	return t.addColumn(f.Field, f.ChoiceIDs, byID)
+	if err := t.addColumn(f.Field, f.ChoiceIDs, t.byFieldID); err != nil {
+		return err
+	}
+	for i, ch := range t.columns[len(t.columns)-1].choices {
+		ch.color = f.color(i, ch.color)
+	}
+	return nil
 }
 
+// add adds a record of the file.
 func (l *loader) add(r *savedRecord) error {
+	if id, _ := parseID(r.ID); l.table.byID[id] != nil {
+		return errors.New("its id is taken")
+	}
+	return l.put(r)
+}
+
+// put adds a record, or gives the one there is its newer state.
+func (l *loader) put(r *savedRecord) error {
 	t := l.table
 	id, ok := parseID(r.ID)
-	if !ok || t.byID[id] != nil {
-		return errors.New("its id is none or taken")
+	if !ok {
+		return errors.New("its id is none")
 	}
-	row := &record{id: id, number: r.Number, created: r.Created, modified: r.Modified, touched: r.Touched}
-	row.cells = make([]cell, l.width)
+	row := t.byID[id]
+	if row == nil {
+		row = &record{id: id}
+		t.byID[id] = row
+		t.rows = append(t.rows, row)
+	}
+	row.number, row.created, row.modified, row.touched = r.Number, r.Created, r.Modified, r.Touched
+	row.cells = make([]cell, t.width())
 	known := 0
-	for i, c := range t.columns[:l.width] {
+	for i, c := range t.columns[:len(row.cells)] {
 		v, there := r.Fields[c.ID]
 		if !there || c.deleted {
 			continue
@@ -207,8 +304,6 @@ func (l *loader) add(r *savedRecord) error {
 		return errors.New("it has a cell of no field that can be written")
 	}
 	t.number = max(t.number, r.Number)
-	t.byID[id] = row
-	t.rows = append(t.rows, row)
 	return nil
 }
 
@@ -226,23 +321,46 @@ func (l *loader) share(v cell) cell {
 	return v
 }
 
-// persist keeps Config.File up to date until ctx ends, and brings it up to
-// date once more then. It returns the error of that last time and logs others.
+// keepFile opens the journal, with a first file if there is none.
+func (s *Server) keepFile() {
+	var err error
+	if s.unsaved {
+		err = s.save()
+	} else {
+		_, err = s.rotate()
+	}
+	if err != nil {
+		s.cfg.Log.Error("airtable sandbox: changes are not saved yet", "file", s.cfg.File, "error", err)
+	}
+}
+
+// persist folds the journal into Config.File when it is long, until ctx ends,
+// and once more then. It returns the error of that last time and logs others.
 func (s *Server) persist(ctx context.Context) error {
 	if s.cfg.File == "" {
 		return nil
 	}
-	saved := s.pristine
+	defer s.journal.close()
 	timer := time.NewTimer(saveEvery)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return s.saveSince(&saved)
+			if s.journal.open() && !s.journal.written() {
+				return nil
+			}
+			if err := s.save(); err != nil {
+				return fmt.Errorf("airtable sandbox: save: %w", err)
+			}
+			return nil
 		case <-timer.C:
 		}
+		if !s.journal.due() {
+			timer.Reset(saveEvery)
+			continue
+		}
 		began := time.Now()
-		err := s.saveSince(&saved)
+		err := s.save()
 		rest := max(saveEvery, saveRest*time.Since(began))
 		if err != nil {
 			s.cfg.Log.Error("airtable sandbox: changes are not saved yet", "file", s.cfg.File, "error", err)
@@ -252,61 +370,90 @@ func (s *Server) persist(ctx context.Context) error {
 	}
 }
 
-// saveSince saves the table unless *saved is its version; then it sets *saved.
-func (s *Server) saveSince(saved *uint64) error {
-	s.mu.RLock()
-	version := s.table.version
-	s.mu.RUnlock()
-	if version == *saved {
-		return nil
-	}
-	if err := s.save(); err != nil {
-		return fmt.Errorf("airtable sandbox: save: %w", err)
-	}
-	*saved = version
-	return nil
+// snapshot is what a file begins with, and the rows that follow.
+type snapshot struct {
+	table savedTable
+	base  savedBase
+	rows  []*record
+	size  int64 // of the journal that the file will replace
 }
 
-// save replaces the file in one step, once the new one is on the disk.
+// rotate begins a new segment of the journal and returns the state at that point.
+func (s *Server) rotate() (*snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meter.mu.Lock()
+	defer s.meter.mu.Unlock()
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	n, err := s.journal.next(s.cfg.File)
+	if err != nil {
+		return nil, err
+	}
+	snap := &snapshot{
+		table: s.table.saved(s.cfg.origin()),
+		base:  savedBase{Journal: n, Transactions: s.transactions, Quota: s.meter.q},
+		rows:  slices.Clip(s.table.rows),
+		size:  s.journal.size,
+	}
+	for _, h := range s.hooks {
+		snap.base.Hooks = append(snap.base.Hooks, savedHook{*h, slices.Clip(h.payloads)})
+	}
+	return snap, nil
+}
+
+// save replaces the file in one step, once the new one is on the disk, and
+// removes the journal that is in it.
 func (s *Server) save() error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	snap, err := s.rotate()
+	if err != nil {
+		return err
+	}
 	part := s.cfg.File + ".part"
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	err = s.writeTo(f)
+	err = s.writeTo(f, snap)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(part, s.cfg.File)
-}
-
-// writeTo writes the table with the records it has now. What changes meanwhile
-// may or may not be in it, but every record is whole; the next save has it all.
-func (s *Server) writeTo(w io.Writer) error {
-	s.mu.RLock()
-	head := s.table.saved(s.cfg.origin())
-	rows := slices.Clip(s.table.rows)
-	how := rendering{byID: true, columns: make([]*column, 0, len(s.table.columns))}
-	for _, c := range s.table.columns {
-		if !c.computed() {
-			how.columns = append(how.columns, c)
+	if err := os.Rename(part, s.cfg.File); err != nil {
+		return err
+	}
+	s.journal.mu.Lock()
+	s.journal.size -= snap.size
+	s.journal.mu.Unlock()
+	numbers, err := segments(s.cfg.File)
+	for _, n := range numbers {
+		if n < snap.base.Journal {
+			err = errors.Join(err, os.Remove(segment(s.cfg.File, n)))
 		}
 	}
-	s.mu.RUnlock()
+	return err
+}
 
-	buf := append([]byte(`{"table":`), mustJSON(head)...)
+// writeTo writes the snapshot with the records as they are now. What changes
+// meanwhile may or may not be in it, but every record is whole; the journal has it all.
+func (s *Server) writeTo(w io.Writer, snap *snapshot) error {
+	buf := append([]byte(`{"table":`), mustJSON(snap.table)...)
+	buf = append(buf, `,"base":`...)
+	buf = append(buf, mustJSON(snap.base)...)
 	buf = append(buf, `,"records":[`...)
 	separator := "\n"
-	for chunk := range slices.Chunk(rows, saveChunk) {
+	for chunk := range slices.Chunk(snap.rows, saveChunk) {
 		s.mu.RLock()
+		how := s.table.writable()
+		how.columns = slices.DeleteFunc(how.columns, func(c *column) bool { return c.index >= len(snap.table.Fields) })
 		for _, r := range chunk {
 			if !r.deleted {
 				buf = append(buf, separator...)
-				buf = s.table.appendSaved(buf, r, &how)
+				buf = s.table.appendSaved(buf, r, how)
 				separator = ",\n"
 			}
 		}
@@ -320,12 +467,24 @@ func (s *Server) writeTo(w io.Writer) error {
 	return err
 }
 
+// writable renders what is saved of a record: the cells that are not computed.
+func (t *table) writable() *rendering {
+	how := &rendering{byID: true, columns: make([]*column, 0, len(t.columns))}
+	for _, c := range t.columns {
+		if !c.computed() && !c.deleted {
+			how.columns = append(how.columns, c)
+		}
+	}
+	return how
+}
+
 func (t *table) saved(from origin) savedTable {
 	head := savedTable{Origin: from, Name: t.name, View: t.viewID, Number: t.number}
 	for _, c := range t.columns {
 		f := savedField{Field: c.describe(), Deleted: c.deleted}
 		for _, ch := range c.choices {
 			f.ChoiceIDs = append(f.ChoiceIDs, ch.id)
+			f.ChoiceColors = append(f.ChoiceColors, ch.color)
 		}
 		f.Watches = nil
 		for _, i := range c.watches {

@@ -122,11 +122,15 @@ func TestFileKeepsAll(t *testing.T) {
 func TestFileIsWrittenAfterChanges(t *testing.T) {
 	t.Parallel()
 	cfg := fileConfig(t)
-	cfg.File = filepath.Join(filepath.Dir(cfg.File), "data", "airtable.json") // a directory to take away
+	cfg.File = filepath.Join(filepath.Dir(cfg.File), "data", "airtable.json") // a directory that is not there yet
 	var log bytes.Buffer
 	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
 	synctest.Test(t, func(t *testing.T) {
 		s := New(cfg)
+		s.keepFile()
+		if !strings.Contains(log.String(), "not saved yet") {
+			t.Fatalf("log: %s", &log)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.persist(ctx) }()
@@ -135,35 +139,38 @@ func TestFileIsWrittenAfterChanges(t *testing.T) {
 			synctest.Wait()
 		}
 		edit := func(notes string) { ok(t, s.UpdateRecord(s.RecordIDs()[0], Fields{"Notes": notes})) }
-		saved := func() string { text, _ := os.ReadFile(cfg.File); return string(text) }
+		read := func() string { text, _ := os.ReadFile(cfg.File); return string(text) }
+		kept := func() any { return New(cfg).Records()[0].Fields["Notes"] }
 
-		wait(10 * saveEvery)
-		if log.Len() > 0 {
-			t.Fatalf("an unchanged table was saved: %s", &log)
-		}
 		edit("first")
-		wait(saveEvery)
-		if !strings.Contains(log.String(), "not saved yet") {
-			t.Fatalf("log: %s", &log)
-		}
 		ok(t, os.Mkdir(filepath.Dir(cfg.File), 0o700))
 		wait(time.Minute)
-		if text := saved(); !strings.Contains(text, `"first"`) {
+		if text := read(); !strings.Contains(text, `"first"`) {
 			t.Fatalf("not saved after the directory came back: %s", text)
 		}
 		edit("second")
-		edit("third")
-		if strings.Contains(saved(), `"third"`) {
-			t.Error("the editor waited for the disk")
+		if kept() != "second" {
+			t.Error("not kept at once")
 		}
-		wait(saveEvery)
-		if !strings.Contains(saved(), `"third"`) {
-			t.Error("not saved after a second")
+		wait(10 * saveEvery)
+		if strings.Contains(read(), `"second"`) {
+			t.Error("one small change rewrites the file")
+		}
+		for s.journal.size < compactAt {
+			edit(strings.Repeat(strconv.Itoa(int(s.journal.size)), 9000))
+		}
+		edit("third")
+		wait(2 * saveEvery)
+		if numbers, _ := segments(cfg.File); !strings.Contains(read(), `"third"`) || len(numbers) != 1 || s.journal.size > 0 {
+			t.Errorf("a long journal was not folded into the file: %v", numbers)
 		}
 		edit("fourth")
 		cancel()
-		if err := <-done; err != nil || !strings.Contains(saved(), `"fourth"`) {
+		if err := <-done; err != nil || !strings.Contains(read(), `"fourth"`) {
 			t.Errorf("not saved at the end: %v", err)
+		}
+		if numbers, _ := segments(cfg.File); len(numbers) != 0 {
+			t.Errorf("the journal stays: %v", numbers)
 		}
 	})
 }

@@ -28,7 +28,8 @@ type payload struct {
 
 // append adds a payload under the next cursor.
 func (h *hook) append(at time.Time, body []byte) {
-	h.payloads = append(h.payloads, payload{h.Next, at, body})
+	p := payload{h.Next, at, body}
+	h.payloads, h.unsaved = append(h.payloads, p), append(h.unsaved, p)
 	h.Next++
 	h.fresh = true
 }

@@ -42,6 +42,15 @@ func (s *Server) notify(h *hook) {
 	s.pings.Go(func() { s.ping(h) })
 }
 
+// resumePings goes on with what an earlier run of the sandbox owes.
+func (s *Server) resumePings() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.hooks {
+		s.notify(h)
+	}
+}
+
 // ping delivers until there is nothing new, notifications are off or the sandbox is closed.
 // Payloads that come while one is on its way are told of by the next.
 func (s *Server) ping(h *hook) {
@@ -85,7 +94,9 @@ func (s *Server) ping(h *hook) {
 			h.fresh, h.Notify = true, h.Notify && again
 		}
 		h.LastResult = res
-		s.keepHook(h)
+		if s.hook(h.ID) == h {
+			s.keepHook(h)
+		}
 		s.mu.Unlock()
 		if err != nil {
 			retry++

@@ -36,6 +36,7 @@ func (s *Server) allow(k Kind) bool {
 		return false
 	}
 	m.q.Used++
+	s.keep(&entry{Quota: &m.q})
 	return true
 }
 
@@ -53,4 +54,5 @@ func (s *Server) SetQuota(limit, used int) {
 	defer s.meter.mu.Unlock()
 	s.meter.turn(s.now())
 	s.meter.q.Limit, s.meter.q.Used = limit, used
+	s.keep(&entry{Quota: &s.meter.q})
 }

@@ -139,22 +139,32 @@ func (s *Server) RemoveChoice(field, name string) error {
 // stand before it.
 func (s *Server) ConvertToFormula(field, text string) error {
 	return s.changeField(field, func(tx *transaction, c *column) error {
-		prog, err := formula.Compile(text, func(ref string) (int, bool) {
-			i := s.table.lookup(ref)
-			return i, i >= 0 && i < c.index
-		})
-		if err != nil {
-			return err
-		}
+		was := c.Type
 		for _, row := range s.table.rows {
 			tx.touch(s.table, row)
-			tx.changed = append(tx.changed, row)
 		}
-		tx.changedFields = append(tx.changedFields, fieldChange{c, c.Name, c.Type})
-		s.table.clear(c)
-		c.Type, c.Formula, c.prog, c.choices = Formula, text, prog, nil
+		if err := s.table.convert(c, text, s.table.resolve); err != nil {
+			return err
+		}
+		tx.changed = slices.Clone(s.table.rows)
+		tx.changedFields = append(tx.changedFields, fieldChange{c, c.Name, was})
 		return nil
 	})
+}
+
+// convert makes a column a formula. One that stands behind it may refer to
+// it, so that circles are impossible only if it refers to those before it.
+func (t *table) convert(c *column, text string, resolve func(ref string) (int, bool)) error {
+	prog, err := formula.Compile(text, func(ref string) (int, bool) {
+		i, ok := resolve(ref)
+		return i, ok && i < c.index
+	})
+	if err != nil {
+		return err
+	}
+	t.clear(c)
+	c.Type, c.Formula, c.prog, c.choices = Formula, text, prog, nil
+	return nil
 }
 
 // LockField refuses API writes to a field with 403 INVALID_PERMISSIONS, as

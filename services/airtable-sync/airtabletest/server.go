@@ -42,9 +42,9 @@ type Config struct {
 	PingRetry time.Duration
 	// PingGiveUp is after how long of failing pings they are switched off: a day if 0.
 	PingGiveUp time.Duration
-	// File, if set, keeps the table from one sandbox to the next: New loads it, Serve writes
-	// it within seconds of a change and at its end. A file that can't be read, or that began
-	// with other samples, is renamed to File + ".old".
+	// File, if set, keeps the base from one sandbox to the next: New loads it, and Serve
+	// keeps every change before it is answered, in a journal beside it. A file that can't be
+	// read, or that began with other samples, is renamed to File + ".old".
 	File string
 	// Log gets what goes wrong with File; slog.Default() if nil.
 	Log *slog.Logger
@@ -70,7 +70,10 @@ type Server struct {
 	table        *table
 	hooks        []*hook
 	transactions uint64 // so many there were
-	pristine     uint64 // the table's version as it was loaded or made up
+
+	journal journal
+	saving  sync.Mutex // held while the file is written
+	unsaved bool       // there was no file at the start
 
 	scopeMu sync.RWMutex
 	revoked []Scope
@@ -124,15 +127,17 @@ func New(cfg Config) *Server {
 		limit:     limiter{rate: cfg.RatePerSecond, penalty: cfg.Penalty},
 		closing:   make(chan struct{}),
 	}
-	s.meter.q.Limit = cfg.MonthlyLimit
 	if cfg.NoSchemaScope {
 		s.Revoke(SchemaRead)
 	}
 	if cfg.NoWebhookScope {
 		s.Revoke(WebhooksManage)
 	}
-	s.table = open(&cfg)
-	s.pristine = s.table.version
+	l := open(&cfg)
+	s.table, s.hooks, s.transactions, s.unsaved = l.table, l.hooks, l.transactions, l.unsaved
+	s.journal.last, s.journal.size = l.last, l.replayed
+	s.meter.q = l.quota
+	s.meter.q.Limit = cfg.MonthlyLimit
 	return s
 }
 
@@ -156,6 +161,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	saving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	saved := make(chan error, 1)
+	if s.cfg.File != "" {
+		s.keepFile()
+	}
+	s.resumePings()
 	go func() { saved <- s.persist(saving) }()
 	err := s.listen(ctx, ln)
 	s.pings.Wait()

@@ -86,10 +86,9 @@ type table struct {
 	byID     map[recordID]*record
 	// rows is never changed in place but for appends, so that an iterator may
 	// keep a slice of it as its frozen order.
-	rows    []*record
-	number  uint32
-	version uint64 // of all that Config.File keeps
-	rng     *rand.Rand
+	rows   []*record
+	number uint32
+	rng    *rand.Rand
 }
 
 const viewName = "Grid view"

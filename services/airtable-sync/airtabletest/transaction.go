@@ -82,7 +82,6 @@ func (s *Server) commit(tx *transaction) {
 	if tx.empty() {
 		return
 	}
-	s.table.version++
 	for _, h := range s.hooks {
 		h.forget(tx.at)
 		for _, body := range h.payloadsOf(s.table, tx) {
@@ -90,4 +89,5 @@ func (s *Server) commit(tx *transaction) {
 		}
 		s.notify(h)
 	}
+	s.keepTransaction(tx)
 }

@@ -32,6 +32,7 @@ type hook struct {
 	Secret        []byte          `json:"secret"`
 	Specification json.RawMessage `json:"specification"`
 	Expires       time.Time       `json:"expires"`
+	First         int64           `json:"first,omitempty"`  // cursor of the first payload that was not forgotten
 	Next          int64           `json:"next"`             // cursor of the payload to come
 	Failed        string          `json:"failed,omitempty"` // code of the error payload that ended it
 	Notify        bool            `json:"notify,omitempty"`
@@ -41,8 +42,9 @@ type hook struct {
 
 	spec     *specification
 	payloads []payload
-	fresh    bool // there are payloads that nobody was told of yet
-	pinging  bool // a goroutine is at it
+	unsaved  []payload // those the journal does not have yet
+	fresh    bool      // there are payloads that nobody was told of yet
+	pinging  bool      // a goroutine is at it
 	attempts int
 }
 
@@ -67,11 +69,7 @@ func (s *Server) hook(id string) *hook {
 
 func (s *Server) dropHook(h *hook) {
 	s.hooks = slices.DeleteFunc(s.hooks, func(other *hook) bool { return other == h })
-}
-
-// keepHook makes a change of the webhook durable.
-func (s *Server) keepHook(*hook) {
-	s.table.version++
+	s.keep(&entry{Dropped: h.ID})
 }
 
 func isoTime(t time.Time) string { return t.UTC().Format(isoMillis) }

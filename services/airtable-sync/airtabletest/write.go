@@ -31,6 +31,7 @@ type writeBody struct {
 type change struct {
 	record *record // nil: create
 	cells  map[int]cell
+	sent   map[string]any // the cells as they came in the request
 }
 
 func (s *Server) decodeWrite(r *request) (*writeBody, *apiError) {
@@ -71,9 +72,9 @@ func (s *Server) create(r *request) reply {
 		if fail != nil {
 			return errorReply(fail)
 		}
-		changes[i] = change{cells: cells}
+		changes[i] = change{cells: cells, sent: w.Fields}
 	}
-	return s.written(r, "create", records, s.apply(s.api(), changes, false), b, single)
+	return s.written(r, "create", s.apply(s.api(), changes, false), b, single)
 }
 
 func (s *Server) update(r *request) reply {
@@ -104,8 +105,7 @@ func (s *Server) update(r *request) reply {
 		if fail != nil {
 			return errorReply(fail)
 		}
-		asked := []writeRecord{{Fields: b.Fields}}
-		return s.written(r, kind, asked, s.apply(s.api(), []change{{row, cells}}, replace), b, true)
+		return s.written(r, kind, s.apply(s.api(), []change{{row, cells, b.Fields}}, replace), b, true)
 	}
 	if b.Records == nil || len(*b.Records) == 0 || len(*b.Records) > maxBatch {
 		return errorReply(errRowsUpdate)
@@ -114,7 +114,7 @@ func (s *Server) update(r *request) reply {
 	if fail != nil {
 		return errorReply(fail)
 	}
-	return s.written(r, kind, *b.Records, s.apply(s.api(), changes, replace), b, false)
+	return s.written(r, kind, s.apply(s.api(), changes, replace), b, false)
 }
 
 // changes validates a batch, finding by id or, in an upsert, by the fields to merge on.
@@ -143,7 +143,7 @@ func (t *table) changes(records []writeRecord, b *writeBody) ([]change, *apiErro
 		if row != nil {
 			seen[row] = true
 		}
-		changes = append(changes, change{row, cells})
+		changes = append(changes, change{row, cells, w.Fields})
 	}
 	return changes, nil
 }
@@ -264,6 +264,7 @@ func (t *table) parseFields(fields map[string]any, typecast bool) (map[int]cell,
 type applied struct {
 	record  *record
 	created bool
+	sent    map[string]any
 }
 
 // apply makes the changes in one transaction; replace clears the cells that a change doesn't name.
@@ -288,7 +289,7 @@ func (s *Server) apply(by author, changes []change, replace bool) []applied {
 			}
 			t.insert(row)
 			tx.created = append(tx.created, row)
-			done[k] = applied{row, true}
+			done[k] = applied{row, true, c.sent}
 			continue
 		}
 		tx.touch(t, row)
@@ -300,7 +301,7 @@ func (s *Server) apply(by author, changes []change, replace bool) []applied {
 				tx.set(row, i, nil, now)
 			}
 		}
-		done[k] = applied{row, false}
+		done[k] = applied{row, false, c.sent}
 	}
 	s.commit(tx)
 	return done
@@ -315,10 +316,10 @@ func (s *Server) remove(by author, ids []recordID) int {
 }
 
 // written renders what a request has written, and notes what it asked for.
-func (s *Server) written(r *request, kind string, asked []writeRecord, done []applied, b *writeBody, single bool) reply {
+func (s *Server) written(r *request, kind string, done []applied, b *writeBody, single bool) reply {
 	entry := WriteRequest{Time: s.now(), Kind: kind, Hidden: r.hides(), Records: make([]WrittenRecord, 0, len(done))}
-	for i, d := range done {
-		entry.Records = append(entry.Records, WrittenRecord{string(d.record.id[:]), asked[i].Fields, d.created})
+	for _, d := range done {
+		entry.Records = append(entry.Records, WrittenRecord{string(d.record.id[:]), d.sent, d.created})
 	}
 	s.audit.add(entry)
 	how := &rendering{byID: b.ByFieldID, now: s.now()}
