@@ -506,7 +506,7 @@ func (s *Server) callJSON(req *request, user *User, body []byte, lang *string) (
 			result = []any{id}
 		}
 	}
-	if f := asFault(errors.Join(err)); err != nil && f.class == "AttributeError" && strings.Contains(f.text, "does not exist") {
+	if f, ok := errors.AsType[*fault](err); ok && f.class == "AttributeError" && strings.HasSuffix(f.text, "does not exist") {
 		return nil, http.StatusNotFound, raise("werkzeug.exceptions.NotFound", f.text)
 	}
 	return result, status, err
