@@ -145,6 +145,7 @@ var OdooFields = map[string][]OdooField{
 		{"type", Text, Filtered | Sorted | Written},
 		{"is_storable", Bool, Filtered | Written},
 		{"list_price", Number, Filtered | Sorted | Written},
+		{"lst_price", Number, 0},
 		{"standard_price", Number, Filtered | Written},
 		{"currency", Link, 0},
 		{"category", Link, Filtered | Sorted | Written},
@@ -245,7 +246,8 @@ type Product struct {
 	Barcode           *string   `json:"barcode"`
 	Type              string    `json:"type" doc:"consu (goods), service, combo"`
 	IsStorable        *bool     `json:"is_storable" doc:"its stock is tracked; null without the stock module"`
-	ListPrice         float64   `json:"list_price"`
+	ListPrice         float64   `json:"list_price" doc:"of the template"`
+	LstPrice          *float64  `json:"lst_price" doc:"list_price with what the variant costs more"`
 	StandardPrice     *float64  `json:"standard_price" doc:"cost; null for who may not see it"`
 	Currency          *Ref      `json:"currency"`
 	Category          *Ref      `json:"category"`

@@ -1,28 +1,77 @@
-// Package odoobridge is the service between Resonance and Odoo. For now it only says that it is
-// not connected: every request is answered with a 503 that tells people so.
+// Package odoobridge is the service between Resonance and Odoo: it answers for products, suppliers,
+// customers and sales, and checks the passwords of Odoo's users. Odoo's own password stays here.
 package odoobridge
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
 	"time"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/api"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
 
 // Version is this service's version, in SemVer.
-const Version = "0.1.0"
+const Version = "0.2.0"
 
-// Config is the service's environment.
+// Config is the service's environment. Without ODOO_URL the service says that it is not connected.
 type Config struct {
 	service.Base
+
+	URL            string        `env:"ODOO_URL"` // with its path, where Odoo has one
+	DB             string        `env:"ODOO_DB"`
+	Username       string        `env:"ODOO_USERNAME"`
+	Password       string        `env:"ODOO_PASSWORD"` // or an API key, which JSON-2 and users with 2FA need
+	Protocol       string        `env:"ODOO_PROTOCOL" envDefault:"auto"`
+	MaxConcurrency int           `env:"ODOO_MAX_CONCURRENCY" envDefault:"4"` // calls of Odoo at once
+	Timeout        time.Duration `env:"ODOO_TIMEOUT" envDefault:"10s"`       // of one call
+	LowStock       float64       `env:"ODOO_LOW_STOCK" envDefault:"5"`       // a product is low on stock at this quantity or below
 }
 
-// Run serves until ctx ends, waiting for NATS first.
+// Validate reports every wrong variable, each by its name.
+func (c *Config) Validate() error {
+	errs := []error{c.Base.Validate()}
+	if c.URL == "" {
+		return errors.Join(errs...)
+	}
+	if u, err := url.Parse(c.URL); err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || (u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, errors.New("ODOO_URL: is not an http(s) URL without user and query"))
+	}
+	for _, v := range []struct{ name, value string }{
+		{"ODOO_DB", c.DB}, {"ODOO_USERNAME", c.Username}, {"ODOO_PASSWORD", c.Password},
+	} {
+		if v.value == "" {
+			errs = append(errs, fmt.Errorf("%s: not set", v.name))
+		}
+	}
+	switch odoo.Protocol(c.Protocol) {
+	case odoo.Auto, odoo.XMLRPC, odoo.JSON2:
+	default:
+		errs = append(errs, fmt.Errorf("ODOO_PROTOCOL: %q is none of auto, xmlrpc and json2", c.Protocol))
+	}
+	if c.MaxConcurrency < 1 || c.MaxConcurrency > 64 {
+		errs = append(errs, fmt.Errorf("ODOO_MAX_CONCURRENCY: %d is not between 1 and 64", c.MaxConcurrency))
+	}
+	if c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute {
+		errs = append(errs, fmt.Errorf("ODOO_TIMEOUT: %s is not between 100ms and 5m", c.Timeout))
+	}
+	if !(c.LowStock >= 0 && c.LowStock < 1e9) {
+		errs = append(errs, fmt.Errorf("ODOO_LOW_STOCK: %v is not a quantity", c.LowStock))
+	}
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends, waiting for NATS first. It does not wait for Odoo: until that answers,
+// requests are told so.
 func Run(ctx context.Context, cfg Config) error {
 	log := cfg.Log.With("service", "odoo-bridge")
 	nc, err := bus.Connect(ctx, log, bus.Options{URL: cfg.NATSURL, Creds: cfg.NATSCreds, Name: "odoo-bridge"})
@@ -32,20 +81,20 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		return err
 	}
+	// Odoo away does not make the service unready: it answers, if with a 503.
 	cfg.Health.Check("odoo-bridge", func(context.Context) error {
 		if !nc.IsConnected() {
 			return errors.New("not connected")
 		}
 		return nil
 	})
-	endpoints := map[string]bus.Handler{}
-	for _, resource := range rpc.OdooResources {
-		endpoints[rpc.OdooSubject(resource, "list")] = notConnected
+	described := notConnected()
+	if cfg.URL != "" {
+		var stop func()
+		described, stop = connect(ctx, cfg, log)
+		defer stop()
 	}
-	server, err := bus.Serve(nc, log, bus.Service{
-		Name: "odoo", Description: "Products, suppliers, customers and sales", Version: Version,
-		Endpoints: endpoints, Workers: 4, Timeout: time.Second,
-	})
+	server, err := bus.Serve(nc, log, described)
 	if err != nil {
 		return err
 	}
@@ -63,11 +112,52 @@ func Run(ctx context.Context, cfg Config) error {
 	return errors.Join(err, server.Stop(stop), bus.Drain(stop, nc))
 }
 
-func notConnected(context.Context, []byte) (bus.Reply, error) {
-	return bus.Reply{}, &fault.Error{
-		Code:       fault.Unavailable,
-		Detail:     fault.T("Odoo todavía no está conectado en esta versión", "Odoo is not connected yet in this version"),
-		RetryAfter: time.Hour,
-		Err:        fmt.Errorf("odoo-bridge %s has no connection to Odoo", Version),
+// connect makes what answers from Odoo. The returned function ends it.
+func connect(ctx context.Context, cfg Config, log *slog.Logger) (described bus.Service, stop func()) {
+	client := odoo.New(odoo.Config{
+		URL: cfg.URL, DB: cfg.DB, Username: cfg.Username, Password: cfg.Password, Protocol: odoo.Protocol(cfg.Protocol),
+		Concurrency: cfg.MaxConcurrency, Timeout: cfg.Timeout, Log: log,
+	})
+	store := resource.New(resource.Config{LowStock: cfg.LowStock, ProbeTimeout: cfg.Timeout}, client)
+	ctx, cancel := context.WithCancel(ctx)
+	warm := make(chan struct{})
+	go func() { defer close(warm); warmUp(ctx, store, log) }()
+	return api.Service(api.Config{
+		Source: store, Store: store, Login: client.Login, Version: Version, Timeout: cfg.Timeout + time.Second,
+	}), func() { cancel(); <-warm; client.Close() }
+}
+
+// warmUp finds out what Odoo has before anybody asks, and tells the operator how that goes.
+func warmUp(ctx context.Context, store *resource.Store, log *slog.Logger) {
+	for tried := false; ctx.Err() == nil; tried = true {
+		_, err := store.Scope(ctx, rpc.OdooScope{})
+		if err == nil {
+			log.Info("Odoo is ready")
+			return
+		}
+		if !tried && ctx.Err() == nil {
+			log.Warn("waiting for Odoo", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second + rand.N(time.Second)):
+		}
+	}
+}
+
+// notConnected describes the service where no Odoo is set.
+func notConnected() bus.Service {
+	endpoints := map[string]bus.Handler{}
+	for subject := range api.Service(api.Config{}).Endpoints {
+		endpoints[subject] = func(context.Context, []byte) (bus.Reply, error) {
+			return bus.Reply{}, &fault.Error{
+				Code:       fault.Unavailable,
+				Detail:     fault.T("Odoo no está conectado: falta ODOO_URL", "Odoo is not connected: ODOO_URL is not set"),
+				RetryAfter: time.Hour,
+			}
+		}
+	}
+	return bus.Service{
+		Name: "odoo", Description: "Not connected to Odoo", Version: Version, Endpoints: endpoints, Workers: 4, Timeout: time.Second,
 	}
 }

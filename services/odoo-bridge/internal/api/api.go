@@ -1,0 +1,330 @@
+// Package api answers the requests of pkg/rpc/odoo.go on NATS.
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
+)
+
+// Bounds of a request, besides those in pkg/rpc.
+const (
+	maxOffset  = 10_000_000
+	maxFilters = 50
+	maxText    = 1000 // characters of a search and of a filter's value
+	maxID      = 1<<31 - 1
+)
+
+// Source answers reads: a *resource.Store, or a cache before it.
+type Source interface {
+	List(ctx context.Context, name string, scope resource.Scope, q rpc.OdooQuery) (resource.Page, error)
+	Read(ctx context.Context, name string, scope resource.Scope, ids []int64) ([]resource.Record, error)
+	Image(ctx context.Context, name string, scope resource.Scope, q rpc.OdooImageRef) (resource.Image, error)
+	Summary(ctx context.Context, scope resource.Scope, q rpc.OdooQuery) (resource.Summary, error)
+}
+
+// Config is what the API answers from.
+type Config struct {
+	Source Source
+	Store  *resource.Store // for writes
+	// Changed is told what writes changed, or may have changed when Odoo did not answer in time. No
+	// ids: a record that is not known. It returns before the asker is answered. It may be nil.
+	Changed func(ctx context.Context, name string, ids []int64)
+	Login   func(ctx context.Context, c rpc.OdooCredentials) (rpc.OdooUser, error)
+	Version string
+	Timeout time.Duration // the longest a request may take
+}
+
+// Service describes the micro service.
+func Service(c Config) bus.Service {
+	a := api{c}
+	if a.Changed == nil {
+		a.Changed = func(context.Context, string, []int64) {}
+	}
+	endpoints := map[string]bus.Handler{rpc.OdooLogin: handle(a.login)}
+	for _, name := range rpc.OdooResources {
+		for verb, h := range map[string]bus.Handler{
+			rpc.OdooList: handle(a.list(name)), rpc.OdooGet: handle(a.get(name)), rpc.OdooCreate: handle(a.create(name)),
+			rpc.OdooUpdate: handle(a.update(name)), rpc.OdooArchive: handle(a.onRef(name, c.Store.Archive)),
+		} {
+			endpoints[rpc.OdooSubject(name, verb)] = h
+		}
+		if name != sales {
+			endpoints[rpc.OdooSubject(name, rpc.OdooImage)] = handle(a.image(name))
+		}
+	}
+	endpoints[rpc.OdooSubject(sales, rpc.OdooConfirm)] = handle(a.onRef(sales, onSale(c.Store.Confirm)))
+	endpoints[rpc.OdooSubject(sales, rpc.OdooCancel)] = handle(a.onRef(sales, onSale(c.Store.Cancel)))
+	endpoints[rpc.OdooSubject(sales, rpc.OdooSummary)] = handle(a.summary)
+	return bus.Service{
+		Name: "odoo", Description: "Products, suppliers, customers and sales of Odoo", Version: c.Version,
+		Endpoints: endpoints, Workers: 128, Timeout: c.Timeout, // most of them wait for Odoo
+	}
+}
+
+const sales = "sales"
+
+type api struct{ Config }
+
+// handle decodes a request before answer gets it.
+func handle[Q any](answer func(context.Context, Q) (bus.Reply, error)) bus.Handler {
+	return func(ctx context.Context, data []byte) (bus.Reply, error) {
+		var q Q
+		if err := json.Unmarshal(data, &q); err != nil {
+			return bus.Reply{}, fault.Wrap(fault.Invalid, fault.T("La petición no es JSON válido", "The request is not valid JSON"), err)
+		}
+		return answer(ctx, q)
+	}
+}
+
+func (a api) list(name string) func(context.Context, rpc.OdooQuery) (bus.Reply, error) {
+	return func(ctx context.Context, q rpc.OdooQuery) (bus.Reply, error) {
+		if q.Limit < 1 || q.Limit > rpc.OdooMaxLimit || q.Offset < 0 || q.Offset > maxOffset {
+			return bus.Reply{}, fault.New(fault.Invalid, fault.T("Parámetros de paginación inválidos", "Invalid pagination parameters"))
+		}
+		if err := check(q); err != nil {
+			return bus.Reply{}, err
+		}
+		scope, err := a.Store.Scope(ctx, q.OdooScope)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		page, err := a.Source.List(ctx, name, scope, q)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		var b bytes.Buffer
+		b.WriteByte('[')
+		for i, r := range page.Records {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.Write(r.Data)
+		}
+		b.WriteByte(']')
+		h := header(page.Freshness)
+		h[rpc.HeaderTotal] = []string{strconv.FormatInt(page.Total, 10)}
+		return bus.Reply{Header: h, Data: b.Bytes()}, nil
+	}
+}
+
+// check bounds what a query carries; what its fields are is the resource's to know.
+func check(q rpc.OdooQuery) error {
+	if len(q.IDs) > rpc.OdooMaxLimit || slices.ContainsFunc(q.IDs, func(id int64) bool { return id < 1 || id > maxID }) {
+		return fault.Field("id", malformedID)
+	}
+	if !isText(q.Search) {
+		return fault.Field("q", notText)
+	}
+	if len(q.Filters) > maxFilters || len(q.Sort) > maxFilters {
+		return fault.New(fault.Invalid, fault.T("Hay demasiados filtros u órdenes", "There are too many filters or sorts"))
+	}
+	for _, f := range q.Filters {
+		if slices.ContainsFunc(f.Values, func(v string) bool { return !isText(v) }) {
+			return fault.Field(f.Field, notText)
+		}
+	}
+	return nil
+}
+
+var (
+	malformedID = fault.T("no es un identificador", "is not an id")
+	notText     = fault.T(fmt.Sprintf("no es un texto de hasta %d caracteres", maxText), fmt.Sprintf("is not a text of up to %d characters", maxText))
+)
+
+func isText(s string) bool { return utf8.ValidString(s) && utf8.RuneCountInString(s) <= maxText }
+
+func (a api) get(name string) func(context.Context, rpc.OdooRef) (bus.Reply, error) {
+	return func(ctx context.Context, q rpc.OdooRef) (bus.Reply, error) {
+		scope, err := a.scope(ctx, q.OdooScope, q.ID)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		records, err := a.Source.Read(ctx, name, scope, []int64{q.ID})
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		if len(records) == 0 {
+			return bus.Reply{}, noRecord(q.ID)
+		}
+		return replyOf(records[0]), nil
+	}
+}
+
+func noRecord(id int64) error {
+	return fault.New(fault.NotFound, fault.T(fmt.Sprintf("No existe el registro %d en Odoo", id), fmt.Sprintf("There is no record %d in Odoo", id)))
+}
+
+// scope resolves on whose terms one record is asked for. No id that is none reaches Odoo.
+func (a api) scope(ctx context.Context, asked rpc.OdooScope, id int64) (resource.Scope, error) {
+	if id < 1 || id > maxID {
+		return resource.Scope{}, noRecord(id)
+	}
+	return a.Store.Scope(ctx, asked)
+}
+
+func (a api) create(name string) func(context.Context, rpc.OdooWrite) (bus.Reply, error) {
+	return func(ctx context.Context, w rpc.OdooWrite) (bus.Reply, error) {
+		if w.ID != 0 {
+			return bus.Reply{}, fault.Field("id", fault.T("lo pone Odoo", "is given by Odoo"))
+		}
+		scope, err := a.Store.Scope(ctx, w.OdooScope)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		r, err := a.Store.Create(ctx, name, scope, w)
+		return a.written(ctx, name, 0, r, err)
+	}
+}
+
+func (a api) update(name string) func(context.Context, rpc.OdooWrite) (bus.Reply, error) {
+	return func(ctx context.Context, w rpc.OdooWrite) (bus.Reply, error) {
+		scope, err := a.scope(ctx, w.OdooScope, w.ID)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		r, err := a.Store.Update(ctx, name, scope, w)
+		return a.written(ctx, name, w.ID, r, err)
+	}
+}
+
+// action is a write that needs nothing but a record.
+type action func(ctx context.Context, name string, scope resource.Scope, id int64) (resource.Record, error)
+
+func onSale(f func(context.Context, resource.Scope, int64) (resource.Record, error)) action {
+	return func(ctx context.Context, _ string, scope resource.Scope, id int64) (resource.Record, error) {
+		return f(ctx, scope, id)
+	}
+}
+
+func (a api) onRef(name string, do action) func(context.Context, rpc.OdooRef) (bus.Reply, error) {
+	return func(ctx context.Context, q rpc.OdooRef) (bus.Reply, error) {
+		scope, err := a.scope(ctx, q.OdooScope, q.ID)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		r, err := do(ctx, name, scope, q.ID)
+		return a.written(ctx, name, q.ID, r, err)
+	}
+}
+
+// written tells what changed, and answers with the record. A write that Odoo did not refuse may
+// have been made, whatever became of its answer.
+func (a api) written(ctx context.Context, name string, id int64, r resource.Record, err error) (bus.Reply, error) {
+	if code := fault.CodeOf(err); err != nil && code != fault.Unavailable && code != fault.Internal {
+		return bus.Reply{}, err
+	}
+	var ids []int64
+	if id = max(id, r.ID); id != 0 {
+		ids = []int64{id}
+	}
+	switch name {
+	case "suppliers", "customers": // the same partners
+		a.Changed(ctx, "suppliers", ids)
+		a.Changed(ctx, "customers", ids)
+	case sales:
+		a.Changed(ctx, name, ids)
+		if products := productsOf(r); len(products) > 0 { // their forecast
+			a.Changed(ctx, "products", products)
+		}
+	default:
+		a.Changed(ctx, name, ids)
+	}
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	return replyOf(r), nil
+}
+
+func productsOf(r resource.Record) []int64 {
+	var sale rpc.Sale
+	if json.Unmarshal(r.Data, &sale) != nil {
+		return nil
+	}
+	var ids []int64
+	for _, line := range sale.Lines {
+		if line.Product != nil {
+			ids = append(ids, line.Product.ID)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (a api) image(name string) func(context.Context, rpc.OdooImageRef) (bus.Reply, error) {
+	return func(ctx context.Context, q rpc.OdooImageRef) (bus.Reply, error) {
+		if q.Size == 0 {
+			q.Size = rpc.OdooImageSizes[0]
+		}
+		if !slices.Contains(rpc.OdooImageSizes, q.Size) {
+			return bus.Reply{}, fault.Field("size", fault.T(
+				fmt.Sprintf("debe ser uno de %v", rpc.OdooImageSizes), fmt.Sprintf("must be one of %v", rpc.OdooImageSizes)))
+		}
+		scope, err := a.scope(ctx, q.OdooScope, q.ID)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		image, err := a.Source.Image(ctx, name, scope, q)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		h := header(image.Freshness)
+		h[rpc.HeaderETag], h[rpc.HeaderContentType] = []string{image.ETag()}, []string{image.Type}
+		return bus.Reply{Header: h, Data: image.Data}, nil
+	}
+}
+
+func (a api) summary(ctx context.Context, q rpc.OdooQuery) (bus.Reply, error) {
+	if err := check(q); err != nil {
+		return bus.Reply{}, err
+	}
+	scope, err := a.Store.Scope(ctx, q.OdooScope)
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	sum, err := a.Source.Summary(ctx, scope, q)
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	data, err := json.Marshal(sum.SalesSummary)
+	return bus.Reply{Header: header(sum.Freshness), Data: data}, err
+}
+
+func (a api) login(ctx context.Context, c rpc.OdooCredentials) (bus.Reply, error) {
+	user, err := a.Login(ctx, c)
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	data, err := json.Marshal(user)
+	return bus.Reply{Data: data}, err
+}
+
+func replyOf(r resource.Record) bus.Reply {
+	h := header(r.Freshness)
+	h[rpc.HeaderETag] = []string{r.ETag()}
+	return bus.Reply{Header: h, Data: r.Data}
+}
+
+// header says how fresh an answer is; nothing when Odoo was asked just now.
+func header(f resource.Freshness) nats.Header {
+	h := nats.Header{}
+	if f.Age > 0 || f.Stale {
+		h[rpc.HeaderAge] = []string{strconv.FormatInt(int64(f.Age/time.Second), 10)}
+	}
+	if f.Stale {
+		h[rpc.HeaderStale] = []string{"true"}
+	}
+	return h
+}

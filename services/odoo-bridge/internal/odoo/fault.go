@@ -1,0 +1,150 @@
+package odoo
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/resonance/resonance/pkg/fault"
+)
+
+// Reason is why Odoo refused a call.
+type Reason string
+
+// Reasons.
+const (
+	Denied  Reason = "denied"  // unknown user or wrong password
+	NoRight Reason = "access"  // a known user who may not
+	Missing Reason = "missing" // no such record
+	Invalid Reason = "invalid" // a user or validation error: Message is for people
+	Unknown Reason = "unknown" // no such model, method or field in this Odoo
+	Broken  Reason = "broken"  // an exception in Odoo
+)
+
+// Refusal is what Odoo says instead of an answer.
+type Refusal struct {
+	Reason  Reason
+	Message string // Odoo's sentence, in the language of the call; for people only where Reason is Invalid
+}
+
+// Error is for the log.
+func (r *Refusal) Error() string { return "Odoo refused (" + string(r.Reason) + "): " + r.Message }
+
+// IsReason reports whether err is a Refusal for that reason.
+func IsReason(err error, reason Reason) bool {
+	var r *Refusal
+	return errors.As(err, &r) && r.Reason == reason
+}
+
+var (
+	// errAway is wrapped when no whole answer of Odoo's came.
+	errAway = errors.New("no answer from Odoo")
+	// errDenied is wrapped when Odoo does not take our own credentials.
+	errDenied = errors.New("Odoo does not take ODOO_USERNAME and ODOO_PASSWORD for ODOO_DB")
+)
+
+func isAway(err error) bool { return errors.Is(err, errAway) || errors.Is(err, errDenied) }
+
+func away(err error, retry time.Duration) *fault.Error {
+	f := fault.Away("Odoo", fmt.Errorf("%w: %w", errAway, err))
+	f.RetryAfter = retry
+	return f
+}
+
+// ours is for what only the operator can mend: clients are not told that credentials are involved.
+func ours(err error) *fault.Error {
+	return &fault.Error{
+		Code:       fault.Unavailable,
+		Detail:     fault.T("Odoo no acepta la conexión de Resonance; avise a su administrador", "Odoo does not accept Resonance's connection; tell your administrator"),
+		RetryAfter: 30 * time.Second,
+		Err:        err,
+	}
+}
+
+// tooSlow is for a caller whose time is over while Odoo works on.
+func tooSlow(c Call, err error) *fault.Error {
+	text := fault.T("Odoo tarda demasiado en contestar", "Odoo takes too long to answer")
+	if !c.Read {
+		text = fault.T("Odoo tarda demasiado en contestar; compruebe si el cambio se hizo antes de repetirlo",
+			"Odoo takes too long to answer; check whether the change was made before repeating it")
+	}
+	return &fault.Error{Code: fault.Unavailable, Detail: text, RetryAfter: time.Second, Err: fmt.Errorf("%s.%s: %w", c.Model, c.Method, err)}
+}
+
+// Codes of XML-RPC faults, from odoo/addons/rpc (base before 19).
+const (
+	codeException = 1
+	codeUser      = 2
+	codeDenied    = 3
+	codeAccess    = 4
+)
+
+// refusal classifies a fault of XML-RPC. It is nil for a method that returned None: the change is
+// committed before the answer turns out not to be expressible.
+func refusal(code int, text, model string) error {
+	switch code {
+	case codeDenied:
+		return &Refusal{Denied, clip(text)}
+	case codeAccess:
+		return &Refusal{NoRight, clip(text)}
+	case codeUser:
+		return userError(text, model)
+	case codeException:
+	}
+	if strings.Contains(text, "cannot marshal None") {
+		return nil
+	}
+	return exception(text)
+}
+
+// exception classifies what has no class of its own but a traceback.
+func exception(text string) error {
+	last := lastLine(text)
+	switch {
+	case strings.Contains(text, "OperationalError") && strings.Contains(text, "does not exist"):
+		return ours(fmt.Errorf("%w: %s", errDenied, last))
+	case contended.MatchString(last), strings.Contains(text, "OperationalError"), strings.Contains(text, "InterfaceError"):
+		return away(errors.New(last), time.Second) // Odoo has tried five times by itself, or lost its Postgres
+	}
+	if unknown.MatchString(last) {
+		return &Refusal{Unknown, last}
+	}
+	return &Refusal{Broken, last}
+}
+
+// userError tells a missing record from other things a person can be told.
+func userError(text, model string) error {
+	switch {
+	case contended.MatchString(text):
+		return away(errors.New(clip(text)), time.Second)
+	case strings.Contains(text, " "+model+"("): // "(Record: res.partner(7,), User: 2)", in any language
+		return &Refusal{Missing, clip(text)}
+	case unknown.MatchString(text):
+		return &Refusal{Unknown, clip(text)}
+	case internals.MatchString(text): // never shown to people (invariant 9)
+		return &Refusal{Broken, lastLine(text)}
+	}
+	return &Refusal{Invalid, clip(strings.TrimSpace(text))}
+}
+
+var (
+	contended = regexp.MustCompile(`(?i)could not (serialize|obtain lock)|deadlock detected|LockNotAvailable|lock timeout`)
+	unknown   = regexp.MustCompile(`^Object \S+ doesn't exist|NotFound: |AttributeError: .*(does not exist|has no attribute)|Invalid field|^KeyError: '`)
+	internals = regexp.MustCompile(`Traceback|psycopg|File "|(?s)\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b.*\b(FROM|VALUES|SET|WHERE)\b`)
+)
+
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	return clip(strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:]))
+}
+
+// clip bounds foreign text that ends up in logs and answers.
+func clip(s string) string {
+	const most = 500
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,236 @@
+// Package odoo calls methods of Odoo's models, over XML-RPC or JSON-2, and tells apart the ways in
+// which that fails. It protects Odoo: few calls at once, and none while it does not answer.
+package odoo
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/resonance/resonance/pkg/fault"
+)
+
+// Protocol is how Odoo is spoken to.
+type Protocol string
+
+// Protocols. Auto takes JSON-2 where Odoo has it (from 19) and the password is an API key, which is
+// all that JSON-2 takes.
+const (
+	Auto   Protocol = "auto"
+	XMLRPC Protocol = "xmlrpc"
+	JSON2  Protocol = "json2"
+)
+
+// Bounds of the talk with Odoo.
+const (
+	maxBody    = 64 << 20 // of an answer, decompressed: a page of 1,000 records is about 3 MB
+	failures   = 5        // in a row open the circuit
+	openFor    = 2 * time.Second
+	idleFor    = 30 * time.Second
+	firstRetry = 100 * time.Millisecond
+)
+
+// Config says which Odoo, and how hard it may be asked.
+type Config struct {
+	URL      string // https://erp.example.com, with a path where Odoo has one
+	DB       string
+	Username string
+	Password string // or an API key
+	Protocol Protocol
+	// Concurrency is the number of calls under way at once, those that nobody waits for any more included.
+	Concurrency int
+	Timeout     time.Duration // of one call, however long its caller would wait
+	Log         *slog.Logger
+}
+
+// Client calls Odoo as one user. It is safe for concurrent use.
+type Client struct {
+	cfg     Config
+	http    *http.Client
+	slots   *semaphore.Weighted
+	breaker *gobreaker.CircuitBreaker[any]
+	xml     *xmlrpc
+	chosen  atomic.Pointer[transport] // by Auto
+	lastErr atomic.Pointer[fault.Error]
+}
+
+// transport speaks one protocol. What Odoo refuses is a *Refusal.
+type transport interface {
+	name() Protocol
+	call(ctx context.Context, c Call) (any, error)
+}
+
+// New makes a client. It calls nobody yet.
+func New(cfg Config) *Client {
+	cfg.URL = strings.TrimRight(cfg.URL, "/")
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	c := &Client{cfg: cfg, slots: semaphore.NewWeighted(int64(cfg.Concurrency)), http: &http.Client{
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSHandshakeTimeout: 5 * time.Second,
+			MaxIdleConnsPerHost: cfg.Concurrency, IdleConnTimeout: idleFor,
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		},
+		// A redirect would carry the password elsewhere, and turn a POST into a GET.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	c.xml = &xmlrpc{http: c.http, url: cfg.URL, db: cfg.DB, username: cfg.Username, password: cfg.Password}
+	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
+		Name: "odoo", Timeout: openFor,
+		ReadyToTrip:  func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failures },
+		IsSuccessful: func(err error) bool { return !isAway(err) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			breakerState.Set(float64(to))
+			cfg.Log.Warn("Odoo's circuit breaker", "from", from.String(), "to", to.String())
+		},
+	})
+	return c
+}
+
+// Call is one call of a model's method.
+type Call struct {
+	Model, Method string
+	IDs           []int64        // the records it is called on; nil for a method of the model itself
+	Args          []Arg          // sent by position over XML-RPC, since names differ between versions
+	Context       map[string]any // lang, allowed_company_ids, active_test, …
+	Read          bool           // changes nothing: it may be repeated
+}
+
+// Arg is an argument by its name in Odoo 19. Its value is nil, a bool, a number, a string, or a
+// []any or map[string]any of such.
+type Arg struct {
+	Name  string
+	Value any
+}
+
+// Call answers with nil, bool, int64, float64, string, []any or map[string]any; Odoo's False is
+// false. What Odoo refuses is a *Refusal, anything else a *fault.Error. The call itself does not
+// end with ctx, only the waiting for it: Odoo works on, so its place stays taken.
+func (c *Client) Call(ctx context.Context, call Call) (any, error) {
+	for attempt := 1; ; attempt++ {
+		answer, err := c.guarded(ctx, call, func(ctx context.Context) (any, error) {
+			t, err := c.transport(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return t.call(ctx, call)
+		})
+		if !again(err, call, attempt) {
+			return answer, err
+		}
+		wait := firstRetry + rand.N(firstRetry)
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// again tells whether a failed call is worth another try: Odoo may be restarting. What may have
+// changed something is only repeated when it never left.
+func again(err error, call Call, attempt int) bool {
+	if attempt > 2 || !errors.Is(err, errAway) {
+		return false
+	}
+	var dial *net.OpError
+	return call.Read || errors.As(err, &dial) && dial.Op == "dial"
+}
+
+// guarded makes a call within the limits that protect Odoo.
+func (c *Client) guarded(ctx context.Context, call Call, talk func(context.Context) (any, error)) (any, error) {
+	if err := c.slots.Acquire(ctx, 1); err != nil {
+		return nil, away(errors.New("all calls to Odoo are taken: "+err.Error()), time.Second)
+	}
+	type result struct {
+		answer any
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer c.slots.Release(1)
+		began := time.Now()
+		answer, err := c.breaker.Execute(func() (any, error) { return c.send(ctx, talk) })
+		if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+			err = c.stillAway(err)
+		} else {
+			observe(call, began, err)
+		}
+		done <- result{answer, err}
+	}()
+	select {
+	case r := <-done:
+		return r.answer, r.err
+	case <-ctx.Done():
+		return nil, tooSlow(call, ctx.Err())
+	}
+}
+
+// send talks to Odoo, on a time of its own, and remembers why that failed.
+func (c *Client) send(ctx context.Context, talk func(context.Context) (any, error)) (any, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Timeout)
+	defer cancel()
+	answer, err := talk(ctx)
+	var f *fault.Error
+	if errors.As(err, &f) {
+		c.lastErr.Store(f)
+	}
+	return answer, err
+}
+
+// transport gives the protocol in use; with Auto the first call finds out which.
+func (c *Client) transport(ctx context.Context) (transport, error) {
+	if t := c.chosen.Load(); t != nil {
+		return *t, nil
+	}
+	var chosen transport = c.xml
+	if c.cfg.Protocol != XMLRPC {
+		j := &json2{http: c.http, url: c.cfg.URL, db: c.cfg.DB, key: c.cfg.Password}
+		usable := c.cfg.Protocol == JSON2
+		if !usable {
+			var err error
+			if usable, err = j.usable(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if usable {
+			chosen = j
+		}
+	}
+	if c.chosen.CompareAndSwap(nil, &chosen) {
+		c.cfg.Log.Info("Odoo answers", "protocol", chosen.name())
+	}
+	return chosen, nil
+}
+
+// stillAway repeats what closed the circuit.
+func (c *Client) stillAway(err error) *fault.Error {
+	last := c.lastErr.Load()
+	if last == nil {
+		return away(err, openFor)
+	}
+	return &fault.Error{Code: last.Code, Detail: last.Detail, RetryAfter: max(openFor, last.RetryAfter), Err: errors.Join(err, last.Err)}
+}
+
+// Ready is nil unless the last calls failed to reach Odoo.
+func (c *Client) Ready() error {
+	if c.breaker.State() == gobreaker.StateOpen {
+		return c.stillAway(errors.New("the circuit breaker is open"))
+	}
+	return nil
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }

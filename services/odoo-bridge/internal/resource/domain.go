@@ -1,0 +1,359 @@
+package resource
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
+)
+
+// leaf is a condition of a domain.
+func leaf(field, op string, value any) []any { return []any{field, op, value} }
+
+// either joins domains of one term each by OR.
+func either(terms ...[]any) []any {
+	var domain []any
+	for range len(terms) - 1 {
+		domain = append(domain, "|")
+	}
+	for _, t := range terms {
+		domain = append(domain, t...)
+	}
+	return domain
+}
+
+func one(l []any) []any { return []any{l} }
+
+// domain gives Odoo's domain for a query, in its prefix notation.
+func (r *resource) domain(q rpc.OdooQuery) ([]any, error) {
+	domain := []any{}
+	if len(q.IDs) > 0 {
+		domain = append(domain, leaf("id", "in", q.IDs))
+	} else {
+		domain = append(domain, r.belonging()...)
+	}
+	for _, f := range q.Filters {
+		terms, err := r.condition(f)
+		if err != nil {
+			return nil, err
+		}
+		domain = append(domain, terms...)
+	}
+	if search := odoo.CleanText(q.Search); search != "" {
+		var terms [][]any
+		for _, f := range r.fields {
+			if from := r.field(f.Name); f.Has(rpc.Searched) && from != "" {
+				terms = append(terms, one(leaf(from, "ilike", escapeLike(search))))
+			}
+		}
+		domain = append(domain, either(terms...)...)
+	}
+	return domain, nil
+}
+
+// belonging is the domain of what belongs to the resource at all. Without the accounting module
+// Odoo does not tell suppliers from customers: both are every company and every contact of none.
+func (r *resource) belonging() []any {
+	switch {
+	case r.rank == "":
+		return nil
+	case r.has[r.rank].kind != "":
+		return one(leaf(r.rank, ">", 0))
+	}
+	return either(one(leaf("is_company", "=", true)), one(leaf("parent_id", "=", false)))
+}
+
+// pattern is how a text operator is written for Odoo.
+type pattern struct {
+	op            string
+	before, after string
+	negated       bool
+}
+
+var patterns = map[rpc.Op]pattern{
+	rpc.Contains: {op: "ilike"}, rpc.Ncontains: {op: "ilike", negated: true},
+	rpc.Containss: {op: "like"}, rpc.Ncontainss: {op: "like", negated: true},
+	rpc.StartsWith: {op: "=ilike", after: "%"}, rpc.NstartsWith: {op: "=ilike", after: "%", negated: true},
+	rpc.StartsWiths: {op: "=like", after: "%"}, rpc.NstartsWiths: {op: "=like", after: "%", negated: true},
+	rpc.EndsWith: {op: "=ilike", before: "%"}, rpc.NendsWith: {op: "=ilike", before: "%", negated: true},
+	rpc.EndsWiths: {op: "=like", before: "%"}, rpc.NendsWiths: {op: "=like", before: "%", negated: true},
+}
+
+var comparisons = map[rpc.Op]string{
+	rpc.Eq: "=", rpc.Ne: "!=", rpc.Lt: "<", rpc.Lte: "<=", rpc.Gt: ">", rpc.Gte: ">=", rpc.In: "in", rpc.Nin: "not in",
+}
+
+var (
+	everywhere = []any{leaf("id", "!=", false)}
+	nowhere    = []any{leaf("id", "=", false)}
+)
+
+// condition gives the terms of one filter, which must hold together.
+func (r *resource) condition(f rpc.Filter) ([]any, error) {
+	c, field, ok := r.column(f.Field)
+	if !ok || !field.Has(rpc.Filtered) {
+		return nil, unknownField(f.Field)
+	}
+	if err := checkCount(f); err != nil {
+		return nil, err
+	}
+	from := r.field(f.Field)
+	if c.where != nil {
+		return r.derived(c, f)
+	}
+	if from == "" {
+		return nil, notInstalled(f.Field)
+	}
+	switch p, isText := patterns[f.Op]; {
+	case isText:
+		if field.Kind != rpc.Text && field.Kind != rpc.Link {
+			return nil, wrongOperator(f)
+		}
+		term := leaf(from, p.op, p.before+escapeLike(odoo.CleanText(f.Values[0]))+p.after)
+		if p.negated { // what is empty does not contain it either
+			return either(one(leaf(from, "=", false)), []any{"!", term}), nil
+		}
+		return one(term), nil
+	case f.Op == rpc.Null || f.Op == rpc.Nnull:
+		return null(from, field.Kind, f.Op), nil
+	}
+	return r.compare(from, field.Kind, f)
+}
+
+func null(from string, kind rpc.Kind, op rpc.Op) []any {
+	switch {
+	case kind == rpc.Number || kind == rpc.Bool: // never null in Odoo
+		if op == rpc.Null {
+			return nowhere
+		}
+		return everywhere
+	case op == rpc.Null:
+		return one(leaf(from, "=", false))
+	}
+	return one(leaf(from, "!=", false))
+}
+
+// derived is a filter by a Bool that Odoo has no field of its own for.
+func (r *resource) derived(c column, f rpc.Filter) ([]any, error) {
+	if f.Op == rpc.Null || f.Op == rpc.Nnull {
+		return nil, wrongOperator(f)
+	}
+	values := map[bool]bool{}
+	for _, text := range f.Values {
+		v, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, fault.Field(f.Field, mustBeBool)
+		}
+		values[v] = true
+	}
+	switch f.Op {
+	case rpc.Eq, rpc.In:
+	case rpc.Ne, rpc.Nin:
+		values = map[bool]bool{true: !values[true], false: !values[false]}
+	default:
+		return nil, wrongOperator(f)
+	}
+	yes, no := c.where(r, true), c.where(r, false)
+	switch {
+	case yes == nil:
+		return nil, notInstalled(f.Field)
+	case values[true] && values[false]:
+		return everywhere, nil
+	case values[true]:
+		return yes, nil
+	case values[false]:
+		return no, nil
+	}
+	return nowhere, nil
+}
+
+// compare is a filter by value.
+func (r *resource) compare(from string, kind rpc.Kind, f rpc.Filter) ([]any, error) {
+	values := make([]any, len(f.Values))
+	for i, text := range f.Values {
+		var err error
+		if values[i], err = r.parse(from, kind, text, f.Field); err != nil {
+			return nil, err
+		}
+	}
+	ordered := f.Op != rpc.Eq && f.Op != rpc.Ne && f.Op != rpc.In && f.Op != rpc.Nin
+	switch {
+	case ordered && (kind == rpc.Link || kind == rpc.Bool):
+		return nil, wrongOperator(f)
+	case kind == rpc.Time:
+		return times(from, f.Op, values), nil
+	case f.Op == rpc.Between:
+		return []any{leaf(from, ">=", values[0]), leaf(from, "<=", values[1])}, nil
+	case f.Op == rpc.Nbetween:
+		return either(one(leaf(from, "<", values[0])), one(leaf(from, ">", values[1]))), nil
+	case !ordered && f.Field == r.merged.column && r.merges():
+		values = slices.DeleteFunc(values, func(v any) bool { return v == r.merged.value })
+		if slices.Contains(values, any(r.merged.as)) {
+			values = append(values, r.merged.value)
+		}
+		op := "in"
+		if f.Op == rpc.Ne || f.Op == rpc.Nin {
+			op = "not in"
+		}
+		return one(leaf(from, op, values)), nil
+	case f.Op == rpc.In || f.Op == rpc.Nin:
+		return one(leaf(from, comparisons[f.Op], values)), nil
+	}
+	return one(leaf(from, comparisons[f.Op], values[0])), nil
+}
+
+// times compares by the second, as times are shown: Postgres keeps microseconds of some.
+func times(from string, op rpc.Op, values []any) []any {
+	at := func(i int) time.Time { return values[i].(time.Time) } //nolint:forcetypeassert // parse made them
+	since := func(i int) []any { return leaf(from, ">=", at(i).Format(odooTime)) }
+	after := func(i int) []any { return leaf(from, ">=", at(i).Add(time.Second).Format(odooTime)) }
+	before := func(i int) []any { return leaf(from, "<", at(i).Format(odooTime)) }
+	until := func(i int) []any { return leaf(from, "<", at(i).Add(time.Second).Format(odooTime)) }
+	switch op {
+	case rpc.Gt:
+		return one(after(0))
+	case rpc.Gte:
+		return one(since(0))
+	case rpc.Lt:
+		return one(before(0))
+	case rpc.Lte:
+		return one(until(0))
+	case rpc.Between:
+		return []any{since(0), until(1)}
+	case rpc.Nbetween:
+		return either(one(before(0)), one(after(1)))
+	}
+	var same [][]any
+	var other []any
+	for i := range values {
+		same = append(same, []any{"&", since(i), until(i)})
+		other = append(other, either(one(before(i)), one(after(i)), one(leaf(from, "=", false)))...)
+	}
+	if op == rpc.Eq || op == rpc.In {
+		return either(same...)
+	}
+	return other
+}
+
+var mustBeBool = fault.T("debe ser true o false", "must be true or false")
+
+// parse reads a value of a filter.
+func (r *resource) parse(from string, kind rpc.Kind, text, name string) (any, error) {
+	switch kind {
+	case rpc.Number:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
+			return nil, fault.Field(name, fault.T("debe ser un número", "must be a number"))
+		}
+		if n == math.Trunc(n) && math.Abs(n) < 1<<31 {
+			return int64(n), nil
+		}
+		if r.has[from].kind == "integer" && math.Abs(n) >= 1<<31 {
+			return nil, fault.Field(name, fault.T("es demasiado grande", "is too large"))
+		}
+		return n, nil
+	case rpc.Link:
+		id, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || id <= 0 {
+			return nil, fault.Field(name, fault.T("debe ser un identificador, un número entero positivo", "must be an id, a positive whole number"))
+		}
+		return id, nil
+	case rpc.Bool:
+		v, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, fault.Field(name, mustBeBool)
+		}
+		return v, nil
+	case rpc.Date:
+		if _, err := time.Parse(time.DateOnly, text); err != nil {
+			return nil, fault.Field(name, mustBeDate)
+		}
+		return text, nil
+	case rpc.Time:
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil || at.Year() < 1 || at.Year() > 9998 {
+			return nil, fault.Field(name, mustBeTime)
+		}
+		return at.UTC().Truncate(time.Second), nil
+	}
+	return odoo.CleanText(text), nil
+}
+
+var (
+	mustBeDate = fault.T("debe ser una fecha, AAAA-MM-DD", "must be a date, YYYY-MM-DD")
+	mustBeTime = fault.T("debe ser fecha y hora, RFC 3339", "must be a date and time, RFC 3339")
+)
+
+// checkCount checks how many values an operator is given.
+func checkCount(f rpc.Filter) error {
+	low, high := 1, 1
+	switch f.Op {
+	case rpc.In, rpc.Nin:
+		low, high = 0, rpc.OdooMaxLimit
+	case rpc.Between, rpc.Nbetween:
+		low, high = 2, 2
+	case rpc.Null, rpc.Nnull:
+		low, high = 0, 0
+	default:
+		_, compares := comparisons[f.Op]
+		if _, text := patterns[f.Op]; !compares && !text {
+			return wrongOperator(f)
+		}
+	}
+	if n := len(f.Values); n < low || n > high {
+		return fault.Field(f.Field, fault.T("tiene un número de valores que no corresponde al operador", "has a number of values that does not fit the operator"))
+	}
+	return nil
+}
+
+// escapeLike takes their meaning from the wildcards of a pattern.
+func escapeLike(s string) string { return likeEscaper.Replace(s) }
+
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+// sortBy gives Odoo's order, which id makes total.
+func (r *resource) sortBy(sorts []rpc.Sort) (string, error) {
+	var keys []string
+	for _, s := range sorts {
+		_, field, ok := r.column(s.Field)
+		from := r.field(s.Field)
+		switch {
+		case !ok || !field.Has(rpc.Sorted):
+			return "", unknownField(s.Field)
+		case from == "":
+			return "", notInstalled(s.Field)
+		case !r.has[from].sortable:
+			return "", fault.Field(s.Field, fault.T("este Odoo no puede ordenar por este campo", "this Odoo cannot sort by this field"))
+		case s.Desc:
+			from += " desc"
+		}
+		keys = append(keys, from)
+	}
+	if len(keys) == 0 {
+		keys = []string{r.order}
+	}
+	return strings.Join(append(keys, "id"), ", "), nil
+}
+
+func unknownField(name string) error {
+	return fault.Field(name, fault.T("no es un campo conocido", "is not a known field"))
+}
+
+func notInstalled(name string) error {
+	return fault.Field(name, fault.T("el módulo de este campo no está instalado en Odoo", "the module of this field is not installed in Odoo"))
+}
+
+func wrongOperator(f rpc.Filter) error {
+	known := slices.Sorted(maps.Keys(comparisons))
+	if slices.Contains(known, f.Op) || patterns[f.Op].op != "" || f.Op == rpc.Null || f.Op == rpc.Nnull {
+		return fault.Field(f.Field, fault.T(fmt.Sprintf("no admite el operador %s", f.Op), fmt.Sprintf("does not take the operator %s", f.Op)))
+	}
+	return fault.Field(f.Field, fault.T("tiene un operador desconocido", "has an unknown operator"))
+}

@@ -1,0 +1,167 @@
+package resource
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
+)
+
+// linesOf reads the lines of sales, by sale, with the names of their taxes.
+func (s *Store) linesOf(ctx context.Context, sc *schema, scope Scope, sales []int64) (map[int64][]json.RawMessage, error) {
+	r := sc.lines
+	answer, err := s.odoo.Call(ctx, odoo.Call{
+		Model: r.model, Method: "search_read", Context: scope.context(), Read: true, Args: []odoo.Arg{
+			{Name: "domain", Value: []any{leaf("order_id", "in", sales)}}, {Name: "fields", Value: append(r.reads(), "order_id")},
+			{Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "order", Value: "order_id, sequence, id"},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	found := rows(answer)
+	names, err := s.taxNames(ctx, r, scope, found)
+	if err != nil {
+		return nil, err
+	}
+	bySale := map[int64][]json.RawMessage{}
+	for _, row := range found {
+		members := r.members(row)
+		i := slices.IndexFunc(members, func(m member) bool { return m.name == "taxes" })
+		taxes := []rpc.Ref{}
+		for _, id := range taxesOf(r, row) {
+			taxes = append(taxes, rpc.Ref{ID: id, Name: names[id]})
+		}
+		members[i].value = taxes
+		line, err := encode(members)
+		if err != nil {
+			return nil, err
+		}
+		if sale, ok := refOf(row["order_id"]); ok {
+			bySale[sale.ID] = append(bySale[sale.ID], line)
+		}
+	}
+	return bySale, nil
+}
+
+func taxesOf(r *resource, row map[string]any) (ids []int64) {
+	list, _ := row[r.field("taxes")].([]any)
+	for _, v := range list {
+		if id, ok := v.(int64); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// taxNames reads the names of all taxes on the lines; none when our user may not.
+func (s *Store) taxNames(ctx context.Context, r *resource, scope Scope, found []map[string]any) (map[int64]string, error) {
+	var ids []int64
+	for _, row := range found {
+		ids = append(ids, taxesOf(r, row)...)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	slices.Sort(ids)
+	answer, err := s.odoo.Call(ctx, odoo.Call{
+		Model: "account.tax", Method: "search_read", Context: everything(scope.context()), Read: true, Args: []odoo.Arg{
+			{Name: "domain", Value: []any{leaf("id", "in", slices.Compact(ids))}}, {Name: "fields", Value: []any{"name"}},
+		},
+	})
+	if err != nil && !odoo.IsReason(err, odoo.NoRight) {
+		return nil, err
+	}
+	names := map[int64]string{}
+	for _, row := range rows(answer) {
+		id, _ := row["id"].(int64)
+		names[id], _ = row["name"].(string)
+	}
+	return names, nil
+}
+
+// saleState is where a sale stands, whatever the version calls it.
+type saleState struct {
+	State  string `json:"state"`
+	Locked bool   `json:"locked"`
+}
+
+func (s *Store) stateOf(ctx context.Context, r *resource, scope Scope, id int64) (saleState, error) {
+	found, err := s.rowsOf(ctx, r, scope, leaf("id", "=", id), "id")
+	switch {
+	case err != nil:
+		return saleState{}, s.failed(err)
+	case len(found) == 0:
+		return saleState{}, notFound(id)
+	}
+	record, err := r.record(found[0])
+	if err != nil {
+		return saleState{}, unexpected(err)
+	}
+	var state saleState
+	if err := json.Unmarshal(record.Data, &state); err != nil {
+		return saleState{}, unexpected(err)
+	}
+	return state, nil
+}
+
+// Confirm makes a quotation an order. Versions differ in what they say to one that is confirmed
+// already, so that is found out first: Conflict in all of them.
+func (s *Store) Confirm(ctx context.Context, scope Scope, id int64) (Record, error) {
+	return s.transition(ctx, scope, id, "action_confirm", "sale", func(was saleState) *fault.Text {
+		switch was.State {
+		case "draft", "sent":
+			return nil
+		case "cancel":
+			return new(fault.T("El pedido está cancelado", "The order is cancelled"))
+		}
+		return new(fault.T("El pedido ya está confirmado", "The order is confirmed already"))
+	})
+}
+
+// Cancel cancels a sale; Conflict when it is locked, or cancelled already.
+func (s *Store) Cancel(ctx context.Context, scope Scope, id int64) (Record, error) {
+	return s.transition(ctx, scope, id, "action_cancel", "cancel", func(was saleState) *fault.Text {
+		switch {
+		case was.State == "cancel":
+			return new(fault.T("El pedido ya está cancelado", "The order is cancelled already"))
+		case was.Locked:
+			return new(fault.T("El pedido está bloqueado; desbloquéelo en Odoo antes de cancelarlo", "The order is locked; unlock it in Odoo before cancelling it"))
+		}
+		return nil
+	})
+}
+
+// transition calls a button of a sale, and checks that it had its effect: some open a wizard instead.
+func (s *Store) transition(ctx context.Context, scope Scope, id int64, method, to string, obstacle func(saleState) *fault.Text) (Record, error) {
+	_, r, err := s.resource(ctx, "sales")
+	if err != nil {
+		return Record{}, err
+	}
+	was, err := s.stateOf(ctx, r, scope, id)
+	if err != nil {
+		return Record{}, err
+	}
+	if text := obstacle(was); text != nil {
+		return Record{}, fault.New(fault.Conflict, *text)
+	}
+	_, err = s.odoo.Call(ctx, odoo.Call{
+		Model: r.model, Method: method, IDs: []int64{id}, Context: scope.context("disable_cancel_warning"),
+	})
+	if err != nil {
+		return Record{}, s.explain(ctx, r, scope, id, nil, err, fault.Conflict)
+	}
+	record, err := s.One(ctx, r.name, scope, id)
+	if err != nil {
+		return Record{}, done(id, err)
+	}
+	var is saleState
+	if err := json.Unmarshal(record.Data, &is); err != nil || is.State != to {
+		return Record{}, fault.New(fault.Conflict, fault.T(
+			"Odoo pide más datos para esto; hágalo en Odoo", "Odoo asks for more to do this; do it in Odoo"))
+	}
+	return record, nil
+}

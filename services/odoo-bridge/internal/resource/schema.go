@@ -1,0 +1,307 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/text/language"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
+)
+
+// fresh is how long what was probed is believed: modules and languages are installed meanwhile.
+const fresh = 5 * time.Minute
+
+// info is what fields_get says of a field.
+type info struct {
+	kind               string // char, many2one, …
+	sortable, readonly bool
+	required           bool
+	selection          []string
+}
+
+// schema is what a given Odoo has, for our user.
+type schema struct {
+	at        time.Time
+	resources map[string]*resource
+	lines     *resource
+	languages language.Matcher
+	codes     []string // by the matcher's index; the first is our user's own
+	companies []int64
+	search    searchForm
+	formatted bool // has formatted_read_group
+}
+
+// searchForm is how rows and their count are asked for.
+type searchForm int
+
+const (
+	separately    searchForm = iota // search_read and search_count
+	fieldList                       // web_search_read, with a list of fields
+	specification                   // web_search_read, with a specification
+)
+
+// Scope is on whose terms Odoo is asked, resolved. It is comparable: a key for caches.
+type Scope struct {
+	Lang    string // Odoo's code, such as es_ES
+	Company int64  // 0: all of our user's
+}
+
+func (s Scope) context(more ...string) map[string]any {
+	c := map[string]any{}
+	if s.Lang != "" {
+		c["lang"] = s.Lang
+	}
+	if s.Company != 0 {
+		c["allowed_company_ids"] = []any{s.Company}
+	}
+	for _, name := range more {
+		c[name] = true
+	}
+	return c
+}
+
+// everything makes Odoo show archived records too.
+func everything(c map[string]any) map[string]any {
+	c["active_test"] = false
+	return c
+}
+
+// Scope finds the language that Odoo has for an Accept-Language, and checks the company.
+func (s *Store) Scope(ctx context.Context, asked rpc.OdooScope) (Scope, error) {
+	sc, err := s.schema(ctx)
+	if err != nil {
+		return Scope{}, err
+	}
+	scope := Scope{Company: asked.Company}
+	if len(sc.codes) > 0 {
+		_, i := language.MatchStrings(sc.languages, asked.Lang)
+		scope.Lang = sc.codes[i]
+	}
+	if asked.Company != 0 && !slices.Contains(sc.companies, asked.Company) {
+		return Scope{}, &fault.Error{
+			Code:   fault.Forbidden,
+			Detail: fault.T(fmt.Sprintf("No hay acceso a la empresa %d", asked.Company), fmt.Sprintf("There is no access to company %d", asked.Company)),
+		}
+	}
+	return scope, nil
+}
+
+// schema gives what was probed; the first caller, and one every while, waits for the probing.
+func (s *Store) schema(ctx context.Context) (*schema, error) {
+	last := s.probed.Load()
+	if last != nil && time.Since(last.at) < fresh {
+		return last, nil
+	}
+	result := s.probing.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ProbeTimeout)
+		defer cancel()
+		sc, err := s.probe(ctx)
+		if err == nil {
+			s.probed.Store(sc)
+		}
+		return sc, err
+	})
+	if last != nil {
+		return last, nil // until the new one is there
+	}
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*schema), nil //nolint:forcetypeassert // by the line above
+	case <-ctx.Done():
+		return nil, fault.Away("Odoo", ctx.Err())
+	}
+}
+
+// forget makes the next caller begin to probe again: Odoo did not know something that it had.
+func (s *Store) forget() {
+	if last := s.probed.Load(); last != nil {
+		old := *last
+		old.at = time.Time{}
+		s.probed.CompareAndSwap(last, &old)
+	}
+}
+
+func (s *Store) probe(ctx context.Context) (*schema, error) {
+	sc := &schema{at: time.Now(), resources: map[string]*resource{}}
+	var models [3]map[string]info
+	var lineModel map[string]info
+	all := []*table{tables["products"], tables["suppliers"], tables["sales"]}
+	group, ctx := errgroup.WithContext(ctx)
+	for i, t := range all {
+		group.Go(func() (err error) { models[i], err = s.fieldsOf(ctx, t); return err })
+	}
+	group.Go(func() (err error) { lineModel, err = s.fieldsOf(ctx, lines); return err })
+	group.Go(func() error { return s.probeUser(ctx, sc) })
+	group.Go(func() error { return s.probeMethods(ctx, sc) })
+	if err := group.Wait(); err != nil {
+		return nil, unexpected(err)
+	}
+	if models[1] == nil {
+		return nil, unexpected(errors.New("Odoo has no res.partner yet"))
+	}
+	for i, t := range all {
+		if models[i] != nil {
+			sc.resources[t.name] = t.in(models[i], s.cfg.LowStock)
+		}
+	}
+	sc.resources["customers"] = tables["customers"].in(models[1], s.cfg.LowStock)
+	sc.lines = lines.in(lineModel, s.cfg.LowStock)
+	return sc, nil
+}
+
+// fieldsOf asks for the fields that a table knows; nil when there is no such model.
+func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error) {
+	var names []any
+	for _, c := range t.columns {
+		for _, from := range c.from {
+			names = append(names, from)
+		}
+	}
+	for _, path := range t.touched {
+		name, _, _ := strings.Cut(path, ".")
+		names = append(names, name)
+	}
+	answer, err := s.odoo.Call(ctx, odoo.Call{Model: t.model, Method: "fields_get", Read: true, Args: []odoo.Arg{
+		{Name: "allfields", Value: names},
+		{Name: "attributes", Value: []any{"type", "sortable", "readonly", "required", "selection"}},
+	}})
+	if odoo.IsReason(err, odoo.Unknown) {
+		return nil, nil
+	}
+	fields, ok := answer.(map[string]any)
+	if err == nil && !ok {
+		err = fmt.Errorf("fields_get of %s gave %T", t.model, answer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	infos := map[string]info{"id": {kind: "integer", sortable: true, readonly: true}}
+	for name, v := range fields {
+		attributes, _ := v.(map[string]any)
+		in := info{
+			sortable: attributes["sortable"] == true, readonly: attributes["readonly"] == true, required: attributes["required"] == true,
+		}
+		in.kind, _ = attributes["type"].(string)
+		choices, _ := attributes["selection"].([]any)
+		for _, choice := range choices {
+			if pair, ok := choice.([]any); ok && len(pair) > 0 {
+				if value, ok := pair[0].(string); ok {
+					in.selection = append(in.selection, value)
+				}
+			}
+		}
+		if in.kind != "" && name != "id" {
+			infos[name] = in
+		}
+	}
+	return infos, nil
+}
+
+// probeUser learns the languages there are, and our user's language and companies.
+func (s *Store) probeUser(ctx context.Context, sc *schema) error {
+	own, err := s.odoo.Call(ctx, odoo.Call{Model: "res.users", Method: "context_get", Read: true})
+	if err != nil {
+		return err
+	}
+	user, _ := own.(map[string]any)
+	lang, _ := user["lang"].(string)
+	answer, err := s.odoo.Call(ctx, odoo.Call{Model: "res.lang", Method: "search_read", Read: true, Args: []odoo.Arg{
+		{Name: "domain", Value: []any{leaf("active", "=", true)}}, {Name: "fields", Value: []any{"code"}},
+	}})
+	if err != nil && !odoo.IsReason(err, odoo.NoRight) {
+		return err
+	}
+	codes := []string{lang}
+	for _, row := range rows(answer) {
+		if code, ok := row["code"].(string); ok && code != lang {
+			codes = append(codes, code)
+		}
+	}
+	var tags []language.Tag
+	for _, code := range codes {
+		base, variant, _ := strings.Cut(code, "@")
+		tag := language.Make(strings.ReplaceAll(base, "_", "-"))
+		if variant == "latin" {
+			tag = language.Make(strings.SplitN(base, "_", 2)[0] + "-Latn")
+		}
+		tags = append(tags, tag)
+	}
+	if lang != "" || len(codes) > 1 {
+		sc.codes, sc.languages = codes, language.NewMatcher(tags)
+	}
+	uid, _ := user["uid"].(int64)
+	answer, err = s.odoo.Call(ctx, odoo.Call{Model: "res.users", Method: "search_read", Read: true, Args: []odoo.Arg{
+		{Name: "domain", Value: []any{leaf("id", "=", uid)}}, {Name: "fields", Value: []any{"company_ids"}},
+	}})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows(answer) {
+		ids, _ := row["company_ids"].([]any)
+		for _, id := range ids {
+			if id, ok := id.(int64); ok {
+				sc.companies = append(sc.companies, id)
+			}
+		}
+	}
+	return nil
+}
+
+// probeMethods finds the best way to ask for rows with their count, and for groups.
+func (s *Store) probeMethods(ctx context.Context, sc *schema) error {
+	for _, form := range []searchForm{specification, fieldList} {
+		_, err := s.odoo.Call(ctx, odoo.Call{Model: "res.partner", Method: "web_search_read", Read: true, Args: []odoo.Arg{
+			{Name: "domain", Value: []any{}}, {Name: form.parameter(), Value: form.fields([]any{"name", "parent_id"}, map[string]info{"parent_id": {kind: "many2one"}})},
+			{Name: "offset", Value: 0}, {Name: "limit", Value: 1},
+		}})
+		if err == nil {
+			sc.search = form
+			break
+		}
+		if !refused(err) {
+			return err
+		}
+	}
+	_, err := s.odoo.Call(ctx, odoo.Call{Model: "res.partner", Method: "formatted_read_group", Read: true, Args: []odoo.Arg{
+		{Name: "domain", Value: []any{leaf("id", "=", 0)}}, {Name: "groupby", Value: []any{}}, {Name: "aggregates", Value: []any{"__count"}},
+	}})
+	sc.formatted = err == nil
+	if err != nil && !refused(err) {
+		return err
+	}
+	return nil
+}
+
+func (f searchForm) parameter() string {
+	if f == specification {
+		return "specification"
+	}
+	return "fields"
+}
+
+// fields gives what to read in the way f wants it.
+func (f searchForm) fields(names []any, has map[string]info) any {
+	if f != specification {
+		return names
+	}
+	spec := map[string]any{}
+	for _, name := range names {
+		name, _ := name.(string)
+		spec[name] = map[string]any{}
+		if has[name].kind == "many2one" {
+			spec[name] = map[string]any{"fields": map[string]any{"display_name": map[string]any{}}}
+		}
+	}
+	return spec
+}

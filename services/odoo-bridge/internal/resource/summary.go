@@ -1,0 +1,110 @@
+package resource
+
+import (
+	"context"
+	"strings"
+
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
+)
+
+// Summary is what Store.Summary gives.
+type Summary struct {
+	Freshness
+	rpc.SalesSummary
+}
+
+// Summary counts the sales that match, by state, and by month and state, each by currency.
+func (s *Store) Summary(ctx context.Context, scope Scope, q rpc.OdooQuery) (Summary, error) {
+	sc, r, err := s.resource(ctx, "sales")
+	if err != nil {
+		return Summary{}, err
+	}
+	domain, err := r.domain(q)
+	if err != nil {
+		return Summary{}, err
+	}
+	var sum Summary
+	if sum.ByState, err = s.groups(ctx, sc, r, scope, domain, "state", "currency_id"); err != nil {
+		return Summary{}, s.failed(err)
+	}
+	if sum.ByMonth, err = s.groups(ctx, sc, r, scope, domain, "date_order:month", "state", "currency_id"); err != nil {
+		return Summary{}, s.failed(err)
+	}
+	for _, t := range sum.ByState {
+		sum.Total += t.Count
+	}
+	return sum, nil
+}
+
+// groups asks Odoo to add up. Before 17 a state that was merged since makes two groups of one.
+func (s *Store) groups(ctx context.Context, sc *schema, r *resource, scope Scope, domain []any, by ...any) ([]rpc.SalesTotal, error) {
+	call := odoo.Call{Model: r.model, Method: "read_group", Context: scope.context(), Read: true, Args: []odoo.Arg{
+		{Name: "domain", Value: domain}, {Name: "fields", Value: []any{"amount_untaxed", "amount_total"}}, {Name: "groupby", Value: by},
+		{Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "orderby", Value: false}, {Name: "lazy", Value: false},
+	}}
+	suffix := ""
+	if sc.formatted {
+		suffix = ":sum"
+		call.Method, call.Args = "formatted_read_group", []odoo.Arg{
+			{Name: "domain", Value: domain}, {Name: "groupby", Value: by},
+			{Name: "aggregates", Value: []any{"__count", "amount_untaxed:sum", "amount_total:sum"}},
+		}
+	}
+	answer, err := s.odoo.Call(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	totals := []rpc.SalesTotal{}
+	at := map[string]int{}
+	for _, row := range rows(answer) {
+		t := rpc.SalesTotal{}
+		t.State, _ = row["state"].(string)
+		if t.State == r.merged.value {
+			t.State = r.merged.as
+		}
+		if month := monthOf(row); month != "" && len(by) == 3 {
+			t.Month = &month
+		}
+		if currency, ok := refOf(row["currency_id"]); ok {
+			t.Currency = &currency
+		}
+		t.Count, _ = row["__count"].(int64)
+		t.AmountUntaxed, _ = number(row["amount_untaxed"+suffix])
+		t.AmountTotal, _ = number(row["amount_total"+suffix])
+		key := t.State
+		if t.Month != nil {
+			key = *t.Month + key
+		}
+		if t.Currency != nil {
+			key += t.Currency.Name
+		}
+		if i, ok := at[key]; ok {
+			totals[i].Count += t.Count
+			totals[i].AmountUntaxed += t.AmountUntaxed
+			totals[i].AmountTotal += t.AmountTotal
+			continue
+		}
+		at[key] = len(totals)
+		totals = append(totals, t)
+	}
+	return totals, nil
+}
+
+// monthOf reads the month of a group as YYYY-MM, never from its label, which is in a language.
+func monthOf(row map[string]any) string {
+	var start string
+	if pair, ok := row["date_order:month"].([]any); ok && len(pair) > 0 { // formatted_read_group: [start, label]
+		start, _ = pair[0].(string)
+	}
+	ranges, _ := row["__range"].(map[string]any) // read_group: by field:month, in 14 by field
+	for _, v := range ranges {
+		if bounds, ok := v.(map[string]any); ok && start == "" {
+			start, _ = bounds["from"].(string)
+		}
+	}
+	if len(start) < len("2006-01") || strings.Count(start, "-") < 2 {
+		return ""
+	}
+	return start[:len("2006-01")]
+}

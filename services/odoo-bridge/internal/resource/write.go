@@ -1,0 +1,477 @@
+package resource
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
+)
+
+// Create makes a record and gives it as Odoo completed it.
+func (s *Store) Create(ctx context.Context, name string, scope Scope, w rpc.OdooWrite) (Record, error) {
+	sc, r, err := s.resource(ctx, name)
+	if err != nil {
+		return Record{}, err
+	}
+	values, err := s.values(sc, r, w.Values, true)
+	if err != nil {
+		return Record{}, err
+	}
+	if r.rank != "" && r.has[r.rank].kind != "" {
+		values[r.rank] = 1
+	}
+	answer, err := s.odoo.Call(ctx, odoo.Call{
+		Model: r.model, Method: "create", Context: scope.context(), Args: []odoo.Arg{{Name: "vals_list", Value: []any{values}}},
+	})
+	if err != nil {
+		return Record{}, s.explain(ctx, r, scope, 0, values, err, fault.Invalid)
+	}
+	if list, ok := answer.([]any); ok && len(list) == 1 {
+		answer = list[0]
+	}
+	id, ok := answer.(int64)
+	if !ok {
+		return Record{}, unexpected(fmt.Errorf("create of %s gave %T", r.model, answer))
+	}
+	record, err := s.One(ctx, name, scope, id)
+	return record, done(id, err)
+}
+
+// done is the error of reading a record back that has been written: the change was made all the same.
+func done(id int64, err error) error {
+	if err == nil {
+		return nil
+	}
+	f := *fault.From(err)
+	f.Detail = fault.T(
+		fmt.Sprintf("El cambio se hizo en Odoo (registro %d), pero no se pudo leer el resultado", id),
+		fmt.Sprintf("The change was made in Odoo (record %d), but the result could not be read", id))
+	return &f
+}
+
+// Update changes the fields that w names.
+func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.OdooWrite) (Record, error) {
+	sc, r, err := s.resource(ctx, name)
+	if err != nil {
+		return Record{}, err
+	}
+	values, err := s.values(sc, r, w.Values, false)
+	if err != nil {
+		return Record{}, err
+	}
+	_, linesGiven := w.Values["lines"]
+	if w.IfMatch != "" || linesGiven {
+		is, err := s.One(ctx, name, scope, w.ID)
+		if err != nil {
+			return Record{}, err
+		}
+		if w.IfMatch != "" && w.IfMatch != is.ETag() {
+			return Record{}, fault.New(fault.Stale, fault.T(
+				"Alguien cambió este registro mientras tanto; vuelva a leerlo", "Somebody changed this record meanwhile; read it again"))
+		}
+		if linesGiven {
+			if err := replaceLines(values, is); err != nil {
+				return Record{}, err
+			}
+		}
+	}
+	active, hasActive := values["active"]
+	if r.archive {
+		delete(values, "active")
+	}
+	if len(values) > 0 || !hasActive {
+		_, err := s.odoo.Call(ctx, odoo.Call{
+			Model: r.model, Method: "write", IDs: []int64{w.ID}, Context: scope.context(), Args: []odoo.Arg{{Name: "vals", Value: values}},
+		})
+		if err != nil {
+			return Record{}, s.explain(ctx, r, scope, w.ID, values, err, fault.Invalid)
+		}
+	}
+	if hasActive && r.archive {
+		if err := s.setActive(ctx, r, scope, w.ID, active == true); err != nil {
+			return Record{}, err
+		}
+	}
+	record, err := s.One(ctx, name, scope, w.ID)
+	return record, doneUnlessMissing(w.ID, err)
+}
+
+// doneUnlessMissing is done, but for a record that there never was: Odoo writes nothing to it without complaint.
+func doneUnlessMissing(id int64, err error) error {
+	if fault.CodeOf(err) == fault.NotFound {
+		return err
+	}
+	return done(id, err)
+}
+
+// Archive hides a record from lists; a sale is cancelled, since Odoo archives none.
+func (s *Store) Archive(ctx context.Context, name string, scope Scope, id int64) (Record, error) {
+	_, r, err := s.resource(ctx, name)
+	if err != nil {
+		return Record{}, err
+	}
+	if !r.archive {
+		return s.Cancel(ctx, scope, id)
+	}
+	if err := s.setActive(ctx, r, scope, id, false); err != nil {
+		return Record{}, err
+	}
+	record, err := s.One(ctx, name, scope, id)
+	return record, doneUnlessMissing(id, err)
+}
+
+// setActive archives or restores, by the methods that take a product's template along.
+func (s *Store) setActive(ctx context.Context, r *resource, scope Scope, id int64, active bool) error {
+	method := "action_archive"
+	if active {
+		method = "action_unarchive"
+	}
+	_, err := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: method, IDs: []int64{id}, Context: everything(scope.context())})
+	if err != nil {
+		return s.explain(ctx, r, scope, id, nil, err, fault.Conflict)
+	}
+	return nil
+}
+
+// values gives what Odoo is to write. The error names every field at fault.
+func (s *Store) values(sc *schema, r *resource, given map[string]json.RawMessage, create bool) (map[string]any, error) {
+	values, mistakes := map[string]any{}, map[string]fault.Text{}
+	r.fill(sc, values, mistakes, "", given, create)
+	if len(mistakes) == 0 && len(values) == 0 && !create {
+		return nil, fault.New(fault.Invalid, fault.T("No hay nada que cambiar", "There is nothing to change"))
+	}
+	return values, invalid(mistakes)
+}
+
+func invalid(mistakes map[string]fault.Text) error {
+	if len(mistakes) == 0 {
+		return nil
+	}
+	first := slices.Sorted(maps.Keys(mistakes))[0]
+	text := mistakes[first]
+	return &fault.Error{Code: fault.Invalid, Detail: fault.T(first+": "+text.ES, first+": "+text.EN), Fields: mistakes}
+}
+
+var (
+	textMissing  = fault.T("falta", "is missing")
+	textReadOnly = fault.T("es de solo lectura", "is read-only")
+	textUnknown  = fault.T("no es un campo conocido", "is not a known field")
+	textNoModule = fault.T("el módulo de este campo no está instalado en Odoo", "the module of this field is not installed in Odoo")
+	textEmpty    = fault.T("no puede quedar vacío", "cannot be empty")
+)
+
+// fill converts what is given into values, under Odoo's names; prefix is put before names in mistakes.
+func (r *resource) fill(sc *schema, values map[string]any, mistakes map[string]fault.Text, prefix string, given map[string]json.RawMessage, create bool) {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		raw := given[name]
+		field, ok := r.named(name)
+		from := r.field(field.Name)
+		var err *fault.Text
+		switch {
+		case !ok:
+			err = &textUnknown
+			name = clipName(name)
+		case !field.Has(rpc.Written):
+			err = &textReadOnly
+		case field.Name == "lines":
+			sc.lines.fillLines(sc, values, mistakes, raw)
+		case field.Name == "taxes":
+			err = fillTaxes(values, from, raw)
+		case field.Name == "is_storable" && from == "" && r.merges():
+			err = r.fillMerged(values, raw)
+		case from == "":
+			err = &textNoModule
+		default:
+			var value any
+			if value, err = r.has[from].parse(field, raw); err == nil {
+				if _, merged := values[from]; !merged || value != r.merged.as {
+					values[from] = value
+				}
+			}
+		}
+		if err != nil {
+			mistakes[prefix+name] = *err
+		}
+	}
+	for _, f := range r.fields {
+		_, there := given[f.Name]
+		_, byID := given[f.Name+"_id"]
+		if create && f.Has(rpc.Required) && !there && !byID {
+			mistakes[prefix+f.Name] = textMissing
+		}
+	}
+}
+
+func clipName(name string) string {
+	if len(name) > 50 {
+		return strings.ToValidUTF8(name[:50], "") + "…"
+	}
+	return name
+}
+
+// named finds a field by its name, a link also by <link>_id.
+func (r *resource) named(name string) (rpc.OdooField, bool) {
+	for _, f := range r.fields {
+		if f.Name == name || f.Kind == rpc.Link && f.Name+"_id" == name {
+			return f, true
+		}
+	}
+	return rpc.OdooField{}, false
+}
+
+// fillMerged writes a flag that this Odoo expresses as a value of a selection.
+func (r *resource) fillMerged(values map[string]any, raw json.RawMessage) *fault.Text {
+	var flag bool
+	if json.Unmarshal(raw, &flag) != nil || isNull(raw) {
+		return &mustBeBool
+	}
+	values[r.field(r.merged.column)] = map[bool]string{true: r.merged.value, false: r.merged.as}[flag]
+	return nil
+}
+
+func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
+
+// parse reads a value to be written.
+func (in info) parse(field rpc.OdooField, raw json.RawMessage) (any, *fault.Text) {
+	if isNull(raw) {
+		switch {
+		case in.required || field.Has(rpc.Required) || in.kind == "boolean":
+			return nil, &textEmpty
+		case field.Kind == rpc.Number:
+			return 0, nil
+		}
+		return false, nil
+	}
+	switch in.kind {
+	case "boolean":
+		var v bool
+		if json.Unmarshal(raw, &v) != nil {
+			return nil, &mustBeBool
+		}
+		return v, nil
+	case "integer", "float", "monetary":
+		return in.parseNumber(raw)
+	case "many2one":
+		return parseLink(raw)
+	}
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		return nil, new(fault.T("debe ser un texto", "must be a text"))
+	}
+	if text = odoo.CleanText(text); len(text) > rpc.OdooMaxString {
+		return nil, new(fault.T(fmt.Sprintf("tiene más de %d bytes", rpc.OdooMaxString), fmt.Sprintf("has more than %d bytes", rpc.OdooMaxString)))
+	}
+	if strings.TrimSpace(text) == "" {
+		if in.required || field.Has(rpc.Required) {
+			return nil, &textEmpty
+		}
+		return false, nil
+	}
+	switch in.kind {
+	case "datetime":
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil || at.Year() < 1 || at.Year() > 9998 {
+			return nil, &mustBeTime
+		}
+		return at.UTC().Format(odooTime), nil
+	case "date":
+		if at, err := time.Parse(time.DateOnly, text); err != nil || at.Year() < 1 {
+			return nil, &mustBeDate
+		}
+	case "selection":
+		if !slices.Contains(in.selection, text) {
+			list := strings.Join(in.selection, ", ")
+			return nil, new(fault.T("debe ser uno de: "+list, "must be one of: "+list))
+		}
+	}
+	return text, nil
+}
+
+func (in info) parseNumber(raw json.RawMessage) (any, *fault.Text) {
+	var n json.Number
+	if len(raw) == 0 || raw[0] == '"' || json.Unmarshal(raw, &n) != nil {
+		return nil, new(fault.T("debe ser un número", "must be a number"))
+	}
+	v, err := n.Float64()
+	if err != nil || math.Abs(v) >= 1e15 {
+		return nil, new(fault.T("es demasiado grande", "is too large"))
+	}
+	if in.kind != "integer" {
+		return v, nil
+	}
+	if v != math.Trunc(v) || math.Abs(v) >= 1<<31 {
+		return nil, new(fault.T("debe ser un número entero", "must be a whole number"))
+	}
+	return int64(v), nil
+}
+
+// parseLink reads 7 or {"id": 7}.
+func parseLink(raw json.RawMessage) (any, *fault.Text) {
+	var ref struct {
+		ID json.RawMessage `json:"id"`
+	}
+	if json.Unmarshal(raw, &ref) == nil && ref.ID != nil {
+		raw = ref.ID
+	}
+	id, err := strconv.ParseInt(string(bytes.TrimSpace(raw)), 10, 32)
+	if err != nil || id <= 0 {
+		return nil, new(fault.T("debe ser un identificador o {id, name}", "must be an id or {id, name}"))
+	}
+	return id, nil
+}
+
+// fillTaxes reads a list of links; Odoo's command 6 replaces the whole set.
+func fillTaxes(values map[string]any, from string, raw json.RawMessage) *fault.Text {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil || len(list) > rpc.OdooMaxLines {
+		return new(fault.T("debe ser una lista de identificadores", "must be a list of ids"))
+	}
+	ids := []any{}
+	for _, item := range list {
+		id, err := parseLink(item)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	if from != "" {
+		values[from] = []any{[]any{6, 0, ids}}
+	}
+	return nil
+}
+
+// fillLines reads lines as commands to Odoo: 1 changes one, 0 adds one.
+func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[string]fault.Text, raw json.RawMessage) {
+	var list []map[string]json.RawMessage
+	if json.Unmarshal(raw, &list) != nil || len(list) > rpc.OdooMaxLines {
+		mistakes["lines"] = fault.T(fmt.Sprintf("debe ser una lista de hasta %d líneas", rpc.OdooMaxLines), fmt.Sprintf("must be a list of up to %d lines", rpc.OdooMaxLines))
+		return
+	}
+	commands := []any{}
+	for i, given := range list {
+		prefix := fmt.Sprintf("lines.%d.", i)
+		line := map[string]any{}
+		raw, changes := given["id"]
+		id := any(int64(0))
+		if changes {
+			var mistake *fault.Text
+			if id, mistake = parseLink(raw); mistake != nil {
+				mistakes[prefix+"id"] = *mistake
+			}
+		}
+		rest := maps.Clone(given)
+		delete(rest, "id")
+		r.fill(sc, line, mistakes, prefix, rest, !changes)
+		command := 0
+		if changes {
+			command = 1
+		}
+		commands = append(commands, []any{command, id, line})
+	}
+	values["order_line"] = commands
+}
+
+// replaceLines adds the removal of the lines that are not among the new ones; one that is not this
+// sale's is a mistake.
+func replaceLines(values map[string]any, is Record) error {
+	var sale struct {
+		Lines []struct {
+			ID int64 `json:"id"`
+		} `json:"lines"`
+	}
+	if err := json.Unmarshal(is.Data, &sale); err != nil {
+		return unexpected(err)
+	}
+	commands, _ := values["order_line"].([]any)
+	kept := map[int64]bool{}
+	for i, c := range commands {
+		command, _ := c.([]any)
+		if command[0] != 1 {
+			continue
+		}
+		id, _ := command[1].(int64)
+		kept[id] = true
+		known := false
+		for _, line := range sale.Lines {
+			known = known || line.ID == id
+		}
+		if !known {
+			return fault.Field(fmt.Sprintf("lines.%d.id", i), fault.T("no es una línea de este pedido", "is not a line of this sale"))
+		}
+	}
+	for _, line := range sale.Lines {
+		if !kept[line.ID] {
+			commands = append(commands, []any{2, line.ID, 0})
+		}
+	}
+	values["order_line"] = commands
+	return nil
+}
+
+// parenthesized finds the technical names of fields that Odoo puts into its sentences, in any
+// language: "Missing required value for the field 'Customer' (partner_id)".
+var parenthesized = regexp.MustCompile(`\((\w+)\)`)
+
+// explain finds out what a refused write was refused for. Odoo's sentences come in the client's
+// language, so what can be asked is asked: whether the record exists, whether the barcode is taken.
+func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64, values map[string]any, err error, code fault.Code) error {
+	var refusal *odoo.Refusal
+	if !errors.As(err, &refusal) {
+		return unexpected(err)
+	}
+	if refusal.Reason == odoo.Missing && id != 0 {
+		return notFound(id)
+	}
+	if refusal.Reason != odoo.Invalid {
+		return s.failed(err)
+	}
+	if id != 0 && s.count(ctx, r, scope, leaf("id", "=", id)) == 0 {
+		return notFound(id)
+	}
+	f := &fault.Error{
+		Code: code, Err: err, Fields: map[string]fault.Text{},
+		Detail: fault.T("Odoo no lo acepta: "+refusal.Message, "Odoo does not accept it: "+refusal.Message),
+	}
+	if barcode, ok := values["barcode"].(string); ok && s.count(ctx, r, Scope{}, leaf("barcode", "=", barcode), leaf("id", "!=", id)) > 0 {
+		f.Code, f.Fields["barcode"] = fault.Conflict, fault.T("ya lo tiene otro producto", "another product has it already")
+		f.Detail = fault.T("Otro producto tiene ya ese código de barras", "Another product has that barcode already")
+		return f
+	}
+	for _, match := range parenthesized.FindAllStringSubmatch(refusal.Message, -1) {
+		for name, from := range r.from {
+			if from == match[1] {
+				f.Fields[name] = fault.T(refusal.Message, refusal.Message)
+			}
+		}
+	}
+	for name, from := range r.from { // "The VAT number [ES1] does not seem to be valid"
+		text, ok := values[from].(string)
+		if len(f.Fields) == 0 && ok && len(text) > 2 && r.has[from].kind == "char" && strings.Contains(refusal.Message, text) {
+			f.Fields[name] = fault.T(refusal.Message, refusal.Message)
+		}
+	}
+	return f
+}
+
+// count counts records, archived ones too; -1 when Odoo does not say.
+func (s *Store) count(ctx context.Context, r *resource, scope Scope, conditions ...any) int64 {
+	answer, err := s.odoo.Call(ctx, odoo.Call{
+		Model: r.model, Method: "search_count", Context: everything(scope.context()), Read: true, Args: []odoo.Arg{{Name: "domain", Value: conditions}},
+	})
+	if n, ok := answer.(int64); ok && err == nil {
+		return n
+	}
+	return -1
+}
