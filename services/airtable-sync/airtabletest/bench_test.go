@@ -1,6 +1,7 @@
 package airtabletest
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -111,5 +112,34 @@ func BenchmarkLoad100k(b *testing.B) {
 		if _, err := load(&s.cfg); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkWrite changes ten records a request, kept in a journal or not.
+func BenchmarkWrite(b *testing.B) {
+	for name, file := range map[string]string{"memory": "", "journal": filepath.Join(b.TempDir(), "airtable.json")} {
+		b.Run(name, func(b *testing.B) {
+			s := New(Config{Orders: 1000, RatePerSecond: -1, File: file})
+			if file != "" {
+				s.keepFile()
+			}
+			ids := s.RecordIDs()[:10]
+			n := 0
+			for b.Loop() {
+				n++
+				records := make([]object, len(ids))
+				for i, id := range ids {
+					records[i] = object{"id": id, "fields": object{"Notes": n}}
+				}
+				r := httptest.NewRequest(http.MethodPatch, "/v0/"+s.cfg.BaseID+"/"+s.cfg.TableID, bytes.NewReader(mustJSON(object{"records": records, "typecast": true})))
+				r.Header.Set("Authorization", "Bearer "+s.cfg.APIKey)
+				r.Header.Set("Content-Type", "application/json")
+				w := httptest.NewRecorder()
+				s.ServeHTTP(w, r)
+				if w.Code != http.StatusOK {
+					b.Fatal(w.Body)
+				}
+			}
+		})
 	}
 }

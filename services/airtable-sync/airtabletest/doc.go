@@ -10,8 +10,9 @@
 // seconds of silence for whoever goes faster, and errors in Airtable's shapes.
 //
 // Tests start one with [Start], change its table as a person in Airtable would
-// with [Server.CreateRecord] and its siblings, count what clients asked with
-// [Server.Calls], and make it misbehave with [Server.Fail]:
+// with [Server.As], count what clients asked with [Server.Calls] and what they
+// wrote with [Server.Writes], take rights and quota away with [Server.Revoke] and
+// [Server.SetQuota], and make it misbehave with [Server.Fail]:
 //
 //	s, url := airtabletest.Start(t, airtabletest.Config{Orders: 250, RatePerSecond: -1})
 //	f := s.Fail(airtabletest.Fault{On: airtabletest.List, After: 1, Do: airtabletest.CutConnection})

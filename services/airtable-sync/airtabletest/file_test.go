@@ -269,6 +269,7 @@ func TestSaveDuringChanges(t *testing.T) {
 	cfg.Orders = 3 * saveChunk
 	s := New(cfg)
 	ids := s.RecordIDs()
+	hookOf(t, s)
 	edited := make(chan struct{})
 	go func() {
 		defer close(edited)
@@ -283,6 +284,7 @@ func TestSaveDuringChanges(t *testing.T) {
 			}
 			if i%100 == 0 {
 				_ = s.AddChoice("Status", strconv.Itoa(i))
+				_ = s.UpdateRecord(ids[len(ids)-1], Fields{"Status": strconv.Itoa(i)})
 				_, _ = s.AddField(Field{Name: strconv.Itoa(i), Type: Number})
 			}
 		}
@@ -298,8 +300,11 @@ func TestSaveDuringChanges(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	ok(t, s.save())
-	if a, b := shown(t, s), shown(t, New(cfg)); a != b {
-		t.Error("the last file is not the table")
+	want := everything(t, s)
+	for _, state := range []string{"the journal", "the last file"} {
+		if everything(t, New(cfg)) != want {
+			t.Errorf("%s is not the base", state)
+		}
+		ok(t, s.save())
 	}
 }
