@@ -198,7 +198,11 @@ func (s *Server) listen(ctx context.Context, ln net.Listener) error {
 }
 
 // Close lets go of the requests that a Hang fault holds, and ends the pings.
-func (s *Server) Close() { s.closeOnce.Do(func() { close(s.closing) }) }
+func (s *Server) Close() {
+	s.mu.Lock() // so that no ping begins any more
+	defer s.mu.Unlock()
+	s.closeOnce.Do(func() { close(s.closing) })
+}
 
 // TB is the part of testing.TB that Start needs.
 type TB interface {
