@@ -112,6 +112,12 @@ func (e *env) leaf(m *model, item []any, used map[string]bool) (predicate, error
 		return nil, valueError("Invalid field %s.%s in condition (%s, %s, %s)", m.name, first, repr(name), repr(item[1]), repr(item[2]))
 	}
 	used[first] = true
+	if f.unsearchable {
+		if e.version < 18 { // they log it and search on
+			return func(*record) bool { return true }, nil
+		}
+		return nil, valueError("Cannot convert %s.%s to SQL because it is not stored", m.name, f.name)
+	}
 	if dotted {
 		return e.path(c, f, rest)
 	}

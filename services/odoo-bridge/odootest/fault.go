@@ -71,6 +71,26 @@ func typeError(format string, args ...any) *fault {
 	return raise("TypeError", fmt.Sprintf(format, args...))
 }
 
+// noAttribute is what happens to a value of a wrong type.
+func noAttribute(v any, name string) *fault {
+	class := "NoneType"
+	switch v.(type) {
+	case bool:
+		class = "bool"
+	case int:
+		class = "int"
+	case float64:
+		class = "float"
+	case string:
+		class = "str"
+	case []any:
+		class = "list"
+	case map[string]any:
+		class = "dict"
+	}
+	return raise("AttributeError", "'"+class+"' object has no attribute '"+name+"'")
+}
+
 func userError(text, es string) *fault {
 	return &fault{class: "odoo.exceptions.UserError", text: text, es: es}
 }

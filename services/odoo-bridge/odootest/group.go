@@ -402,6 +402,9 @@ func (c *call) formattedReadGroup() (any, error) {
 		for key, v := range g.values {
 			row[key] = v
 		}
+		if len(by) == 0 {
+			all = []any{[]any{1, "=", 1}}
+		}
 		row["__extra_domain"] = conjunction(all)
 		out[i] = row
 	}

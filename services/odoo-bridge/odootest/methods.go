@@ -74,32 +74,36 @@ func (e *env) find(m *model, name string) (method, *fault) {
 	return found, nil
 }
 
-// bind names positional arguments and refuses those that are unknown or missing.
-func bind(m *model, name string, params string, positional []any, named map[string]any) (map[string]any, error) {
-	label := strings.NewReplacer(".", " ").Replace(m.name) + "." + name
+// bind names positional arguments and refuses those that are unknown or missing, in
+// the words of a call of label or, without one, of Python's inspect.
+func bind(label, params string, positional []any, named map[string]any) (map[string]any, error) {
 	all := strings.Fields(params)
 	args := maps.Clone(named)
 	if args == nil {
 		args = map[string]any{}
 	}
 	if len(positional) > len(all) {
-		return nil, typeError("%s() takes %d positional arguments but %d were given", label, len(all)+1, len(positional)+1)
+		return nil, typeError("%s takes %d positional arguments but %d were given", label, len(all)+1, len(positional)+1)
 	}
 	for i, v := range positional {
 		key := strings.TrimSuffix(all[i], "=")
 		if _, twice := args[key]; twice {
-			return nil, typeError("%s() got multiple values for argument %s", label, repr(key))
+			return nil, typeError("%s got multiple values for argument %s", label, repr(key))
 		}
 		args[key] = v
 	}
 	for _, p := range all {
-		if _, ok := args[p]; !ok && !strings.HasSuffix(p, "=") {
-			return nil, typeError("%s() missing 1 required positional argument: %s", label, repr(p))
+		switch _, ok := args[p]; {
+		case ok || strings.HasSuffix(p, "="):
+		case label == "":
+			return nil, typeError("missing a required argument: %s", repr(p))
+		default:
+			return nil, typeError("%s missing 1 required positional argument: %s", label, repr(p))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(args)) {
 		if !slices.Contains(all, key) && !slices.Contains(all, key+"=") {
-			return nil, typeError("%s() got an unexpected keyword argument %s", label, repr(key))
+			return nil, typeError("%s", strings.TrimSpace(label+" got an unexpected keyword argument "+repr(key)))
 		}
 	}
 	return args, nil
@@ -121,7 +125,7 @@ func (c *call) fieldsGet() (any, error) {
 		}
 		about := map[string]any{
 			"name": f.name, "type": f.kind, "string": f.string(c.lang), "required": f.required, "readonly": f.readonly, "store": f.stored,
-			"searchable": true, "sortable": f.sortable, "groupable": f.stored && f.kind != "binary" && f.kind != "one2many",
+			"searchable": !f.unsearchable, "sortable": f.sortable, "groupable": f.stored && f.kind != "binary" && f.kind != "one2many",
 			"company_dependent": false, "change_default": false, "manual": false, "depends": []any{}, "exportable": true,
 		}
 		if f.rel != "" {
@@ -330,7 +334,7 @@ func (c *call) webRead() (any, error) {
 func (c *call) specified(m *model, records []*record, spec any, depth int) (any, error) {
 	wanted, ok := spec.(map[string]any)
 	if !ok || depth > maxDepth {
-		return nil, raise("AttributeError", "'"+repr(spec)+"' object has no attribute 'keys'")
+		return nil, noAttribute(spec, "keys")
 	}
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		if m.fields[name] == nil {
@@ -426,13 +430,13 @@ func (c *call) create() (any, error) {
 	if single {
 		items = []any{vals}
 	} else if !many {
-		return nil, raise("AttributeError", "'"+repr(c.args["vals_list"])+"' object has no attribute 'get'")
+		return nil, noAttribute(c.args["vals_list"], "get")
 	}
 	ids := []any{}
 	for _, item := range items {
 		vals, ok := item.(map[string]any)
 		if !ok {
-			return nil, raise("AttributeError", "'"+repr(item)+"' object has no attribute 'get'")
+			return nil, noAttribute(item, "get")
 		}
 		r, err := c.env.create(c.model, vals)
 		if err != nil {
@@ -449,7 +453,7 @@ func (c *call) create() (any, error) {
 func (c *call) write() (any, error) {
 	vals, ok := c.args["vals"].(map[string]any)
 	if !ok {
-		return nil, raise("AttributeError", "'"+repr(c.args["vals"])+"' object has no attribute 'items'")
+		return nil, noAttribute(c.args["vals"], "items")
 	}
 	return true, c.env.write(c.model, c.ids, vals)
 }

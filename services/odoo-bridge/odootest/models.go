@@ -9,16 +9,20 @@ import (
 // computed are the fields that no one writes, by model.field.
 var computed = map[string]func(*env, *record) any{
 	"product.template.product_variant_id": func(e *env, r *record) any {
-		if ids := e.children("product.product", "product_tmpl_id", r.id); len(ids) > 0 {
+		if ids := e.children("product.product", "product_tmpl_id", r.id); len(ids) > 0 && r.values["active"] == true {
 			return ids[0]
 		}
 		return nil
 	},
 	"product.template.product_variant_count": func(e *env, r *record) any {
-		return len(e.children("product.product", "product_tmpl_id", r.id))
+		return b2i(e.value(r, "product_variant_id") != nil)
 	},
-	"product.template.currency_id":      companyCurrency,
-	"product.template.cost_currency_id": companyCurrency,
+	"product.template.qty_available":     ofVariant("qty_available"),
+	"product.template.virtual_available": ofVariant("virtual_available"),
+	"product.template.incoming_qty":      ofVariant("incoming_qty"),
+	"product.template.outgoing_qty":      ofVariant("outgoing_qty"),
+	"product.template.currency_id":       companyCurrency,
+	"product.template.cost_currency_id":  companyCurrency,
 	"product.template.sales_count": func(e *env, r *record) any {
 		sold := 0.0
 		for _, id := range e.children("product.product", "product_tmpl_id", r.id) {
@@ -115,6 +119,16 @@ var computed = map[string]func(*env, *record) any{
 		}
 		return e.number(r, "product_uom_qty") - e.number(r, "qty_invoiced")
 	},
+}
+
+// ofVariant sums a quantity over the variants that are not archived.
+func ofVariant(name string) func(*env, *record) any {
+	return func(e *env, r *record) any {
+		if id, ok := e.value(r, "product_variant_id").(int); ok {
+			return e.number(e.row("product.product", id), name)
+		}
+		return 0.0
+	}
 }
 
 func companyCurrency(e *env, _ *record) any {

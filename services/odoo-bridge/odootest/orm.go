@@ -133,7 +133,17 @@ func (e *env) follow(r *record, name string) *record {
 		return nil
 	}
 	id, _ := e.get(r, f).(int)
+	if f.name == "product_variant_id" { // which is not shown of an archived product
+		id = first(e.children(f.rel, "product_tmpl_id", r.id))
+	}
 	return e.row(f.rel, id)
+}
+
+func first(ids []int) int {
+	if len(ids) == 0 {
+		return 0
+	}
+	return ids[0]
 }
 
 // children returns the ids of the rows whose many2one holds id, in the model's order.
@@ -243,12 +253,29 @@ func (e *env) translate(r *record, name, lang, text string) {
 	r.spoken = fresh
 }
 
-// touch marks a record as changed now, as Odoo does for stored values only.
+// touch marks a record as changed now. What a variant inherits is its own as well.
 func (e *env) touch(r *record) {
 	e.put(r, "write_date", e.now)
 	e.put(r, "write_uid", e.user.id)
-	if r.model.name == "sale.order.line" { // the order's stored totals
-		if order := e.follow(r, "order_id"); order != nil {
+	if r.model.name == "product.template" {
+		for _, id := range e.children("product.product", "product_tmpl_id", r.id) {
+			e.put(e.row("product.product", id), "write_date", e.now)
+		}
+	}
+}
+
+// watch returns a function that touches the order of a line if what the order
+// stores of its lines has changed since: a new text of a line does not.
+func (e *env) watch(order *record) func() {
+	if order == nil {
+		return func() {}
+	}
+	stored := func() string {
+		return repr(e.value(order, "amount_untaxed")) + repr(e.value(order, "amount_tax")) + repr(e.value(order, "invoice_status")) + repr(e.value(order, "delivery_status"))
+	}
+	before := stored()
+	return func() {
+		if stored() != before {
 			e.touch(order)
 		}
 	}
@@ -263,6 +290,8 @@ func (e *env) create(m *model, vals map[string]any) (*record, error) {
 	if m.name == "product.product" && vals["product_tmpl_id"] == nil {
 		return e.createVariant(m, vals)
 	}
+	parent, _ := vals["order_id"].(int)
+	changed := e.watch(e.row("sale.order", parent))
 	r := e.insert(m)
 	for _, name := range m.names {
 		f := m.fields[name]
@@ -290,6 +319,7 @@ func (e *env) create(m *model, vals map[string]any) (*record, error) {
 		}
 	}
 	e.touch(r)
+	changed()
 	return r, e.constrain(r)
 }
 
@@ -306,7 +336,7 @@ func (e *env) createVariant(m *model, vals map[string]any) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.row(m.name, e.value(tmpl, "product_variant_id").(int)), nil
+	return e.follow(tmpl, "product_variant_id"), nil
 }
 
 func (e *env) insert(m *model) *record {
@@ -362,6 +392,7 @@ func (e *env) write(m *model, ids []int, vals map[string]any) error {
 		if err := e.guard(r, vals); err != nil {
 			return err
 		}
+		changed := e.watch(e.follow(r, "order_id"))
 		if err := e.assign(r, vals); err != nil {
 			return err
 		}
@@ -371,6 +402,7 @@ func (e *env) write(m *model, ids []int, vals map[string]any) error {
 			}
 		}
 		e.touch(r)
+		changed()
 		if _, ok := vals["default_code"]; ok && m.name == "product.product" { // stored on the template as well
 			e.touch(e.follow(r, "product_tmpl_id"))
 		}
@@ -474,7 +506,7 @@ func (e *env) convert(r *record, f *field, raw any) (any, error) {
 		return toInteger(raw)
 	case "float", "monetary":
 		n, err := toFloat(raw)
-		if err != nil || f.name == "factor" || f.name == "rounding" || f.name == "amount" {
+		if err != nil || !e.rounds(f) {
 			return n, err
 		}
 		return round(n), nil
@@ -519,6 +551,17 @@ func (e *env) convert(r *record, f *field, raw any) (any, error) {
 		}
 	}
 	return s, nil
+}
+
+// rounds tells whether a field keeps two decimals: prices do before 19.
+func (e *env) rounds(f *field) bool {
+	switch f.name {
+	case "list_price", "lst_price", "standard_price", "price_unit":
+		return e.version < 19
+	case "factor", "rounding", "amount":
+		return false
+	}
+	return true
 }
 
 // parseTime reads a time as Odoo writes it, or a day.
@@ -824,10 +867,9 @@ func (e *env) unlink(m *model, ids []int) error {
 				return err
 			}
 		}
-		if order := e.follow(r, "order_id"); order != nil {
-			e.touch(order)
-		}
+		changed := e.watch(e.follow(r, "order_id"))
 		e.remove(r)
+		changed()
 		if tmpl := e.follow(r, "product_tmpl_id"); tmpl != nil && len(e.children(m.name, "product_tmpl_id", tmpl.id)) == 0 {
 			e.remove(tmpl)
 		}
@@ -851,8 +893,13 @@ func (e *env) remove(r *record) {
 }
 
 func (e *env) deletable(r *record) error {
-	used := false
+	by, column := "", ""
 	switch r.model.name {
+	case "sale.order.line":
+		if order := e.follow(r, "order_id"); order != nil && (order.values["state"] == "sale" || order.values["state"] == "done") && r.values["display_type"] == nil {
+			return userError("Once a sales order is confirmed, you can't remove one of its lines (we need to track if something gets invoiced or delivered).\n                Set the quantity to 0 instead.",
+				"Una vez confirmado un pedido de venta, no puede eliminar una de sus líneas (tenemos que realizar un seguimiento de lo que se factura o entrega).\n                En su lugar, establezca la cantidad en 0.")
+		}
 	case "sale.order":
 		if state := r.values["state"]; state != "draft" && state != "cancel" {
 			return userError("You can not delete a sent quotation or a confirmed sales order. You must first cancel it.",
@@ -860,19 +907,32 @@ func (e *env) deletable(r *record) error {
 		}
 	case "product.template":
 		for _, id := range e.children("product.product", "product_tmpl_id", r.id) {
-			used = used || len(e.children("sale.order.line", "product_id", id)) > 0
+			if len(e.children("sale.order.line", "product_id", id)) > 0 {
+				by, column = "sale.order.line", "product_id"
+			}
 		}
 	case "product.product":
-		used = len(e.children("sale.order.line", "product_id", r.id)) > 0
+		if len(e.children("sale.order.line", "product_id", r.id)) > 0 {
+			by, column = "sale.order.line", "product_id"
+		}
 	case "res.partner":
-		used = len(e.children("sale.order", "partner_id", r.id)) > 0
+		if len(e.children("sale.order", "partner_id", r.id)) > 0 {
+			by, column = "sale.order", "partner_id"
+		}
 	}
-	if used {
+	if by == "" {
+		return nil
+	}
+	m := e.models[by]
+	f := m.fields[column]
+	if e.version >= 19 {
 		return validationError(
-			fmt.Sprintf("The operation cannot be completed: another model requires the record being deleted. If possible, archive it instead.\n\nModel: %s (%s)\n", r.model.label, r.model.name),
-			fmt.Sprintf("No se puede completar la operación: otro modelo necesita el registro que se elimina. Si es posible, archívelo.\n\nModelo: %s (%s)\n", r.model.es, r.model.name))
+			fmt.Sprintf("The operation cannot be completed: Another model is using the record you are trying to delete.\n\nThe troublemaker is: '%s' (%s)\nThanks to the following constraint: '%s' (%s)\nHow about archiving the record instead?", m.label, by, f.label, column),
+			fmt.Sprintf("No se puede completar la operación: Otro modelo está usando el registro que intenta eliminar.\n\nEl culpable es: '%s' (%s)\nGracias a la siguiente restricción: '%s' (%s)\n¿Por qué no archiva el registro?", m.es, by, f.es, column))
 	}
-	return nil
+	return validationError(
+		fmt.Sprintf("The operation cannot be completed: another model requires the record being deleted. If possible, archive it instead.\n\nModel: %s (%s), Constraint: %s_%s_fkey", m.label, by, strings.ReplaceAll(by, ".", "_"), column),
+		fmt.Sprintf("No se puede completar la operación: otro modelo necesita el registro que se elimina. Si es posible, archívelo.\n\nModelo: %s (%s), Restricción: %s_%s_fkey", m.es, by, strings.ReplaceAll(by, ".", "_"), column))
 }
 
 // shown is a value as Odoo answers it: False for none, times to the second,

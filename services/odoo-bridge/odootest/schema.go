@@ -24,7 +24,7 @@ type model struct {
 type field struct {
 	name, kind, label, es                 string
 	required, readonly, translate, stored bool
-	sortable                              bool
+	sortable, unsearchable                bool
 	rel, inverse                          string
 	link, target                          string // via
 	fallback                              string // default
@@ -163,8 +163,10 @@ func newSchema(version int, modules map[string]bool) *schema {
 }
 
 func (s *schema) add(m *model, f *field) {
+	if m.fields[f.name] == nil {
+		m.names = append(m.names, f.name)
+	}
 	m.fields[f.name] = f
-	m.names = append(m.names, f.name)
 }
 
 // exists tells whether what has these words is part of this version.
@@ -193,6 +195,8 @@ func parseField(cells []string) *field {
 			f.translate = true
 		case "unstored":
 			f.stored = false
+		case "unsearchable":
+			f.unsearchable = true
 		case "sorted":
 			inherited = true
 		case "rel":

@@ -295,7 +295,7 @@ func (b *builder) sales(products, customers []*record, start, today time.Time) {
 		lines := []any{}
 		for range 1 + b.rng.IntN(4) {
 			product := products[b.rng.IntN(len(products))]
-			line := Values{"product_id": b.value(product, "product_variant_id"), "product_uom_qty": float64(1 + b.rng.IntN(12))}
+			line := Values{"product_id": b.follow(product, "product_variant_id").id, "product_uom_qty": float64(1 + b.rng.IntN(12))}
 			if b.rng.IntN(6) == 0 {
 				line["discount"] = float64(5 * (1 + b.rng.IntN(3)))
 			}

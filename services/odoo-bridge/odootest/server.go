@@ -264,13 +264,22 @@ func (s *Server) dispatch(req *request, service string, body []byte, lang *strin
 			args = args[1:]
 		}
 		var err error
-		c.args, err = bind(c.model, req.method, m.params, args, c.args)
+		c.args, err = bind(className(req.model)+"."+req.method+"()", m.params, args, c.args)
 		return err
 	})
 }
 
+// className is the Python class of a model: res.partner's is ResPartner.
+func className(model string) string {
+	var sb strings.Builder
+	for word := range strings.SplitSeq(model, ".") {
+		sb.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	return sb.String()
+}
+
 func (s *Server) noDatabase(name any) *fault {
-	return raise("psycopg2.OperationalError", fmt.Sprintf("connection to server on socket failed: FATAL:  database \"%v\" does not exist\n", name))
+	return raise("psycopg2.OperationalError", fmt.Sprintf("connection to server on socket \"/var/run/postgresql/.s.PGSQL.5432\" failed: FATAL:  database \"%v\" does not exist\n", name))
 }
 
 func (s *Server) common(name string, params []any) (any, error) {
@@ -494,8 +503,7 @@ func (s *Server) callJSON(req *request, user *User, body []byte, lang *string) (
 			return raise("werkzeug.exceptions.UnprocessableEntity", fmt.Sprintf("cannot call %s.%s with ids", req.model, req.method))
 		}
 		c.ids = ids
-		c.args, err = bind(c.model, req.method, m.params, nil, args)
-		if err != nil {
+		if c.args, err = bind("", m.params, nil, args); err != nil {
 			status = http.StatusUnprocessableEntity
 			return raise("werkzeug.exceptions.UnprocessableEntity", asFault(err).text)
 		}
