@@ -1,0 +1,309 @@
+// Package live tells clients what changed: which orders, edits and records of Odoo, not what they
+// are now. It reads the streams once for everybody, in the order they have there, gathers what
+// comes close together into one message, and hands that to every client. Whoever reads too slowly
+// is cut off and comes back with the cursor of the last message it saw: the newest changes are
+// remembered, so that it misses nothing and gets nothing twice. A cursor that is too old, or of a
+// stream that is gone, is answered with what to read again as a whole.
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	window   = 50 * time.Millisecond // changes this close together are one message
+	patience = time.Second           // a change is told after this even if nobody says it is shown
+	memory   = 10_000                // changes of a feed that are remembered
+	many     = 500                   // changes of a resource in one message, beyond which ids help nobody
+	backlog  = 64                    // messages a client may be behind
+)
+
+// Feed is a stream to tell of.
+type Feed struct {
+	Stream   string
+	Subjects []string
+	// Resources are those that must be read again when changes were missed.
+	Resources []string
+	// Read says what a message is about; false for nothing to tell. Bodies are not read.
+	Read func(subject string, h nats.Header) (Change, bool)
+	// Shown says that clients see changes only later: see Hub.Shown.
+	Shown bool
+}
+
+// Change is what one message of a feed is about.
+type Change struct {
+	Resource string
+	ID       string
+	Kind     string // created, updated or deleted; "" for an edit
+	EditID   string
+	State    string // of the edit
+}
+
+// Message is what clients get, as JSON.
+type Message struct {
+	Type    string          `json:"type" enum:"ready,changes,sync"`
+	Cursor  string          `json:"cursor,omitempty" doc:"to come back with"`
+	Reset   []string        `json:"reset,omitempty" doc:"resources to read again as a whole: changes were missed"`
+	Changes []Changed       `json:"changes,omitempty"`
+	Edits   []Edited        `json:"edits,omitempty"`
+	Sync    json.RawMessage `json:"sync,omitempty"`
+}
+
+// Changed is what changed of one resource; the last change of a record counts.
+type Changed struct {
+	Resource string   `json:"resource"`
+	Created  []string `json:"created,omitempty"`
+	Updated  []string `json:"updated,omitempty"`
+	Deleted  []string `json:"deleted,omitempty"`
+	Many     bool     `json:"many,omitempty" doc:"so many that they are not named"`
+}
+
+// Edited is how far an edit has come.
+type Edited struct {
+	RecordID string `json:"record_id"`
+	ID       string `json:"id"`
+	State    string `json:"state" enum:"pending,applied,rejected"`
+}
+
+// Hub serves the clients of one process.
+type Hub struct {
+	log   *slog.Logger
+	feeds []*feed
+	poke  chan struct{}
+
+	mu      sync.Mutex
+	clients map[*Client]struct{}
+	ready   chan struct{} // closed when every feed has been looked at once
+	unready int
+	sync    json.RawMessage
+}
+
+// Client is one subscription.
+type Client struct {
+	// First is the message to begin with: ready, with what was missed since the client's cursor.
+	First Frame
+	// C gives the messages that follow. It is closed when the client was too slow.
+	C <-chan Frame
+
+	hub *Hub
+	out chan Frame
+}
+
+// Frame is a Message as it is sent; all clients share its bytes.
+type Frame struct {
+	Type   string
+	Cursor string
+	Data   []byte
+}
+
+// New makes a hub; it tells nothing until it runs.
+func New(log *slog.Logger, feeds ...Feed) *Hub {
+	h := &Hub{log: log, poke: make(chan struct{}, 1), clients: map[*Client]struct{}{}, ready: make(chan struct{}), unready: len(feeds)}
+	for _, f := range feeds {
+		h.feeds = append(h.feeds, &feed{Feed: f, hub: h})
+	}
+	return h
+}
+
+// Run reads the feeds until ctx ends, whatever fails.
+func (h *Hub) Run(ctx context.Context, js jetstream.JetStream) {
+	var all sync.WaitGroup
+	for _, f := range h.feeds {
+		all.Go(func() { f.run(ctx, js) })
+	}
+	h.tell(ctx)
+	all.Wait()
+}
+
+// Clients is how many there are.
+func (h *Hub) Clients() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.clients)
+}
+
+// Subscribe adds a client that saw everything up to cursor, "" for one that saw nothing. It waits
+// for the feeds to be known, so that what happened while this process was away is told too.
+func (h *Hub) Subscribe(ctx context.Context, cursor string) (*Client, error) {
+	select {
+	case <-h.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := Message{Type: "ready", Cursor: h.cursor(), Sync: h.sync}
+	if cursor != "" {
+		g := gathered{}
+		seen := parseCursor(cursor, len(h.feeds))
+		for i, f := range h.feeds {
+			if !f.since(seen[i], g.add) {
+				m.Reset = append(m.Reset, f.Resources...)
+			}
+		}
+		g.into(&m)
+	}
+	c := &Client{First: encode(m), hub: h, out: make(chan Frame, backlog)}
+	c.C = c.out
+	h.clients[c] = struct{}{}
+	return c, nil
+}
+
+// Close removes the client.
+func (c *Client) Close() {
+	c.hub.mu.Lock()
+	defer c.hub.mu.Unlock()
+	if _, there := c.hub.clients[c]; there {
+		delete(c.hub.clients, c)
+		close(c.out)
+	}
+}
+
+// Shown says that reads show everything of a stream up to seq.
+func (h *Hub) Shown(stream string, seq uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, f := range h.feeds {
+		if f.Stream == stream && f.shown < seq {
+			f.shown = seq
+			h.wake()
+		}
+	}
+}
+
+// Sync tells how the sync stands; what was told last goes to new clients too.
+func (h *Hub) Sync(state json.RawMessage) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sync = state
+	h.send(encode(Message{Type: "sync", Sync: state}))
+}
+
+func (h *Hub) wake() {
+	select {
+	case h.poke <- struct{}{}:
+	default:
+	}
+}
+
+// tell sends what the feeds have, at most once a window.
+func (h *Hub) tell(ctx context.Context) {
+	timer := time.NewTimer(window)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.poke:
+		}
+		timer.Reset(window)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if again := h.flush(time.Now()); again > 0 {
+			time.AfterFunc(again, h.wake)
+		}
+	}
+}
+
+// flush sends what can be told, and says when to look again for what cannot yet.
+func (h *Hub) flush(now time.Time) (again time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g, m := gathered{}, Message{Type: "changes"}
+	for _, f := range h.feeds {
+		if f.lost {
+			f.lost = false
+			m.Reset = append(m.Reset, f.Resources...)
+		}
+		again = max(again, f.release(now, g.add))
+	}
+	if len(g) == 0 && len(m.Reset) == 0 {
+		return again
+	}
+	m.Cursor = h.cursor()
+	g.into(&m)
+	h.send(encode(m))
+	return again
+}
+
+// send hands a message to every client; who is full of them is cut off.
+func (h *Hub) send(message Frame) {
+	for c := range h.clients {
+		select {
+		case c.out <- message:
+		default:
+			delete(h.clients, c)
+			close(c.out)
+		}
+	}
+}
+
+func encode(m Message) Frame {
+	data, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // strings, and JSON that was checked
+	}
+	return Frame{Type: m.Type, Cursor: m.Cursor, Data: data}
+}
+
+// gathered is changes by resource and record; the last one of a record counts.
+type gathered map[string]*group
+
+type group struct {
+	kinds map[string]string
+	edits map[string]Edited
+	order []string // of edits
+}
+
+func (g gathered) add(c Change) {
+	r := g[c.Resource]
+	if r == nil {
+		r = &group{kinds: map[string]string{}, edits: map[string]Edited{}}
+		g[c.Resource] = r
+	}
+	if c.Kind == "" {
+		if _, there := r.edits[c.EditID]; !there {
+			r.order = append(r.order, c.EditID)
+		}
+		r.edits[c.EditID] = Edited{RecordID: c.ID, ID: c.EditID, State: c.State}
+		c.Kind = "updated"
+	}
+	if before := r.kinds[c.ID]; before == "created" && c.Kind == "updated" {
+		return
+	}
+	r.kinds[c.ID] = c.Kind
+}
+
+func (g gathered) into(m *Message) {
+	for resource, r := range g {
+		changed := Changed{Resource: resource, Many: len(r.kinds) > many}
+		if !changed.Many {
+			lists := map[string]*[]string{"created": &changed.Created, "updated": &changed.Updated, "deleted": &changed.Deleted}
+			for id, kind := range r.kinds {
+				if list := lists[kind]; list != nil {
+					*list = append(*list, id)
+				}
+			}
+			for _, list := range lists {
+				slices.Sort(*list)
+			}
+			for _, id := range r.order {
+				m.Edits = append(m.Edits, r.edits[id])
+			}
+		}
+		m.Changes = append(m.Changes, changed)
+	}
+	slices.SortFunc(m.Changes, func(a, b Changed) int { return strings.Compare(a.Resource, b.Resource) })
+}

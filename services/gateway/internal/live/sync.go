@@ -1,0 +1,48 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+// SyncBrief is what clients are told of the sync while it goes on; the rest they ask for.
+type SyncBrief struct {
+	State   string   `json:"state" enum:"idle,running"`
+	Mode    rpc.Mode `json:"mode"`
+	Orders  int      `json:"orders"`
+	Current *rpc.Run `json:"current,omitempty"`
+	Last    *rpc.Run `json:"last,omitempty"`
+}
+
+// WatchSync asks how the sync stands as long as there are clients, and tells them when it moved.
+func (h *Hub) WatchSync(ctx context.Context, ask func(context.Context) ([]byte, error)) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var told []byte
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if h.Clients() == 0 {
+			continue
+		}
+		data, err := ask(ctx)
+		if err != nil {
+			continue // nobody syncs now: there is nothing to tell, and GET /api/orders/sync says why
+		}
+		var brief SyncBrief
+		if json.Unmarshal(data, &brief) != nil {
+			continue
+		}
+		if now, err := json.Marshal(brief); err == nil && !bytes.Equal(now, told) {
+			told = now
+			h.Sync(now)
+		}
+	}
+}
