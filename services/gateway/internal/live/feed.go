@@ -199,7 +199,7 @@ func (f *feed) forget() {
 func (f *feed) release(now time.Time, tell func(Change)) (again time.Duration) {
 	waiting := f.log[len(f.log)-f.waiting:]
 	for _, e := range waiting {
-		if age := now.Sub(e.arrived); f.Feed.Shown && e.seq > f.shown && age < patience {
+		if age := now.Sub(e.arrived); f.Shown && e.seq > f.shown && age < patience {
 			return patience - age
 		}
 		tell(e.Change)

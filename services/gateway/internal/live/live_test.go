@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"testing"
@@ -63,7 +62,7 @@ func (r *rig) run(shown bool) {
 	if r.stop != nil {
 		r.stop()
 	}
-	r.hub = live.New(slog.New(slog.NewTextHandler(io.Discard, nil)), feed(shown))
+	r.hub = live.New(slog.New(slog.DiscardHandler), feed(shown))
 	ctx, cancel := context.WithCancel(r.Context())
 	ended := make(chan struct{})
 	hub, js := r.hub, r.js
