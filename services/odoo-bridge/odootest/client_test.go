@@ -19,13 +19,13 @@ type client struct {
 	uid                    int
 }
 
-// rpcFault is a fault over XML-RPC, or an error over JSON-2 with its status as code.
-type rpcFault struct {
+// rpcError is a fault over XML-RPC, or an error over JSON-2 with its status as code.
+type rpcError struct {
 	code       int
 	text, name string
 }
 
-func (f *rpcFault) Error() string { return fmt.Sprintf("%d %s", f.code, f.text) }
+func (f *rpcError) Error() string { return fmt.Sprintf("%d %s", f.code, f.text) }
 
 func dial(t testing.TB, cfg Config) (*Server, *client) {
 	t.Helper()
@@ -89,7 +89,7 @@ func decodeAnswer(body []byte) (any, error) {
 	v, err := d.value()
 	if err == nil && start.Name.Local == "fault" {
 		m := v.(map[string]any)
-		return nil, &rpcFault{code: m["faultCode"].(int), text: m["faultString"].(string)}
+		return nil, &rpcError{code: m["faultCode"].(int), text: m["faultString"].(string)}
 	}
 	return v, err
 }
@@ -148,5 +148,5 @@ func (c *client) json(model, method string, body Values) (any, error) {
 	if e.Arguments == nil || e.Context == nil || e.Debug == "" {
 		return nil, errors.New("an error without arguments, context or debug")
 	}
-	return nil, &rpcFault{code: res.StatusCode, text: e.Message, name: e.Name}
+	return nil, &rpcError{code: res.StatusCode, text: e.Message, name: e.Name}
 }

@@ -3,6 +3,7 @@ package odootest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -124,11 +125,7 @@ func (c *control) stopping() <-chan struct{} {
 func (s *Server) Calls() Calls {
 	s.control.mu.Lock()
 	defer s.control.mu.Unlock()
-	all := make(Calls, len(s.control.calls))
-	for k, n := range s.control.calls {
-		all[k] = n
-	}
-	return all
+	return maps.Clone(s.control.calls)
 }
 
 // ResetCalls starts counting anew, MaxInFlight too, and returns what was counted.
@@ -209,13 +206,14 @@ type request struct {
 	protocol      Protocol
 	model, method string
 	began         time.Time
-	fault         *Fault // that decides what becomes of it
+	fault         *Fault          // that decides what becomes of it
+	stopping      <-chan struct{} // closed when the sandbox stops
 }
 
 // begin counts a call and waits as it should. It is false if the call is not to be done.
 func (s *Server) begin(req *request) bool {
 	req.began = time.Now()
-	req.fault = s.control.enter(req)
+	req.fault, req.stopping = s.control.enter(req), s.control.stopping()
 	s.mu.RLock()
 	delay := s.cfg.Delay
 	s.mu.RUnlock()
@@ -231,23 +229,10 @@ func (s *Server) begin(req *request) bool {
 		select {
 		case <-timer.C:
 		case <-req.http.Context().Done():
-		case <-s.control.stopping():
-		}
-	}
-	if f := req.fault; f != nil && f.Do == Hang {
-		if !f.Applied {
-			s.hang(req)
-			return false
+		case <-req.stopping:
 		}
 	}
 	return req.fault == nil || req.fault.Applied || req.fault.Do == Slow || req.fault.Do == CutConnection
-}
-
-func (s *Server) hang(req *request) {
-	select {
-	case <-req.http.Context().Done():
-	case <-s.control.stopping():
-	}
 }
 
 func (c *control) enter(req *request) *Fault {
@@ -299,7 +284,10 @@ func (req *request) reply(w http.ResponseWriter, status int, body []byte) {
 	case Unavailable:
 		writeHTML(w, http.StatusServiceUnavailable, "Service Unavailable", "nginx")
 	case Hang:
-		<-req.http.Context().Done()
+		select {
+		case <-req.http.Context().Done():
+		case <-req.stopping:
+		}
 		panic(http.ErrAbortHandler)
 	case Drop:
 		panic(http.ErrAbortHandler)

@@ -173,7 +173,7 @@ func toInt(v any) int {
 	if err != nil {
 		return 0
 	}
-	return n.(int)
+	return n
 }
 
 // linked returns the existing records behind a relational field.
@@ -245,16 +245,16 @@ func (e *env) in(f *field, c condition, negative bool) (predicate, error) {
 		}
 		return func(r *record) bool { return negative != set[e.get(r, f)] }, nil
 	}
-	var any []predicate
+	var each []predicate
 	for _, v := range values {
 		p, err := e.scalar(f, condition{c.m, c.field, "=", v})
 		if err != nil {
 			return nil, err
 		}
-		any = append(any, p)
+		each = append(each, p)
 	}
 	return func(r *record) bool {
-		return negative != slices.ContainsFunc(any, func(p predicate) bool { return p(r) })
+		return negative != slices.ContainsFunc(each, func(p predicate) bool { return p(r) })
 	}, nil
 }
 
@@ -541,9 +541,11 @@ func compareValues(a, b any) int {
 	}
 	switch a := a.(type) {
 	case string:
-		return strings.Compare(a, b.(string))
+		other, _ := b.(string)
+		return strings.Compare(a, other)
 	case time.Time:
-		return a.Compare(b.(time.Time))
+		other, _ := b.(time.Time)
+		return a.Compare(other)
 	case bool:
 		return b2i(a) - b2i(b == true)
 	}

@@ -73,22 +73,26 @@ func typeError(format string, args ...any) *fault {
 
 // noAttribute is what happens to a value of a wrong type.
 func noAttribute(v any, name string) *fault {
-	class := "NoneType"
+	return raise("AttributeError", "'"+pyType(v)+"' object has no attribute '"+name+"'")
+}
+
+// pyType is Python's name of a value's type.
+func pyType(v any) string {
 	switch v.(type) {
 	case bool:
-		class = "bool"
+		return "bool"
 	case int:
-		class = "int"
+		return "int"
 	case float64:
-		class = "float"
+		return "float"
 	case string:
-		class = "str"
+		return "str"
 	case []any:
-		class = "list"
+		return "list"
 	case map[string]any:
-		class = "dict"
+		return "dict"
 	}
-	return raise("AttributeError", "'"+class+"' object has no attribute '"+name+"'")
+	return "NoneType"
 }
 
 func userError(text, es string) *fault {

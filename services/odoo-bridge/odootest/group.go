@@ -3,6 +3,7 @@ package odootest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,6 +54,8 @@ func (c *call) groupings(v any) ([]grouping, error) {
 			if !slices.Contains(grains, grain) {
 				return nil, valueError("Granularity specification isn't correct: %s", repr(grain))
 			}
+		case grain != "":
+			return nil, valueError("Granularity set on a non-datetime or non-date field: %s", repr(spec))
 		}
 		out = append(out, grouping{spec, f, grain})
 	}
@@ -131,7 +134,7 @@ func (c *call) gather(by []grouping, aggs []aggregate, order string) ([]*group, 
 			g.values[a.key] = c.aggregate(g.records, a)
 		}
 	}
-	return groups, c.arrange(groups, by, order)
+	return groups, c.arrange(groups, by, aggs, order)
 }
 
 // key is what a record is grouped by: times at the start of their period.
@@ -251,7 +254,7 @@ func plainTime(v any) any {
 }
 
 // arrange sorts groups, by their keys unless told.
-func (c *call) arrange(groups []*group, by []grouping, order string) error {
+func (c *call) arrange(groups []*group, by []grouping, aggs []aggregate, order string) error {
 	if order == "" {
 		specs := make([]string, len(by))
 		for i, g := range by {
@@ -268,7 +271,7 @@ func (c *call) arrange(groups []*group, by []grouping, order string) error {
 		if len(words) == 0 {
 			continue
 		}
-		term, err := c.groupTerm(words[0], by)
+		term, err := c.groupTerm(words[0], by, aggs)
 		if err != nil {
 			return err
 		}
@@ -289,7 +292,7 @@ func (c *call) arrange(groups []*group, by []grouping, order string) error {
 	return nil
 }
 
-func (c *call) groupTerm(name string, by []grouping) (func(a, b *group) int, error) {
+func (c *call) groupTerm(name string, by []grouping, aggs []aggregate) (func(a, b *group) int, error) {
 	for i, g := range by {
 		if g.spec != name && g.f.name != name {
 			continue
@@ -303,12 +306,13 @@ func (c *call) groupTerm(name string, by []grouping) (func(a, b *group) int, err
 		}
 		return func(a, b *group) int { return compareValues(a.keys[i], b.keys[i]) }, nil
 	}
+	i := slices.IndexFunc(aggs, func(a aggregate) bool { return a.key == name || strings.HasPrefix(name, a.key+":") })
+	if i < 0 || aggs[i].how == "array_agg" {
+		return nil, valueError("Order term %s is not a valid aggregate nor valid groupby", repr(name))
+	}
+	key := aggs[i].key
 	return func(a, b *group) int {
-		x, y := a.values[name], b.values[name]
-		if x == nil {
-			bare, _, _ := strings.Cut(name, ":")
-			x, y = a.values[bare], b.values[bare]
-		}
+		x, y := a.values[key], b.values[key]
 		if x == false || y == false {
 			return b2i(x == false) - b2i(y == false)
 		}
@@ -355,7 +359,7 @@ func (c *call) describe(key any, g grouping, first *record) (shown any, conditio
 	if key == nil {
 		return false, []any{[]any{g.f.name, "=", false}}, nil
 	}
-	at, _, _ := parseTime(key.(string))
+	at, _, _ := parseTime(fmt.Sprint(key)) // as key wrote it
 	layout := secondLayout
 	if g.f.kind == "date" {
 		layout = dateLayout
@@ -399,9 +403,7 @@ func (c *call) formattedReadGroup() (any, error) {
 			row[b.spec] = shown
 			all = append(all, conditions...)
 		}
-		for key, v := range g.values {
-			row[key] = v
-		}
+		maps.Copy(row, g.values)
 		if len(by) == 0 {
 			all = []any{[]any{1, "=", 1}}
 		}
@@ -444,44 +446,49 @@ func (c *call) readGroup() (any, error) {
 	if lazy && len(by) > 0 {
 		counted = by[0].f.name + "_count"
 	}
-	asked, _ := c.args["domain"].([]any)
 	out := make([]any, len(groups))
 	for i, g := range groups {
-		row := map[string]any{}
-		ranges := map[string]any{}
-		var all []any
-		for j, b := range by {
-			shown, conditions, bounds := c.describe(g.keys[j], b, g.records[0])
-			row[b.spec] = shown
-			if b.grain != "" {
-				if pair, ok := shown.([]any); ok {
-					row[b.spec] = pair[1]
-				}
-				ranges[b.spec] = false
-				if bounds != nil {
-					ranges[b.spec] = bounds
-				}
-			}
-			all = append(all, conditions...)
-		}
-		for key, v := range g.values {
-			row[key] = v
-		}
+		row := c.groupRow(g, by)
 		row[counted] = len(g.records)
-		if len(asked) > 0 {
-			row["__domain"] = append(append([]any{"&"}, conjunction(all)...), conjoin(asked)...)
-		} else {
-			row["__domain"] = conjunction(all)
-		}
-		if len(ranges) > 0 {
-			row["__range"] = ranges
-		}
-		if lazy && len(rest) > 0 {
+		if len(rest) > 0 {
 			row["__context"] = map[string]any{"group_by": rest}
 		}
 		out[i] = row
 	}
 	return out, nil
+}
+
+func (c *call) groupRow(g *group, by []grouping) map[string]any {
+	row := maps.Clone(g.values)
+	ranges := map[string]any{}
+	var all []any
+	for j, b := range by {
+		shown, conditions, bounds := c.describe(g.keys[j], b, g.records[0])
+		row[b.spec] = shown
+		if b.grain != "" {
+			if pair, ok := shown.([]any); ok {
+				row[b.spec] = pair[1]
+			}
+			ranges[b.spec] = false
+			if bounds != nil {
+				ranges[b.spec] = bounds
+			}
+		}
+		all = append(all, conditions...)
+	}
+	domain := conjunction(all)
+	asked, _ := c.args["domain"].([]any)
+	switch {
+	case len(asked) > 0 && len(all) > 0:
+		domain = append(append([]any{"&"}, domain...), conjoin(asked)...)
+	case len(asked) > 0:
+		domain = conjoin(asked)
+	}
+	row["__domain"] = domain
+	if len(ranges) > 0 {
+		row["__range"] = ranges
+	}
+	return row
 }
 
 // conjoin makes the ands of a domain explicit.

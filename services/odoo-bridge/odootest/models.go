@@ -3,6 +3,7 @@ package odootest
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -333,11 +334,7 @@ func (c *call) setState(to string, from ...string) (any, error) {
 		return nil, err
 	}
 	for _, r := range records {
-		match := len(from) == 0
-		for _, state := range from {
-			match = match || r.values["state"] == state
-		}
-		if match {
+		if len(from) == 0 || slices.Contains(from, c.text(r, "state")) {
 			c.put(r, "state", to)
 			c.touch(r)
 		}

@@ -288,7 +288,7 @@ func (e *env) create(m *model, vals map[string]any) (*record, error) {
 	}
 	vals = maps.Clone(vals)
 	if m.name == "product.product" && vals["product_tmpl_id"] == nil {
-		return e.createVariant(m, vals)
+		return e.createVariant(vals)
 	}
 	parent, _ := vals["order_id"].(int)
 	changed := e.watch(e.row("sale.order", parent))
@@ -324,7 +324,7 @@ func (e *env) create(m *model, vals map[string]any) (*record, error) {
 }
 
 // createVariant makes the template first, which makes its variant.
-func (e *env) createVariant(m *model, vals map[string]any) (*record, error) {
+func (e *env) createVariant(vals map[string]any) (*record, error) {
 	own := map[string]any{}
 	for name, v := range vals {
 		if name == "lst_price" {
@@ -590,7 +590,7 @@ func truth(v any) bool {
 	return v != nil
 }
 
-func toInteger(v any) (any, error) {
+func toInteger(v any) (int, error) {
 	var n int
 	switch v := v.(type) {
 	case nil:
@@ -606,14 +606,14 @@ func toInteger(v any) (any, error) {
 		if v != "" {
 			var err error
 			if n, err = strconv.Atoi(strings.TrimSpace(v)); err != nil {
-				return nil, valueError("invalid literal for int() with base 10: %s", repr(v))
+				return 0, valueError("invalid literal for int() with base 10: %s", repr(v))
 			}
 		}
 	default:
-		return nil, typeError("int() argument must be a string, a bytes-like object or a real number")
+		return 0, typeError("int() argument must be a string, a bytes-like object or a real number")
 	}
 	if n > math.MaxInt32 || n < math.MinInt32 {
-		return nil, raise("psycopg2.errors.NumericValueOutOfRange", "integer out of range\n")
+		return 0, raise("psycopg2.errors.NumericValueOutOfRange", "integer out of range\n")
 	}
 	return n, nil
 }
@@ -817,6 +817,13 @@ func (e *env) constrain(r *record) error {
 		if r.values["name"] == nil && r.values["type"] == "contact" {
 			return validationError("The operation cannot be completed: Contacts require a name", "No se puede completar la operación: Los contactos requieren un nombre")
 		}
+		if e.loops(r) {
+			return validationError("You cannot create recursive Partner hierarchies.", "No puede crear jerarquías de contactos recursivas.")
+		}
+	case "product.category":
+		if e.loops(r) {
+			return validationError("You cannot create recursive categories.", "No puede crear categorías recursivas.")
+		}
 	case "product.template":
 		if variant := e.follow(r, "product_variant_id"); variant != nil {
 			return e.constrain(variant)
@@ -833,6 +840,18 @@ func (e *env) constrain(r *record) error {
 		}
 	}
 	return nil
+}
+
+// loops tells whether a record is its own ancestor.
+func (e *env) loops(r *record) bool {
+	up := e.follow(r, "parent_id")
+	for range maxDepth {
+		if up == nil || up == r {
+			break
+		}
+		up = e.follow(up, "parent_id")
+	}
+	return up != nil
 }
 
 func (e *env) duplicate(code string, a, b *record) error {

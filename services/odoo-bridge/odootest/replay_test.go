@@ -1,6 +1,7 @@
 package odootest
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -18,7 +19,7 @@ var recording = flag.Bool("record", false, "write testdata/real-19.txt anew from
 // outcome is a result in substance: values by their types, a fault by its code
 // and what it says, a traceback by its last line.
 func outcome(v any, err error, ids map[int]string) string {
-	if f, ok := err.(*rpcFault); ok {
+	if f, ok := errors.AsType[*rpcError](err); ok {
 		lines := strings.Split(strings.TrimSpace(f.text), "\n")
 		text := strings.Join(lines, "\\n")
 		if strings.HasPrefix(text, "Traceback") {
@@ -145,6 +146,7 @@ func script(t *testing.T, c *client) []string {
 	x("write one id", "res.partner", "write", nil, p, Values{"city": "Bilbao"})
 	x("write missing", "res.partner", "write", nil, []int{99999999}, Values{"city": "x"})
 	x("write a missing link", "res.partner", "write", nil, []int{p}, Values{"country_id": 99999999})
+	x("write itself as parent", "res.partner", "write", nil, []int{p}, Values{"parent_id": p})
 	x("write too little", "res.partner", "write", nil, []int{p})
 	x("write number for text", "res.partner", "write", nil, []int{p}, Values{"city": 12})
 	exact("number for text", field("res.partner", p, "city"))

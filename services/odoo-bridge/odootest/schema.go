@@ -151,7 +151,7 @@ func newSchema(version int, modules map[string]bool) *schema {
 		}
 	}
 	for key, f := range computed {
-		name, column, _ := cutLast(key)
+		name, column := cutLast(key)
 		if m := s.models[name]; m != nil && m.fields[column] != nil {
 			m.fields[column].compute = f
 		}
@@ -217,10 +217,7 @@ func parseField(cells []string) *field {
 }
 
 // cutLast cuts a.b.c into a.b and c.
-func cutLast(s string) (before, after string, ok bool) {
+func cutLast(s string) (before, after string) {
 	i := strings.LastIndexByte(s, '.')
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+1:], true
+	return s[:i], s[i+1:]
 }

@@ -24,7 +24,7 @@ func TestVersions(t *testing.T) {
 	for _, c := range cases {
 		s := New(Config{Version: c.version, Without: strings.Fields(c.without), Samples: true})
 		has := func(key string) bool {
-			name, column, _ := cutLast(key)
+			name, column := cutLast(key)
 			m := s.db.models[name]
 			return m != nil && m.fields[column] != nil
 		}

@@ -1,7 +1,6 @@
 package odootest
 
 import (
-	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -68,9 +67,10 @@ func (b *builder) make(model, xmlid string, v Values) *record {
 	return r
 }
 
-func (b *builder) spanish(r *record, name, text string) {
+// spanish translates a name.
+func (b *builder) spanish(r *record, text string) {
 	if r.id != 0 {
-		b.translate(r, name, "es_ES", text)
+		b.translate(r, "name", "es_ES", text)
 	}
 }
 
@@ -97,7 +97,7 @@ func (b *builder) base() {
 	b.make("res.currency", "base.USD", Values{"name": "USD", "symbol": "$", "position": "before", "full_name": "United States dollar"})
 	for _, c := range countries {
 		r := b.make("res.country", "base."+strings.ToLower(c.code), Values{"name": c.name, "code": c.code, "phone_code": c.phone, "currency_id": eur.id})
-		b.spanish(r, "name", c.es)
+		b.spanish(r, c.es)
 	}
 	for _, p := range provinces {
 		b.make("res.country.state", "base.state_es_"+strings.ToLower(p.code), Values{"name": p.name, "code": p.code, "country_id": 1})
@@ -117,7 +117,6 @@ func (b *builder) base() {
 	bot := b.make("res.partner", "base.partner_root", Values{"name": "OdooBot", "active": false})
 	b.make("res.users", "base.user_root", Values{"login": "__system__", "partner_id": bot.id, "active": false, "company_ids": []int{1, 2}})
 	for _, u := range b.s.cfg.Users {
-		u.APIKey, u.Name, u.Role = cmp.Or(u.APIKey, "key-"+u.Login), cmp.Or(u.Name, u.Login), cmp.Or(u.Role, Admin)
 		partner := b.make("res.partner", "", Values{"name": u.Name, "email": u.Login + "@pelotazo.example", "lang": "en_US", "tz": "Europe/Madrid"})
 		xmlid := ""
 		if len(b.s.users) == 0 {
@@ -129,12 +128,12 @@ func (b *builder) base() {
 		b.s.users = append(b.s.users, &u)
 	}
 	for _, u := range [][3]string{{"Units", "Unidades", "unit"}, {"Dozens", "Docenas", "dozen"}, {"kg", "kg", "kgm"}, {"Hours", "Horas", "hour"}} {
-		b.spanish(b.make("uom.uom", "uom.product_uom_"+u[2], Values{"name": u[0]}), "name", u[1])
+		b.spanish(b.make("uom.uom", "uom.product_uom_"+u[2], Values{"name": u[0]}), u[1])
 	}
 	b.make("product.category", "product.product_category_all", Values{"name": "All"})
 	for _, rate := range []float64{21, 10} {
 		tax := b.make("account.tax", "", Values{"name": fmt.Sprintf("%.0f%% S", rate), "amount": rate})
-		b.spanish(tax, "name", fmt.Sprintf("IVA %.0f%%", rate))
+		b.spanish(tax, fmt.Sprintf("IVA %.0f%%", rate))
 	}
 	b.make("res.partner.title", "base.res_partner_title_madam", Values{"name": "Madam", "shortcut": "Mrs"})
 	b.make("res.partner.title", "base.res_partner_title_mister", Values{"name": "Mister", "shortcut": "Mr"})
@@ -223,7 +222,7 @@ func (b *builder) products() []*record {
 				v["image_1920"] = picture(n, 192)
 			}
 			r := b.make("product.template", "", v)
-			b.spanish(r, "name", names[1])
+			b.spanish(r, names[1])
 			if !service && b.modules["stock"] {
 				b.put(b.follow(r, "product_variant_id"), "qty_available", float64(b.rng.IntN(4)*b.rng.IntN(60)))
 			}
@@ -257,8 +256,8 @@ func (b *builder) partners(n int, kind string) []*record {
 			"zip": fmt.Sprintf("%s%03d", place.zip, b.rng.IntN(100)), "country_id": 1, "phone": fmt.Sprintf("+34 9%02d %03d %03d", b.rng.IntN(100), b.rng.IntN(1000), b.rng.IntN(1000)),
 			"lang": "es_ES", kind + "_rank": 1, "vat": fmt.Sprintf("ESB%08d", 10_000_000+b.rng.IntN(80_000_000)), "mobile": fmt.Sprintf("+34 6%02d %03d %03d", b.rng.IntN(100), b.rng.IntN(1000), b.rng.IntN(1000)),
 		}
-		switch {
-		case kind == "supplier":
+		switch kind {
+		case "supplier":
 			v["name"] = makers[i]
 			v["email"] = fmt.Sprintf("ventas%d@proveedor.example", i+1)
 			if i%4 == 1 {

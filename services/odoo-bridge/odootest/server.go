@@ -72,6 +72,7 @@ type User struct {
 	APIKey string
 	// Name is the login if empty.
 	Name string
+	// Role is Admin if empty.
 	Role Role
 	id   int
 }
@@ -107,6 +108,11 @@ func New(cfg Config) *Server {
 	if cfg.Users == nil {
 		cfg.Users = []User{{Login: "admin", Password: "admin", Name: "Administrator", Role: Admin}}
 	}
+	cfg.Users = slices.Clone(cfg.Users)
+	for i := range cfg.Users {
+		u := &cfg.Users[i]
+		u.APIKey, u.Name, u.Role = cmp.Or(u.APIKey, "key-"+u.Login), cmp.Or(u.Name, u.Login), cmp.Or(u.Role, Admin)
+	}
 	modules := map[string]bool{"stock": true, "purchase": true, "account": true}
 	for _, name := range cfg.Without {
 		delete(modules, name)
@@ -118,7 +124,11 @@ func New(cfg Config) *Server {
 }
 
 // Config returns the configuration in force, with the defaults filled in.
-func (s *Server) Config() Config { return s.cfg }
+func (s *Server) Config() Config {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.cfg
+}
 
 // env begins a transaction.
 func (s *Server) env(user *User) *env {
@@ -142,7 +152,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
 	case path == "/web/version" || path == "/json/version":
-		writeJSON(w, http.StatusOK, map[string]any{"version": s.serie(), "version_info": s.versionInfo()})
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = fmt.Fprintf(w, `{"version_info": [%d, 0, 0, "final", 0, ""], "version": %q}`, s.cfg.Version, s.serie())
 	case path == "/xmlrpc/2/common" || path == "/xmlrpc/2/object":
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", "POST, OPTIONS")
@@ -233,17 +244,8 @@ func (s *Server) dispatch(req *request, service string, body []byte, lang *strin
 	}
 	args, kw := params[5:], map[string]any(nil)
 	if name == "execute_kw" {
-		if len(args) == 0 || len(args) > 2 {
-			return nil, valueError("too many values to unpack (expected 2)")
-		}
-		var ok bool
-		if len(args) == 2 {
-			if kw, ok = args[1].(map[string]any); !ok && truth(args[1]) {
-				return nil, typeError("'%T' object is not a mapping", args[1])
-			}
-		}
-		if args, ok = args[0].([]any); !ok {
-			return nil, typeError("Value after * must be an iterable")
+		if args, kw, err = arguments(args); err != nil {
+			return nil, err
 		}
 	}
 	return s.execute(req, user, func(c *call, m method) error {
@@ -267,6 +269,23 @@ func (s *Server) dispatch(req *request, service string, body []byte, lang *strin
 		c.args, err = bind(className(req.model)+"."+req.method+"()", m.params, args, c.args)
 		return err
 	})
+}
+
+// arguments are execute_kw's last two: a list and, if need be, a dict.
+func arguments(params []any) (args []any, kw map[string]any, err error) {
+	if len(params) == 0 || len(params) > 2 {
+		return nil, nil, valueError("too many values to unpack (expected 2)")
+	}
+	args, ok := params[0].([]any)
+	if !ok {
+		return nil, nil, typeError("Value after * must be an iterable, not %s", pyType(params[0]))
+	}
+	if len(params) == 2 {
+		if kw, ok = params[1].(map[string]any); !ok && truth(params[1]) {
+			return nil, nil, typeError("'%s' object is not a mapping", pyType(params[1]))
+		}
+	}
+	return args, kw, nil
 }
 
 // className is the Python class of a model: res.partner's is ResPartner.
@@ -571,9 +590,13 @@ func numbers(v any, depth int) (any, error) {
 
 func errorBody(f *fault, lang string) []byte {
 	text := f.in(lang)
-	b, _ := json.Marshal(map[string]any{ // of strings only
-		"name": pythonName(f.class), "message": text, "arguments": []any{text}, "context": map[string]any{}, "debug": f.traceback(),
-	})
+	b, _ := json.Marshal(struct { // of strings only
+		Name      string   `json:"name"`
+		Message   string   `json:"message"`
+		Arguments []string `json:"arguments"`
+		Context   struct{} `json:"context"`
+		Debug     string   `json:"debug"`
+	}{pythonName(f.class), text, []string{text}, struct{}{}, f.traceback()})
 	return b
 }
 
@@ -589,13 +612,6 @@ func writeError(w http.ResponseWriter, status int, f *fault, lang string) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(errorBody(f, lang))
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	b, _ := json.Marshal(v) // of constants
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(b)
 }
 
 func writeHTML(w http.ResponseWriter, status int, title, text string) {
