@@ -245,7 +245,7 @@ func (c *call) columns(v any) ([]*field, error) {
 	return append(fields, c.model.fields["id"]), nil
 }
 
-func (c *call) rows(records []*record) (any, error) {
+func (c *call) rows(records []*record) ([]any, error) {
 	fields, err := c.columns(c.args["fields"])
 	if err != nil {
 		return nil, err
@@ -298,7 +298,7 @@ func (c *call) webSearchRead() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var rows any
+	var rows []any
 	if c.version >= 17 {
 		rows, err = c.specified(c.model, page, c.args["specification"], 0)
 	} else {
@@ -331,7 +331,7 @@ func (c *call) webRead() (any, error) {
 
 // specified reads by a specification: {field: {}}, or {field: {"fields": …}}
 // for what a relational field links to.
-func (c *call) specified(m *model, records []*record, spec any, depth int) (any, error) {
+func (c *call) specified(m *model, records []*record, spec any, depth int) ([]any, error) {
 	wanted, ok := spec.(map[string]any)
 	if !ok || depth > maxDepth {
 		return nil, noAttribute(spec, "keys")
@@ -360,11 +360,10 @@ func (c *call) specified(m *model, records []*record, spec any, depth int) (any,
 			if n := toInt(more["limit"]); n > 0 && n < len(linked) { // beyond the limit only ids
 				linked = linked[:n]
 			}
-			sub, err := c.specified(c.models[f.rel], linked, inner, depth+1)
+			rows, err := c.specified(c.models[f.rel], linked, inner, depth+1)
 			if err != nil {
 				return nil, err
 			}
-			rows := sub.([]any)
 			for _, r := range rest[len(linked):] {
 				rows = append(rows, map[string]any{"id": r.id})
 			}

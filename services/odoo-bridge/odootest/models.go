@@ -375,12 +375,7 @@ func (c *call) hasGroup() (any, error) {
 		return nil, missing("res.users", id, c.user.id)
 	}
 	name, _ := c.args["group_ext_id"].(string)
-	for _, g := range c.groupsOf(user) {
-		if c.groups[name] == g {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.Contains(c.groupsOf(user), c.groups[name]), nil
 }
 
 func (c *call) groupsOf(user *record) []int {

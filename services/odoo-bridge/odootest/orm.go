@@ -63,6 +63,7 @@ type env struct {
 	groups     map[string]int
 	user       *User
 	lang       string
+	langAsked  bool  // by the context
 	companies  []int // those allowed, the current one first
 	activeTest bool
 	binSize    bool
@@ -227,7 +228,8 @@ func (e *env) set(r *record, f *field, v any) {
 			e.put(r, "is_company", v == "company")
 		}
 	case f.translate && e.lang != "en_US" && v != nil:
-		e.translate(r, f.name, e.lang, v.(string))
+		text, _ := v.(string)
+		e.translate(r, f.name, e.lang, text)
 	case f.name == "image_1920":
 		for name, image := range thumbnails(v) {
 			e.put(r, name, image)
@@ -855,8 +857,11 @@ func (e *env) loops(r *record) bool {
 }
 
 func (e *env) duplicate(code string, a, b *record) error {
-	if e.version <= 15 {
-		return validationError("The operation cannot be completed: product_product_barcode_uniq", "")
+	if e.version <= 15 { // which find the text of a constraint only when the context has a language
+		if !e.langAsked {
+			return validationError("product_product_barcode_uniq", "")
+		}
+		return validationError("A barcode can only be assigned to one product !", "¡Un código de barras solo se puede asignar a un producto!")
 	}
 	names := e.text(a, "display_name")
 	and, y := " and ", " y "

@@ -391,7 +391,7 @@ func (c *call) adopt() error {
 		if !known && c.version >= 16 {
 			return userError("Invalid language code: "+lang, "")
 		}
-		c.lang = lang
+		c.lang, c.langAsked = lang, true
 	}
 	if v, ok := c.context["active_test"]; ok {
 		c.activeTest = truth(v)
@@ -550,11 +550,13 @@ func decodeObject(body []byte) (map[string]any, error) {
 	if d.More() || m == nil {
 		return nil, errors.New("expected one object")
 	}
-	v, err := numbers(m, 0)
-	if err != nil {
-		return nil, err
+	for k := range m {
+		var err error
+		if m[k], err = numbers(m[k], 1); err != nil {
+			return nil, err
+		}
 	}
-	return v.(map[string]any), nil
+	return m, nil
 }
 
 func numbers(v any, depth int) (any, error) {
@@ -590,13 +592,16 @@ func numbers(v any, depth int) (any, error) {
 
 func errorBody(f *fault, lang string) []byte {
 	text := f.in(lang)
-	b, _ := json.Marshal(struct { // of strings only
+	b, err := json.Marshal(struct {
 		Name      string   `json:"name"`
 		Message   string   `json:"message"`
 		Arguments []string `json:"arguments"`
 		Context   struct{} `json:"context"`
 		Debug     string   `json:"debug"`
 	}{pythonName(f.class), text, []string{text}, struct{}{}, f.traceback()})
+	if err != nil {
+		panic(err) // strings can always be written
+	}
 	return b
 }
 

@@ -115,7 +115,10 @@ func TestOlder(t *testing.T) {
 		if f := refused(t, c, "sale.order", "action_confirm", []any{[]int{order}}, nil); f.code != 2 {
 			t.Error(f)
 		}
-		if f := refused(t, c, "product.product", "create", []any{Values{"name": "Q", "barcode": "1"}}, nil); f.code != 2 || !strings.Contains(f.text, "product_product_barcode_uniq") {
+		if f := refused(t, c, "product.product", "create", []any{Values{"name": "Q", "barcode": "1"}}, nil); f.code != 2 || f.text != "product_product_barcode_uniq" {
+			t.Error(f)
+		}
+		if f := refused(t, c, "product.product", "create", []any{Values{"name": "Q", "barcode": "1"}}, Values{"context": Values{"lang": "en_US"}}); f.text != "A barcode can only be assigned to one product !" {
 			t.Error(f)
 		}
 		if f := refused(t, c, "sale.order", "create", []any{Values{}}, nil); f.code != 2 || !strings.Contains(f.text, "mandatory field") {
