@@ -55,6 +55,7 @@ var computed = map[string]func(*env, *record) any{
 		return n
 	},
 	"res.partner.complete_name": (*env).displayName,
+	"res.partner.display_name":  (*env).displayName,
 	"res.partner.company_type": func(_ *env, r *record) any {
 		if r.values["is_company"] == true {
 			return "company"

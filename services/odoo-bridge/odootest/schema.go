@@ -156,6 +156,13 @@ func newSchema(version int, modules map[string]bool) *schema {
 			m.fields[column].compute = f
 		}
 	}
+	for _, m := range s.models {
+		terms := slices.DeleteFunc(strings.Split(m.order, ","), func(term string) bool {
+			f := m.fields[strings.Fields(term)[0]]
+			return f == nil || !f.sortable
+		})
+		m.order = strings.TrimSpace(strings.Join(terms, ","))
+	}
 	for name, actions := range actionsOf(version) {
 		s.models[name].actions = actions
 	}

@@ -38,6 +38,18 @@ func TestVersions(t *testing.T) {
 				t.Errorf("%d without %q: has %s", c.version, c.without, key)
 			}
 		}
+		for name, m := range s.db.models {
+			if m.order == "" {
+				t.Errorf("%d: %s has no order", c.version, name)
+			}
+		}
+		partners := "complete_name, id desc"
+		if c.version < 17 {
+			partners = "display_name, id desc"
+		}
+		if order := s.db.models["res.partner"].order; order != partners {
+			t.Errorf("%d: partners by %s", c.version, order)
+		}
 		if n := len(s.IDs("sale.order")); n != 150 {
 			t.Errorf("%d: %d sales", c.version, n)
 		}
