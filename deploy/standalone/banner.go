@@ -10,6 +10,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 )
 
 // banner is what `make run` tells its user once everything is ready.
@@ -24,6 +25,8 @@ type banner struct {
 	Postgres, PostgresDir string
 	Airtable              string
 	Sandbox               *airtabletest.Config
+	Odoo                  string
+	OdooSandbox           *odootest.Config
 }
 
 const english = `
@@ -41,7 +44,12 @@ Resonance is ready ({{.Took}}).
 {{- else}}
   Airtable   {{.Airtable}}   (yours)
 {{- end}}
-  Odoo       not connected in this version
+{{- with .OdooSandbox}}
+  Odoo       {{$.Odoo}}   SANDBOX of Odoo {{.Version}} with sample data, since ODOO_URL is not set; it forgets changes when it stops
+             ODOO_URL={{$.Odoo}} ODOO_DB={{.Database}} ODOO_USERNAME={{(index .Users 0).Login}} ODOO_PASSWORD={{(index .Users 0).APIKey}}
+{{- else}}
+  Odoo       {{.Odoo}}   (yours)
+{{- end}}
 
 Ctrl-C drains and stops; a second one stops at once.
 `
@@ -61,7 +69,12 @@ Resonance está listo ({{.Took}}).
 {{- else}}
   Airtable       {{.Airtable}}   (el suyo)
 {{- end}}
-  Odoo           sin conexión en esta versión
+{{- with .OdooSandbox}}
+  Odoo           {{$.Odoo}}   SIMULADO (Odoo {{.Version}}), con datos de muestra, porque ODOO_URL no está definida; al parar olvida los cambios
+                 ODOO_URL={{$.Odoo}} ODOO_DB={{.Database}} ODOO_USERNAME={{(index .Users 0).Login}} ODOO_PASSWORD={{(index .Users 0).APIKey}}
+{{- else}}
+  Odoo           {{.Odoo}}   (el suyo)
+{{- end}}
 
 Ctrl-C termina lo que esté en curso y para; un segundo Ctrl-C para al instante.
 `

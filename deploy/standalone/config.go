@@ -24,6 +24,10 @@ type Config struct {
 	SandboxLanguage string  `env:"AIRTABLE_SANDBOX_LANGUAGE" envDefault:"en"` // en or es
 	SandboxRate     float64 `env:"AIRTABLE_SANDBOX_RATE" envDefault:"5"`      // requests a second; 0 for no limit
 
+	OdooURL     string `env:"ODOO_URL"`                                   // "": start the sandbox
+	OdooAddr    string `env:"ODOO_SANDBOX_ADDR" envDefault:"127.0.0.1:0"` // port 0: any free one
+	OdooVersion int    `env:"ODOO_SANDBOX_VERSION" envDefault:"19"`       // 14 to 19
+
 	Gateway    gateway.Config      `env:"-"`
 	Orders     orders.Config       `env:"-"`
 	Sync       airtablesync.Config `env:"-"`
@@ -32,7 +36,13 @@ type Config struct {
 
 // Validate reads the services' own configuration and reports every mistake.
 func (c *Config) Validate() error {
-	errs := []error{service.CheckAddr("NATS_ADDR", c.NATSAddr), service.CheckAddr("AIRTABLE_SANDBOX_ADDR", c.SandboxAddr)}
+	errs := []error{
+		service.CheckAddr("NATS_ADDR", c.NATSAddr), service.CheckAddr("AIRTABLE_SANDBOX_ADDR", c.SandboxAddr),
+		service.CheckAddr("ODOO_SANDBOX_ADDR", c.OdooAddr),
+	}
+	if c.OdooVersion < 14 || c.OdooVersion > 19 {
+		errs = append(errs, fmt.Errorf("ODOO_SANDBOX_VERSION: %d is not between 14 and 19", c.OdooVersion))
+	}
 	if c.SandboxOrders < 0 || c.SandboxOrders > 1_000_000 {
 		errs = append(errs, fmt.Errorf("AIRTABLE_SANDBOX_ORDERS: %d is not between 0 and 1,000,000", c.SandboxOrders))
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 	"github.com/resonance/resonance/services/gateway"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
+	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 	"github.com/resonance/resonance/services/orders"
 )
 
@@ -50,6 +51,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	if err := startSandbox(ctx, &cfg, &infra, &b); err != nil {
+		return err
+	}
+	if err := startOdoo(ctx, &cfg, &infra, &b); err != nil {
 		return err
 	}
 	cfg.Gateway.NATSURL, cfg.Orders.NATSURL, cfg.Sync.NATSURL, cfg.OdooBridge.NATSURL = natsURL, natsURL, natsURL, natsURL
@@ -153,6 +157,27 @@ func startSandbox(ctx context.Context, cfg *Config, infra *group, b *banner) err
 	cfg.Sync.APIKey, cfg.Sync.BaseID, cfg.Sync.TableID = seeded.APIKey, seeded.BaseID, seeded.TableID
 	cfg.Sync.RateLimit = cfg.SandboxRate
 	b.Airtable, b.Sandbox = cfg.Sync.EndpointURL, &seeded
+	return nil
+}
+
+// startOdoo starts the sandbox of Odoo where none was named. It forgets what was changed when it ends.
+func startOdoo(ctx context.Context, cfg *Config, infra *group, b *banner) error {
+	if cfg.OdooURL != "" {
+		b.Odoo = cfg.OdooURL
+		return nil
+	}
+	sandbox := odootest.New(odootest.Config{Version: cfg.OdooVersion, Samples: true})
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", cfg.OdooAddr)
+	if err != nil {
+		return fmt.Errorf("ODOO_SANDBOX_ADDR: %w", err)
+	}
+	infra.run(ctx, "odootest", func(ctx context.Context) error { return sandbox.Serve(ctx, ln) })
+	seeded := sandbox.Config()
+	admin := seeded.Users[0]
+	cfg.OdooBridge.URL, cfg.OdooBridge.DB = "http://"+ln.Addr().String(), seeded.Database
+	cfg.OdooBridge.Username, cfg.OdooBridge.Password = admin.Login, admin.APIKey // over JSON-2 there are no passwords
+	b.Odoo, b.OdooSandbox = cfg.OdooBridge.URL, &seeded
 	return nil
 }
 
