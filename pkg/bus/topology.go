@@ -16,6 +16,7 @@ import (
 const (
 	StreamOrders      = "ORDERS"
 	StreamEdits       = "EDITS"
+	StreamOdoo        = "ODOO"
 	StreamDeadLetters = "DEAD_LETTERS"
 
 	BucketOdooCache = "odoo-cache"
@@ -25,6 +26,9 @@ const (
 
 // HistoryPerOrder is how many messages of each subject ORDERS keeps.
 const HistoryPerOrder = 16
+
+// HistoryPerOdooRecord is how many messages of each subject ODOO keeps.
+const HistoryPerOdooRecord = 4
 
 // DedupeWindow is how long JetStream recognises a repeated Nats-Msg-Id.
 const DedupeWindow = 2 * time.Minute
@@ -50,6 +54,17 @@ var Streams = []jetstream.StreamConfig{
 		Retention:   jetstream.WorkQueuePolicy,
 		Duplicates:  DedupeWindow,
 		AllowDirect: true,
+	},
+	{
+		Name:              StreamOdoo,
+		Description:       "What changed in Odoo lately",
+		Subjects:          []string{event.OdooChanges},
+		Retention:         jetstream.LimitsPolicy,
+		MaxMsgsPerSubject: HistoryPerOdooRecord,
+		MaxAge:            30 * 24 * time.Hour,
+		Discard:           jetstream.DiscardOld,
+		Duplicates:        DedupeWindow,
+		AllowDirect:       true,
 	},
 	{
 		Name:        StreamDeadLetters,

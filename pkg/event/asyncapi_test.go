@@ -226,6 +226,7 @@ func TestAsyncAPIDescribesTheStreams(t *testing.T) {
 		"orderChanged": event.OrderChangedSubject("{record_id}"),
 		"orderEdited":  event.TypeOrderEdited + ".{record_id}",
 		"orderEdit":    event.TypeOrderEdit + ".{record_id}",
+		"odooChanged":  event.TypeOdooChanged + ".{resource}.{id}",
 		"deadLetters":  event.DeadSubject("{consumer}", "{subject}"),
 	} {
 		channel := doc.Channels[name]

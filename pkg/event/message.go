@@ -29,9 +29,9 @@ const (
 // Envelope is the metadata of an event.
 type Envelope struct {
 	ID     string    // unique; also the Nats-Msg-Id
-	Source string    // "/airtable/<base>/<table>"
+	Source string    // "/airtable/<base>/<table>", "/odoo/<database>"
 	Time   time.Time // when the change was found
-	Digest string    // of the order's stored cells; "" for a deletion, which has no such header
+	Digest string    // of the order's stored cells, or of a record; "" for a deletion, which has no such header
 }
 
 // NewID makes an event id.

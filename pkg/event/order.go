@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Change says what happened to an order.
+// Change says what happened to an order, or to one of Odoo's records.
 type Change string
 
-// The three changes an order can go through.
+// The three changes there are.
 const (
 	Created Change = "created"
 	Updated Change = "updated"

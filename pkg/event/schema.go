@@ -12,3 +12,8 @@ var OrderChangedSchema []byte
 //
 //go:embed schema/order.edited.schema.json
 var OrderEditedSchema []byte
+
+// OdooChangedSchema is the JSON Schema (2020-12) of the body of an odoo.changed event.
+//
+//go:embed schema/odoo.changed.schema.json
+var OdooChangedSchema []byte

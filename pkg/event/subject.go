@@ -7,18 +7,25 @@ const (
 	TypeOrderChanged = "order.changed"
 	TypeOrderEdit    = "order.edit"
 	TypeOrderEdited  = "order.edited"
+	TypeOdooChanged  = "odoo.changed"
 )
 
 // Subjects to subscribe to.
 const (
-	OrdersChanged = "order.changed.*" // every order's changes
-	OrdersEdited  = "order.edited.*"  // edits, and how they settled
-	OrderEdits    = "order.edit.*"    // edits on their way to Airtable
-	AllDead       = "dead.>"          // what was parked
+	OrdersChanged = "order.changed.*"  // every order's changes
+	OrdersEdited  = "order.edited.*"   // edits, and how they settled
+	OrderEdits    = "order.edit.*"     // edits on their way to Airtable
+	OdooChanges   = "odoo.changed.*.*" // changes of Odoo's records: <resource>.<id>
+	AllDead       = "dead.>"           // what was parked
 )
 
 // OrderChangedSubject is where the changes of one order are published.
 func OrderChangedSubject(recordID string) string { return TypeOrderChanged + "." + recordID }
+
+// OdooChangedSubject is where the changes of one of Odoo's records are published.
+func OdooChangedSubject(resource string, id int64) string {
+	return TypeOdooChanged + "." + resource + "." + OdooID(id)
+}
 
 // DeadSubject is where consumer parks a message of subject: dead.<consumer>.<subject>.
 func DeadSubject(consumer, subject string) string { return "dead." + consumer + "." + subject }
