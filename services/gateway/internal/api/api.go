@@ -47,7 +47,7 @@ type Config struct {
 	Auth        *auth.Authenticator
 	Health      *service.Health
 	CORSOrigins []string
-	// Draining is closed when the process is to stop: whoever waits for a sync is answered then.
+	// Draining is closed when the process is to stop: whoever waits for a sync or an edit is answered then.
 	Draining <-chan struct{}
 }
 
@@ -56,6 +56,7 @@ type API struct {
 	log      *slog.Logger
 	services Asker
 	auth     *auth.Authenticator
+	forged   *auth.Brake // on pings that are not Airtable's
 	draining <-chan struct{}
 
 	router chi.Router
@@ -65,7 +66,7 @@ type API struct {
 // New builds the routes and the document that describes them.
 func New(c Config) (*API, error) {
 	setUpHuma()
-	a := &API{log: c.Log, services: c.Services, auth: c.Auth, draining: c.Draining, router: chi.NewRouter()}
+	a := &API{log: c.Log, services: c.Services, auth: c.Auth, forged: auth.NewBrake(time.Now, 60, 100*time.Millisecond), draining: c.Draining, router: chi.NewRouter()}
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed))
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
@@ -81,7 +82,9 @@ func New(c Config) (*API, error) {
 	a.huma = humachi.New(a.router, humaConfig())
 	a.loginRoutes()
 	a.orderRoutes()
+	a.editRoutes()
 	a.syncRoutes()
+	a.webhookRoutes()
 	a.odooRoutes()
 
 	a.router.Get("/healthz", service.Alive)
@@ -233,6 +236,10 @@ func exampleFault(code int) *fault.Error {
 		return errForbidden
 	case fault.NotFound:
 		return fault.New(fault.NotFound, fault.T("No existe el pedido recA1b2C3d4E5f6G7", "There is no order recA1b2C3d4E5f6G7"))
+	case fault.Conflict:
+		return fault.New(fault.Conflict, fault.T("Esa Idempotency-Key ya se usó para otra petición", "That Idempotency-Key was used for another request"))
+	case fault.Stale:
+		return fault.New(fault.Stale, fault.T("El pedido ha cambiado entretanto", "The order has changed meanwhile"))
 	case fault.TooLarge:
 		return errTooLarge
 	case fault.TooMany:

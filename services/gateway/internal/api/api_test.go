@@ -251,7 +251,7 @@ func TestUnknownAddressesAndMethods(t *testing.T) {
 			t.Errorf("%s: %+v", path, p)
 		}
 	}
-	for path, want := range map[string]string{"/api/orders": "GET, HEAD", "/token": "POST", "/api/orders/sync": "GET, HEAD, POST"} {
+	for path, want := range map[string]string{"/api/orders": "GET, HEAD, PATCH", "/api/orders/rec1": "GET, HEAD, PATCH", "/webhooks/airtable": "POST", "/token": "POST", "/api/orders/sync": "GET, HEAD, POST, PATCH"} {
 		resp := r.do(http.MethodDelete, path)
 		resp.problem(http.StatusMethodNotAllowed)
 		if got := resp.Header.Get("Allow"); got != want {
@@ -291,9 +291,15 @@ func TestCORS(t *testing.T) {
 	if pre.StatusCode/100 != 2 || pre.Header.Get("Access-Control-Allow-Origin") != "https://admin.example.com" || !strings.EqualFold(pre.Header.Get("Access-Control-Allow-Headers"), "Authorization, If-None-Match") {
 		t.Errorf("%d %v", pre.StatusCode, pre.Header)
 	}
+	edit := r.do(http.MethodOptions, "/api/orders/rec1", origin, header("Access-Control-Request-Method", "PATCH"),
+		header("Access-Control-Request-Headers", "authorization,content-type,idempotency-key,if-match,prefer"))
+	if edit.StatusCode/100 != 2 || !strings.Contains(edit.Header.Get("Access-Control-Allow-Methods"), "PATCH") ||
+		!strings.EqualFold(edit.Header.Get("Access-Control-Allow-Headers"), "Authorization, Content-Type, Idempotency-Key, If-Match, Prefer") {
+		t.Errorf("%d %v", edit.StatusCode, edit.Header)
+	}
 	for _, resp := range []response{r.get("/api/orders", origin), r.do(http.MethodGet, "/api/orders", origin)} {
 		exposed := resp.Header.Get("Access-Control-Expose-Headers")
-		for _, name := range []string{"X-Total-Count", "Etag", "Retry-After", "Location"} {
+		for _, name := range []string{"X-Total-Count", "Etag", "Retry-After", "Location", "Preference-Applied"} {
 			if !strings.Contains(strings.ToLower(exposed), strings.ToLower(name)) {
 				t.Errorf("%d: %s is not exposed: %s", resp.StatusCode, name, exposed)
 			}

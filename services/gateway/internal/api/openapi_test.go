@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -149,7 +150,7 @@ func TestDocumentIsValid(t *testing.T) {
 	})
 }
 
-// Orders go through as the service wrote them: the document must name what event.Order has.
+// Orders go through as the service wrote them: the document must name what event.Order has, and the edit.
 func TestOrderShapes(t *testing.T) {
 	t.Parallel()
 	names := func(typ reflect.Type) (all []string) {
@@ -160,7 +161,7 @@ func TestOrderShapes(t *testing.T) {
 		}
 		return all
 	}
-	if got, want := names(reflect.TypeFor[Order]()), names(reflect.TypeFor[event.Order]()); !slices.Equal(got, want) {
+	if got, want := names(reflect.TypeFor[Order]()), append(names(reflect.TypeFor[event.Order]()), "edit"); !slices.Equal(got, want) {
 		t.Errorf("documented %v, served %v", got, want)
 	}
 	if got := names(reflect.TypeFor[exportRow]()); !slices.Equal(got, columns) {
@@ -218,7 +219,7 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 		}
 		d.check(pointer+"/content/"+escape(kind)+"/schema", value)
 	}
-	const get, post = http.MethodGet, http.MethodPost
+	const get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
 	const big = maxBody + 1
 	viewer, operator := r.as(auth.Viewer), r.as(auth.Operator)
 	tooBig := jsonBody(strings.Repeat(" ", big))
@@ -236,6 +237,15 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 		call(http.StatusBadRequest, get, pattern, path+"?colour=red", viewer)
 	}
 	call(http.StatusServiceUnavailable, post, "/api/orders/sync", "/api/orders/sync", operator)
+	edits := map[string]string{"/api/orders/id/{record_id}": order, "/api/orders/{record_id}": plain}
+	const sent, many = `{"status":"Sent"}`, `{"ids":["rec1","rec2"],"values":{"status":"Sent"}}`
+	for pattern, path := range edits {
+		call(http.StatusServiceUnavailable, patch, pattern, path, operator, jsonBody(sent))
+	}
+	call(http.StatusServiceUnavailable, patch, "/api/orders", "/api/orders", operator, jsonBody(many))
+	const hook = "/webhooks/airtable"
+	mac := header(macName, goodMAC)
+	call(http.StatusServiceUnavailable, post, hook, hook, jsonBody(pingBody), mac)
 	for _, resource := range rpc.OdooResources {
 		path := "/api/v1/" + resource
 		call(http.StatusServiceUnavailable, get, path, path, viewer)
@@ -244,8 +254,16 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 	}
 
 	// With all there.
-	r.serveOrders()
-	r.serve("airtable-sync", map[string]bus.Handler{rpc.SyncRunNow: answer(`{"run_id":"run1"}`), rpc.SyncStatus: answer(state)})
+	e := newEditor(t)
+	r.serveOrders(map[string]bus.Handler{rpc.OrdersEdit: e.edit, rpc.OrdersEdits: e.look})
+	r.serve("airtable-sync", map[string]bus.Handler{
+		rpc.SyncRunNow: answer(`{"run_id":"run1"}`), rpc.SyncStatus: answer(state), rpc.SyncPing: func(_ context.Context, data []byte) (bus.Reply, error) {
+			if strings.Contains(string(data), forgedMAC) {
+				return bus.Reply{}, fault.New(fault.Forbidden, fault.T("no", "no"))
+			}
+			return bus.Reply{}, nil
+		},
+	})
 	for pattern, path := range reads {
 		call(http.StatusOK, get, pattern, path, viewer)
 	}
@@ -265,6 +283,38 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 	call(http.StatusBadRequest, post, "/api/orders/sync", "/api/orders/sync", operator, jsonBody(`{"mode":"fast"}`))
 	call(http.StatusUnsupportedMediaType, post, "/api/orders/sync", "/api/orders/sync", operator, body("text/plain", "full"))
 	call(http.StatusRequestEntityTooLarge, post, "/api/orders/sync", "/api/orders/sync", operator, tooBig)
+
+	// Edits.
+	for pattern, path := range edits {
+		call(http.StatusOK, patch, pattern, path, operator, jsonBody(sent), header("Idempotency-Key", "k"))
+		call(http.StatusConflict, patch, pattern, path, operator, jsonBody(`{"status":"Pending"}`), header("Idempotency-Key", "k"))
+		call(http.StatusPreconditionFailed, patch, pattern, path, operator, jsonBody(sent), header("If-Match", `"old"`))
+		call(http.StatusNotFound, patch, pattern, strings.Replace(path, "rec1", "nope", 1), operator, jsonBody(sent))
+	}
+	edits["/api/orders"] = "/api/orders"
+	for pattern, path := range edits {
+		call(http.StatusBadRequest, patch, pattern, path, operator, jsonBody(`{"name":"x"}`))
+		call(http.StatusUnauthorized, patch, pattern, path, jsonBody(sent))
+		call(http.StatusForbidden, patch, pattern, path, viewer, jsonBody(sent))
+		call(http.StatusUnsupportedMediaType, patch, pattern, path, operator, form("status=Sent"))
+		call(http.StatusRequestEntityTooLarge, patch, pattern, path, operator, tooBig)
+	}
+	call(http.StatusOK, patch, "/api/orders", "/api/orders", operator, jsonBody(strings.Replace(many, "rec2", "nope", 1)), header("Prefer", "wait=1"), header("Idempotency-Key", "m"))
+	call(http.StatusConflict, patch, "/api/orders", "/api/orders", operator, jsonBody(strings.Replace(many, "Sent", "Pending", 1)), header("Idempotency-Key", "m"))
+	e.settle(new(fault.T("no", "no")), "rec1")
+	call(http.StatusOK, patch, "/api/orders", "/api/orders", operator, jsonBody(strings.Replace(many, "rec2", "nope", 1)), header("Idempotency-Key", "m"))
+
+	// Pings.
+	call(http.StatusNoContent, post, hook, hook, jsonBody(pingBody), mac)
+	call(http.StatusBadRequest, post, hook, hook, jsonBody(pingBody))
+	call(http.StatusRequestEntityTooLarge, post, hook, hook, tooBig, mac)
+	call(http.StatusForbidden, post, hook, hook, jsonBody(pingBody), header(macName, forgedMAC))
+	for range 1000 {
+		if r.do(post, hook, jsonBody(pingBody)).StatusCode == http.StatusTooManyRequests {
+			break
+		}
+	}
+	call(http.StatusTooManyRequests, post, hook, hook, jsonBody(pingBody))
 
 	// Sessions.
 	var tokens Tokens

@@ -50,7 +50,7 @@ func (a *API) orderRoutes() {
 		a.route(cached(huma.Operation{
 			OperationID: "orderHistory" + suffix, Method: http.MethodGet, Path: path + "/history", Tags: []string{"orders"},
 			Summary: "What happened to an order, newest first" + note, Parameters: append([]*huma.Param{recordParam}, pageParams...),
-			Responses: ok[HistoryPage](a, "A page", HistoryPage{Data: []rpc.HistoryEntry{exampleHistory}, Total: 1, Page: 1, PageSize: 10, Pages: 1}),
+			Responses: ok[HistoryPage](a, "A page", HistoryPage{Data: []HistoryEntry{exampleHistory, exampleRejected}, Total: 2, Page: 1, PageSize: 10, Pages: 1}),
 			Errors:    asking(http.StatusNotFound),
 		}, "X-Total-Count"), auth.Viewer, a.history)
 	}
@@ -144,8 +144,12 @@ func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
 	if tag == "" {
 		tag = weakETag(reply.Data, "")
 	}
+	data, tag, err := localisedOrder(w, r, reply.Data, tag)
+	if err != nil {
+		return err
+	}
 	w.Header().Set(gzhttp.HeaderNoCompression, "1") // the tag is strong: it names these very bytes
-	writeJSON(w, r, tag, reply.Data)
+	writeJSON(w, r, tag, data)
 	return nil
 }
 
@@ -199,10 +203,14 @@ func writePage(w http.ResponseWriter, r *http.Request, reply bus.Reply, l listin
 	if err != nil {
 		return fault.Wrap(fault.Internal, errInternal, err)
 	}
+	data, _, err := localised(w, r, reply.Data)
+	if err != nil {
+		return err
+	}
 	w.Header()["X-Total-Count"] = totals
-	tag := weakETag(reply.Data, totals[0])
+	tag := weakETag(data, totals[0])
 	if l.bare {
-		writeJSON(w, r, tag, reply.Data)
+		writeJSON(w, r, tag, data)
 		return nil
 	}
 	tail := make([]byte, 0, 80)
@@ -210,7 +218,7 @@ func writePage(w http.ResponseWriter, r *http.Request, reply bus.Reply, l listin
 	tail = strconv.AppendInt(append(tail, `,"page":`...), int64(l.page), 10)
 	tail = strconv.AppendInt(append(tail, `,"page_size":`...), int64(l.Limit), 10)
 	tail = strconv.AppendInt(append(tail, `,"pages":`...), int64((total+l.Limit-1)/l.Limit), 10)
-	writeJSON(w, r, tag, envelope, reply.Data, append(tail, '}'))
+	writeJSON(w, r, tag, envelope, data, append(tail, '}'))
 	return nil
 }
 
@@ -231,7 +239,7 @@ func writeJSON(w http.ResponseWriter, r *http.Request, tag string, parts ...[]by
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(size)}
 	for _, p := range parts {
-		if _, err := w.Write(p); err != nil {
+		if _, err := w.Write(p); err != nil { //nolint:gosec // G705: it is JSON, says so, and may not be guessed to be else
 			return // the client has gone
 		}
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -124,6 +125,7 @@ var humaOnce sync.Once
 func setUpHuma() {
 	humaOnce.Do(func() {
 		huma.DefaultArrayNullable = false
+		huma.ValidateStrictCasing = true
 		huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 			return problemOf(translate(status, msg, errs), "es", "")
 		}
@@ -171,6 +173,9 @@ func fieldsOf(errs []error) map[string]fault.Text {
 		}
 		detail := d.ErrorDetail()
 		_, field, _ := strings.Cut(detail.Location, ".")
+		if len(field) > maxValue { // a name of the client's own making
+			field = strings.ToValidUTF8(field[:maxValue], "") + "…"
+		}
 		text := textOf(detail.Message)
 		if field == "" && text.EN == detail.Message { // the JSON decoder's own words
 			text = fault.T("El cuerpo no es JSON válido", "The body is not valid JSON")
@@ -180,14 +185,25 @@ func fieldsOf(errs []error) map[string]fault.Text {
 	return fields
 }
 
+// maxMistakes is how many mistakes one problem names: a body may hold a thousand.
+const maxMistakes = 20
+
 // invalid makes a fault out of what is wrong, by field. It is nil when nothing is.
 func invalid(fields map[string]fault.Text) *fault.Error {
 	if len(fields) == 0 {
 		return nil
 	}
 	var es, en []string
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
+	for i, name := range slices.Sorted(maps.Keys(fields)) {
 		t := fields[name]
+		if i == maxMistakes {
+			more := len(fields) - i
+			es, en = append(es, fmt.Sprintf("y %d errores más", more)), append(en, fmt.Sprintf("and %d more mistakes", more))
+		}
+		if i >= maxMistakes {
+			delete(fields, name)
+			continue
+		}
 		if name == "" {
 			es, en = append(es, t.ES), append(en, t.EN)
 			continue

@@ -273,6 +273,11 @@ func (q *query) ids() {
 
 var malformedID = fault.T("no es un identificador de registro", "is not a record id")
 
+func oneOf(choices []string) fault.Text {
+	list := strings.Join(choices, ", ")
+	return fault.T("debe ser uno de: "+list, "must be one of: "+list)
+}
+
 func atMost(n int) fault.Text {
 	return fault.T(fmt.Sprintf("admite como mucho %d valores", n), fmt.Sprintf("takes at most %d values", n))
 }
@@ -397,10 +402,9 @@ func (q *query) checkValue(name, field string, op rpc.Op, v string) bool {
 		if _, err := time.Parse(time.RFC3339, v); err != nil {
 			q.wrong(name, fault.T("debe ser fecha y hora, RFC 3339", "must be a date and time, RFC 3339"))
 		}
-	case rpc.Text:
+	default: // text: orders have none of the kinds that are Odoo's
 		if choices := choicesOf(field, op); choices != nil && !slices.Contains(choices, v) {
-			list := strings.Join(choices, ", ")
-			q.wrong(name, fault.T("debe ser uno de: "+list, "must be one of: "+list))
+			q.wrong(name, oneOf(choices))
 		}
 	}
 	return len(q.mistake) == before

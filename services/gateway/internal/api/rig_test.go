@@ -165,7 +165,8 @@ func orderJSON(id string) string {
 const (
 	summaryJSON = `{"total":1,"amount":12.5,"by_status":[{"status":"Pending","count":1,"amount":12.5}],` +
 		`"by_priority":[{"priority":null,"count":1,"amount":12.5}],"by_day":[{"day":"2026-11-03","count":1,"amount":12.5}]}`
-	historyJSON = `[{"id":"e1","change":"created","at":"2026-11-03T09:00:00Z","source":"airtable","values":{"status":"Pending"}}]`
+	historyJSON = `[{"id":"e2","change":"rejected","at":"2026-11-03T10:00:00Z","source":"api","values":{"status":"Sent"},"actor":{"id":"ana"},"edit_ids":["e2"],` +
+		`"reason":{"es":"no","en":"no"}},{"id":"e1","change":"created","at":"2026-11-03T09:00:00Z","source":"airtable","values":{"status":"Pending"}}]`
 )
 
 // serveOrders stands in for the orders service: 23 orders, and rec1 is the only one to be had alone.
@@ -184,7 +185,7 @@ func (r *rig) serveOrders(change ...map[string]bus.Handler) {
 		rpc.OrdersList:    answer("["+orderJSON("rec1")+"]", rpc.HeaderTotal, "23"),
 		rpc.OrdersGet:     only(answer(orderJSON("rec1"), rpc.HeaderETag, `"strong"`)),
 		rpc.OrdersSummary: answer(summaryJSON),
-		rpc.OrdersHistory: only(answer(historyJSON, rpc.HeaderTotal, "1")),
+		rpc.OrdersHistory: only(answer(historyJSON, rpc.HeaderTotal, "2")),
 	}
 	for _, c := range change {
 		maps.Copy(endpoints, c)

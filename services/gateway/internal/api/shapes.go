@@ -12,7 +12,7 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 )
 
-// Order is event.Order as the document shows it. Orders pass through as the service wrote them;
+// Order is event.Order, with its newest edit, as the document shows it. Orders pass through as the service wrote them;
 // a test holds the two against each other.
 type Order struct {
 	RecordID  string         `json:"record_id"`
@@ -25,7 +25,20 @@ type Order struct {
 	CreatedAt time.Time      `json:"created_at"`
 	UpdatedAt time.Time      `json:"updated_at"`
 	Fields    map[string]any `json:"fields" doc:"every Airtable field by its name"`
+	Edit      *Edit          `json:"edit,omitempty" doc:"the newest edit, whatever became of it; absent if there was none"`
 	_         struct{}       `additionalProperties:"true"`
+}
+
+// Edit is rpc.Edit with its reason in the caller's language.
+type Edit struct {
+	rpc.Edit
+	Reason string `json:"reason,omitempty" doc:"why it was rejected"`
+}
+
+// HistoryEntry is rpc.HistoryEntry with its reason in the caller's language.
+type HistoryEntry struct {
+	rpc.HistoryEntry
+	Reason string `json:"reason,omitempty" doc:"why an edit was rejected"`
 }
 
 // OrderPage is a page of orders. Total counts all that match.
@@ -39,11 +52,11 @@ type OrderPage struct {
 
 // HistoryPage is a page of an order's history.
 type HistoryPage struct {
-	Data     []rpc.HistoryEntry `json:"data"`
-	Total    int                `json:"total" minimum:"0"`
-	Page     int                `json:"page" minimum:"1"`
-	PageSize int                `json:"page_size" minimum:"1" maximum:"100"`
-	Pages    int                `json:"pages" minimum:"0"`
+	Data     []HistoryEntry `json:"data"`
+	Total    int            `json:"total" minimum:"0"`
+	Page     int            `json:"page" minimum:"1"`
+	PageSize int            `json:"page_size" minimum:"1" maximum:"100"`
+	Pages    int            `json:"pages" minimum:"0"`
 }
 
 var exampleTime = time.Date(2026, 11, 3, 9, 30, 0, 0, time.UTC)
@@ -54,11 +67,26 @@ var exampleOrder = Order{
 	CreatedAt: exampleTime, UpdatedAt: exampleTime.Add(time.Hour), Fields: map[string]any{"Cliente": "Ferretería Núñez", "Estado": "Pending"},
 }
 
-var exampleHistory = rpc.HistoryEntry{
+// exampleEdited is exampleOrder after an edit that Airtable has not taken yet.
+var exampleEdited = func() Order {
+	o := exampleOrder
+	o.Status = new("Sent")
+	o.Edit = &Edit{Edit: rpc.Edit{
+		ID: "b6dXq0Zt4h", State: event.Pending, Values: event.EditValues{Status: new("Sent")}, Actor: event.Actor{ID: "ana"}, At: exampleTime.Add(2 * time.Hour),
+	}}
+	return o
+}()
+
+var exampleHistory = HistoryEntry{HistoryEntry: rpc.HistoryEntry{
 	ID: "3s8mYd1", Change: "updated", At: exampleTime.Add(time.Hour), Source: "airtable",
 	Values: map[string]any{"status": "Pending"}, Previous: map[string]any{"status": "Processing"},
 	Actor: &rpc.HistoryActor{ID: "usrA1b2C3d4E5f6G7", Email: "ana@example.com"},
-}
+}}
+
+var exampleRejected = HistoryEntry{Reason: "Airtable no admite ese valor", HistoryEntry: rpc.HistoryEntry{
+	ID: "b6dXq0Zt4h", Change: "rejected", At: exampleTime.Add(time.Minute), Source: "api",
+	Values: map[string]any{"status": "Sent"}, Actor: &rpc.HistoryActor{ID: "ana"}, EditIDs: []string{"b6dXq0Zt4h"},
+}}
 
 var exampleSummary = rpc.Summary{
 	Total: 2, Amount: 1300.5,

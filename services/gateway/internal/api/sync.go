@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -138,7 +137,7 @@ func (a *API) syncNow(ctx context.Context, in *syncInput) (*syncOutput, error) {
 	if err := json.Unmarshal(reply.Data, &accepted); err != nil {
 		return nil, fault.Wrap(fault.Internal, errInternal, err)
 	}
-	if prefersAsync(in.Prefer) {
+	if _, async := preference([]string{in.Prefer}, "respond-async"); async {
 		state, err := a.syncState(ctx, "", patience)
 		if err != nil {
 			return nil, err
@@ -158,16 +157,8 @@ var errInterrupted = &fault.Error{
 
 // awaitRun asks slice by slice until the run has ended, the client goes, or this process drains.
 func (a *API) awaitRun(ctx context.Context, runID string, in *syncInput) (*syncOutput, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	errDraining := errors.New("draining")
-	go func() {
-		select {
-		case <-a.draining:
-			cancel(errDraining)
-		case <-ctx.Done():
-		}
-	}()
+	ctx, cancel := a.untilDraining(ctx)
+	defer cancel()
 	for {
 		asked := time.Now()
 		_ = in.control.SetWriteDeadline(time.Now().Add(2 * syncSlice)) // not supported: no deadline
@@ -186,6 +177,21 @@ func (a *API) awaitRun(ctx context.Context, runID string, in *syncInput) (*syncO
 			return nil, errInterrupted
 		}
 	}
+}
+
+var errDraining = errors.New("draining")
+
+// untilDraining gives a context that ends, with the cause errDraining, when this process drains.
+func (a *API) untilDraining(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	go func() {
+		select {
+		case <-a.draining:
+			cancel(errDraining)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 func (a *API) syncState(ctx context.Context, runID string, wait time.Duration) (rpc.SyncState, error) {
@@ -218,15 +224,4 @@ func findRun(s rpc.SyncState, id string) *rpc.Run {
 		}
 	}
 	return nil
-}
-
-// prefersAsync reads the Prefer header (RFC 7240).
-func prefersAsync(prefer string) bool {
-	for p := range strings.SplitSeq(prefer, ",") {
-		name, _, _ := strings.Cut(p, ";")
-		if strings.EqualFold(strings.TrimSpace(name), "respond-async") {
-			return true
-		}
-	}
-	return false
 }

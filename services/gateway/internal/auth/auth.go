@@ -34,7 +34,7 @@ type Authenticator struct {
 	hashers  chan struct{}
 	nobody   hash // what unknown users are compared with: they must cost the same time
 
-	perUser, perNetwork *brake
+	perUser, perNetwork *Brake
 }
 
 // Grant is what a login or a refresh gives.
@@ -54,8 +54,8 @@ func New(c Config) *Authenticator {
 		sessions:   &sessions{bucket: c.Sessions, now: c.Now, macKey: derive(c.Secret, "refresh tokens")},
 		hashers:    make(chan struct{}, hashers),
 		nobody:     newHash(string(randomBytes(randomSize))),
-		perUser:    newBrake(c.Now, 5, 5*time.Second),
-		perNetwork: newBrake(c.Now, 30, 2*time.Second),
+		perUser:    NewBrake(c.Now, 5, 5*time.Second),
+		perNetwork: NewBrake(c.Now, 30, 2*time.Second),
 	}
 }
 
@@ -76,19 +76,19 @@ func (a *Authenticator) Identify(header string) (Identity, error) {
 // Login checks a password and opens a session. Errors: Unauthenticated; TooMany with RetryAfter
 // after several wrong guesses from addr, an IP address; Unavailable.
 func (a *Authenticator) Login(ctx context.Context, name, password, addr string) (Grant, error) {
-	where := network(addr)
+	where := Network(addr)
 	who := where + " " + name
-	if wait := a.perNetwork.take(where); wait > 0 {
+	if wait := a.perNetwork.Take(where); wait > 0 {
 		return Grant{}, tooMany(wait)
 	}
-	if wait := a.perUser.take(who); wait > 0 {
-		a.perNetwork.giveBack(where) // one blocked user must not block the whole office
+	if wait := a.perUser.Take(who); wait > 0 {
+		a.perNetwork.GiveBack(where) // one blocked user must not block the whole office
 		return Grant{}, tooMany(wait)
 	}
 	id, err := a.check(ctx, name, password)
 	if !errors.Is(err, errLogin) {
-		a.perNetwork.giveBack(where)
-		a.perUser.giveBack(who)
+		a.perNetwork.GiveBack(where)
+		a.perUser.GiveBack(who)
 	}
 	if err != nil {
 		return Grant{}, err

@@ -84,7 +84,7 @@ func TestLogin(t *testing.T) {
 	for _, c := range [][2]string{{"ana", "wrong"}, {"nobody", "correct"}, {"ana", ""}, {"", ""}, {"ana", string(bytes.Repeat([]byte("x"), 2000))}} {
 		_, err := a.Login(t.Context(), c[0], c[1], "192.0.2.9")
 		wantCode(t, err, fault.Unauthenticated)
-		a.perUser.giveBack("192.0.2.9 " + c[0])
+		a.perUser.GiveBack("192.0.2.9 " + c[0])
 	}
 }
 
@@ -132,26 +132,26 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 		t.Errorf("after the wait: %v", err)
 	}
 	for range 20 { // being right costs nothing
-		if wait := a.perUser.take("x"); wait != 0 {
+		if wait := a.perUser.Take("x"); wait != 0 {
 			t.Fatalf("wait %s", wait)
 		}
-		a.perUser.giveBack("x")
+		a.perUser.GiveBack("x")
 	}
 }
 
 func TestBrakeIsBounded(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	b := newBrake(c.Now, 2, time.Second)
+	b := NewBrake(c.Now, 2, time.Second)
 	b.maxKeys = 100
 	for i := range 1000 {
-		b.take(string(rune(i)))
+		b.Take(string(rune(i)))
 	}
 	if len(b.buckets) > 100 {
 		t.Errorf("%d keys", len(b.buckets))
 	}
 	c.Add(time.Hour)
-	b.take("one more")
+	b.Take("one more")
 	if len(b.buckets) != 1 {
 		t.Errorf("%d keys remembered after an hour", len(b.buckets))
 	}
@@ -162,8 +162,8 @@ func TestNetwork(t *testing.T) {
 	for addr, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "?": "?",
 	} {
-		if got := network(addr); got != want {
-			t.Errorf("network(%q) = %q, want %q", addr, got, want)
+		if got := Network(addr); got != want {
+			t.Errorf("Network(%q) = %q, want %q", addr, got, want)
 		}
 	}
 }

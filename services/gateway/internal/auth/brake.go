@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// brake slows down guessing. Each key has a bucket of attempts that refills with time; an attempt
+// Brake slows down guessing. Each key has a bucket of attempts that refills with time; an attempt
 // takes one before the password is looked at, and gets it back when it was right. So parallel
 // guesses are counted too, and people who know their password never wait.
-type brake struct {
+type Brake struct {
 	now     func() time.Time
 	burst   float64
 	refill  time.Duration // for one attempt
@@ -25,12 +25,13 @@ type bucket struct {
 	at     time.Time
 }
 
-func newBrake(now func() time.Time, burst int, refill time.Duration) *brake {
-	return &brake{now: now, burst: float64(burst), refill: refill, maxKeys: 10_000, buckets: map[string]*bucket{}}
+// NewBrake makes a brake that lets a key have burst attempts, and one more after each refill.
+func NewBrake(now func() time.Time, burst int, refill time.Duration) *Brake {
+	return &Brake{now: now, burst: float64(burst), refill: refill, maxKeys: 10_000, buckets: map[string]*bucket{}}
 }
 
-// take counts an attempt, or says how long to wait for the next.
-func (b *brake) take(key string) (wait time.Duration) {
+// Take counts an attempt, or says how long to wait for the next.
+func (b *Brake) Take(key string) (wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
@@ -51,8 +52,8 @@ func (b *brake) take(key string) (wait time.Duration) {
 	return 0
 }
 
-// giveBack takes an attempt back.
-func (b *brake) giveBack(key string) {
+// GiveBack takes an attempt back.
+func (b *Brake) GiveBack(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if k, ok := b.buckets[key]; ok {
@@ -61,7 +62,7 @@ func (b *brake) giveBack(key string) {
 }
 
 // forget makes room: first those who are at rest, and if there are none, anybody.
-func (b *brake) forget(now time.Time) {
+func (b *Brake) forget(now time.Time) {
 	for key, k := range b.buckets {
 		if k.tokens+float64(now.Sub(k.at))/float64(b.refill) >= b.burst {
 			delete(b.buckets, key)
@@ -75,8 +76,8 @@ func (b *brake) forget(now time.Time) {
 	}
 }
 
-// network is the address a client is counted by: an IPv6 client has a whole /64.
-func network(addr string) string {
+// Network is the address a client is counted by: an IPv6 client has a whole /64.
+func Network(addr string) string {
 	ip, err := netip.ParseAddr(addr)
 	if err != nil {
 		return addr

@@ -1,0 +1,480 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/klauspost/compress/gzhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+)
+
+const (
+	editsTogether = 100             // edits of one question: the answer holds their orders, as a page does
+	asksAtOnce    = 4               // questions of one request
+	editsPatience = 5 * time.Second // for a question with more than one edit
+)
+
+// Wanted is a text that may be left out but not be null, which huma takes for the same.
+type Wanted struct {
+	text *string
+	null bool
+}
+
+// UnmarshalJSON remembers a null.
+func (v *Wanted) UnmarshalJSON(data []byte) error {
+	if v.null = string(data) == "null"; v.null {
+		return nil
+	}
+	return json.Unmarshal(data, &v.text)
+}
+
+// Schema is what huma checks and documents.
+func (Wanted) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeString} }
+
+func (v Wanted) String() string {
+	if v.text == nil {
+		return ""
+	}
+	return *v.text
+}
+
+// OrderValues are the columns of an order that can be edited.
+type OrderValues struct {
+	Status   Wanted `json:"status,omitzero"`
+	Priority Wanted `json:"priority,omitzero"`
+}
+
+// TransformSchema is called by huma: the values are those that the events allow.
+func (OrderValues) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	for name, values := range map[string][]string{"status": event.Statuses, "priority": event.Priorities} {
+		p := s.Properties[name]
+		p.Enum = choice(values).Items.Enum
+		p.PrecomputeMessages()
+	}
+	return s
+}
+
+// values gives what is wanted. What is wrong goes into mistakes, by field under the prefix at.
+func (v OrderValues) values(at string, mistakes map[string]fault.Text) event.EditValues {
+	if v == (OrderValues{}) {
+		mistakes[strings.TrimSuffix(at, ".")] = noValues
+	}
+	if v.Status.null {
+		mistakes[at+"status"] = oneOf(event.Statuses)
+	}
+	if v.Priority.null {
+		mistakes[at+"priority"] = oneOf(event.Priorities)
+	}
+	return event.EditValues{Status: v.Status.text, Priority: v.Priority.text}
+}
+
+// OrderEdit is one of many edits.
+type OrderEdit struct {
+	RecordID string `json:"record_id"`
+	OrderValues
+	IfMatch Wanted `json:"if_match,omitzero" doc:"as the header If-Match: the order's ETag, in its quotes"`
+}
+
+// ManyEdits is what PATCH /api/orders takes: edits, or ids with values.
+type ManyEdits struct {
+	Edits  []OrderEdit  `json:"edits,omitempty" maxItems:"1000" doc:"one of each order, with status, priority or both"`
+	IDs    []string     `json:"ids,omitempty" maxItems:"1000" doc:"record ids that are all to have values, as Refine's updateMany gives them"`
+	Values *OrderValues `json:"values,omitempty" doc:"of ids; status, priority or both"`
+}
+
+// EditResult is what became of one of many edits: the order, or the problem.
+type EditResult struct {
+	RecordID string   `json:"record_id"`
+	Status   int      `json:"status" minimum:"200" maximum:"599" doc:"what the edit alone would have been answered with"`
+	EditID   string   `json:"edit_id,omitempty"`
+	ETag     string   `json:"etag,omitempty" doc:"of the order, for If-Match"`
+	Order    *Order   `json:"order,omitempty" doc:"with the edit in its member edit"`
+	Problem  *Problem `json:"problem,omitempty"`
+}
+
+// EditResults answers PATCH /api/orders, in the order of the request.
+type EditResults struct {
+	Results  []EditResult `json:"results"`
+	Accepted int          `json:"accepted" minimum:"0"`
+	Failed   int          `json:"failed" minimum:"0"`
+}
+
+// servedResult and servedResults are EditResult and EditResults with the order as the service wrote it.
+type servedResult struct {
+	EditResult
+	Order json.RawMessage `json:"order,omitempty"`
+}
+
+type servedResults struct {
+	EditResults
+	Results []servedResult `json:"results"`
+}
+
+func (a *API) editRoutes() {
+	const about = "Accepted, an edit is safe on disk and shows in every read at once, with `edit.state` pending until Airtable has taken it " +
+		"(applied) or refused it (rejected, with a reason; the values before it are back). " +
+		"`Prefer: wait=N` waits up to N seconds, 30 at most, for that. Made again with the same `Idempotency-Key` it is the same edit."
+	for _, path := range []string{"/api/orders/id/{record_id}", "/api/orders/{record_id}"} {
+		suffix, note := "", ""
+		if path == "/api/orders/{record_id}" {
+			suffix, note = "Plain", " (for clients that build the address themselves)"
+		}
+		responses := ok[Order](a, "The order with the edit", exampleEdited)
+		responses["200"].Headers = map[string]*huma.Param{
+			"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}, "Preference-Applied": {Schema: &huma.Schema{Type: huma.TypeString}},
+		}
+		register(a, huma.Operation{
+			OperationID: "editOrder" + suffix, Method: http.MethodPatch, Path: path, Tags: []string{"orders"},
+			Summary:     "Edit an order's status, priority or both" + note,
+			Description: about + " With `If-Match` it is only made while the order has one of those ETags, as reading the order or editing it gives them; `W/` before one does not matter.",
+			Responses:   responses, MaxBodyBytes: -1, // limitBody limits it
+			Errors: asking(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnsupportedMediaType),
+		}, auth.Operator, a.editOrder)
+	}
+	responses := ok[EditResults](a, "A result for each edit, in their order", EditResults{Results: []EditResult{
+		{RecordID: exampleEdited.RecordID, Status: http.StatusOK, EditID: exampleEdited.Edit.ID, ETag: `"5f2c9a"`, Order: &exampleEdited},
+		{RecordID: "recZ9y8X7w6V5u4T", Status: http.StatusNotFound, Problem: problemOf(exampleFault(http.StatusNotFound), "es", "")},
+	}, Accepted: 1, Failed: 1})
+	responses["200"].Headers = map[string]*huma.Param{"Preference-Applied": {Schema: &huma.Schema{Type: huma.TypeString}}}
+	register(a, huma.Operation{
+		OperationID: "editOrders", Method: http.MethodPatch, Path: "/api/orders", Tags: []string{"orders"},
+		Summary: fmt.Sprintf("Edit up to %d orders", rpc.MaxEdits),
+		Description: about + " Each edit is accepted or refused by itself; the request as a whole is refused when something in it is invalid. " +
+			"In place of `If-Match` each of the `edits` can have its `if_match`.",
+		Responses: responses, MaxBodyBytes: -1, // limitBody limits it
+		Errors: asking(http.StatusConflict, http.StatusUnsupportedMediaType),
+	}, auth.Operator, a.editOrders)
+}
+
+// editing is what single and many edits have in common. huma reads the headers into it for the
+// document; their lines are read from the request.
+type editing struct {
+	IdempotencyKey string `header:"Idempotency-Key" doc:"1 to 255 ASCII characters that name this request, of the caller's choice: when it is repeated nothing is edited twice" example:"7c1f0e52-9d0b-4b7e"`
+	Prefer         string `header:"Prefer" doc:"wait=N: wait up to N seconds, 30 at most, until Airtable has taken or refused the edit" example:"wait=5"`
+
+	w http.ResponseWriter
+	r *http.Request
+}
+
+// Resolve is called by huma.
+func (in *editing) Resolve(ctx huma.Context) []error {
+	in.r, in.w = humachi.Unwrap(ctx)
+	if err := noParams(in.r); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// editInput is a request for one edit.
+type editInput struct {
+	RecordID string `path:"record_id" pattern:"^[A-Za-z0-9_-]{1,64}$" example:"recA1b2C3d4E5f6G7"`
+	IfMatch  string `header:"If-Match" doc:"ETags of the order with commas between, or *: 412 if it has another" example:"\"5f2c9a\""`
+	editing
+	Body OrderValues
+}
+
+type editOutput struct{ Body []byte }
+
+func (a *API) editOrder(ctx context.Context, in *editInput) (*editOutput, error) {
+	mistakes := map[string]fault.Text{}
+	values := in.Body.values("", mistakes)
+	if f := invalid(mistakes); f != nil {
+		return nil, f
+	}
+	tags, err := ifMatch("If-Match", in.r.Header["If-Match"])
+	if err != nil {
+		return nil, err
+	}
+	results, err := a.edit(ctx, &in.editing, []rpc.EditOrder{{RecordID: in.RecordID, Values: values, IfMatch: tags}})
+	if err != nil {
+		return nil, err
+	}
+	result := results[0]
+	if result.Fault != nil {
+		return nil, faultOf(result.Fault)
+	}
+	body, tag, err := localisedOrder(in.w, in.r, result.Order, result.ETag)
+	if err != nil {
+		return nil, err
+	}
+	h := in.w.Header()
+	h["Content-Type"] = jsonType
+	h["Etag"] = []string{tag}
+	h.Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
+	return &editOutput{body}, nil
+}
+
+// manyInput is a request for many edits.
+type manyInput struct {
+	editing
+	Body ManyEdits
+}
+
+type manyOutput struct{ Body servedResults }
+
+func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error) {
+	if _, ok := in.r.Header["If-Match"]; ok {
+		return nil, fault.Field("If-Match", fault.T("aquí no vale; use if_match en cada edición", "does not go here; use if_match in each edit"))
+	}
+	edits, err := in.Body.edits()
+	if err != nil {
+		return nil, err
+	}
+	results, err := a.edit(ctx, &in.editing, edits)
+	if err != nil {
+		return nil, err
+	}
+	lang := preferred(in.r.Header.Get("Accept-Language"))
+	in.w.Header().Add("Vary", "Accept-Language")
+	var out servedResults
+	for _, result := range results {
+		served := servedResult{EditResult: EditResult{RecordID: result.RecordID, Status: http.StatusOK}}
+		if result.Fault != nil {
+			served.Problem = problemOf(faultOf(result.Fault), lang, "")
+			served.Status = served.Problem.Status
+			out.Failed++
+		} else {
+			served.EditID, served.ETag = result.EditID, result.ETag
+			if served.Order, _, err = reasonsIn(lang, result.Order); err != nil {
+				return nil, err
+			}
+			out.Accepted++
+		}
+		out.Results = append(out.Results, served)
+	}
+	return &manyOutput{out}, nil
+}
+
+var noValues = fault.T("falta status, priority o ambos", "status, priority or both are missing")
+
+// edits gives what is to be edited, whichever form it came in. The error names every field at fault.
+func (m *ManyEdits) edits() ([]rpc.EditOrder, error) {
+	mistakes := map[string]fault.Text{}
+	var edits []rpc.EditOrder
+	switch {
+	case len(m.Edits) > 0 && (m.IDs != nil || m.Values != nil):
+		mistakes["edits"] = fault.T("no se combina con ids ni values", "does not go with ids or values")
+	case len(m.Edits) > 0:
+		edits = m.single(mistakes)
+	case len(m.IDs) > 0 && m.Values == nil:
+		mistakes["values"] = noValues
+	case len(m.IDs) > 0:
+		values := m.Values.values("values.", mistakes)
+		for _, id := range m.IDs {
+			edits = append(edits, rpc.EditOrder{RecordID: id, Values: values})
+		}
+	default:
+		return nil, fault.New(fault.Invalid, fault.T("Falta edits, o ids con values", "Edits, or ids with values, are missing"))
+	}
+	seen := make(map[string]bool, len(edits))
+	for i, e := range edits {
+		at := fmt.Sprintf("ids[%d]", i)
+		if len(m.Edits) > 0 {
+			at = fmt.Sprintf("edits[%d].record_id", i)
+		}
+		if !event.ValidRecordID(e.RecordID) {
+			mistakes[at] = malformedID
+		} else if seen[e.RecordID] {
+			mistakes[at] = fault.T(e.RecordID+" está repetido", e.RecordID+" is repeated")
+		}
+		seen[e.RecordID] = true
+	}
+	if f := invalid(mistakes); f != nil {
+		return nil, f
+	}
+	return edits, nil
+}
+
+func (m *ManyEdits) single(mistakes map[string]fault.Text) (edits []rpc.EditOrder) {
+	for i, e := range m.Edits {
+		at := fmt.Sprintf("edits[%d]", i)
+		edit := rpc.EditOrder{RecordID: e.RecordID, Values: e.values(at+".", mistakes)}
+		if e.IfMatch != (Wanted{}) {
+			tags, err := ifMatch(at+".if_match", []string{e.IfMatch.String()})
+			if err != nil {
+				maps.Copy(mistakes, fault.From(err).Fields)
+			}
+			edit.IfMatch = tags
+		}
+		edits = append(edits, edit)
+	}
+	return edits
+}
+
+// edit makes the edits, and waits for their outcome if the caller prefers so. The error is for all
+// of them; what concerns one is in its result.
+func (a *API) edit(ctx context.Context, in *editing, edits []rpc.EditOrder) ([]rpc.EditResult, error) {
+	key, err := idempotencyKey(in.r.Header["Idempotency-Key"])
+	if err != nil {
+		return nil, err
+	}
+	wait := preferredWait(in.r.Header["Prefer"])
+	control := http.NewResponseController(in.w)
+	_ = control.SetReadDeadline(time.Time{})                                  // the body is read; else its deadline would end the wait
+	_ = control.SetWriteDeadline(time.Now().Add(wait + exportWait + maxWait)) // not supported: no deadline
+
+	who := exchangeOf(ctx).who.Username
+	req := rpc.EditRequest{Edits: edits, IdempotencyKey: key, Actor: event.Actor{ID: who}}
+	if strings.Contains(who, "@") {
+		req.Actor.Email = who
+	}
+	results, err := a.makeEdits(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if wait > 0 {
+		in.w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
+		a.awaitEdits(ctx, results, wait)
+	}
+	return results, nil
+}
+
+// makeEdits asks for them part by part. The error is that of the first part when none was answered.
+func (a *API) makeEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditResult, error) {
+	parts := slices.Collect(slices.Chunk(req.Edits, editsTogether))
+	answers := make([][]rpc.EditResult, len(parts))
+	errs := make([]error, len(parts))
+	var group errgroup.Group
+	group.SetLimit(asksAtOnce)
+	for i, part := range parts {
+		group.Go(func() error {
+			of := req
+			of.Edits = part
+			answers[i], errs[i] = a.askEdits(ctx, of)
+			return nil
+		})
+	}
+	_ = group.Wait() // errs has the errors
+	if !slices.Contains(errs, nil) {
+		return nil, errs[0]
+	}
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		f := fault.From(err)
+		for _, e := range parts[i] {
+			answers[i] = append(answers[i], rpc.EditResult{
+				RecordID: e.RecordID, Fault: &rpc.EditFault{Code: f.Code, Detail: f.Detail, Fields: f.Fields},
+			})
+		}
+	}
+	return slices.Concat(answers...), nil
+}
+
+func (a *API) askEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditResult, error) {
+	limit := patience
+	if len(req.Edits) > 1 {
+		limit = editsPatience
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	reply, err := a.services.Ask(ctx, rpc.OrdersEdit, req)
+	if err != nil {
+		return nil, err
+	}
+	var results []rpc.EditResult
+	if err := json.Unmarshal(reply.Data, &results); err != nil {
+		return nil, nonsense(err)
+	}
+	if !slices.EqualFunc(results, req.Edits, func(r rpc.EditResult, e rpc.EditOrder) bool {
+		return r.RecordID == e.RecordID && (r.Fault != nil || len(r.Order) > 0 && r.ETag != "")
+	}) {
+		return nil, nonsense(errors.New("the results are not those of the edits"))
+	}
+	return results, nil
+}
+
+func faultOf(f *rpc.EditFault) *fault.Error {
+	e := &fault.Error{Code: f.Code, Detail: f.Detail, Fields: f.Fields}
+	if f.Code.Temporary() {
+		e.RetryAfter = time.Second
+	}
+	return e
+}
+
+// awaitEdits waits until no edit of results is pending, the time is over, the client goes or this
+// process drains; then it puts the orders of those that have settled as they are now into results.
+func (a *API) awaitEdits(ctx context.Context, results []rpc.EditResult, wait time.Duration) {
+	waiting, cancel := a.untilDraining(ctx)
+	defer cancel()
+	waiting, stop := context.WithTimeout(waiting, wait)
+	defer stop()
+	pending := map[string]*rpc.EditResult{}
+	for i := range results {
+		if results[i].Fault == nil {
+			pending[results[i].EditID] = &results[i]
+		}
+	}
+	var settled []*rpc.EditResult
+	for delay := 50 * time.Millisecond; len(pending) > 0; delay = min(delay*3/2, 500*time.Millisecond) {
+		for _, id := range a.settledOf(waiting, slices.Collect(maps.Keys(pending))) {
+			if result := pending[id]; result != nil {
+				settled = append(settled, result)
+				delete(pending, id)
+			}
+		}
+		if len(pending) == 0 {
+			break
+		}
+		select {
+		case <-waiting.Done():
+			clear(pending)
+		case <-time.After(delay + rand.N(delay/4)):
+		}
+	}
+	var group errgroup.Group
+	group.SetLimit(asksAtOnce)
+	for _, result := range settled {
+		group.Go(func() error {
+			a.readAgain(ctx, result)
+			return nil
+		})
+	}
+	_ = group.Wait() // never an error
+}
+
+// settledOf gives the ids of the edits that are pending no more. An error says of none that it is:
+// the edits are accepted whatever becomes of this question.
+func (a *API) settledOf(ctx context.Context, ids []string) (settled []string) {
+	reply, err := a.ask(ctx, rpc.OrdersEdits, rpc.EditsQuery{IDs: ids})
+	var edits []rpc.Edit
+	if err != nil || json.Unmarshal(reply.Data, &edits) != nil {
+		return nil
+	}
+	for _, e := range edits {
+		if e.State != event.Pending {
+			settled = append(settled, e.ID)
+		}
+	}
+	return settled
+}
+
+// readAgain updates a result. An order that has gone is a fault; what else fails leaves the result
+// as it is, for the edit is accepted.
+func (a *API) readAgain(ctx context.Context, result *rpc.EditResult) {
+	reply, err := a.ask(ctx, rpc.OrdersGet, rpc.OrderRef{RecordID: result.RecordID})
+	if err == nil {
+		result.Order, result.ETag = reply.Data, reply.Header.Get(rpc.HeaderETag)
+		return
+	}
+	if f := fault.From(err); f.Code == fault.NotFound {
+		result.Fault = &rpc.EditFault{Code: f.Code, Detail: f.Detail}
+	}
+}
