@@ -56,8 +56,8 @@ func targets(t *testing.T) []target {
 	all = append(all, target{name: "sandbox json2", url: url, db: s.Config().Database, user: "admin", pass: "key-admin", protocol: odoo.JSON2, sandbox: s})
 	s, url = odootest.Start(t, odootest.Config{Version: 16, Samples: true, Without: []string{"stock", "purchase", "account"}})
 	all = append(all, target{name: "sandbox without modules", url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.Auto, sandbox: s})
-	real := os.Getenv("ODOO_TEST_URL")
-	if real == "" {
+	address := os.Getenv("ODOO_TEST_URL")
+	if address == "" {
 		t.Log("ODOO_TEST_URL is not set: no real Odoo was asked")
 		return all
 	}
@@ -68,7 +68,7 @@ func targets(t *testing.T) []target {
 		return otherwise
 	}
 	o := target{
-		name: "real xmlrpc", url: real, db: env("ODOO_TEST_DB", "odoo"), user: env("ODOO_TEST_USERNAME", "admin"),
+		name: "real xmlrpc", url: address, db: env("ODOO_TEST_DB", "odoo"), user: env("ODOO_TEST_USERNAME", "admin"),
 		pass: env("ODOO_TEST_PASSWORD", "admin"), protocol: odoo.XMLRPC,
 	}
 	all = append(all, o)
@@ -166,8 +166,7 @@ func strict[T any](t *testing.T, data []byte) T {
 }
 
 func full(err error) string {
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return fmt.Sprintf("%d %s %v", f.Code, f.Detail.EN, f.Fields)
 	}
 	return fmt.Sprint(err)

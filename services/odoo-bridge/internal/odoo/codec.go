@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,9 @@ func encodeXML(method string, args ...any) ([]byte, error) {
 	return kolo.EncodeMethodCall(method, safe...)
 }
 
+// safeKey is what names of fields and of context keys are made of.
+var safeKey = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+
 // forXML gives v as values that kolo's encoder writes correctly. nil becomes False, as Odoo has it.
 func forXML(v any) (any, error) {
 	switch v := v.(type) {
@@ -56,7 +60,7 @@ func forXML(v any) (any, error) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if strings.ContainsAny(k, "<>&") || CleanText(k) != k {
+			if !safeKey.MatchString(k) {
 				return nil, fmt.Errorf("%q cannot be a key", k)
 			}
 			var err error
@@ -136,11 +140,12 @@ func deep(body []byte) bool {
 		}
 		body = body[i+1:]
 		switch {
-		case bytes.HasPrefix(body, []byte("value>")):
+		case bytes.HasPrefix(body, []byte("value/>")):
+		case bytes.HasPrefix(body, []byte("value")): // with attributes too, which kolo's decoder takes
 			if depth++; depth > maxDepth {
 				return true
 			}
-		case bytes.HasPrefix(body, []byte("/value>")):
+		case bytes.HasPrefix(body, []byte("/value")):
 			depth--
 		}
 	}

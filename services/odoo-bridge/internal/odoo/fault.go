@@ -23,18 +23,18 @@ const (
 	Broken  Reason = "broken"  // an exception in Odoo
 )
 
-// Refusal is what Odoo says instead of an answer.
-type Refusal struct {
+// RefusalError is what Odoo says instead of an answer.
+type RefusalError struct {
 	Reason  Reason
 	Message string // Odoo's sentence, in the language of the call; for people only where Reason is Invalid
 }
 
 // Error is for the log.
-func (r *Refusal) Error() string { return "Odoo refused (" + string(r.Reason) + "): " + r.Message }
+func (r *RefusalError) Error() string { return "Odoo refused (" + string(r.Reason) + "): " + r.Message }
 
-// IsReason reports whether err is a Refusal for that reason.
+// IsReason reports whether err is a RefusalError for that reason.
 func IsReason(err error, reason Reason) bool {
-	var r *Refusal
+	var r *RefusalError
 	return errors.As(err, &r) && r.Reason == reason
 }
 
@@ -86,9 +86,9 @@ const (
 func refusal(code int, text, model string) error {
 	switch code {
 	case codeDenied:
-		return &Refusal{Denied, clip(text)}
+		return &RefusalError{Denied, clip(text)}
 	case codeAccess:
-		return &Refusal{NoRight, clip(text)}
+		return &RefusalError{NoRight, clip(text)}
 	case codeUser:
 		return userError(text, model)
 	case codeException:
@@ -109,9 +109,9 @@ func exception(text string) error {
 		return away(errors.New(last), time.Second) // Odoo has tried five times by itself, or lost its Postgres
 	}
 	if unknown.MatchString(last) {
-		return &Refusal{Unknown, last}
+		return &RefusalError{Unknown, last}
 	}
-	return &Refusal{Broken, last}
+	return &RefusalError{Broken, last}
 }
 
 // userError tells a missing record from other things a person can be told.
@@ -120,13 +120,13 @@ func userError(text, model string) error {
 	case contended.MatchString(text):
 		return away(errors.New(clip(text)), time.Second)
 	case strings.Contains(text, " "+model+"("): // "(Record: res.partner(7,), User: 2)", in any language
-		return &Refusal{Missing, clip(text)}
+		return &RefusalError{Missing, clip(text)}
 	case unknown.MatchString(text):
-		return &Refusal{Unknown, clip(text)}
+		return &RefusalError{Unknown, clip(text)}
 	case internals.MatchString(text): // never shown to people (invariant 9)
-		return &Refusal{Broken, lastLine(text)}
+		return &RefusalError{Broken, lastLine(text)}
 	}
-	return &Refusal{Invalid, clip(strings.TrimSpace(text))}
+	return &RefusalError{Invalid, clip(strings.TrimSpace(text))}
 }
 
 var (

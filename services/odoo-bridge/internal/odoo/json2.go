@@ -94,9 +94,9 @@ func (*json2) refused(status httpStatus, body []byte, model string) error {
 	case "Unauthorized", "AccessDenied", "SessionExpiredException":
 		return ours(fmt.Errorf("%w (JSON-2 wants an API key): %s", errDenied, clip(e.Message)))
 	case "AccessError", "Forbidden":
-		return &Refusal{NoRight, clip(e.Message)}
+		return &RefusalError{NoRight, clip(e.Message)}
 	case "MissingError":
-		return &Refusal{Missing, clip(e.Message)}
+		return &RefusalError{Missing, clip(e.Message)}
 	case "ValidationError", "UserError", "RedirectWarning":
 		return userError(e.Message, model)
 	case "LockError":

@@ -23,7 +23,7 @@ var (
 
 func observe(c Call, began time.Time, err error) {
 	outcome := "ok"
-	var r *Refusal
+	var r *RefusalError
 	switch {
 	case errors.As(err, &r):
 		outcome = string(r.Reason)

@@ -64,7 +64,7 @@ type Client struct {
 	lastErr atomic.Pointer[fault.Error]
 }
 
-// transport speaks one protocol. What Odoo refuses is a *Refusal.
+// transport speaks one protocol. What Odoo refuses is a *RefusalError.
 type transport interface {
 	name() Protocol
 	call(ctx context.Context, c Call) (any, error)
@@ -113,7 +113,7 @@ type Arg struct {
 }
 
 // Call answers with nil, bool, int64, float64, string, []any or map[string]any; Odoo's False is
-// false. What Odoo refuses is a *Refusal, anything else a *fault.Error. The call itself does not
+// false. What Odoo refuses is a *RefusalError, anything else a *fault.Error. The call itself does not
 // end with ctx, only the waiting for it: Odoo works on, so its place stays taken.
 func (c *Client) Call(ctx context.Context, call Call) (any, error) {
 	for attempt := 1; ; attempt++ {
@@ -142,7 +142,7 @@ func (c *Client) Call(ctx context.Context, call Call) (any, error) {
 // again tells whether a failed call is worth another try: Odoo may be restarting. What may have
 // changed something is only repeated when it never left.
 func again(err error, call Call, attempt int) bool {
-	if attempt > 2 || !errors.Is(err, errAway) {
+	if attempt > 2 || !errors.Is(err, errAway) || isOpen(err) {
 		return false
 	}
 	var dial *net.OpError
@@ -163,7 +163,7 @@ func (c *Client) guarded(ctx context.Context, call Call, talk func(context.Conte
 		defer c.slots.Release(1)
 		began := time.Now()
 		answer, err := c.breaker.Execute(func() (any, error) { return c.send(ctx, talk) })
-		if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		if isOpen(err) {
 			err = c.stillAway(err)
 		} else {
 			observe(call, began, err)
@@ -183,8 +183,7 @@ func (c *Client) send(ctx context.Context, talk func(context.Context) (any, erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Timeout)
 	defer cancel()
 	answer, err := talk(ctx)
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
 		c.lastErr.Store(f)
 	}
 	return answer, err
@@ -215,7 +214,12 @@ func (c *Client) transport(ctx context.Context) (transport, error) {
 	return chosen, nil
 }
 
-// stillAway repeats what closed the circuit.
+// isOpen reports that a call was not made, since the ones before it failed.
+func isOpen(err error) bool {
+	return errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
+}
+
+// stillAway repeats what opened the circuit.
 func (c *Client) stillAway(err error) *fault.Error {
 	last := c.lastErr.Load()
 	if last == nil {

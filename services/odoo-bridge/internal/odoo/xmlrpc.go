@@ -49,7 +49,7 @@ func (x *xmlrpc) call(ctx context.Context, c Call) (any, error) {
 	}
 }
 
-// login gives the id of a user; a *Refusal for Denied when there is none, or the password is wrong.
+// login gives the id of a user; a *RefusalError for Denied when there is none, or the password is wrong.
 func (x *xmlrpc) login(ctx context.Context, username, password string) (int64, error) {
 	answer, err := x.post(ctx, "/xmlrpc/2/common", "", "authenticate", x.db, username, password, map[string]any{})
 	if err != nil {
@@ -58,7 +58,7 @@ func (x *xmlrpc) login(ctx context.Context, username, password string) (int64, e
 	if uid, ok := answer.(int64); ok && uid > 0 {
 		return uid, nil
 	}
-	return 0, &Refusal{Denied, "authenticate answered " + fmt.Sprint(answer)}
+	return 0, &RefusalError{Denied, "authenticate answered " + fmt.Sprint(answer)}
 }
 
 func (x *xmlrpc) execute(ctx context.Context, uid int64, password string, c Call) (any, error) {

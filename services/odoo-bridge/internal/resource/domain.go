@@ -196,7 +196,7 @@ func (r *resource) compare(from string, kind rpc.Kind, f rpc.Filter) ([]any, err
 	case !ordered && f.Field == r.merged.column && r.merges():
 		values = slices.DeleteFunc(values, func(v any) bool { return v == r.merged.value })
 		if slices.Contains(values, any(r.merged.as)) {
-			values = append(values, r.merged.value)
+			values = slices.Concat(values, []any{r.merged.value})
 		}
 		op := "in"
 		if f.Op == rpc.Ne || f.Op == rpc.Nin {
@@ -229,6 +229,7 @@ func times(from string, op rpc.Op, values []any) []any {
 		return []any{since(0), until(1)}
 	case rpc.Nbetween:
 		return either(one(before(0)), one(after(1)))
+	default:
 	}
 	var same [][]any
 	var other []any
@@ -282,8 +283,9 @@ func (r *resource) parse(from string, kind rpc.Kind, text, name string) (any, er
 			return nil, fault.Field(name, mustBeTime)
 		}
 		return at.UTC().Truncate(time.Second), nil
+	default:
+		return odoo.CleanText(text), nil
 	}
-	return odoo.CleanText(text), nil
 }
 
 var (

@@ -213,7 +213,7 @@ func (s *Store) resource(ctx context.Context, name string) (*schema, *resource, 
 
 // refused reports that Odoo answered, but not with what was asked for.
 func refused(err error) bool {
-	var r *odoo.Refusal
+	var r *odoo.RefusalError
 	return errors.As(err, &r)
 }
 
@@ -230,7 +230,7 @@ var odooFailed = fault.T("Odoo falló al responder; inténtelo más tarde", "Odo
 // unexpected gives the fault for an error that the values of a request do not explain.
 func unexpected(err error) error {
 	var f *fault.Error
-	var r *odoo.Refusal
+	var r *odoo.RefusalError
 	switch {
 	case err == nil:
 		return nil

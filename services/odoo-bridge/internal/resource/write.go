@@ -427,7 +427,7 @@ var parenthesized = regexp.MustCompile(`\((\w+)\)`)
 // explain finds out what a refused write was refused for. Odoo's sentences come in the client's
 // language, so what can be asked is asked: whether the record exists, whether the barcode is taken.
 func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64, values map[string]any, err error, code fault.Code) error {
-	var refusal *odoo.Refusal
+	var refusal *odoo.RefusalError
 	if !errors.As(err, &refusal) {
 		return unexpected(err)
 	}
