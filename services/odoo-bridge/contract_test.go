@@ -258,7 +258,7 @@ func TestContract(t *testing.T) {
 				"fields": (*world).fields, "products": (*world).products, "filters": (*world).filters, "lists": (*world).lists,
 				"partners": (*world).partners, "sales": (*world).sales, "lines": (*world).saleLines, "summary": (*world).summary,
 				"images": (*world).images, "texts": (*world).texts, "mistakes": (*world).mistakes, "scope": (*world).scopes,
-				"login": (*world).logins,
+				"login": (*world).logins, "thousand rows": (*world).thousandRows,
 			} {
 				t.Run(name, func(t *testing.T) {
 					inner := *w
@@ -817,6 +817,38 @@ func (w *world) logins() {
 	for user, password := range map[string]string{w.target.user: "wrong", "nobody": "admin", "": "x", "x": ""} {
 		if _, err := ask(user, password); fault.CodeOf(err) != fault.Unauthenticated {
 			w.t.Errorf("%s: %v", user, err)
+		}
+	}
+}
+
+// thousandRows: the largest page there is.
+func (w *world) thousandRows() {
+	const n = 1100
+	many := make([]any, n)
+	for i := range many {
+		many[i] = map[string]any{"name": fmt.Sprint(w.tag, " ", i), "ref": w.tag, "is_company": true, "street": strings.Repeat("calle ", 20)}
+	}
+	created, _ := w.call("res.partner", "create", nil, odoo.Arg{Name: "vals_list", Value: many}).([]any)
+	ids := make([]int64, len(created))
+	for i, id := range created {
+		ids[i], _ = id.(int64)
+	}
+	defer w.call("res.partner", "unlink", ids)
+	reply, err := w.ask(rpc.OdooSubject("customers", rpc.OdooList), rpc.OdooQuery{Limit: 1000, IDs: ids[:1000]})
+	if err != nil {
+		w.t.Fatal(full(err))
+	}
+	if found := strict[[]rpc.Partner](w.t, reply.Data); len(found) != 1000 || reply.Header.Get(rpc.HeaderTotal) != "1000" {
+		w.t.Errorf("%d of %s", len(found), reply.Header.Get(rpc.HeaderTotal))
+	}
+	resource, ours := "customers", []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}
+	if p, _ := must[rpc.Partner](w, resource, rpc.OdooGet, rpc.OdooRef{ID: ids[0]}); p.CustomerRank != nil {
+		w.call("res.partner", "write", ids, odoo.Arg{Name: "vals", Value: map[string]any{"customer_rank": 1}})
+	}
+	for offset, want := range map[int]int{0: 1000, 1000: 100} {
+		found, h := must[[]rpc.Partner](w, resource, rpc.OdooList, rpc.OdooQuery{Limit: 1000, Offset: offset, Filters: ours})
+		if len(found) != want || h.Get(rpc.HeaderTotal) != strconv.Itoa(n) {
+			w.t.Errorf("at %d: %d of %s", offset, len(found), h.Get(rpc.HeaderTotal))
 		}
 	}
 }

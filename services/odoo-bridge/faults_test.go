@@ -332,27 +332,6 @@ func TestOdooComesLater(t *testing.T) {
 	w.recovers()
 }
 
-// A page of a thousand rows, the most there is.
-func TestThousandRows(t *testing.T) {
-	t.Parallel()
-	sandboxed(t, func(t *testing.T, w *world) {
-		for i := range 1100 {
-			if _, err := w.target.sandbox.Create("res.partner", odootest.Values{
-				"name": fmt.Sprint(w.tag, " ", i), "ref": w.tag, "customer_rank": 1, "street": strings.Repeat("calle ", 20),
-			}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		q := rpc.OdooQuery{Limit: 1000, Filters: []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}}
-		found, h := must[[]rpc.Partner](w, "customers", rpc.OdooList, q)
-		q.Offset = 1000
-		rest, _ := must[[]rpc.Partner](w, "customers", rpc.OdooList, q)
-		if len(found) != 1000 || len(rest) != 100 || h.Get(rpc.HeaderTotal) != "1100" {
-			t.Errorf("%d and %d of %s", len(found), len(rest), h.Get(rpc.HeaderTotal))
-		}
-	})
-}
-
 func TestConfigMistakes(t *testing.T) {
 	t.Parallel()
 	cfg := odoobridge.Config{URL: "erp.example.com", Protocol: "soap"}
