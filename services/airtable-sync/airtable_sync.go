@@ -14,11 +14,11 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/lease"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
-	"github.com/resonance/resonance/services/airtable-sync/internal/lease"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 	"github.com/resonance/resonance/services/airtable-sync/internal/syncer"
 )
@@ -131,7 +131,7 @@ func Run(ctx context.Context, cfg Config) error {
 				Instance: instance, Interval: minutes(cfg.IntervalMinutes), Mode: rpc.Mode(cfg.Mode),
 				FullEvery: minutes(60 * cfg.FullScanHours), Named: cfg.named(), Replicas: cfg.NATSReplicas, Log: log,
 			}, client, nc, js, kv)
-			return lease.Hold(ctx, kv, instance, func(ctx context.Context) error { return s.Active(ctx, Version) })
+			return lease.Hold(ctx, kv, "lease", instance, func(ctx context.Context) error { return s.Active(ctx, Version) })
 		}()
 		switch {
 		case ctx.Err() != nil:

@@ -1,8 +1,8 @@
-// Package lease keeps one syncer active among any number of instances. The lease is a key in a
-// JetStream bucket that its holder rewrites every few seconds, each time only if nobody else has
-// in between. A key that has not changed for TTL, as the watcher's own clock tells, is free: no
-// two clocks need to agree. It makes two active syncers rare; what keeps them harmless is the
-// expected sequence on every event (invariant 4).
+// Package lease keeps one of any number of instances active. The lease is a key in a JetStream
+// bucket that its holder rewrites every few seconds, each time only if nobody else has in between.
+// A key that has not changed for TTL, as the watcher's own clock tells, is free: no two clocks need
+// to agree. It makes two active instances rare; what keeps them harmless is the expected sequence
+// on every event (invariant 4).
 package lease
 
 import (
@@ -22,31 +22,29 @@ const (
 	Renewal = 2 * time.Second
 )
 
-const key = "lease"
-
-// Hold waits until it has the lease, then calls active with a context that ends when the lease is
+// Hold waits until it has the lease that key stands for, then calls active with a context that ends when the lease is
 // lost or ctx ends, and gives the lease up when active returns. It returns active's error, or
 // ctx's.
-func Hold(ctx context.Context, kv jetstream.KeyValue, holder string, active func(context.Context) error) error {
-	revision, err := acquire(ctx, kv, holder)
+func Hold(ctx context.Context, kv jetstream.KeyValue, key, holder string, active func(context.Context) error) error {
+	revision, err := acquire(ctx, kv, key, holder)
 	if err != nil {
 		return err
 	}
 	held, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
 	renewed := make(chan uint64, 1)
-	go func() { renewed <- renew(held, kv, holder, revision, lose) }()
+	go func() { renewed <- renew(held, kv, key, holder, revision, lose) }()
 	err = active(held)
 	if cause := context.Cause(held); cause != nil && ctx.Err() == nil {
 		err = cause // why active ended, rather than that it was told to
 	}
 	lose(nil)
-	release(context.WithoutCancel(ctx), kv, <-renewed)
+	release(context.WithoutCancel(ctx), kv, key, <-renewed)
 	return err
 }
 
 // acquire returns the revision with which the lease became ours.
-func acquire(ctx context.Context, kv jetstream.KeyValue, holder string) (uint64, error) {
+func acquire(ctx context.Context, kv jetstream.KeyValue, key, holder string) (uint64, error) {
 	for {
 		revision, err := kv.Create(ctx, key, []byte(holder))
 		if err == nil {
@@ -55,7 +53,7 @@ func acquire(ctx context.Context, kv jetstream.KeyValue, holder string) (uint64,
 		if !isTaken(err) {
 			return 0, fmt.Errorf("take the lease: %w", err)
 		}
-		stale, err := waitStale(ctx, kv)
+		stale, err := waitStale(ctx, kv, key)
 		if err != nil {
 			return 0, err
 		}
@@ -73,7 +71,7 @@ func acquire(ctx context.Context, kv jetstream.KeyValue, holder string) (uint64,
 
 // waitStale returns the revision of a lease that has not been renewed for TTL, or 0 once it was
 // given up.
-func waitStale(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
+func waitStale(ctx context.Context, kv jetstream.KeyValue, key string) (uint64, error) {
 	watcher, err := kv.Watch(ctx, key)
 	if err != nil {
 		return 0, fmt.Errorf("watch the lease: %w", err)
@@ -108,7 +106,7 @@ func waitStale(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
 
 // renew rewrites the lease until ctx ends, and returns its last revision. A renewal that somebody
 // else's came before, or that has not succeeded for TTL, loses the lease.
-func renew(ctx context.Context, kv jetstream.KeyValue, holder string, revision uint64, lose context.CancelCauseFunc) uint64 {
+func renew(ctx context.Context, kv jetstream.KeyValue, key, holder string, revision uint64, lose context.CancelCauseFunc) uint64 {
 	ticker := time.NewTicker(Renewal)
 	defer ticker.Stop()
 	last := time.Now()
@@ -143,7 +141,7 @@ func renew(ctx context.Context, kv jetstream.KeyValue, holder string, revision u
 func isTaken(err error) bool { return errors.Is(err, jetstream.ErrKeyExists) || bus.IsConflict(err) }
 
 // release gives the lease up so that another instance need not wait for it to expire.
-func release(ctx context.Context, kv jetstream.KeyValue, revision uint64) {
+func release(ctx context.Context, kv jetstream.KeyValue, key string, revision uint64) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	_ = kv.Delete(ctx, key, jetstream.LastRevision(revision)) // else it expires
