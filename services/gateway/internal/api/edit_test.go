@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -447,6 +448,22 @@ func TestEditWaitEnds(t *testing.T) {
 	}
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("drained after %s", took)
+	}
+}
+
+// Waiting outlives the deadlines that the server sets for a request.
+func TestEditWaitsBeyondDeadlines(t *testing.T) {
+	t.Parallel()
+	r, _ := editable(t)
+	srv := httptest.NewUnstartedServer(r.api)
+	srv.Config.ReadTimeout, srv.Config.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond
+	srv.Start()
+	t.Cleanup(srv.Close)
+	r.url = srv.URL
+	for path, text := range map[string]string{"/api/orders/rec1": `{"status":"Sent"}`, "/api/orders": `{"ids":["rec2"],"values":{"status":"Sent"}}`} {
+		if resp := r.patch(path, text, header("Prefer", "wait=2")).want(http.StatusOK); !strings.Contains(string(resp.body), `"state":"pending"`) {
+			t.Errorf("%s", resp.body)
+		}
 	}
 }
 
