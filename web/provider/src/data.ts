@@ -1,0 +1,390 @@
+import type {
+  BaseKey,
+  BaseRecord,
+  CreateParams,
+  CustomParams,
+  DataProvider,
+  DeleteManyParams,
+  DeleteOneParams,
+  GetListParams,
+  GetManyParams,
+  GetOneParams,
+  HttpError,
+  MetaQuery,
+  UpdateManyParams,
+  UpdateParams,
+} from "@refinedev/core";
+import type { Client, RequestOptions } from "./client.ts";
+import { ApiError, errorOf, type Problem } from "./error.ts";
+import { filterParams, sortParam } from "./query.ts";
+
+/** What `meta` of a call may say. */
+export interface ResonanceMeta {
+  /** An ETag: the change is only made while the record has it, else 412. */
+  ifMatch?: string;
+  /** Made again with the same key, a change is the same change. Orders get one by themselves. */
+  idempotencyKey?: string;
+  /** Seconds, at most 30, to wait for Airtable to take or refuse an edit of an order. */
+  wait?: number;
+  /** Further parameters of the API. */
+  query?: Record<string, string | number | boolean | undefined>;
+  headers?: Record<string, string>;
+  /** Milliseconds; 0 waits for ever. */
+  timeout?: number;
+  /** The most rows that are read when pagination is off; 10,000. */
+  maxRows?: number;
+}
+
+/** What a change of many came to, when some of it failed. */
+export interface PartialError extends HttpError {
+  succeeded: BaseKey[];
+  failed: { id: BaseKey; error: HttpError }[];
+}
+
+const pageSize = 100; // the most the API gives at once
+const chunkSize = 1000; // the most orders it changes at once
+const atOnce = 4; // requests in flight for one call
+
+/** A resource of the API. */
+interface Resource {
+  path: string;
+  one: (id: BaseKey) => string;
+  /** The parameter for the size of a page. */
+  size: "page_size" | "limit";
+  key: "record_id" | "id";
+}
+
+const odoo = ["products", "suppliers", "customers", "sales"];
+
+/** The resources of the API, by the names Refine knows them under. */
+export const resourceNames: readonly string[] = ["orders", ...odoo];
+
+function resourceOf(client: Client, name: string): Resource {
+  if (name === "orders") {
+    return {
+      path: "/api/orders",
+      one: (id) => `/api/orders/id/${encodeURIComponent(id)}`,
+      size: "page_size",
+      key: "record_id",
+    };
+  }
+  if (odoo.includes(name)) {
+    const path = `/api/v1/${name}`;
+    return { path, one: (id) => `${path}/${encodeURIComponent(id)}`, size: "limit", key: "id" };
+  }
+  throw unsupported(client, name, "requests");
+}
+
+function unsupported(client: Client, resource: string, action: string): ApiError {
+  return new ApiError(405, client.text("resonance.unsupported", { resource, action }));
+}
+
+/** Reads and changes orders and Odoo's records. Every rejection is an ApiError, or the reason of an abort. */
+export function data(client: Client): Required<DataProvider> {
+  const list = async (resource: Resource, query: URLSearchParams, options: RequestOptions) => {
+    const { data, response } = await client.json<BaseRecord[] | { data: BaseRecord[]; total: number }>(resource.path, {
+      ...options,
+      query,
+    });
+    const rows = Array.isArray(data) ? data : data.data;
+    if (!Array.isArray(rows)) throw new ApiError(0, client.text("resonance.answer"));
+    const total = Array.isArray(data) ? Number(response.headers.get("X-Total-Count") ?? rows.length) : data.total;
+    return { data: rows.map((row) => withId(resource, row)), total, ...freshness(response) };
+  };
+
+  const all = async (resource: Resource, query: URLSearchParams, options: RequestOptions, from: number, to: number) => {
+    const part = (start: number) => {
+      const q = new URLSearchParams(query);
+      q.set("_start", String(start));
+      q.set("_end", String(Math.min(start + pageSize, to)));
+      return list(resource, q, options);
+    };
+    const first = await part(from);
+    const end = Math.min(to, first.total);
+    const starts: number[] = [];
+    for (let start = from + pageSize; start < end; start += pageSize) starts.push(start);
+    return { ...first, parts: async () => [first, ...(await inTurn(starts, part))].flatMap((p) => p.data) };
+  };
+
+  /** Changes one record after another, a few at a time, and tells at the end what failed. */
+  const each = async (ids: BaseKey[], change: (id: BaseKey) => Promise<{ data: BaseRecord }>) => {
+    const results = await inTurn(ids, async (id) => {
+      try {
+        return { id, record: (await change(id)).data };
+      } catch (error) {
+        if (error instanceof ApiError) return { id, error };
+        throw error;
+      }
+    });
+    return settle(client, results);
+  };
+
+  const update = async (resource: Resource, id: BaseKey, variables: unknown, meta: MetaQuery | undefined) => {
+    const { id: _, ...body } = variables as BaseRecord;
+    const options = writing(meta, resource.key === "record_id");
+    const send = () => client.json<BaseRecord>(resource.one(id), { ...options, method: "PATCH", body });
+    const { data, response } = await (options.headers?.["Idempotency-Key"] ? repeated(send) : send());
+    return { data: withId(resource, data), ...etag(response) };
+  };
+
+  const provider = {
+    getApiUrl: () => `${client.url}/api`,
+
+    getList: async ({ resource: name, pagination, filters, sorters, meta }: GetListParams) => {
+      const resource = resourceOf(client, name);
+      const query = filterParams(client, filters);
+      const sort = sortParam(sorters);
+      if (sort) query.set("sort", sort);
+      extend(query, meta);
+      const options = reading(meta);
+      const { currentPage = 1, pageSize: size = 10, mode = "server" } = pagination ?? {};
+      if (mode === "server" && size <= pageSize) {
+        query.set("page", String(currentPage));
+        query.set(resource.size, String(size));
+        return list(resource, query, options);
+      }
+      const [from, to] =
+        mode === "server" ? [(currentPage - 1) * size, currentPage * size] : [0, Number.MAX_SAFE_INTEGER];
+      const limit = (meta as ResonanceMeta | undefined)?.maxRows ?? 10_000;
+      const { parts, ...found } = await all(resource, query, options, from, to);
+      if (mode !== "server" && found.total > limit) {
+        throw new ApiError(413, client.text("resonance.tooMany", { total: found.total, limit }));
+      }
+      return { ...found, data: once(await parts()) };
+    },
+
+    getMany: async ({ resource: name, ids, meta }: GetManyParams) => {
+      const resource = resourceOf(client, name);
+      const parts = await inTurn(chunks([...new Set(ids.map(String))], pageSize), (part) => {
+        const query = new URLSearchParams(part.map((id) => ["id", id]));
+        extend(query, meta);
+        return list(resource, query, reading(meta));
+      });
+      const found = new Map(parts.flatMap((p) => p.data).map((row) => [String(row.id), row]));
+      return { data: ids.flatMap((id) => found.get(String(id)) ?? []) };
+    },
+
+    getOne: async ({ resource: name, id, meta }: GetOneParams) => {
+      const resource = resourceOf(client, name);
+      const { data, response } = await client.json<BaseRecord>(resource.one(id), reading(meta, true));
+      return { data: withId(resource, data), ...etag(response), ...freshness(response) };
+    },
+
+    create: async ({ resource: name, variables, meta }: CreateParams<unknown>) => {
+      if (name === "orders") throw unsupported(client, name, "create");
+      const resource = resourceOf(client, name);
+      const { data, response } = await client.json<BaseRecord>(resource.path, {
+        ...writing(meta),
+        method: "POST",
+        body: variables,
+      });
+      return { data: withId(resource, data), ...etag(response) };
+    },
+
+    createMany: async ({ resource, variables, meta }: { resource: string; variables: unknown[]; meta?: MetaQuery }) => {
+      const results = await inTurn([...variables.entries()], async ([i, values]) => {
+        try {
+          return { id: i, record: (await provider.create({ resource, variables: values, meta })).data };
+        } catch (error) {
+          if (error instanceof ApiError) return { id: i, error };
+          throw error;
+        }
+      });
+      return settle(client, results);
+    },
+
+    update: ({ resource, id, variables, meta }: UpdateParams<unknown>) =>
+      update(resourceOf(client, resource), id, variables, meta),
+
+    updateMany: async ({ resource: name, ids, variables, meta }: UpdateManyParams<unknown>) => {
+      const resource = resourceOf(client, name);
+      if (name !== "orders") return each(ids, (id) => update(resource, id, variables, meta));
+      const { id: _, ...values } = variables as BaseRecord;
+      const options = writing(meta, true);
+      const key = options.headers?.["Idempotency-Key"];
+      const results: Result[] = [];
+      for (const [i, part] of chunks([...new Set(ids)], chunkSize).entries()) {
+        const headers = { ...options.headers, "Idempotency-Key": i === 0 ? key : `${key}.${i}` };
+        const body = { ids: part, values };
+        try {
+          const { data } = await repeated(() =>
+            client.json<EditResults>(resource.path, { ...options, headers, method: "PATCH", body }),
+          );
+          for (const { record_id: id, order, problem, status } of data.results) {
+            results.push(
+              order
+                ? { id, record: withId(resource, order) }
+                : { id, error: errorOf(problem ?? {}, status, client.text("resonance.answer")) },
+            );
+          }
+        } catch (error) {
+          if (!(error instanceof ApiError) || (results.length === 0 && part.length === ids.length)) throw error;
+          results.push(...part.map((id) => ({ id, error })));
+        }
+      }
+      return settle(client, results);
+    },
+
+    deleteOne: async ({ resource: name, id, meta }: DeleteOneParams<unknown>) => {
+      if (name === "orders") throw unsupported(client, name, "delete");
+      const resource = resourceOf(client, name);
+      const { data } = await client.json<BaseRecord | undefined>(resource.one(id), {
+        ...writing(meta),
+        method: "DELETE",
+      });
+      return { data: data ? withId(resource, data) : { id } };
+    },
+
+    deleteMany: ({ resource, ids, meta }: DeleteManyParams<unknown>) =>
+      each(ids, (id) => provider.deleteOne({ resource, id, meta } as DeleteOneParams<unknown>)),
+
+    custom: async ({ url, method, filters, sorters, payload, query, headers, meta }: CustomParams) => {
+      const [path = "", search] = pathOf(client, url).split("?", 2);
+      const params = new URLSearchParams(search);
+      for (const [name, value] of filterParams(client, filters)) params.append(name, value);
+      const sort = sortParam(sorters);
+      if (sort) params.set("sort", sort);
+      extend(params, { query } as MetaQuery);
+      extend(params, meta);
+      const options = method === "get" || method === "head" ? reading(meta, true) : writing(meta);
+      const response = await client.request(path, {
+        ...options,
+        method: method.toUpperCase(),
+        query: params,
+        body: payload,
+        headers: { ...options.headers, ...(headers as Record<string, string> | undefined) },
+      });
+      return { data: await bodyOf(client, response), ...etag(response), ...freshness(response) };
+    },
+  };
+  // Refine types a provider's records by a parameter of each call, which only the caller can know.
+  return provider as unknown as Required<DataProvider>;
+}
+
+interface EditResults {
+  results: { record_id: string; status: number; order?: BaseRecord; problem?: Problem }[];
+}
+
+type Result = { id: BaseKey; record: BaseRecord } | { id: BaseKey; error: ApiError };
+
+/** Gives the records if nothing failed; else an error that names what did, and what did not. */
+function settle(client: Client, results: Result[]): { data: BaseRecord[] } {
+  const failed = results.flatMap((r) => ("error" in r ? [r] : []));
+  const [first] = failed;
+  if (!first) return { data: results.flatMap((r) => ("record" in r ? [r.record] : [])) };
+  const { statusCode, errors, message: reason, retryAfter } = first.error;
+  const message =
+    results.length === 1
+      ? reason
+      : client.text("resonance.partial", { failed: failed.length, total: results.length, reason });
+  const error = new ApiError(statusCode, message, { errors, retryAfter });
+  throw Object.assign(error, { succeeded: results.filter((r) => "record" in r).map((r) => r.id), failed });
+}
+
+function withId(resource: Resource, record: BaseRecord): BaseRecord {
+  return resource.key === "id" ? record : { id: record[resource.key], ...record };
+}
+
+function etag(response: Response): { etag?: string } {
+  const tag = response.headers.get("ETag");
+  return tag ? { etag: tag } : {};
+}
+
+/** How old an answer is that comes from a cache since Odoo does not answer. */
+function freshness(response: Response): { age?: number } {
+  const age = response.headers.get("Age");
+  return age === null ? {} : { age: Number(age) };
+}
+
+function reading(meta: MetaQuery | undefined, withQuery = false): RequestOptions {
+  const { headers, timeout, query } = (meta ?? {}) as ResonanceMeta;
+  const signal = meta?.queryContext?.signal;
+  const params = new URLSearchParams();
+  if (withQuery && query) extend(params, meta);
+  return {
+    ...(headers ? { headers } : {}),
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(signal ? { signal } : {}),
+    ...(params.size > 0 ? { query: params } : {}),
+  };
+}
+
+function writing(meta: MetaQuery | undefined, keyed = false): RequestOptions {
+  const { ifMatch, idempotencyKey, wait, headers, timeout } = (meta ?? {}) as ResonanceMeta;
+  return {
+    headers: {
+      ...headers,
+      "If-Match": ifMatch,
+      "Idempotency-Key": idempotencyKey ?? (keyed ? newKey() : undefined),
+      Prefer: wait === undefined ? headers?.Prefer : `wait=${wait}`,
+    },
+    ...(timeout === undefined ? (wait ? { timeout: 30_000 + wait * 1000 } : {}) : { timeout }),
+  };
+}
+
+function extend(query: URLSearchParams, meta: MetaQuery | undefined): void {
+  for (const [name, value] of Object.entries((meta as ResonanceMeta | undefined)?.query ?? {})) {
+    if (value !== undefined) query.append(name, String(value));
+  }
+}
+
+/** The path of an address of the API. Any other would be sent the user's token. */
+function pathOf(client: Client, url: string): string {
+  if (client.url && url.startsWith(`${client.url}/`)) return url.slice(client.url.length);
+  if (url.startsWith("/") && !url.startsWith("//")) return url;
+  throw new ApiError(400, client.text("resonance.unsupported", { resource: "custom", action: url }));
+}
+
+async function bodyOf(client: Client, response: Response): Promise<unknown> {
+  const type = response.headers.get("Content-Type") ?? "";
+  try {
+    if (response.status === 204) return undefined;
+    if (/\bjson\b/.test(type)) return await response.json();
+    return await response.blob();
+  } catch (cause) {
+    throw new ApiError(0, client.text("resonance.offline"), { cause });
+  }
+}
+
+/** Sends again, twice at most, what got no answer or found a service away: it has an Idempotency-Key. */
+async function repeated<T>(send: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await send();
+    } catch (error) {
+      const passing = error instanceof ApiError && (error.statusCode === 503 || error.statusCode === 0);
+      const timedOut = error instanceof ApiError && (error.cause as Error | undefined)?.name === "TimeoutError";
+      if (!passing || timedOut || attempt === 3) throw error;
+      const wait = Math.min(error.retryAfter ?? attempt, 5) * 1000 * (0.75 + Math.random() / 2);
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+}
+
+/** 128 random bits. randomUUID is not there on pages without TLS. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  const parts: T[][] = [];
+  for (let i = 0; i < items.length; i += size) parts.push(items.slice(i, i + size));
+  return parts;
+}
+
+/** Pages that move while they are read may hold a row twice. */
+function once(rows: BaseRecord[]): BaseRecord[] {
+  return [...new Map(rows.map((row) => [row.id, row])).values()];
+}
+
+/** Maps in order, a few at a time. */
+async function inTurn<T, R>(items: readonly T[], map: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = new Array(items.length);
+  const queue = items.entries();
+  await Promise.all(
+    Array.from({ length: Math.min(atOnce, items.length) }, async () => {
+      for (const [i, item] of queue) results[i] = await map(item);
+    }),
+  );
+  return results;
+}
