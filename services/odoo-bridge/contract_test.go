@@ -30,6 +30,7 @@ import (
 	"github.com/resonance/resonance/pkg/service"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 )
 
@@ -258,7 +259,7 @@ func TestContract(t *testing.T) {
 				"fields": (*world).fields, "products": (*world).products, "filters": (*world).filters, "lists": (*world).lists,
 				"partners": (*world).partners, "sales": (*world).sales, "lines": (*world).saleLines, "summary": (*world).summary,
 				"images": (*world).images, "texts": (*world).texts, "mistakes": (*world).mistakes, "scope": (*world).scopes,
-				"login": (*world).logins, "thousand rows": (*world).thousandRows,
+				"login": (*world).logins, "thousand rows": (*world).thousandRows, "changes": (*world).changes,
 			} {
 				t.Run(name, func(t *testing.T) {
 					inner := *w
@@ -849,6 +850,44 @@ func (w *world) thousandRows() {
 		found, h := must[[]rpc.Partner](w, resource, rpc.OdooList, rpc.OdooQuery{Limit: 1000, Offset: offset, Filters: ours})
 		if len(found) != want || h.Get(rpc.HeaderTotal) != strconv.Itoa(n) {
 			w.t.Errorf("at %d: %d of %s", offset, len(found), h.Get(rpc.HeaderTotal))
+		}
+	}
+}
+
+// changes: what a cache must look at again is found by id.
+func (w *world) changes() {
+	store := resource.New(resource.Config{ProbeTimeout: time.Minute, Username: w.target.user}, w.direct)
+	began := w.direct.Now()
+	sale, ref := w.order()
+	product := sale.Lines[0].Product.ID
+	watches, err := store.Watches(w.t.Context())
+	if err != nil {
+		w.t.Fatal(full(err))
+	}
+	for name, id := range map[string]int64{"sales": ref.ID, "products": product, "customers": sale.Partner.ID} {
+		all, err := store.IDs(w.t.Context(), name)
+		if err != nil || !slices.IsSorted(all) || name != "customers" && !slices.Contains(all, id) { // without ranks a person is a contact
+			w.t.Errorf("%s: %d is not among %d: %v", name, id, len(all), err)
+		}
+		found := false
+		for _, watch := range watches {
+			if !slices.Contains(watch.Resources, name) {
+				continue
+			}
+			touches, err := store.Touched(w.t.Context(), watch, began.Add(-2*time.Second), 1000)
+			if errors.Is(err, resource.ErrUnwatchable) && w.target.sandbox != nil {
+				continue // the sandbox keeps no stock moves
+			}
+			if err != nil {
+				w.t.Error(watch.Model, full(err))
+			}
+			found = found || slices.ContainsFunc(touches, func(t resource.Touch) bool { return slices.Contains(t.Touched, id) })
+			if touches, err = store.Touched(w.t.Context(), watch, began.Add(time.Hour), 10); err != nil || len(touches) > 0 {
+				w.t.Errorf("%s in an hour: %v, %v", watch.Model, touches, err)
+			}
+		}
+		if !found {
+			w.t.Errorf("%s: %d was not touched", name, id)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func connect(ctx context.Context, cfg Config, log *slog.Logger) (described bus.S
 		URL: cfg.URL, DB: cfg.DB, Username: cfg.Username, Password: cfg.Password, Protocol: odoo.Protocol(cfg.Protocol),
 		Concurrency: cfg.MaxConcurrency, Timeout: cfg.Timeout, Log: log,
 	})
-	store := resource.New(resource.Config{LowStock: cfg.LowStock, ProbeTimeout: cfg.Timeout}, client)
+	store := resource.New(resource.Config{LowStock: cfg.LowStock, ProbeTimeout: cfg.Timeout, Username: cfg.Username}, client)
 	ctx, cancel := context.WithCancel(ctx)
 	warm := make(chan struct{})
 	go func() { defer close(warm); warmUp(ctx, store, log) }()
@@ -129,18 +129,18 @@ func connect(ctx context.Context, cfg Config, log *slog.Logger) (described bus.S
 
 // warmUp finds out what Odoo has before anybody asks, and tells the operator how that goes.
 func warmUp(ctx context.Context, store *resource.Store, log *slog.Logger) {
-	for tried := false; ctx.Err() == nil; tried = true {
+	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, 30*time.Second) {
 		_, err := store.Scope(ctx, rpc.OdooScope{})
 		if err == nil {
 			log.Info("Odoo is ready")
 			return
 		}
-		if !tried && ctx.Err() == nil {
+		if wait == time.Second && ctx.Err() == nil {
 			log.Warn("waiting for Odoo", "error", err)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second + rand.N(time.Second)):
+		case <-time.After(wait/2 + rand.N(wait)):
 		}
 	}
 }

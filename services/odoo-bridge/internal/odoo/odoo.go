@@ -57,6 +57,7 @@ type Config struct {
 type Client struct {
 	cfg     Config
 	http    *http.Client
+	ahead   atomic.Int64 // nanoseconds of Odoo's clock before ours
 	slots   *semaphore.Weighted
 	breaker *gobreaker.CircuitBreaker[any]
 	xml     *xmlrpc
@@ -74,15 +75,16 @@ type transport interface {
 func New(cfg Config) *Client {
 	cfg.URL = strings.TrimRight(cfg.URL, "/")
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
-	c := &Client{cfg: cfg, slots: semaphore.NewWeighted(int64(cfg.Concurrency)), http: &http.Client{
-		Transport: &http.Transport{
+	c := &Client{cfg: cfg, slots: semaphore.NewWeighted(int64(cfg.Concurrency))}
+	c.http = &http.Client{
+		Transport: &clock{ahead: &c.ahead, next: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSHandshakeTimeout: 5 * time.Second,
 			MaxIdleConnsPerHost: cfg.Concurrency, IdleConnTimeout: idleFor,
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-		},
+		}},
 		// A redirect would carry the password elsewhere, and turn a POST into a GET.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}
 	c.xml = &xmlrpc{http: c.http, url: cfg.URL, db: cfg.DB, username: cfg.Username, password: cfg.Password}
 	c.breaker = gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name: "odoo", Timeout: openFor,
@@ -236,5 +238,27 @@ func (c *Client) Ready() error {
 	return nil
 }
 
+// Now is the time by Odoo's clock, to the second, as its last answer told it; ours before that.
+func (c *Client) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// clock learns Odoo's time from its answers.
+type clock struct {
+	ahead *atomic.Int64
+	next  *http.Transport
+}
+
+func (c *clock) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := c.next.RoundTrip(req)
+	if err == nil {
+		if at, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+			c.ahead.Store(int64(time.Until(at)))
+		}
+	}
+	return res, err
+}
+
+// CloseIdleConnections lets http.Client close those of the transport.
+func (c *clock) CloseIdleConnections() { c.next.CloseIdleConnections() }

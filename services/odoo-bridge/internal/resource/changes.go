@@ -2,59 +2,127 @@ package resource
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
-// Touched gives the ids, at most limit, of records written since, oldest first, archived ones
-// included, and when the last of them was written. What else changes how a record looks counts too:
-// a product's template, its stock. A record of another resource that is only linked does not.
-func (s *Store) Touched(ctx context.Context, name string, since time.Time, limit int) (ids []int64, last time.Time, err error) {
-	_, r, err := s.resource(ctx, name)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	at := since.UTC().Format(odooTime)
-	terms := [][]any{one(leaf("write_date", ">=", at))}
-	for _, path := range r.touched {
-		if field, _, _ := strings.Cut(path, "."); r.has[field].kind != "" {
-			terms = append(terms, one(leaf(path, ">=", at)))
-		}
-	}
-	answer, err := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: "search_read", Context: everything(map[string]any{}), Read: true, Args: []odoo.Arg{
-		{Name: "domain", Value: append(either(terms...), r.belonging()...)}, {Name: "fields", Value: []any{"write_date"}},
-		{Name: "offset", Value: 0}, {Name: "limit", Value: limit}, {Name: "order", Value: "write_date, id"},
-	}})
-	if err != nil {
-		return nil, time.Time{}, s.failed(err)
-	}
-	for _, row := range rows(answer) {
-		id, _ := row["id"].(int64)
-		text, _ := row["write_date"].(string)
-		if at, err := time.Parse(odooTime, text); err == nil && at.After(last) {
-			last = at
-		}
-		ids = append(ids, id)
-	}
-	return ids, last, nil
+// Watch is a model of Odoo's whose records, when written, change how records of resources look.
+type Watch struct {
+	Model     string
+	Resources []string // whose records are touched
+	Linked    []string // whose records only show the name: nobody can tell which of them
+	link      string   // leads to the touched record; "" when it is the record itself
+	needs     string   // only where products have this field
 }
 
-// IDs gives the ids of all records, archived ones included, in ascending order: deletions leave no
-// other trace in Odoo.
-func (s *Store) IDs(ctx context.Context, name string) ([]int64, error) {
-	_, r, err := s.resource(ctx, name)
+// watches are what a real Odoo 19 was seen to need: stock moves without a word in the product's
+// write_date, and so do the texts of a sale's lines.
+var watches = []Watch{
+	{Model: "product.product", Resources: []string{"products"}, Linked: []string{"sales"}},
+	{Model: "product.template", Resources: []string{"products"}, Linked: []string{"sales"}, link: "product_variant_ids"},
+	{Model: "stock.quant", Resources: []string{"products"}, link: "product_id", needs: "qty_available"},
+	{Model: "stock.move", Resources: []string{"products"}, link: "product_id", needs: "virtual_available"},
+	{Model: "product.category", Linked: []string{"products"}},
+	{Model: "uom.uom", Linked: []string{"products", "sales"}},
+	{Model: "res.partner", Resources: []string{"suppliers", "customers"}, Linked: []string{"suppliers", "customers", "sales"}},
+	{Model: "sale.order", Resources: []string{"sales"}},
+	{Model: linesModel, Resources: []string{"sales"}, link: "order_id"},
+	{Model: "account.tax", Linked: []string{"sales"}},
+}
+
+const linesModel = "sale.order.line"
+
+// Linked are the resources whose records show the name of those of a resource.
+func Linked(name string) []string {
+	for _, w := range watches {
+		if w.link == "" && slices.Contains(w.Resources, name) {
+			return w.Linked
+		}
+	}
+	return nil
+}
+
+// Watches gives the models to watch in this Odoo.
+func (s *Store) Watches(ctx context.Context) ([]Watch, error) {
+	sc, err := s.schema(ctx)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: "search", Context: everything(map[string]any{}), Read: true, Args: []odoo.Arg{
-		{Name: "domain", Value: append([]any{}, r.belonging()...)}, {Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "order", Value: "id"},
+	products := sc.resources["products"]
+	var all []Watch
+	for _, w := range watches {
+		there := slices.ContainsFunc(slices.Concat(w.Resources, w.Linked), func(name string) bool { return sc.resources[name] != nil })
+		if there && (w.needs == "" || products != nil && products.field(w.needs) != "") {
+			all = append(all, w)
+		}
+	}
+	return all, nil
+}
+
+// Resources gives the names of the resources this Odoo has.
+func (s *Store) Resources(ctx context.Context) ([]string, error) {
+	sc, err := s.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(rpc.OdooResources), func(name string) bool { return sc.resources[name] == nil }), nil
+}
+
+// ErrUnwatchable is returned for a model that our user may not read, or that there is not.
+var ErrUnwatchable = errors.New("cannot be watched")
+
+// Touch is a record of a watched model that was written.
+type Touch struct {
+	ID      int64
+	At      time.Time // its write_date, to the second: when the transaction began that wrote it
+	Touched []int64   // records of Watch.Resources
+}
+
+// Touched gives the records of a watched model written since, oldest first and at most limit of
+// them, archived ones included. Odoo dates a write by the begin of its transaction and by its own
+// clock (odoo.Client.Now): look back by more than the longest transaction takes.
+func (s *Store) Touched(ctx context.Context, w Watch, since time.Time, limit int) ([]Touch, error) {
+	fields := []any{"write_date"}
+	if w.link != "" {
+		fields = append(fields, w.link)
+	}
+	answer, err := s.odoo.Call(ctx, odoo.Call{Model: w.Model, Method: "search_read", Context: everything(map[string]any{}), Read: true, Args: []odoo.Arg{
+		{Name: "domain", Value: []any{leaf("write_date", ">=", since.UTC().Format(odooTime))}}, {Name: "fields", Value: fields},
+		{Name: "offset", Value: 0}, {Name: "limit", Value: limit}, {Name: "order", Value: "write_date, id"},
 	}})
+	if odoo.IsReason(err, odoo.NoRight) || odoo.IsReason(err, odoo.Unknown) {
+		return nil, fmt.Errorf("%s: %w: %w", w.Model, ErrUnwatchable, err)
+	}
 	if err != nil {
 		return nil, s.failed(err)
 	}
+	var touches []Touch
+	for _, row := range rows(answer) {
+		t := Touch{}
+		t.ID, _ = row["id"].(int64)
+		text, _ := row["write_date"].(string)
+		t.At, _ = time.Parse(odooTime, text)
+		switch {
+		case w.link == "":
+			t.Touched = []int64{t.ID}
+		case w.link == "product_variant_ids":
+			t.Touched = idsOf(row[w.link])
+		default:
+			if ref, ok := refOf(row[w.link]); ok {
+				t.Touched = []int64{ref.ID}
+			}
+		}
+		touches = append(touches, t)
+	}
+	return touches, nil
+}
+
+func idsOf(answer any) []int64 {
 	list, _ := answer.([]any)
 	ids := make([]int64, 0, len(list))
 	for _, v := range list {
@@ -62,6 +130,25 @@ func (s *Store) IDs(ctx context.Context, name string) ([]int64, error) {
 			ids = append(ids, id)
 		}
 	}
-	slices.Sort(ids)
-	return ids, nil
+	return ids
+}
+
+// IDs gives the ids of all records, archived ones included: deletions leave no other trace in Odoo.
+func (s *Store) IDs(ctx context.Context, name string) ([]int64, error) {
+	_, r, err := s.resource(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.ids(ctx, r, r.belonging())
+}
+
+// ids gives the ids in a domain, ascending.
+func (s *Store) ids(ctx context.Context, r *resource, domain []any) ([]int64, error) {
+	answer, err := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: "search", Context: everything(map[string]any{}), Read: true, Args: []odoo.Arg{
+		{Name: "domain", Value: append([]any{}, domain...)}, {Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "order", Value: "id"},
+	}})
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	return idsOf(answer), nil
 }

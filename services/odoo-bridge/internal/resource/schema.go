@@ -168,10 +168,6 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 			names = append(names, from)
 		}
 	}
-	for _, path := range t.touched {
-		name, _, _ := strings.Cut(path, ".")
-		names = append(names, name)
-	}
 	answer, err := s.odoo.Call(ctx, odoo.Call{Model: t.model, Method: "fields_get", Read: true, Args: []odoo.Arg{
 		{Name: "allfields", Value: names},
 		{Name: "attributes", Value: []any{"type", "sortable", "readonly", "required", "selection"}},
@@ -240,9 +236,12 @@ func (s *Store) probeUser(ctx context.Context, sc *schema) error {
 	if lang != "" || len(codes) > 1 {
 		sc.codes, sc.languages = codes, language.NewMatcher(tags)
 	}
-	uid, _ := user["uid"].(int64)
+	who := leaf("login", "=", s.cfg.Username)
+	if uid, ok := user["uid"].(int64); ok { // not before 17
+		who = leaf("id", "=", uid)
+	}
 	answer, err = s.odoo.Call(ctx, odoo.Call{Model: "res.users", Method: "search_read", Read: true, Args: []odoo.Arg{
-		{Name: "domain", Value: []any{leaf("id", "=", uid)}}, {Name: "fields", Value: []any{"company_ids"}},
+		{Name: "domain", Value: []any{who}}, {Name: "fields", Value: []any{"company_ids"}},
 	}})
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type Odoo interface {
 type Config struct {
 	LowStock     float64       // a tracked product is low on stock at this quantity or below
 	ProbeTimeout time.Duration // of finding out what Odoo has
+	Username     string        // our user, for versions that do not tell whom they talk to
 }
 
 // Store reads and writes resources in Odoo. It is safe for concurrent use. Every error of its

@@ -15,9 +15,8 @@ type table struct {
 	order   string // the default, before id
 	columns []column
 	merged  merge
-	rank    string   // a partner is among these when this field is above 0
-	touched []string // what else than write_date tells that a record looks different now
-	archive bool     // has action_archive
+	rank    string // a partner is among these when this field is above 0
+	archive bool   // has action_archive
 	fields  []rpc.OdooField
 }
 
@@ -92,8 +91,7 @@ var tables = map[string]*table{
 			}},
 			image, plain("active"), plain("created_at", "create_date"), plain("updated_at", "write_date"),
 		},
-		merged:  merge{column: "type", value: "product", as: "consu", flag: "is_storable"}, // until 17
-		touched: []string{"product_tmpl_id.write_date", "stock_quant_ids.write_date", "stock_move_ids.write_date"},
+		merged: merge{column: "type", value: "product", as: "consu", flag: "is_storable"}, // until 17
 	},
 	"suppliers": {
 		name: "suppliers", model: "res.partner", order: "name", archive: true, fields: rpc.OdooFields["suppliers"],
@@ -113,8 +111,7 @@ var tables = map[string]*table{
 			plain("user", "user_id"), plain("company", "company_id"), plain("invoice_status"),
 			plain("created_at", "create_date"), plain("updated_at", "write_date"),
 		},
-		merged:  merge{column: "state", value: "done", as: "sale", flag: "locked"}, // until 16
-		touched: []string{"order_line.write_date"},
+		merged: merge{column: "state", value: "done", as: "sale", flag: "locked"}, // until 16
 	},
 }
 
