@@ -92,6 +92,7 @@ func Run(ctx context.Context, c Config) error {
 	defer cancel(nil)
 	handler, err := api.New(api.Config{
 		Log: c.Log, Services: link, Auth: authenticator, Health: c.Health, CORSOrigins: c.CORSOrigins, Draining: ctx.Done(),
+		Live: link.live,
 	})
 	if err != nil {
 		return err

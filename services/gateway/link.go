@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,19 +14,22 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
 // link is the connection to NATS, which may come later than the first request.
 type link struct {
-	log *slog.Logger
+	log  *slog.Logger
+	live *live.Hub
 
 	mu sync.RWMutex
 	nc *nats.Conn
 	kv jetstream.KeyValue // nil until the bucket is there
 }
 
-func newLink(log *slog.Logger) *link { return &link{log: log} }
+func newLink(log *slog.Logger) *link { return &link{log: log, live: live.New(log, feeds()...)} }
 
 var errNoNATS = errors.New("not connected yet")
 
@@ -83,6 +87,13 @@ func (l *link) maintain(ctx context.Context, base service.Base) error {
 	if err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer cancel()
+	if err := l.tell(ctx, nc, js, &background); err != nil {
+		return err
+	}
 	for {
 		retry, err := l.ensureSessions(ctx, js, base.NATSReplicas)
 		if err != nil {
@@ -95,6 +106,28 @@ func (l *link) maintain(ctx context.Context, base service.Base) error {
 		case <-retry:
 		}
 	}
+}
+
+// tell lets the hub follow what happens, until ctx ends.
+func (l *link) tell(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, background *sync.WaitGroup) error {
+	_, err := nc.Subscribe(rpc.OrdersProjected, func(m *nats.Msg) {
+		if seq, err := strconv.ParseUint(string(m.Data), 10, 64); err == nil {
+			l.live.Shown(bus.StreamOrders, seq)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", rpc.OrdersProjected, err)
+	}
+	background.Go(func() { l.live.Run(ctx, js) })
+	background.Go(func() {
+		l.live.WatchSync(ctx, func(ctx context.Context) ([]byte, error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			reply, err := bus.Ask(ctx, nc, rpc.SyncStatus, rpc.StatusRequest{})
+			return reply.Data, err
+		})
+	})
+	return nil
 }
 
 // ensureSessions returns when to try again, nil for not before a reconnection.

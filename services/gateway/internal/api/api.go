@@ -26,6 +26,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
 // patience is how long a service has to answer: a client learns within two seconds that
@@ -47,6 +48,7 @@ type Config struct {
 	Auth        *auth.Authenticator
 	Health      *service.Health
 	CORSOrigins []string
+	Live        *live.Hub
 	// Draining is closed when the process is to stop: whoever waits for a sync or an edit is answered then.
 	Draining <-chan struct{}
 }
@@ -57,6 +59,8 @@ type API struct {
 	services Asker
 	auth     *auth.Authenticator
 	forged   *auth.Brake // on pings that are not Airtable's
+	live     *live.Hub
+	origins  []string // hosts whose pages may open a WebSocket, besides our own
 	draining <-chan struct{}
 
 	router chi.Router
@@ -67,6 +71,7 @@ type API struct {
 func New(c Config) (*API, error) {
 	setUpHuma()
 	a := &API{log: c.Log, services: c.Services, auth: c.Auth, forged: auth.NewBrake(time.Now, 60, 100*time.Millisecond), draining: c.Draining, router: chi.NewRouter()}
+	a.live, a.origins = c.Live, wsOrigins(c.CORSOrigins)
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed))
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
@@ -86,6 +91,7 @@ func New(c Config) (*API, error) {
 	a.syncRoutes()
 	a.webhookRoutes()
 	a.odooRoutes()
+	a.liveRoutes()
 
 	a.router.Get("/healthz", service.Alive)
 	a.router.Method(http.MethodGet, "/readyz", c.Health)
@@ -248,6 +254,8 @@ func exampleFault(code int) *fault.Error {
 		return fault.Away("orders", nil)
 	case unsupportedMedia:
 		return errMediaType
+	case upgradeRequired:
+		return errWebSocket
 	default:
 		return fault.New(fault.Internal, errInternal)
 	}

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -74,6 +76,12 @@ func (x *exchange) Write(p []byte) (int, error) {
 
 // Unwrap is for http.ResponseController.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// Hijack is for WebSockets.
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	x.status = http.StatusSwitchingProtocols
+	return http.NewResponseController(x.ResponseWriter).Hijack()
+}
 
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 

@@ -246,6 +246,16 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 	const hook = "/webhooks/airtable"
 	mac := header(macName, goodMAC)
 	call(http.StatusServiceUnavailable, post, hook, hook, jsonBody(pingBody), mac)
+	upgrade := []option{header("Connection", "Upgrade"), header("Upgrade", "websocket"), header("Sec-WebSocket-Version", "13"), header("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")}
+	call(http.StatusServiceUnavailable, get, "/api/events", "/api/events", viewer)
+	call(http.StatusUnauthorized, get, "/api/events", "/api/events")
+	call(http.StatusRequestEntityTooLarge, get, "/api/events", "/api/events", viewer, tooBig)
+	call(http.StatusBadRequest, get, "/api/events", "/api/events?since="+strings.Repeat("x", maxCursor+1), viewer)
+	call(http.StatusServiceUnavailable, get, "/ws", "/ws", upgrade...)
+	call(http.StatusUnauthorized, get, "/ws", "/ws", append(upgrade, header("Authorization", "Bearer x"))...)
+	call(http.StatusUpgradeRequired, get, "/ws", "/ws")
+	call(http.StatusRequestEntityTooLarge, get, "/ws", "/ws", tooBig)
+	seen["GET /api/events 200"], seen["GET /ws 101"] = true, true // they have no end: live_test.go reads them
 	for _, resource := range rpc.OdooResources {
 		path := "/api/v1/" + resource
 		call(http.StatusServiceUnavailable, get, path, path, viewer)

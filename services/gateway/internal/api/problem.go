@@ -24,6 +24,7 @@ import (
 const (
 	methodNotAllowed fault.Code = http.StatusMethodNotAllowed
 	unsupportedMedia fault.Code = http.StatusUnsupportedMediaType
+	upgradeRequired  fault.Code = http.StatusUpgradeRequired
 )
 
 var (

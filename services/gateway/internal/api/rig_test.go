@@ -26,6 +26,7 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
 // natsAsker asks over a real connection.
@@ -43,6 +44,7 @@ type rig struct {
 	nats     *natstest.Server
 	nc       *nats.Conn
 	draining chan struct{}
+	hub      *live.Hub
 	log      *logs
 	tokens   map[auth.Role]string
 }
@@ -108,8 +110,15 @@ func newRig(t testing.TB) *rig {
 	}
 	users := auth.NewUsers(path, "", "")
 	log := slog.New(slog.NewTextHandler(r.log, nil))
+	r.hub = live.New(log, live.Feed{
+		Stream: "S", Subjects: []string{"s.*"}, Resources: []string{"orders"},
+		Read: func(subject string, _ nats.Header) (live.Change, bool) {
+			return live.Change{Resource: "orders", ID: subject[2:], Kind: "updated"}, true
+		},
+	})
 	a, err := New(Config{
-		Log: log, Services: natsAsker{r.nc}, Health: &service.Health{}, Draining: r.draining, CORSOrigins: []string{"https://admin.example.com"},
+		Live: r.hub,
+		Log:  log, Services: natsAsker{r.nc}, Health: &service.Health{}, Draining: r.draining, CORSOrigins: []string{"https://admin.example.com"},
 		Auth: auth.New(auth.Config{
 			Secret: testSecret, Users: users, Log: log, Now: time.Now,
 			Sessions: func() (jetstream.KeyValue, error) {

@@ -131,13 +131,21 @@ func (h *Hub) Clients() int {
 	return len(h.clients)
 }
 
-// Subscribe adds a client that saw everything up to cursor, "" for one that saw nothing. It waits
-// for the feeds to be known, so that what happened while this process was away is told too.
-func (h *Hub) Subscribe(ctx context.Context, cursor string) (*Client, error) {
+// Ready waits for the feeds to be known.
+func (h *Hub) Ready(ctx context.Context) error {
 	select {
 	case <-h.ready:
+		return nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
+	}
+}
+
+// Subscribe adds a client that saw everything up to cursor, "" for one that saw nothing. It waits
+// until it is Ready, so that what happened while this process was away is told too.
+func (h *Hub) Subscribe(ctx context.Context, cursor string) (*Client, error) {
+	if err := h.Ready(ctx); err != nil {
+		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

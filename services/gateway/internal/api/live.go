@@ -1,0 +1,326 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/live"
+)
+
+const (
+	maxClients  = 5000
+	writeWait   = 10 * time.Second // a client that takes longer for one message is too slow
+	helloWait   = 10 * time.Second // in which a WebSocket must say who it is
+	heartbeat   = 25 * time.Second // below what proxies cut idle connections at
+	maxHello    = 8 << 10
+	maxCursor   = 200
+	closedToken = websocket.StatusCode(4401) // the token is bad or has expired: come back with another
+)
+
+// Hello is the first message of a WebSocket whose request had no Authorization header, as those of
+// browsers; a later one replaces the token before it expires.
+type Hello struct {
+	Token string `json:"token"`
+	Since string `json:"since,omitempty" doc:"cursor of the last message seen"`
+}
+
+var (
+	errWebSocket = fault.New(upgradeRequired, fault.T("Esta dirección es de un WebSocket", "This address is of a WebSocket"))
+
+	exampleCursor  = "c4u9oj8fyrk0.2s"
+	exampleMessage = live.Message{
+		Type: "changes", Cursor: exampleCursor,
+		Changes: []live.Changed{{Resource: "orders", Updated: []string{"recA1b2C3d4E5f6G7"}}},
+		Edits:   []live.Edited{{RecordID: "recA1b2C3d4E5f6G7", ID: "01JEDIT0000000000000000001", State: "applied"}},
+	}
+	sinceParam = param("since", "cursor of the last message seen: what happened after it is told first", text(), exampleCursor)
+)
+
+func (a *API) liveRoutes() {
+	describe := "Says which records changed, not what they are now; what happens within 50 ms is one message. " +
+		"The first message is of type ready; with since (or Last-Event-ID) it holds what was missed, or under reset the resources to read again as a whole. " +
+		"Who reads too slowly is cut off and should come back with its cursor, as after any end of the connection."
+	a.route(huma.Operation{
+		OperationID: "events", Method: http.MethodGet, Path: "/api/events", Tags: []string{"live"},
+		Summary: "What changes, as server-sent events", Description: describe,
+		Parameters: []*huma.Param{sinceParam, {Name: "Last-Event-ID", In: "header", Schema: text(), Description: "as since"}},
+		Responses: map[string]*huma.Response{"200": {
+			Description: "Events without end: id is the cursor, event the type, data the message as JSON",
+			Content: map[string]*huma.MediaType{"text/event-stream": {
+				Schema:  &huma.Schema{Type: huma.TypeString},
+				Example: fmt.Sprintf("id: %s\nevent: changes\ndata: %s\n\n", exampleCursor, mustJSON(exampleMessage)),
+			}},
+		}},
+		Errors: asking(),
+	}, auth.Viewer, a.events)
+	a.route(huma.Operation{
+		OperationID: "webSocket", Method: http.MethodGet, Path: "/ws", Tags: []string{"live"},
+		Summary: "What changes, over a WebSocket",
+		Description: describe + "\n\nThe token goes into the Authorization header or, from a browser, into the first message: " +
+			`{"token": "…", "since": "…"}. The connection is closed with 4401 when the token expires, unless {"token": "…"} came before with another; ` +
+			"with 1012 when the server stops, with 1013 when the client is too slow.",
+		Parameters: []*huma.Param{sinceParam},
+		Responses: map[string]*huma.Response{"101": {
+			Description: "Messages without end",
+			Content: map[string]*huma.MediaType{
+				"application/json": {Schema: schemaOf[live.Message](a), Example: asJSON(exampleMessage)},
+			},
+		}},
+		Errors: []int{http.StatusUnauthorized, http.StatusUpgradeRequired, http.StatusServiceUnavailable},
+	}, "", a.webSocket)
+}
+
+func mustJSON(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // an example in this package
+	}
+	return data
+}
+
+var errCrowded = &fault.Error{
+	Code: fault.Unavailable, RetryAfter: 10 * time.Second,
+	Detail: fault.T("Hay demasiadas conexiones en vivo", "There are too many live connections"),
+}
+
+// liveReady waits no longer for NATS than an answer may take.
+func (a *API) liveReady(ctx context.Context) error {
+	if a.live.Clients() >= maxClients {
+		return errCrowded
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := a.live.Ready(ctx); err != nil {
+		return fault.Away("NATS", err)
+	}
+	return nil
+}
+
+func (a *API) subscribe(ctx context.Context, cursor string) (*live.Client, error) {
+	if len(cursor) > maxCursor {
+		return nil, fault.Field("since", fault.T("no es un cursor", "is not a cursor"))
+	}
+	if err := a.liveReady(ctx); err != nil {
+		return nil, err
+	}
+	return a.live.Subscribe(ctx, cursor)
+}
+
+func (a *API) events(w http.ResponseWriter, r *http.Request) error {
+	_, expires, err := a.auth.IdentifyUntil(r.Header.Get("Authorization"))
+	if err != nil {
+		return err
+	}
+	cursor := r.Header.Get("Last-Event-ID")
+	if since := r.URL.Query().Get("since"); since != "" {
+		cursor = since
+	}
+	client, err := a.subscribe(r.Context(), cursor)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	w = exchangeOf(r.Context()) // past the compression, which would gather it
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("X-Accel-Buffering", "no") // nor must proxies
+	h["Cache-Control"] = noStore
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{})
+	send := func(format string, args ...any) bool {
+		_ = control.SetWriteDeadline(time.Now().Add(writeWait))
+		_, err := fmt.Fprintf(w, format, args...)
+		return err == nil && control.Flush() == nil
+	}
+	frame := func(f live.Frame) bool {
+		if f.Cursor != "" && !send("id: %s\n", f.Cursor) {
+			return false
+		}
+		return send("event: %s\ndata: %s\n\n", f.Type, f.Data)
+	}
+	w.WriteHeader(http.StatusOK)
+	if !send("retry: 2000\n\n") || !frame(client.First) {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(r.Context(), expires)
+	defer cancel()
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for ok := true; ok; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.draining:
+			return nil
+		case <-beat.C:
+			ok = send(": still there\n\n")
+		case f, more := <-client.C:
+			ok = more && frame(f)
+		}
+	}
+	return nil
+}
+
+func (a *API) webSocket(w http.ResponseWriter, r *http.Request) error {
+	header := r.Header.Get("Authorization")
+	if header != "" {
+		if _, err := a.auth.Identify(header); err != nil {
+			return err
+		}
+	}
+	cursor := r.URL.Query().Get("since")
+	if r.Header.Get("Upgrade") == "" {
+		w.Header().Set("Upgrade", "websocket")
+		return errWebSocket
+	}
+	if err := a.liveReady(r.Context()); err != nil {
+		return err
+	}
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: a.origins, CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		return nil //nolint:nilerr // Accept has answered
+	}
+	defer conn.CloseNow() //nolint:errcheck // closed with a reason below, or the client has gone
+	conn.SetReadLimit(maxHello)
+	s := &socket{api: a, conn: conn}
+	code, reason := s.serve(r.Context(), header, cursor)
+	exchangeOf(r.Context()).who = s.who
+	_ = conn.Close(code, reason) // the client may have gone
+	return nil
+}
+
+// socket is one WebSocket.
+type socket struct {
+	api  *API
+	conn *websocket.Conn
+	who  auth.Identity
+}
+
+// serve returns with what the connection is to be closed.
+func (s *socket) serve(ctx context.Context, header, cursor string) (websocket.StatusCode, string) {
+	if header == "" {
+		hello, err := s.hello(ctx, helloWait)
+		if err != nil {
+			return closedToken, "no token"
+		}
+		header = "Bearer " + hello.Token
+		if hello.Since != "" {
+			cursor = hello.Since
+		}
+	}
+	who, expires, err := s.api.auth.IdentifyUntil(header)
+	if err != nil {
+		return closedToken, "bad token"
+	}
+	s.who = who
+	client, err := s.api.subscribe(ctx, cursor)
+	if err != nil {
+		return websocket.StatusTryAgainLater, "not available right now"
+	}
+	defer client.Close()
+	if !s.write(ctx, client.First) {
+		return websocket.StatusPolicyViolation, "too slow"
+	}
+	return s.pump(ctx, client, expires)
+}
+
+func (s *socket) pump(ctx context.Context, client *live.Client, expires time.Time) (websocket.StatusCode, string) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	renewed := make(chan time.Time)
+	go func() {
+		defer cancel()
+		s.read(ctx, renewed)
+	}()
+	expiry := time.NewTimer(time.Until(expires))
+	defer expiry.Stop()
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return websocket.StatusNormalClosure, ""
+		case <-s.api.draining:
+			return websocket.StatusServiceRestart, "restarting"
+		case <-expiry.C:
+			return closedToken, "the token has expired"
+		case at := <-renewed:
+			expiry.Reset(time.Until(at))
+		case <-beat.C:
+			ping, done := context.WithTimeout(ctx, writeWait)
+			err := s.conn.Ping(ping)
+			done()
+			if err != nil {
+				return websocket.StatusPolicyViolation, "no answer"
+			}
+		case f, more := <-client.C:
+			if !more || !s.write(ctx, f) {
+				return websocket.StatusTryAgainLater, "too slow"
+			}
+		}
+	}
+}
+
+// read takes new tokens until the client goes or says something else.
+func (s *socket) read(ctx context.Context, renewed chan<- time.Time) {
+	for {
+		hello, err := s.hello(ctx, 0)
+		if err != nil {
+			return
+		}
+		who, expires, err := s.api.auth.IdentifyUntil("Bearer " + hello.Token)
+		if err != nil || who.Username != s.who.Username {
+			return
+		}
+		select {
+		case renewed <- expires:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+var errNoHello = errors.New("not a hello")
+
+func (s *socket) hello(ctx context.Context, wait time.Duration) (Hello, error) {
+	if wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
+	var hello Hello
+	_, data, err := s.conn.Read(ctx)
+	if err == nil && json.Unmarshal(data, &hello) != nil || hello.Token == "" && err == nil {
+		err = errNoHello
+	}
+	return hello, err
+}
+
+func (s *socket) write(ctx context.Context, f live.Frame) bool {
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
+	return s.conn.Write(ctx, websocket.MessageText, f.Data) == nil
+}
+
+// wsOrigins are the hosts whose pages may open a WebSocket, besides our own.
+func wsOrigins(cors []string) []string {
+	var hosts []string
+	for _, origin := range cors {
+		if u, err := url.Parse(origin); err == nil && u.Host != "" {
+			hosts = append(hosts, u.Host)
+		} else if origin == "*" {
+			hosts = append(hosts, "*")
+		}
+	}
+	return hosts
+}
