@@ -37,9 +37,16 @@ const (
 
 // Kinds of calls, for counting.
 const (
-	KindList = "list"
-	KindMeta = "meta"
+	KindList     = "list"
+	KindMeta     = "meta"
+	KindPayloads = "payloads" // of the webhook
+	KindWebhook  = "webhook"  // all else about it
 )
+
+// Meter is told of every request, once it is answered or has failed.
+type Meter interface {
+	Called(kind string, err error)
+}
 
 // Config says which table, and how often to call.
 type Config struct {
@@ -49,6 +56,7 @@ type Config struct {
 	Table    string // tbl… or its name
 	// RatePerSecond is shared by every call: Airtable allows 5 a base. 0 means no limit.
 	RatePerSecond float64
+	Meter         Meter // nil for none
 	Log           *slog.Logger
 }
 
@@ -274,7 +282,8 @@ func jitter(attempt int) time.Duration {
 	return top/2 + rand.N(top/2)
 }
 
-func (c *Client) once(ctx context.Context, kind, method, path string, payload []byte, out any) (time.Time, error) {
+// once sends a request when the pace allows. A nil out takes any answer, an empty one too.
+func (c *Client) once(ctx context.Context, kind, method, path string, payload []byte, out any) (_ time.Time, err error) {
 	if err := c.pace(ctx); err != nil {
 		return time.Time{}, err
 	}
@@ -291,6 +300,9 @@ func (c *Client) once(ctx context.Context, kind, method, path string, payload []
 	c.counts[kind]++
 	c.mu.Unlock()
 	c.total.Add(1)
+	if c.cfg.Meter != nil {
+		defer func() { c.cfg.Meter.Called(kind, err) }()
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		if outer := (*url.Error)(nil); errors.As(err, &outer) {
@@ -308,8 +320,10 @@ func (c *Client) once(ctx context.Context, kind, method, path string, payload []
 	case len(data) > maxBody:
 		return time.Time{}, fmt.Errorf("%w: an answer of more than %d bytes", ErrNonsense, maxBody)
 	}
-	if err := jsonv2.Unmarshal(data, out, asAirtableSends); err != nil {
-		return time.Time{}, fmt.Errorf("%w: %w", ErrNonsense, err)
+	if out != nil {
+		if err := jsonv2.Unmarshal(data, out, asAirtableSends); err != nil {
+			return time.Time{}, fmt.Errorf("%w: %w", ErrNonsense, err)
+		}
 	}
 	at, err := http.ParseTime(res.Header.Get("Date"))
 	if err != nil {

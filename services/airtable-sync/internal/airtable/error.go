@@ -54,6 +54,15 @@ func IsIteratorExpired(err error) bool {
 // IsBadFormula reports that Airtable does not take the filter.
 func IsBadFormula(err error) bool { return hasType(err, "INVALID_FILTER_BY_FORMULA") }
 
+// IsTooManyWebhooks reports that the base has as many webhooks as Airtable allows.
+func IsTooManyWebhooks(err error) bool { return hasType(err, "TOO_MANY_WEBHOOKS_IN_BASE") }
+
+// IsInvalid reports a 422: Airtable understands the request and refuses what it says.
+func IsInvalid(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusUnprocessableEntity
+}
+
 // IsForbidden reports a 403 or 404: no such thing, or no right to it. Airtable does not tell which.
 func IsForbidden(err error) bool {
 	var e *Error
