@@ -129,8 +129,8 @@ func Run(ctx context.Context, cfg Config) error {
 			}
 			s := syncer.New(syncer.Config{
 				Instance: instance, Interval: minutes(cfg.IntervalMinutes), Mode: rpc.Mode(cfg.Mode),
-				FullEvery: minutes(60 * cfg.FullScanHours), Named: cfg.named(), Replicas: cfg.NATSReplicas, Log: log,
-			}, client, nc, js, kv)
+				FullEvery: minutes(60 * cfg.FullScanHours), Replicas: cfg.NATSReplicas, Log: log,
+			}, client, column.NewSchema(client, cfg.named(), log), ledger.New(js, client.Source()), nc, js, kv)
 			return lease.Hold(ctx, kv, "lease", instance, func(ctx context.Context) error { return s.Active(ctx, Version) })
 		}()
 		switch {

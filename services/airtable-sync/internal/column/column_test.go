@@ -145,22 +145,22 @@ func TestDigest(t *testing.T) {
 
 func TestWithoutSchemaColumnsAreLearnt(t *testing.T) {
 	t.Parallel()
-	m := WithoutSchema(nil)
-	if _, err := m.Learn([]airtable.Record{record(t, `{"Cliente":"A","Estado":"Sent"}`)}); err != nil {
+	m, _, err := WithoutSchema(nil).Learn([]airtable.Record{record(t, `{"Cliente":"A","Estado":"Sent"}`)})
+	if err != nil {
 		t.Fatal(err)
 	}
 	o, _ := m.Order(record(t, `{"Cliente":"A","Estado":"Sent"}`), time.Now())
 	if *o.Customer != "A" || *o.Status != "Sent" || len(m.Unseen()) != 4 {
 		t.Fatalf("%+v, unseen %v", o, m.Unseen())
 	}
-	if _, err := m.Learn([]airtable.Record{record(t, `{"Importe":5}`)}); err != nil {
+	if m, _, err = m.Learn([]airtable.Record{record(t, `{"Importe":5}`)}); err != nil {
 		t.Fatal(err)
 	}
 	if o, _ := m.Order(record(t, `{"Importe":5}`), time.Now()); o.Amount.String() != "5" {
 		t.Fatalf("%+v", o)
 	}
 	var missing *MissingError
-	if _, err := WithoutSchema(nil).Learn([]airtable.Record{record(t, `{"X":1,"Y":2}`)}); !errors.As(err, &missing) || len(missing.Fields) != 2 {
+	if _, _, err := WithoutSchema(nil).Learn([]airtable.Record{record(t, `{"X":1,"Y":2}`)}); !errors.As(err, &missing) || len(missing.Fields) != 2 {
 		t.Fatalf("err %v", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Mapper reads records as orders. With metadata it knows every field by id, so that a rename in
-// Airtable breaks nothing; without, it learns the names as they turn up in records.
+// Airtable breaks nothing; without, it learns the names as they turn up in records. It never changes.
 type Mapper struct {
 	named   map[Column]string
 	byID    bool
@@ -47,8 +47,9 @@ func WithoutSchema(named map[Column]string) *Mapper {
 func (m *Mapper) ByID() bool { return m.byID }
 
 // Learn takes in a page's field names. With metadata, it reports whether all of them are known: if
-// not, the schema is out of date. Without, a page that has cells but no column is a *MissingError.
-func (m *Mapper) Learn(page []airtable.Record) (known bool, err error) {
+// not, the schema is out of date. Without, it returns the mapper that knows them too; a page that
+// has cells but no column is a *MissingError.
+func (m *Mapper) Learn(page []airtable.Record) (next *Mapper, known bool, err error) {
 	news := map[string]bool{}
 	for _, r := range page {
 		for key := range r.Fields {
@@ -58,19 +59,21 @@ func (m *Mapper) Learn(page []airtable.Record) (known bool, err error) {
 		}
 	}
 	if len(news) == 0 || m.byID {
-		return len(news) == 0, nil
+		return m, len(news) == 0, nil
 	}
+	next = WithoutSchema(m.named)
+	next.fields = slices.Clone(m.fields)
 	for name := range news {
-		m.fields = append(m.fields, airtable.Field{Name: name})
+		next.fields = append(next.fields, airtable.Field{Name: name})
 	}
-	slices.SortFunc(m.fields, func(a, b airtable.Field) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(next.fields, func(a, b airtable.Field) int { return strings.Compare(a.Name, b.Name) })
 	var missing []Column
-	m.columns, missing = Resolve(m.fields, "", m.named)
-	m.reindex()
-	if len(m.columns) == 0 {
-		return true, &MissingError{Columns: missing, Fields: Names(m.fields)}
+	next.columns, missing = Resolve(next.fields, "", next.named)
+	next.reindex()
+	if len(next.columns) == 0 {
+		return m, true, &MissingError{Columns: missing, Fields: Names(next.fields)}
 	}
-	return true, nil
+	return next, true, nil
 }
 
 // Unseen are the columns no record has shown a cell of: empty everywhere, or named unexpectedly.

@@ -1,6 +1,10 @@
 // Package ledger knows the last published state of every order, and publishes the next. It is the
 // syncer's whole memory, and it is read from the stream itself: from the headers of the newest
 // message of each subject.
+//
+// The syncer and the edit writer publish through one ledger at once. A record that has unsettled
+// edits is claimed by the writer, and what the syncer was told of it by an answer that it asked for
+// before the writer was done may be older than what the writer published: it yields (see Yields).
 package ledger
 
 import (
@@ -8,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,25 +30,37 @@ type Entry struct {
 	Gone   bool // its newest message says that it was deleted
 }
 
-// Ledger is not safe for concurrent use.
+// Ledger is safe for concurrent use.
 type Ledger struct {
-	js      jetstream.JetStream
+	js     jetstream.JetStream
+	source string
+
+	reading sync.RWMutex // held whole while the stream is read, shared while events are published
+
+	mu      sync.Mutex // guards what follows
 	stream  jetstream.Stream
-	source  string
-	created time.Time // of the stream
-	last    uint64    // the highest sequence this ledger knows of
+	created time.Time // of the stream; zero: to be read anew
+	last    uint64    // the highest order.changed sequence that is known
 	entries map[string]Entry
 	live    int
-
-	flight []inFlight
+	clock   Moment
+	claimed map[string]int    // by the edit writer, so many times
+	met     map[string]Moment // when the edit writer was last told of the record by Airtable
 }
+
+// Moment is a time by the ledger's own clock, which tells what came before what in this process.
+type Moment uint64
 
 // Change is one order.changed event to be published.
 type Change struct {
 	Order  event.Order
 	Kind   event.Change
 	Digest column.Digest
-	Found  time.Time
+	Found  time.Time // when Airtable said it, by Airtable's clock
+	Asked  Moment    // when Airtable was asked
+	// EditIDs are the edits that made the change, and Actor who made the last of them.
+	EditIDs []string
+	Actor   *event.Actor
 }
 
 type inFlight struct {
@@ -55,7 +72,7 @@ type inFlight struct {
 // window is how many events may be on their way at once.
 const window = 2048
 
-// PublishOptions are what the JetStream context given to Load must be made with.
+// PublishOptions are what the JetStream context given to New must be made with.
 func PublishOptions() []jetstream.JetStreamOpt {
 	return []jetstream.JetStreamOpt{
 		jetstream.WithPublishAsyncMaxPending(2 * window),
@@ -63,50 +80,90 @@ func PublishOptions() []jetstream.JetStreamOpt {
 	}
 }
 
-// Load reads the stream. source goes into every event.
-func Load(ctx context.Context, js jetstream.JetStream, source string) (*Ledger, error) {
-	l := &Ledger{js: js, source: source, entries: map[string]Entry{}}
-	stream, err := js.Stream(ctx, bus.StreamOrders)
+// New makes a ledger that knows nothing yet. source goes into every event.
+func New(js jetstream.JetStream, source string) *Ledger {
+	return &Ledger{js: js, source: source, entries: map[string]Entry{}, claimed: map[string]int{}, met: map[string]Moment{}}
+}
+
+// Refresh reads the stream, unless the ledger knows it already, and reports whether it did. It
+// compares the newest order.changed, as the stream holds other events too.
+func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	stream, err := l.js.Stream(ctx, bus.StreamOrders)
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", err)
+		return false, fmt.Errorf("read the ledger: %w", err)
 	}
-	l.stream = stream
-	info := stream.CachedInfo()
-	l.created, l.last = info.Created, info.State.LastSeq
-	if info.State.Msgs == 0 {
-		return l, nil
+	var last uint64
+	switch msg, err := stream.GetLastMsgForSubject(ctx, event.OrdersChanged); {
+	case err == nil:
+		last = msg.Sequence
+	case !errors.Is(err, jetstream.ErrMsgNotFound):
+		return false, fmt.Errorf("read the ledger: %w", err)
 	}
+	created := stream.CachedInfo().Created
+	l.mu.Lock()
+	known := l.created.Equal(created) && l.last == last
+	l.mu.Unlock()
+	if known {
+		return false, nil
+	}
+	entries, err := load(ctx, stream)
+	if err != nil {
+		return false, fmt.Errorf("read the ledger: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stream, l.created = stream, created
+	l.entries, l.live, l.last = entries, 0, 0
+	for _, e := range entries {
+		l.last = max(l.last, e.Seq)
+		if !e.Gone {
+			l.live++
+		}
+	}
+	return true, nil
+}
+
+// Forget makes the next Refresh read the stream: what was published last may have got lost.
+func (l *Ledger) Forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.created = time.Time{}
+}
+
+func load(ctx context.Context, stream jetstream.Stream) (map[string]Entry, error) {
+	entries := map[string]Entry{}
 	cons, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{event.OrdersChanged},
 		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
 		HeadersOnly:    true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", err)
+		return nil, err
 	}
-	pending := cons.CachedInfo().NumPending
-	if pending == 0 {
-		return l, nil
+	if cons.CachedInfo().NumPending == 0 {
+		return entries, nil
 	}
 	messages, err := cons.Messages(jetstream.PullMaxMessages(5000))
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", err)
+		return nil, err
 	}
 	defer messages.Stop()
 	for {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return nil, fmt.Errorf("read the ledger: %w", err)
+			return nil, err
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
-			return nil, fmt.Errorf("read the ledger: %w", err)
+			return nil, err
 		}
 		if id, ok := event.RecordIDOf(msg.Subject()); ok {
-			l.set(id, entryOf(msg.Headers(), meta.Sequence.Stream))
+			entries[id] = entryOf(msg.Headers(), meta.Sequence.Stream)
 		}
 		if meta.NumPending == 0 {
-			return l, nil
+			return entries, nil
 		}
 	}
 }
@@ -119,6 +176,7 @@ func entryOf(h nats.Header, seq uint64) Entry {
 	}
 }
 
+// set takes e for the newest of what is known of the order.
 func (l *Ledger) set(id string, e Entry) {
 	if old, ok := l.entries[id]; ok && !old.Gone {
 		l.live--
@@ -131,16 +189,34 @@ func (l *Ledger) set(id string, e Entry) {
 }
 
 // Created is when the stream was made that this ledger was read from.
-func (l *Ledger) Created() time.Time { return l.created }
+func (l *Ledger) Created() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.created
+}
 
-// Last is the highest stream sequence this ledger knows of.
-func (l *Ledger) Last() uint64 { return l.last }
+// Last is the highest order.changed sequence this ledger knows of.
+func (l *Ledger) Last() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
 
 // Live is how many orders exist.
-func (l *Ledger) Live() int { return l.live }
+func (l *Ledger) Live() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.live
+}
 
 // Kind says what an order with this digest would be news as; "" for no news.
 func (l *Ledger) Kind(id string, d column.Digest) event.Change {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.kind(id, d)
+}
+
+func (l *Ledger) kind(id string, d column.Digest) event.Change {
 	switch e, ok := l.entries[id]; {
 	case !ok, e.Gone:
 		return event.Created
@@ -151,51 +227,135 @@ func (l *Ledger) Kind(id string, d column.Digest) event.Change {
 	}
 }
 
-// Missing lists the orders that exist by this ledger but are not in seen.
-func (l *Ledger) Missing(seen map[string]struct{}) []string {
+// Now is the moment before a question to Airtable, for Change.Asked.
+func (l *Ledger) Now() Moment {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clock++
+	return l.clock
+}
+
+// Claim gives records to the edit writer until as many Releases.
+func (l *Ledger) Claim(ids ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		l.claimed[id]++
+	}
+}
+
+// Release undoes one Claim of each.
+func (l *Ledger) Release(ids ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		if l.claimed[id]--; l.claimed[id] <= 0 {
+			delete(l.claimed, id)
+		}
+	}
+}
+
+// Met notes that Airtable has just told the edit writer of records that it has claimed.
+func (l *Ledger) Met(ids ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clock++
+	for _, id := range ids {
+		l.met[id] = l.clock
+	}
+}
+
+// Claimed reports whether the record has edits that are not settled.
+func (l *Ledger) Claimed(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.claimed[id] > 0
+}
+
+// Yields reports whether what Airtable said of a record, when asked at asked, is the edit writer's
+// to publish, who knows it or will know it as new or newer.
+func (l *Ledger) Yields(id string, asked Moment) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.yields(id, asked)
+}
+
+func (l *Ledger) yields(id string, asked Moment) bool {
+	return l.claimed[id] > 0 || l.met[id] > asked
+}
+
+// Missing lists the orders that exist by this ledger but are not in seen, a listing that was asked
+// for at asked. What the edit writer has met since exists.
+func (l *Ledger) Missing(seen map[string]struct{}, asked Moment) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var missing []string
 	for id, e := range l.entries {
-		if _, ok := seen[id]; !ok && !e.Gone {
+		if _, ok := seen[id]; !ok && !e.Gone && l.met[id] <= asked {
 			missing = append(missing, id)
 		}
 	}
 	return missing
 }
 
+// Publisher sends events through a ledger. It is for one goroutine; a ledger has any number.
+type Publisher struct {
+	*Ledger
+	writer bool // the edit writer's: it yields to nobody in this process
+	flight []inFlight
+}
+
+// Publisher makes the syncer's way to publish.
+func (l *Ledger) Publisher() *Publisher { return &Publisher{Ledger: l} }
+
+// Writer makes the edit writer's.
+func (l *Ledger) Writer() *Publisher { return &Publisher{Ledger: l, writer: true} }
+
 // Publish sends changes without waiting for each to be acknowledged; Flush does that. An event is
 // bound to the sequence of the one before it on its subject, so that two syncers can never both
-// publish (invariant 4).
-func (l *Ledger) Publish(ctx context.Context, changes []Change) error {
+// publish (invariant 4). What yields is left out.
+func (p *Publisher) Publish(ctx context.Context, changes []Change) error {
 	for _, c := range changes {
-		if len(l.flight) >= window {
-			if err := l.Flush(ctx); err != nil {
+		if len(p.flight) >= window {
+			if err := p.Flush(ctx); err != nil {
 				return err
 			}
 		}
-		msg, err := l.message(ctx, c)
-		if err != nil {
+		if err := p.send(ctx, c); err != nil {
 			return err
 		}
-		ack, err := l.js.PublishMsgAsync(msg, jetstream.WithStallWait(10*time.Second))
-		if err != nil {
-			return fmt.Errorf("publish: %w", err)
-		}
-		l.flight = append(l.flight, inFlight{change: c, msg: msg, ack: ack})
 	}
 	return nil
 }
 
+func (p *Publisher) send(ctx context.Context, c Change) error {
+	p.reading.RLock()
+	defer p.reading.RUnlock()
+	msg, err := p.message(ctx, c)
+	if err != nil || msg == nil {
+		return err
+	}
+	ack, err := p.js.PublishMsgAsync(msg, jetstream.WithStallWait(10*time.Second))
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	p.flight = append(p.flight, inFlight{change: c, msg: msg, ack: ack})
+	return nil
+}
+
 // Flush waits until everything sent is on the stream. After an error some of it may not be: the
-// ledger must be loaded anew before it is used again.
-func (l *Ledger) Flush(ctx context.Context) error {
-	flight := l.flight
-	l.flight = l.flight[:0]
+// ledger must Forget before it is used again.
+func (p *Publisher) Flush(ctx context.Context) error {
+	flight := p.flight
+	p.flight = p.flight[:0]
+	p.reading.RLock()
+	defer p.reading.RUnlock()
 	for _, f := range flight {
 		select {
 		case ack := <-f.ack.Ok():
-			l.settled(f.change, ack.Sequence)
+			p.settled(f.change, ack.Sequence)
 		case err := <-f.ack.Err():
-			if err := l.recover(ctx, f, err); err != nil {
+			if err := p.recover(ctx, f, err); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -205,20 +365,25 @@ func (l *Ledger) Flush(ctx context.Context) error {
 	return nil
 }
 
-func (l *Ledger) settled(c Change, seq uint64) {
-	l.set(c.Order.RecordID, Entry{Seq: seq, Digest: c.Digest, Gone: c.Kind == event.Deleted})
+// settled notes what was published, unless something newer was since.
+func (p *Publisher) settled(c Change, seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.entries[c.Order.RecordID].Seq < seq {
+		p.set(c.Order.RecordID, Entry{Seq: seq, Digest: c.Digest, Gone: c.Kind == event.Deleted})
+	}
 }
 
 // recover handles an event that was not acknowledged: a lost acknowledgement is asked for again
 // (the message id makes that safe); a conflict is looked into and the event, if it is still news,
 // published on top of what was there.
-func (l *Ledger) recover(ctx context.Context, f inFlight, err error) error {
+func (p *Publisher) recover(ctx context.Context, f inFlight, err error) error {
 	const conflicts = 3
 	for range conflicts {
 		if !bus.IsConflict(err) {
-			seq, again := bus.Publish(ctx, l.js, f.msg)
+			seq, again := bus.Publish(ctx, p.js, f.msg)
 			if again == nil {
-				l.settled(f.change, seq)
+				p.settled(f.change, seq)
 				return nil
 			}
 			if err = again; !bus.IsConflict(err) {
@@ -226,36 +391,25 @@ func (l *Ledger) recover(ctx context.Context, f inFlight, err error) error {
 			}
 		}
 		id := f.change.Order.RecordID
-		last, lookup := l.newest(ctx, id)
+		last, lookup := p.newest(ctx, id)
 		if lookup != nil {
 			return lookup
 		}
-		if last == nil { // the stream lost what this ledger had seen
-			l.set(id, Entry{Gone: true})
-		} else {
-			l.set(id, entryOf(last.Header, last.Sequence))
-			if last.Header.Get(event.HeaderID) == f.msg.Header.Get(event.HeaderID) {
-				return nil // it was ours: only its acknowledgement got lost
-			}
+		if last != nil && last.Header.Get(event.HeaderID) == f.msg.Header.Get(event.HeaderID) {
+			p.settled(f.change, last.Sequence) // it was ours: only its acknowledgement got lost
+			return nil
 		}
-		kind := l.Kind(id, f.change.Digest)
-		if f.change.Kind == event.Deleted {
-			kind = event.Deleted
-			if l.entries[id].Gone {
-				kind = ""
-			}
+		if f.change.Kind = p.onTop(f.change, last); f.change.Kind == "" {
+			return nil // another has said it, or knows better
 		}
-		if kind == "" {
-			return nil // another syncer has said it
-		}
-		f.change.Kind = kind
-		var made error
-		if f.msg, made = l.message(ctx, f.change); made != nil {
+		msg, made := p.message(ctx, f.change)
+		if made != nil || msg == nil {
 			return made
 		}
-		seq, again := bus.Publish(ctx, l.js, f.msg)
+		f.msg = msg
+		seq, again := bus.Publish(ctx, p.js, f.msg)
 		if again == nil {
-			l.settled(f.change, seq)
+			p.settled(f.change, seq)
 			return nil
 		}
 		err = again
@@ -263,13 +417,50 @@ func (l *Ledger) recover(ctx context.Context, f inFlight, err error) error {
 	return fmt.Errorf("publish %s: %w", f.msg.Subject, err)
 }
 
-// message makes the event of a change. An update or deletion of an order carries what the stream
-// last said of it.
-func (l *Ledger) message(ctx context.Context, c Change) (*nats.Msg, error) {
-	body := &event.OrderChanged{RecordID: c.Order.RecordID, Change: c.Kind, Order: c.Order}
-	entry := l.entries[c.Order.RecordID]
+// onTop takes in the newest message of a subject and says what c is news as after it. Of two who
+// looked at Airtable, whoever did so later is right; of an equal second, the edit writer.
+func (p *Publisher) onTop(c Change, last *jetstream.RawStreamMsg) event.Change {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := c.Order.RecordID
+	if last == nil { // the stream lost what this ledger had seen
+		p.set(id, Entry{Gone: true})
+	} else {
+		p.set(id, entryOf(last.Header, last.Sequence))
+		if at, err := time.Parse(time.RFC3339Nano, last.Header.Get(event.HeaderTime)); err == nil {
+			if at.After(c.Found) || (at.Equal(c.Found) && !p.writer) {
+				return ""
+			}
+		}
+	}
+	if c.Kind == event.Deleted {
+		if p.entries[id].Gone {
+			return ""
+		}
+		return event.Deleted
+	}
+	return p.kind(id, c.Digest)
+}
+
+// message makes the event of a change, nil if it yields. An update or deletion of an order carries
+// what the stream last said of it.
+func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
+	id := c.Order.RecordID
+	p.mu.Lock()
+	entry := p.entries[id]
+	yields := p.yields(id, c.Asked)
+	if c.Kind == event.Deleted { // nobody else may ever say that
+		yields = p.met[id] > c.Asked
+	}
+	p.mu.Unlock()
+	if yields && !p.writer {
+		return nil, nil
+	}
+	body := &event.OrderChanged{
+		RecordID: id, Change: c.Kind, Order: c.Order, EditIDs: c.EditIDs, Actor: c.Actor,
+	}
 	if c.Kind != event.Created && entry.Seq > 0 {
-		before, err := l.before(ctx, c.Order.RecordID)
+		before, err := p.before(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -286,7 +477,7 @@ func (l *Ledger) message(ctx context.Context, c Change) (*nats.Msg, error) {
 		digest = c.Digest.String()
 	}
 	msg, err := event.NewOrderChanged(event.Envelope{
-		ID: event.NewID(), Source: l.source, Time: c.Found, Digest: digest,
+		ID: event.NewID(), Source: p.source, Time: c.Found, Digest: digest,
 	}, body)
 	if err != nil {
 		return nil, err
@@ -309,7 +500,10 @@ func (l *Ledger) before(ctx context.Context, id string) (*event.Order, error) {
 }
 
 func (l *Ledger) newest(ctx context.Context, id string) (*jetstream.RawStreamMsg, error) {
-	msg, err := l.stream.GetLastMsgForSubject(ctx, event.OrderChangedSubject(id))
+	l.mu.Lock()
+	stream := l.stream
+	l.mu.Unlock()
+	msg, err := stream.GetLastMsgForSubject(ctx, event.OrderChangedSubject(id))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 )
 
-func open(t *testing.T) (jetstream.JetStream, func() *ledger.Ledger) {
+func open(t *testing.T) (jetstream.JetStream, func() *ledger.Publisher) {
 	t.Parallel()
 	nc, _ := natstest.Start(t).Connect()
 	js, err := jetstream.New(nc, ledger.PublishOptions()...)
@@ -25,23 +25,23 @@ func open(t *testing.T) (jetstream.JetStream, func() *ledger.Ledger) {
 	if err := bus.Ensure(t.Context(), js, 1, bus.StreamOrders); err != nil {
 		t.Fatal(err)
 	}
-	return js, func() *ledger.Ledger {
-		l, err := ledger.Load(t.Context(), js, "/airtable/app/tbl")
-		if err != nil {
+	return js, func() *ledger.Publisher {
+		l := ledger.New(js, "/airtable/app/tbl")
+		if _, err := l.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return l
+		return l.Publisher()
 	}
 }
 
-func change(l *ledger.Ledger, i int, status string) ledger.Change {
+func change(l *ledger.Publisher, i int, status string) ledger.Change {
 	c := ledger.Change{Digest: column.Digest{byte(i), byte(i >> 8), status[0]}, Found: time.Now()}
 	c.Order = event.Order{RecordID: fmt.Sprintf("rec%06d", i), Status: &status, CreatedAt: time.Now(), UpdatedAt: time.Now()}
 	c.Kind = l.Kind(c.Order.RecordID, c.Digest)
 	return c
 }
 
-func publish(t *testing.T, l *ledger.Ledger, changes ...ledger.Change) {
+func publish(t *testing.T, l *ledger.Publisher, changes ...ledger.Change) {
 	t.Helper()
 	if err := l.Publish(t.Context(), changes); err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestLoadKnowsTheNewestStates(t *testing.T) {
 	if k := again.Kind("rec000008", change(l, 8, "2").Digest); k != "" {
 		t.Fatalf("an unchanged order is %q", k)
 	}
-	if got := again.Missing(map[string]struct{}{"rec000008": {}}); len(got) != 298 {
+	if got := again.Missing(map[string]struct{}{"rec000008": {}}, again.Now()); len(got) != 298 {
 		t.Fatalf("%d missing", len(got))
 	}
 }
@@ -140,10 +140,11 @@ func BenchmarkPublish(b *testing.B) {
 	if err := bus.Ensure(b.Context(), js, 1, bus.StreamOrders); err != nil {
 		b.Fatal(err)
 	}
-	l, err := ledger.Load(b.Context(), js, "/airtable/app/tbl")
-	if err != nil {
+	book := ledger.New(js, "/airtable/app/tbl")
+	if _, err := book.Refresh(b.Context()); err != nil {
 		b.Fatal(err)
 	}
+	l := book.Publisher()
 	for i := 0; b.Loop(); i++ {
 		if err := l.Publish(b.Context(), []ledger.Change{change(l, i, "Pending")}); err != nil {
 			b.Fatal(err)
@@ -151,5 +152,60 @@ func BenchmarkPublish(b *testing.B) {
 	}
 	if err := l.Flush(b.Context()); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// The stream holds other events than this ledger's; only its own make it read anew.
+func TestRefreshReadsWhatIsNews(t *testing.T) {
+	js, load := open(t)
+	l := load()
+	publish(t, l, change(l, 1, "Pending"))
+	if _, err := js.Publish(t.Context(), "order.edited.rec000001", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if read, err := l.Refresh(t.Context()); read || err != nil {
+		t.Fatalf("read %t, %v", read, err)
+	}
+	other := load()
+	publish(t, other, change(other, 2, "Pending"))
+	if read, err := l.Refresh(t.Context()); !read || err != nil || l.Live() != 2 {
+		t.Fatalf("read %t, %v, %d orders", read, err, l.Live())
+	}
+}
+
+// What the syncer was told before the edit writer was, it does not publish: neither after it nor
+// on top of it, whichever of the two the stream gets first.
+func TestTheSyncerYieldsToTheWriter(t *testing.T) {
+	for name, claimed := range map[string]bool{"while claimed": true, "after a stale page": false} {
+		t.Run(name, func(t *testing.T) {
+			js, load := open(t)
+			l := load()
+			publish(t, l, change(l, 1, "Draft"))
+			asked := l.Now()
+			stale := change(l, 1, "Pending")
+			stale.Asked = asked
+			l.Claim("rec000001")
+			if !claimed {
+				l.Met("rec000001")
+				writer := l.Writer()
+				publish(t, writer, change(writer, 1, "Sent"))
+				l.Release("rec000001")
+			}
+			if !l.Yields("rec000001", asked) {
+				t.Fatal("it does not yield")
+			}
+			before := lastSeq(t, js)
+			publish(t, l, stale)
+			if got := lastSeq(t, js); got != before {
+				t.Fatalf("%d messages from a stale page", got-before)
+			}
+			l.Release("rec000001")
+			fresh := change(l, 1, "Delivered")
+			fresh.Asked = l.Now()
+			publish(t, l, fresh)
+			if got := lastSeq(t, js); got != before+1 {
+				t.Fatalf("%d messages from a fresh page", got-before)
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,20 +30,29 @@ const (
 	heldShare, heldFrom = 5, 50
 )
 
-// sync carries out one run. After an error the ledger must be loaded anew.
-func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) error {
+// sync carries out one run. After an error the ledger must forget.
+func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error) {
 	if err := s.prepare(ctx, log); err != nil {
 		return err
 	}
 	mode, why := s.choose(j.run.Mode)
 	s.progress(func(r *rpc.Run) { r.Mode = mode })
 	log.Info("sync started", "mode", mode, "why", why, "trigger", j.run.Trigger)
-	s.refreshed = s.mapper == nil || mode == rpc.Full
-	if s.refreshed {
-		if err := s.learnSchema(ctx, log); err != nil {
-			return err
-		}
+	if mode == rpc.Full {
+		s.refreshed, err = true, s.schema.Refresh(ctx)
+	} else {
+		s.refreshed, err = s.schema.Load(ctx)
 	}
+	if err != nil {
+		return err
+	}
+	if err := s.find(ctx, log, mode, j.confirm); err != nil {
+		return err
+	}
+	return s.lookAgain(ctx)
+}
+
+func (s *Syncer) find(ctx context.Context, log *slog.Logger, mode rpc.Mode, confirm bool) error {
 	if mode == rpc.Incremental {
 		err := s.incremental(ctx)
 		if !airtable.IsBadFormula(err) {
@@ -54,7 +64,7 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) error {
 		s.mu.Unlock()
 		s.progress(func(r *rpc.Run) { r.Mode = rpc.Full })
 	}
-	return s.full(ctx, log, j.confirm)
+	return s.full(ctx, log, confirm)
 }
 
 // prepare makes sure that the streams are there and that the ledger is of this stream.
@@ -62,20 +72,17 @@ func (s *Syncer) prepare(ctx context.Context, log *slog.Logger) error {
 	if err := bus.Ensure(ctx, s.js, s.cfg.Replicas, bus.StreamOrders, bus.BucketSyncState); err != nil {
 		return err
 	}
-	stream, err := s.js.Stream(ctx, bus.StreamOrders)
+	read, err := s.ledger.Refresh(ctx)
 	if err != nil {
-		return fmt.Errorf("look at the stream: %w", err)
+		return err
 	}
-	info := stream.CachedInfo()
-	if l := s.ledger; l == nil || !l.Created().Equal(info.Created) || l.Last() != info.State.LastSeq {
-		if s.ledger, err = ledger.Load(ctx, s.js, s.client.Source()); err != nil {
-			return err
-		}
+	if read {
 		log.Info("ledger read", "orders", s.ledger.Live(), "sequence", s.ledger.Last())
 	}
+	s.out = s.ledger.Publisher()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.state.fits(info.Created, info.State.LastSeq) { // invariant 8
+	if !s.state.fits(s.ledger.Created(), s.ledger.Last()) { // invariant 8
 		s.state.Since, s.state.LastFull, s.state.Scan = time.Time{}, time.Time{}, nil
 	}
 	s.orders = s.ledger.Live()
@@ -106,49 +113,25 @@ func (s *Syncer) choose(asked rpc.Mode) (rpc.Mode, string) {
 	}
 }
 
-// learnSchema finds the columns by metadata, or by name where the token may not read that.
-func (s *Syncer) learnSchema(ctx context.Context, log *slog.Logger) error {
-	table, err := s.client.Schema(ctx)
-	if airtable.IsForbidden(err) {
-		if s.mapper == nil || s.mapper.ByID() {
-			log.Warn("columns are found by name: the token lacks the scope schema.bases:read", "error", err)
-			s.mapper = column.WithoutSchema(s.cfg.Named)
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	fresh, err := column.WithSchema(table, s.cfg.Named)
-	if err != nil {
-		return err
-	}
-	if s.mapper == nil || s.mapper.Describe() != fresh.Describe() {
-		log.Info("columns found", "table", table.Name, "columns", fresh.Describe())
-	}
-	s.mapper = fresh
-	return nil
-}
-
 // full lists all of Airtable, and concludes deletions from what it did not see (invariant 6).
 func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error {
-	known := s.ledger.Live()
+	known, asked := s.ledger.Live(), s.ledger.Now()
 	s.progress(func(r *rpc.Run) { r.Progress.Expected = known })
 	seen, began, err := s.list(ctx, log, "")
 	if err != nil {
 		return err
 	}
-	if unseen := s.mapper.Unseen(); len(unseen) > 0 && len(seen) > 0 {
+	if unseen := s.schema.Mapper().Unseen(); len(unseen) > 0 && len(seen) > 0 {
 		log.Warn("columns without a single cell", "columns", unseen)
 	}
-	gone := s.ledger.Missing(seen)
+	gone := s.ledger.Missing(seen, asked)
 	hold := len(gone) > 0 && !confirm &&
 		(len(seen) == 0 || (known >= heldFrom && len(gone)*heldShare > known))
 	var held *rpc.Held
 	if hold {
 		held = &rpc.Held{Count: len(gone), Known: known}
 		log.Error("deletions are held until somebody confirms them", "gone", len(gone), "known", known)
-	} else if err := s.delete(ctx, gone, began); err != nil {
+	} else if err := s.delete(ctx, gone, began, asked); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -162,18 +145,18 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 	return nil
 }
 
-func (s *Syncer) delete(ctx context.Context, ids []string, at time.Time) error {
+func (s *Syncer) delete(ctx context.Context, ids []string, at time.Time, asked ledger.Moment) error {
 	changes := make([]ledger.Change, len(ids))
 	for i, id := range ids {
 		// The event carries the order as the stream last had it; this is what is left if it cannot.
 		changes[i] = ledger.Change{
-			Order: event.Order{RecordID: id, CreatedAt: at, UpdatedAt: at}, Kind: event.Deleted, Found: at,
+			Order: event.Order{RecordID: id, CreatedAt: at, UpdatedAt: at}, Kind: event.Deleted, Found: at, Asked: asked,
 		}
 	}
-	if err := s.ledger.Publish(ctx, changes); err != nil {
+	if err := s.out.Publish(ctx, changes); err != nil {
 		return err
 	}
-	if err := s.ledger.Flush(ctx); err != nil {
+	if err := s.out.Flush(ctx); err != nil {
 		return err
 	}
 	s.progress(func(r *rpc.Run) { r.Deleted = len(ids) })
@@ -207,14 +190,14 @@ func (s *Syncer) list(ctx context.Context, log *slog.Logger, formula string) (se
 		}
 		log.Warn("the listing expired, starting over", "try", try+1, "error", err)
 		// What is on its way must be known before the same records are looked at again.
-		if err := s.ledger.Flush(ctx); err != nil {
+		if err := s.out.Flush(ctx); err != nil {
 			return nil, time.Time{}, err
 		}
 	}
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	return seen, began, s.ledger.Flush(ctx)
+	return seen, began, s.out.Flush(ctx)
 }
 
 func (s *Syncer) listOnce(ctx context.Context, formula string) (map[string]struct{}, time.Time, error) {
@@ -233,7 +216,7 @@ func (s *Syncer) listOnce(ctx context.Context, formula string) (map[string]struc
 			began = page.At
 		}
 		before := len(seen)
-		if err := s.take(ctx, page.Records, page.At, seen); err != nil {
+		if err := s.take(ctx, page, seen); err != nil {
 			return nil, time.Time{}, err
 		}
 		if without++; len(seen) > before {
@@ -249,19 +232,21 @@ func (s *Syncer) listOnce(ctx context.Context, formula string) (map[string]struc
 type page struct {
 	airtable.Page
 	first bool
+	asked ledger.Moment
 	err   error
 }
 
 // pages lists ahead of its reader, which must end ctx when it stops early.
 func (s *Syncer) pages(ctx context.Context, formula string) <-chan page {
 	out := make(chan page, 2)
-	query := airtable.Query{Formula: formula, ByFieldID: s.mapper.ByID()}
+	query := airtable.Query{Formula: formula, ByFieldID: s.schema.Mapper().ByID()}
 	go func() {
 		defer close(out)
 		for offset, first := "", true; first || offset != ""; first = false {
+			asked := s.ledger.Now()
 			p, err := s.client.Page(ctx, query, offset)
 			select {
-			case out <- page{Page: p, first: first, err: err}:
+			case out <- page{Page: p, first: first, asked: asked, err: err}:
 			case <-ctx.Done():
 				return
 			}
@@ -275,20 +260,21 @@ func (s *Syncer) pages(ctx context.Context, formula string) <-chan page {
 }
 
 // take publishes what is news in one page, and adds its ids to seen.
-func (s *Syncer) take(ctx context.Context, records []airtable.Record, at time.Time, seen map[string]struct{}) error {
-	known, err := s.mapper.Learn(records)
+func (s *Syncer) take(ctx context.Context, p page, seen map[string]struct{}) error {
+	mapper, known, err := s.schema.Learn(p.Records)
 	if err != nil {
 		return err
 	}
 	if !known && !s.refreshed { // a field was added since the schema was read
 		s.refreshed = true
-		if err := s.learnSchema(ctx, s.cfg.Log); err != nil {
+		if err := s.schema.Refresh(ctx); err != nil {
 			return err
 		}
+		mapper = s.schema.Mapper()
 	}
 	var changes []ledger.Change
 	created, updated, unchanged := 0, 0, 0
-	for _, r := range records {
+	for _, r := range p.Records {
 		if !event.ValidRecordID(r.ID) {
 			return fmt.Errorf("%w: the record id %q", airtable.ErrNonsense, r.ID)
 		}
@@ -296,27 +282,61 @@ func (s *Syncer) take(ctx context.Context, records []airtable.Record, at time.Ti
 			continue
 		}
 		seen[r.ID] = struct{}{}
-		order, digest := s.mapper.Order(r, at)
+		order, digest := mapper.Order(r, p.At)
 		kind := s.ledger.Kind(r.ID, digest)
-		switch kind {
-		case "":
+		switch {
+		case kind == "":
 			unchanged++
+			delete(s.yielded, r.ID)
 			continue
-		case event.Created:
+		case s.ledger.Yields(r.ID, p.asked):
+			unchanged++
+			s.yielded[r.ID] = digest
+			continue
+		case kind == event.Created:
 			created++
 		default:
 			updated++
 		}
-		changes = append(changes, ledger.Change{Order: order, Kind: kind, Digest: digest, Found: at})
+		changes = append(changes, ledger.Change{Order: order, Kind: kind, Digest: digest, Found: p.At, Asked: p.asked})
 	}
-	if err := s.ledger.Publish(ctx, changes); err != nil {
+	if err := s.out.Publish(ctx, changes); err != nil {
 		return err
 	}
 	s.progress(func(r *rpc.Run) {
-		r.Progress.Records += len(records)
+		r.Progress.Records += len(p.Records)
 		r.Created, r.Updated, r.Unchanged = r.Created+created, r.Updated+updated, r.Unchanged+unchanged
 	})
 	return nil
+}
+
+// lookAgain reads once more what was left to the edit writer, and is not what the writer published
+// by now: whose answer was the newer cannot be told.
+func (s *Syncer) lookAgain(ctx context.Context) error {
+	var ids []string
+	for id, digest := range s.yielded {
+		switch {
+		case s.ledger.Kind(id, digest) == "":
+			delete(s.yielded, id)
+		case !s.ledger.Claimed(id): // else it is not settled: in a later run
+			ids = append(ids, id)
+		}
+	}
+	for some := range slices.Chunk(ids, airtable.PageSize) {
+		asked := s.ledger.Now()
+		query := airtable.Query{Formula: airtable.Among(some), ByFieldID: s.schema.Mapper().ByID()}
+		p, err := s.client.Page(ctx, query, "")
+		if err != nil && !airtable.IsBadFormula(err) {
+			return err
+		}
+		for _, id := range some {
+			delete(s.yielded, id)
+		}
+		if err := s.take(ctx, page{Page: p, asked: asked}, map[string]struct{}{}); err != nil {
+			return err
+		}
+	}
+	return s.out.Flush(ctx)
 }
 
 // reason says for people why a run failed.

@@ -29,7 +29,6 @@ type Config struct {
 	Mode     rpc.Mode // of scheduled runs: auto or full
 	// FullEvery is how often an incremental mode is checked by a full scan.
 	FullEvery time.Duration
-	Named     map[column.Column]string // field names set by the operator
 	Replicas  int
 	Log       *slog.Logger
 }
@@ -45,8 +44,10 @@ type Syncer struct {
 	wake   chan struct{}
 
 	ledger    *ledger.Ledger
-	mapper    *column.Mapper
-	refreshed bool // the schema was read in this run
+	schema    *column.Schema
+	out       *ledger.Publisher        // of this run
+	refreshed bool                     // the schema was read in this run
+	yielded   map[string]column.Digest // what was left to the edit writer, as it was found
 
 	mu        sync.Mutex // guards what follows
 	noFormula fault.Text // why the incremental mode is out of the question, if it is
@@ -66,8 +67,14 @@ type job struct {
 }
 
 // New makes a syncer. kv is the bucket sync-state.
-func New(cfg Config, client *airtable.Client, nc *nats.Conn, js jetstream.JetStream, kv jetstream.KeyValue) *Syncer {
-	return &Syncer{cfg: cfg, client: client, nc: nc, js: js, kv: kv, wake: make(chan struct{}, 1)}
+func New(
+	cfg Config, client *airtable.Client, schema *column.Schema, book *ledger.Ledger,
+	nc *nats.Conn, js jetstream.JetStream, kv jetstream.KeyValue,
+) *Syncer {
+	return &Syncer{
+		cfg: cfg, client: client, schema: schema, ledger: book, nc: nc, js: js, kv: kv,
+		wake: make(chan struct{}, 1), yielded: map[string]column.Digest{},
+	}
 }
 
 // Active syncs until ctx ends: at once, at every interval, and when asked. It answers requests as
@@ -159,7 +166,7 @@ func (s *Syncer) runNext(ctx context.Context) bool {
 	log := s.cfg.Log.With("run", j.run.ID)
 	err := s.sync(ctx, log, j)
 	if err != nil {
-		s.ledger = nil // some of it may be wrong: read the stream again
+		s.ledger.Forget() // some of it may be wrong
 	}
 	calls, _ = s.client.Calls()
 
