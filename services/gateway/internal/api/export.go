@@ -53,7 +53,7 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	query := l.OrdersQuery
+	query := l.orders()
 	query.Limit, query.NoTotal = exportPage, true
 	rows, next, err := a.exportRows(r.Context(), &query)
 	if err != nil {

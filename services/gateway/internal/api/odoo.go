@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -26,4 +27,10 @@ func (a *API) odooRoutes() {
 			return nil
 		})
 	}
+}
+
+// validID reports whether s is the id of one of Odoo's records.
+func validID(s string) bool {
+	id, err := strconv.ParseInt(s, 10, 32)
+	return err == nil && id > 0 && s[0] != '+'
 }

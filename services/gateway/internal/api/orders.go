@@ -105,7 +105,7 @@ func (a *API) listOrders(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reply, err := a.ask(r.Context(), rpc.OrdersList, l.OrdersQuery)
+	reply, err := a.ask(r.Context(), rpc.OrdersList, l.orders())
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (a *API) summary(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reply, err := a.ask(r.Context(), rpc.OrdersSummary, l.OrdersQuery)
+	reply, err := a.ask(r.Context(), rpc.OrdersSummary, l.orders())
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func noParams(r *http.Request) error {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
-	q, err := newQuery(r.URL.RawQuery)
+	q, err := newQuery(r.URL.RawQuery, ordersTable)
 	if err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func writePage(w http.ResponseWriter, r *http.Request, reply bus.Reply, l listin
 	tail := make([]byte, 0, 80)
 	tail = strconv.AppendInt(append(tail, `,"total":`...), int64(total), 10)
 	tail = strconv.AppendInt(append(tail, `,"page":`...), int64(l.page), 10)
-	tail = strconv.AppendInt(append(tail, `,"page_size":`...), int64(l.Limit), 10)
+	tail = strconv.AppendInt(append(append(append(tail, `,"`...), l.size...), `":`...), int64(l.Limit), 10)
 	tail = strconv.AppendInt(append(tail, `,"pages":`...), int64((total+l.Limit-1)/l.Limit), 10)
 	writeJSON(w, r, tag, envelope, data, append(tail, '}'))
 	return nil

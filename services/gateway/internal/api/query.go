@@ -37,9 +37,70 @@ const (
 
 // listing is a parsed query of a list.
 type listing struct {
-	rpc.OrdersQuery
-	bare bool // answer a JSON array, as Refine's simple-rest wants, instead of an envelope
+	Offset, Limit int
+	Sort          []rpc.Sort
+	Filters       []rpc.Filter
+	Search        string
+
+	ids  []int64 // of Odoo's records
+	bare bool    // answer a JSON array, as Refine's simple-rest wants, instead of an envelope
 	page int
+	size string // the parameter, and the member of the envelope, that says how many rows a page has
+}
+
+// orders asks the orders service for what is listed.
+func (l *listing) orders() rpc.OrdersQuery {
+	return rpc.OrdersQuery{Offset: l.Offset, Limit: l.Limit, Sort: l.Sort, Filters: l.Filters, Search: l.Search}
+}
+
+// column is what lists can be filtered and sorted by.
+type column = rpc.OdooField
+
+// table is what a list can be asked by.
+type table struct {
+	columns []column
+	choices map[string][]string // the values of columns that have but a few
+	size    string
+	// own has the parameters with a meaning of their own, before those that columns give.
+	own map[string]func(q *query, l *listing, name string)
+}
+
+// ordersTable is the table of orders.
+var ordersTable = func() *table {
+	t := &table{
+		choices: map[string][]string{"status": event.Statuses, "priority": event.Priorities}, size: "page_size",
+		own: map[string]func(*query, *listing, string){
+			"id": func(q *query, _ *listing, _ string) { q.recordIDs() },
+			"q":  func(q *query, l *listing, name string) { l.Search = q.text(name) },
+		},
+	}
+	for _, name := range columns {
+		t.columns = append(t.columns, column{Name: name, Kind: rpc.OrderColumns[name], Can: rpc.Filtered | rpc.Sorted})
+	}
+	for _, name := range []string{"status", "priority", "customer", "start_date", "end_date"} {
+		t.own[name] = func(q *query, _ *listing, name string) { q.classicFilter(name) }
+	}
+	return t
+}()
+
+// column finds a column that can be used so; a link also goes by <link>_id.
+func (t *table) column(name string, can rpc.Can) (column, bool) {
+	for _, c := range t.columns {
+		if c.Has(can) && (c.Name == name || c.Kind == rpc.Link && c.Name+"_id" == name) {
+			return c, true
+		}
+	}
+	return column{}, false
+}
+
+// names lists the columns that can be used so.
+func (t *table) names(can rpc.Can) (names []string) {
+	for _, c := range t.columns {
+		if c.Has(can) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // operator is how a field_<suffix> parameter compares.
@@ -70,38 +131,37 @@ var columns = []string{"record_id", "name", "customer", "status", "priority", "a
 
 // query reads parameters and remembers what is wrong with each.
 type query struct {
+	*table
 	values  url.Values
 	mistake map[string]fault.Text
 	filters []rpc.Filter
 }
 
-// parseListing translates both dialects, the classic one and Refine simple-rest's. The error names
-// every parameter at fault. A filter without a value is no filter.
-func parseListing(raw string, allow allowed) (listing, error) {
-	q, err := newQuery(raw)
+// parseListing is the query of a list of orders.
+func parseListing(raw string, allow allowed) (listing, error) { return ordersTable.parse(raw, allow) }
+
+// parse translates both dialects, the classic one and Refine simple-rest's. The error names every
+// parameter at fault. A filter without a value is no filter.
+func (t *table) parse(raw string, allow allowed) (listing, error) {
+	q, err := newQuery(raw, t)
 	if err != nil {
 		return listing{}, err
 	}
-	var l listing
+	l := listing{size: t.size}
 	var sorted, refined bool // parameters of Refine's dialect: _sort and _order, any of them
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		switch {
-		case allow == everything && (name == "page" || name == "page_size" || name == "_start" || name == "_end"):
+		case allow == everything && (name == "page" || name == t.size || name == "_start" || name == "_end"):
 		case allow >= filtersAndSort && (name == "sort" || name == "_sort" || name == "_order"):
 			sorted = true
-		case name == "q":
-			l.Search = q.text(name)
-		case name == "id":
-			q.ids()
-			refined = true
-		case name == "status", name == "priority", name == "customer", name == "start_date", name == "end_date":
-			q.classicFilter(name)
+		case t.own[name] != nil:
+			t.own[name](q, &l, name)
+			refined = refined || name == "id"
 		default:
 			refined = q.filter(name) || refined
 		}
 		refined = refined || strings.HasPrefix(name, "_")
 	}
-	q.dateRange()
 	l.Filters = q.filters
 	if sorted {
 		l.Sort = q.sort()
@@ -120,7 +180,7 @@ func parseListing(raw string, allow allowed) (listing, error) {
 
 // parsePage reads page and page_size and nothing else.
 func parsePage(raw string) (listing, error) {
-	q, err := newQuery(raw)
+	q, err := newQuery(raw, ordersTable)
 	if err != nil {
 		return listing{}, err
 	}
@@ -129,7 +189,7 @@ func parsePage(raw string) (listing, error) {
 			q.unknown(name)
 		}
 	}
-	var l listing
+	l := listing{size: q.size}
 	q.pages(&l)
 	if f := invalid(q.mistake); f != nil {
 		return listing{}, f
@@ -137,14 +197,14 @@ func parsePage(raw string) (listing, error) {
 	return l, nil
 }
 
-func newQuery(raw string) (*query, error) {
+func newQuery(raw string, t *table) (*query, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil || len(raw) > maxQuery {
 		return nil, fault.New(fault.Invalid, fault.T(
 			"Los parámetros de la dirección están mal codificados o son demasiados",
 			"The parameters of the address are badly encoded or too many"))
 	}
-	return &query{values: values, mistake: map[string]fault.Text{}}, nil
+	return &query{table: t, values: values, mistake: map[string]fault.Text{}}, nil
 }
 
 func (q *query) wrong(name string, text fault.Text) {
@@ -213,9 +273,9 @@ func (q *query) number(name string, def, low, high int) int {
 	return n
 }
 
-// pages reads page and page_size.
+// pages reads page and how many rows one has.
 func (q *query) pages(l *listing) {
-	l.Limit = q.number("page_size", defaultSize, 1, maxPageSize)
+	l.Limit = q.number(q.size, defaultSize, 1, maxPageSize)
 	l.page = q.number("page", 1, 1, math.MaxInt)
 	if l.page-1 > maxOffset/l.Limit {
 		q.tooFar("page")
@@ -226,18 +286,18 @@ func (q *query) pages(l *listing) {
 
 func (q *query) tooFar(name string) {
 	q.wrong(name, fault.T(
-		fmt.Sprintf("no se puede ir más allá del pedido %d; use filtros", maxOffset),
-		fmt.Sprintf("cannot go beyond order %d; use filters", maxOffset)))
+		fmt.Sprintf("no se puede ir más allá de la fila %d; use filtros", maxOffset),
+		fmt.Sprintf("cannot go beyond row %d; use filters", maxOffset)))
 }
 
 // window decides which rows are asked for and in which dialect to answer.
 func (q *query) window(l *listing, refined bool) {
-	paged := q.values.Has("page") || q.values.Has("page_size")
+	paged := q.values.Has("page") || q.values.Has(q.size)
 	ranged := q.values.Has("_start") || q.values.Has("_end")
 	l.bare = ranged || q.values.Has("id") || refined && !paged
 	switch {
 	case ranged && paged:
-		q.wrong("_start", fault.T("no se combina con page ni page_size", "does not go with page or page_size"))
+		q.wrong("_start", fault.T("no se combina con page ni "+q.size, "does not go with page or "+q.size))
 	case ranged:
 		start := q.number("_start", 0, 0, math.MaxInt)
 		if start > maxOffset {
@@ -258,8 +318,8 @@ func (q *query) window(l *listing, refined bool) {
 	}
 }
 
-// ids reads id=1&id=2, which Refine's getMany sends.
-func (q *query) ids() {
+// recordIDs reads id=1&id=2, which Refine's getMany sends.
+func (q *query) recordIDs() {
 	ids := slices.Compact(slices.Sorted(slices.Values(q.values["id"])))
 	switch {
 	case len(ids) > maxValues:
@@ -294,11 +354,14 @@ func (q *query) classicFilter(name string) {
 		if name == "end_date" {
 			op = rpc.Lte
 		}
-		if v := q.one(name); v != "" && q.checkValue(name, "order_date", rpc.Gte, v) {
-			q.filters = append(q.filters, rpc.Filter{Field: "order_date", Op: op, Values: []string{v}})
+		c, _ := q.column("order_date", rpc.Filtered)
+		if v := q.one(name); v != "" && q.checkValue(name, c, operator{op: op}, v) {
+			q.filters = append(q.filters, rpc.Filter{Field: c.Name, Op: op, Values: []string{v}})
 		}
+		q.dateRange()
 	default: // status, priority
-		q.add(name, name, operator{op: rpc.In, arity: -1}, split(q.values[name]))
+		c, _ := q.column(name, rpc.Filtered)
+		q.add(name, c, operator{op: rpc.In, arity: -1}, split(q.values[name]))
 	}
 }
 
@@ -311,12 +374,12 @@ func (q *query) dateRange() {
 
 // filter reads column=value or column_<operator>=value, and reports whether it is the latter.
 func (q *query) filter(name string) (refined bool) {
-	if _, ok := rpc.OrderColumns[name]; ok {
+	if c, ok := q.column(name, rpc.Filtered); ok {
 		values := q.values[name]
 		if len(values) > 1 {
-			q.add(name, name, operator{op: rpc.In, arity: -1}, values)
+			q.add(name, c, operator{op: rpc.In, arity: -1}, values)
 		} else {
-			q.add(name, name, operators["eq"], values)
+			q.add(name, c, operators["eq"], values)
 		}
 		return false
 	}
@@ -326,7 +389,8 @@ func (q *query) filter(name string) (refined bool) {
 		return false
 	}
 	op, known := operators[name[i+1:]]
-	if _, ok := rpc.OrderColumns[name[:i]]; !ok || !known {
+	c, ok := q.column(name[:i], rpc.Filtered)
+	if !ok || !known {
 		q.unknown(name)
 		return false
 	}
@@ -334,22 +398,25 @@ func (q *query) filter(name string) (refined bool) {
 	if op.arity == -1 || op.arity == 2 {
 		values = split(values)
 	}
-	q.add(name, name[:i], op, values)
+	q.add(name, c, op, values)
 	return true
 }
 
 // add checks a filter and keeps it. Empty values are left out.
-func (q *query) add(name, field string, op operator, values []string) {
+func (q *query) add(name string, c column, op operator, values []string) {
 	if op.arity == 0 {
-		q.addNull(name, field, op.op)
+		q.addNull(name, c.Name, op.op)
 		return
 	}
 	values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 	switch {
 	case len(values) == 0:
 		return
-	case op.text && rpc.OrderColumns[field] != rpc.Text:
+	case op.text && c.Kind != rpc.Text && c.Kind != rpc.Link:
 		q.wrong(name, fault.T("no se puede buscar texto en esa columna", "that column cannot be searched for text"))
+		return
+	case !op.text && !op.equality() && (c.Kind == rpc.Link || c.Kind == rpc.Bool):
+		q.wrong(name, fault.T("esa columna no tiene orden", "that column has no order"))
 		return
 	case op.arity == 1 && len(values) > 1:
 		q.wrong(name, fault.T("está repetido", "is repeated"))
@@ -362,14 +429,14 @@ func (q *query) add(name, field string, op operator, values []string) {
 		return
 	}
 	for _, v := range values {
-		if !q.checkValue(name, field, op.op, v) {
+		if !q.checkValue(name, c, op, v) {
 			return
 		}
 	}
 	if op.op == rpc.In && len(values) == 1 {
 		op.op = rpc.Eq // the services know cheaper ways for it
 	}
-	q.filters = append(q.filters, rpc.Filter{Field: field, Op: op.op, Values: values})
+	q.filters = append(q.filters, rpc.Filter{Field: c.Name, Op: op.op, Values: values})
 }
 
 // addNull reads field_null=true; false is the opposite, and no value is true.
@@ -379,49 +446,51 @@ func (q *query) addNull(name, field string, op rpc.Op) {
 	case "false", "0":
 		op = map[rpc.Op]rpc.Op{rpc.Null: rpc.Nnull, rpc.Nnull: rpc.Null}[op]
 	default:
-		q.wrong(name, fault.T("debe ser true o false", "must be true or false"))
+		q.wrong(name, mustBeBool)
 		return
 	}
 	q.filters = append(q.filters, rpc.Filter{Field: field, Op: op})
 }
 
-// checkValue checks that v can be compared with field.
-func (q *query) checkValue(name, field string, op rpc.Op, v string) bool {
+// checkValue checks that v can be compared with a column.
+func (q *query) checkValue(name string, c column, op operator, v string) bool {
 	before := len(q.mistake)
 	q.checkText(name, v)
-	switch rpc.OrderColumns[field] {
-	case rpc.Number:
+	switch kind := c.Kind; {
+	case op.text:
+	case kind == rpc.Number:
 		if n, err := strconv.ParseFloat(v, 64); err != nil || math.IsInf(n, 0) || math.IsNaN(n) || strings.Trim(v, "0123456789.eE+-") != "" {
-			q.wrong(name, fault.T("debe ser un número", "must be a number"))
+			q.wrong(name, mustBeNumber)
 		}
-	case rpc.Date:
-		if !event.ValidDate(v) {
-			q.wrong(name, fault.T("debe ser una fecha, AAAA-MM-DD", "must be a date, YYYY-MM-DD"))
-		}
-	case rpc.Time:
+	case kind == rpc.Date && !event.ValidDate(v):
+		q.wrong(name, mustBeDate)
+	case kind == rpc.Time:
 		if _, err := time.Parse(time.RFC3339, v); err != nil {
-			q.wrong(name, fault.T("debe ser fecha y hora, RFC 3339", "must be a date and time, RFC 3339"))
+			q.wrong(name, mustBeTime)
 		}
-	default: // text: orders have none of the kinds that are Odoo's
-		if choices := choicesOf(field, op); choices != nil && !slices.Contains(choices, v) {
-			q.wrong(name, oneOf(choices))
+	case kind == rpc.Bool && v != "true" && v != "false":
+		q.wrong(name, mustBeBool)
+	case kind == rpc.Link && !validID(v):
+		q.wrong(name, fault.T("debe ser un identificador, un número entero positivo", "must be an id, a positive whole number"))
+	case kind == rpc.Text && op.equality():
+		if choices := q.choices[c.Name]; choices != nil && !slices.Contains(choices, v) {
+			list := strings.Join(choices, ", ")
+			q.wrong(name, fault.T("debe ser uno de: "+list, "must be one of: "+list))
 		}
 	}
 	return len(q.mistake) == before
 }
 
-// choicesOf gives the values that field may be compared with as a whole; nil for any.
-func choicesOf(field string, op rpc.Op) []string {
-	if op != rpc.Eq && op != rpc.Ne && op != rpc.In && op != rpc.Nin {
-		return nil
-	}
-	switch field {
-	case "status":
-		return event.Statuses
-	case "priority":
-		return event.Priorities
-	}
-	return nil
+var (
+	mustBeNumber = fault.T("debe ser un número", "must be a number")
+	mustBeDate   = fault.T("debe ser una fecha, AAAA-MM-DD", "must be a date, YYYY-MM-DD")
+	mustBeTime   = fault.T("debe ser fecha y hora, RFC 3339", "must be a date and time, RFC 3339")
+	mustBeBool   = fault.T("debe ser true o false", "must be true or false")
+)
+
+// equality reports whether it compares with values as a whole.
+func (o operator) equality() bool {
+	return o.op == rpc.Eq || o.op == rpc.Ne || o.op == rpc.In || o.op == rpc.Nin
 }
 
 // sort reads sort=-a,b or _sort=a,b&_order=desc,asc.
@@ -449,16 +518,17 @@ func (q *query) sort() []rpc.Sort {
 				q.wrong("_order", fault.T("debe ser asc o desc", "must be asc or desc"))
 			}
 		}
-		if _, ok := rpc.OrderColumns[field]; !ok {
-			list := strings.Join(columns, ", ")
+		c, ok := q.column(field, rpc.Sorted)
+		if !ok {
+			list := strings.Join(q.names(rpc.Sorted), ", ")
 			q.wrong(name, fault.T("debe ser una lista de: "+list, "must be a list of: "+list))
 			return nil
 		}
-		if slices.ContainsFunc(sorts, func(s rpc.Sort) bool { return s.Field == field }) {
+		if slices.ContainsFunc(sorts, func(s rpc.Sort) bool { return s.Field == c.Name }) {
 			q.wrong(name, fault.T(field+" está repetido", field+" is repeated"))
 			return nil
 		}
-		sorts = append(sorts, rpc.Sort{Field: field, Desc: desc})
+		sorts = append(sorts, rpc.Sort{Field: c.Name, Desc: desc})
 	}
 	return sorts
 }

@@ -27,10 +27,10 @@ func TestColumnsAreAllOfThem(t *testing.T) {
 func TestParseListing(t *testing.T) {
 	t.Parallel()
 	page := func(limit, offset, page int, f ...rpc.Filter) listing {
-		return listing{OrdersQuery: rpc.OrdersQuery{Limit: limit, Offset: offset, Filters: f}, page: page}
+		return listing{Limit: limit, Offset: offset, Filters: f, page: page, size: "page_size"}
 	}
 	bare := func(limit, offset int, f ...rpc.Filter) listing {
-		return listing{OrdersQuery: rpc.OrdersQuery{Limit: limit, Offset: offset, Filters: f}, bare: true}
+		return listing{Limit: limit, Offset: offset, Filters: f, bare: true, size: "page_size"}
 	}
 	with := func(l listing, change func(*listing)) listing { change(&l); return l }
 	for raw, want := range map[string]listing{

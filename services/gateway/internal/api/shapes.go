@@ -2,7 +2,8 @@ package api
 
 import (
 	"fmt"
-	"slices"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -138,10 +139,10 @@ var pageParams = []*huma.Param{
 	param("page_size", fmt.Sprintf("default %d", defaultSize), whole(1, maxPageSize), 10),
 }
 
-// listParams documents what parseListing reads.
+// listParams documents the query of a list of orders.
 func listParams(allow allowed) []*huma.Param {
 	date := func() *huma.Schema { return &huma.Schema{Type: huma.TypeString, Format: "date"} }
-	params := []*huma.Param{
+	return ordersTable.params(allow, "-order_date", []*huma.Param{
 		param("status", "any of these; repeat it or put commas between", choice(event.Statuses), []any{"Pending"}),
 		param("priority", "any of these; repeat it or put commas between", choice(event.Priorities), []any{"High"}),
 		param("customer", "is part of the customer's name, in any case", text(), "ferre"),
@@ -150,35 +151,54 @@ func listParams(allow allowed) []*huma.Param {
 		param("q", "is part of the name, the customer or the record id", text(), "1042"),
 		param("id", fmt.Sprintf("these records, up to %d; the answer is a bare array", maxValues),
 			&huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}, MaxItems: new(maxValues)}, []any{"recA1b2C3d4E5f6G7"}),
+	})
+}
+
+// params documents what parse reads. own describes the parameters of t.own; standard is the default sort.
+func (t *table) params(allow allowed, standard string, own []*huma.Param) []*huma.Param {
+	var params []*huma.Param
+	if allow == everything {
+		params = append(params, param("page", "default 1", whole(1, 0), 1),
+			param(t.size, fmt.Sprintf("default %d", defaultSize), whole(1, maxPageSize), 10))
 	}
+	params = append(params, own...)
 	if allow >= filtersAndSort {
+		some := strings.Join(t.names(rpc.Sorted)[1:3], ",")
 		params = append(params,
-			param("sort", "columns with commas between; - before one for descending. Default: -order_date", text(), "-order_date,customer"),
-			param("_sort", "columns with commas between, as Refine sends them", text(), "order_date,customer"),
+			param("sort", "columns with commas between; - before one for descending. Default: "+standard, text(), "-"+some),
+			param("_sort", "columns with commas between, as Refine sends them", text(), some),
 			param("_order", "asc or desc for each column of _sort", text(), "desc,asc"))
 	}
 	if allow == everything {
-		params = append(slices.Clip(pageParams), params...)
 		params = append(params,
 			param("_start", "the first row, counted from 0; the answer is a bare array", whole(0, maxOffset), 0),
 			param("_end", fmt.Sprintf("the row after the last, at most %d after _start", maxPageSize), whole(1, 0), 10))
 	}
-	for _, column := range columns {
-		if column != "status" && column != "priority" && column != "customer" {
-			params = append(params, param(column, "equals; repeat it for any of several", schemaOfColumn(column), nil))
+	for _, c := range t.columns {
+		if c.Has(rpc.Filtered) && t.own[c.Name] == nil {
+			params = append(params, param(c.Name, "equals; repeat it for any of several", t.schema(c), nil))
 		}
 	}
-	for _, column := range columns {
+	for _, c := range t.columns {
+		if !c.Has(rpc.Filtered) {
+			continue
+		}
 		suffixes := []string{"ne", "gte", "lte"}
-		if rpc.OrderColumns[column] == rpc.Text {
+		switch c.Kind {
+		case rpc.Text:
 			suffixes = append(suffixes, "like")
+		case rpc.Link:
+			suffixes = []string{"ne", "like"}
+		case rpc.Bool:
+			suffixes = suffixes[:1]
+		default:
 		}
 		for _, suffix := range suffixes {
 			schema := text()
 			if suffix != "like" {
-				schema = schemaOfColumn(column)
+				schema = t.schema(c)
 			}
-			params = append(params, param(column+"_"+suffix, suffixNotes[suffix], schema, nil))
+			params = append(params, param(c.Name+"_"+suffix, suffixNotes[suffix], schema, nil))
 		}
 	}
 	return params
@@ -188,14 +208,19 @@ var suffixNotes = map[string]string{
 	"ne": "differs from", "gte": "is at least", "lte": "is at most", "like": "contains, in any case",
 }
 
-func schemaOfColumn(column string) *huma.Schema {
-	switch rpc.OrderColumns[column] {
+// schema is that of a value to compare a column with.
+func (t *table) schema(c column) *huma.Schema {
+	switch c.Kind {
 	case rpc.Number:
 		return &huma.Schema{Type: huma.TypeNumber}
 	case rpc.Date:
 		return &huma.Schema{Type: huma.TypeString, Format: "date"}
 	case rpc.Time:
 		return &huma.Schema{Type: huma.TypeString, Format: "date-time"}
+	case rpc.Bool:
+		return &huma.Schema{Type: huma.TypeBoolean}
+	case rpc.Link:
+		return whole(1, math.MaxInt32)
 	default:
 		return text()
 	}
