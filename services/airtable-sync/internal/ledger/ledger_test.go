@@ -180,7 +180,7 @@ func TestTheSyncerYieldsToTheWriter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			js, load := open(t)
 			l := load()
-			publish(t, l, change(l, 1, "Draft"))
+			publish(t, l, change(l, 1, "New"))
 			asked := l.Now()
 			stale := change(l, 1, "Pending")
 			stale.Asked = asked
@@ -200,7 +200,7 @@ func TestTheSyncerYieldsToTheWriter(t *testing.T) {
 				t.Fatalf("%d messages from a stale page", got-before)
 			}
 			l.Release("rec000001")
-			fresh := change(l, 1, "Delivered")
+			fresh := change(l, 1, "Cancelled")
 			fresh.Asked = l.Now()
 			publish(t, l, fresh)
 			if got := lastSeq(t, js); got != before+1 {
