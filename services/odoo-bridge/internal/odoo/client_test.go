@@ -136,7 +136,7 @@ func TestFaults(t *testing.T) {
 		"None after the commit": {1, traceback + "TypeError: cannot marshal None unless allow_none is enabled\n", "", 0},
 		"missing":               {2, "Record does not exist or has been deleted.\n(Record: res.partner(7,), User: 2)", Missing, 0},
 		"missing, in Spanish":   {2, "El registro no existe o se ha eliminado.\n(Registro: res.partner(7,), Usuario: 2)", Missing, 0},
-		"another is missing":    {2, "Record does not exist or has been deleted.\n(Record: res.country(7,), User: 2)", Invalid, 0},
+		"with an action":        {2, `('Don\'t', {'type': 'x'}, 'Go', None)`, Invalid, 0},
 		"user error":            {2, "You cannot cancel a locked order.", Invalid, 0},
 		"SQL in a user error":   {2, "bad query: SELECT secret FROM res_users WHERE 1", Broken, 0},
 		"no model":              {2, "Object no.model doesn't exist", Unknown, 0},
@@ -146,11 +146,11 @@ func TestFaults(t *testing.T) {
 		"Postgres away":         {1, traceback + "psycopg2.OperationalError: server closed the connection unexpectedly\n", "", fault.Unavailable},
 		"a bug":                 {1, traceback + "ZeroDivisionError: division by zero\n", Broken, 0},
 	} {
-		err := refusal(c.code, c.text, "res.partner")
+		err := refusal(c.code, c.text)
 		var r *RefusalError
 		switch {
 		case c.reason != "":
-			if !errors.As(err, &r) || r.Reason != c.reason || strings.Contains(r.Message, "Traceback") {
+			if !errors.As(err, &r) || r.Reason != c.reason || (r.ID == 7) != (c.reason == Missing) || strings.Contains(r.Message, "type") || strings.Contains(r.Message, "Traceback") {
 				t.Errorf("%s: %v", name, err)
 			}
 		case c.fault != 0:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 type RefusalError struct {
 	Reason  Reason
 	Message string // Odoo's sentence, in the language of the call; for people only where Reason is Invalid
+	ID      int64  // of the record that is Missing, which may be one that is linked to; 0: not told
 }
 
 // Error is for the log.
@@ -83,14 +85,14 @@ const (
 
 // refusal classifies a fault of XML-RPC. It is nil for a method that returned None: the change is
 // committed before the answer turns out not to be expressible.
-func refusal(code int, text, model string) error {
+func refusal(code int, text string) error {
 	switch code {
 	case codeDenied:
-		return &RefusalError{Denied, clip(text)}
+		return &RefusalError{Reason: Denied, Message: clip(text)}
 	case codeAccess:
-		return &RefusalError{NoRight, clip(text)}
+		return &RefusalError{Reason: NoRight, Message: clip(text)}
 	case codeUser:
-		return userError(text, model)
+		return userError(text)
 	case codeException:
 	}
 	if strings.Contains(text, "cannot marshal None") {
@@ -109,27 +111,40 @@ func exception(text string) error {
 		return away(errors.New(last), time.Second) // Odoo has tried five times by itself, or lost its Postgres
 	}
 	if unknown.MatchString(last) {
-		return &RefusalError{Unknown, last}
+		return &RefusalError{Reason: Unknown, Message: last}
 	}
-	return &RefusalError{Broken, last}
+	return &RefusalError{Reason: Broken, Message: last}
 }
 
 // userError tells a missing record from other things a person can be told.
-func userError(text, model string) error {
+func userError(text string) error {
+	if m := missing.FindStringSubmatch(text); m != nil {
+		id, err := strconv.ParseInt(m[1], 10, 32)
+		if err != nil {
+			id = 0
+		}
+		return &RefusalError{Reason: Missing, Message: clip(text), ID: id}
+	}
 	switch {
 	case contended.MatchString(text):
 		return away(errors.New(clip(text)), time.Second)
-	case strings.Contains(text, " "+model+"("): // "(Record: res.partner(7,), User: 2)", in any language
-		return &RefusalError{Missing, clip(text)}
 	case unknown.MatchString(text):
-		return &RefusalError{Unknown, clip(text)}
+		return &RefusalError{Reason: Unknown, Message: clip(text)}
 	case internals.MatchString(text): // never shown to people (invariant 9)
-		return &RefusalError{Broken, lastLine(text)}
+		return &RefusalError{Reason: Broken, Message: lastLine(text)}
 	}
-	return &RefusalError{Invalid, clip(strings.TrimSpace(text))}
+	if m := redirect.FindStringSubmatch(text); m != nil {
+		text = unquote.Replace(m[1] + m[2])
+	}
+	return &RefusalError{Reason: Invalid, Message: clip(strings.TrimSpace(text))}
 }
 
 var (
+	// "(Record: res.partner(7,), User: 2)", in any language.
+	missing = regexp.MustCompile(`[ :][a-z_0-9]+(?:\.[a-z_0-9]+)+\((\d+),\)`)
+	// A RedirectWarning is written as Python's tuple of a sentence, an action and a button.
+	redirect  = regexp.MustCompile(`^\((?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"), [{\d]`)
+	unquote   = strings.NewReplacer(`\n`, "\n", `\'`, "'", `\"`, `"`, `\\`, `\`)
 	contended = regexp.MustCompile(`(?i)could not (serialize|obtain lock)|deadlock detected|LockNotAvailable|lock timeout`)
 	unknown   = regexp.MustCompile(`^Object \S+ doesn't exist|NotFound: |AttributeError: .*(does not exist|has no attribute)|Invalid field|^KeyError: '`)
 	internals = regexp.MustCompile(`Traceback|psycopg|File "|(?s)\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b.*\b(FROM|VALUES|SET|WHERE)\b`)

@@ -42,7 +42,7 @@ func (j *json2) call(ctx context.Context, c Call) (any, error) {
 		return nil, err
 	}
 	if status.code != http.StatusOK {
-		return nil, j.refused(status, body, c.Model)
+		return nil, j.refused(status, body)
 	}
 	var answer any
 	dec := json.NewDecoder(bytes.NewReader(body))
@@ -82,7 +82,7 @@ func (j *json2) post(ctx context.Context, c Call) (httpStatus, []byte, error) {
 }
 
 // refused reads {name, message, arguments, context, debug}, of which debug is a traceback.
-func (*json2) refused(status httpStatus, body []byte, model string) error {
+func (*json2) refused(status httpStatus, body []byte) error {
 	var e struct {
 		Name    string `json:"name"`
 		Message string `json:"message"`
@@ -94,11 +94,14 @@ func (*json2) refused(status httpStatus, body []byte, model string) error {
 	case "Unauthorized", "AccessDenied", "SessionExpiredException":
 		return ours(fmt.Errorf("%w (JSON-2 wants an API key): %s", errDenied, clip(e.Message)))
 	case "AccessError", "Forbidden":
-		return &RefusalError{NoRight, clip(e.Message)}
+		return &RefusalError{Reason: NoRight, Message: clip(e.Message)}
 	case "MissingError":
-		return &RefusalError{Missing, clip(e.Message)}
+		if err := userError(e.Message); IsReason(err, Missing) {
+			return err
+		}
+		return &RefusalError{Reason: Missing, Message: clip(e.Message)}
 	case "ValidationError", "UserError", "RedirectWarning":
-		return userError(e.Message, model)
+		return userError(e.Message)
 	case "LockError":
 		return away(errors.New(clip(e.Message)), time.Second)
 	default:

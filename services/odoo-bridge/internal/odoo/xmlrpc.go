@@ -51,14 +51,14 @@ func (x *xmlrpc) call(ctx context.Context, c Call) (any, error) {
 
 // login gives the id of a user; a *RefusalError for Denied when there is none, or the password is wrong.
 func (x *xmlrpc) login(ctx context.Context, username, password string) (int64, error) {
-	answer, err := x.post(ctx, "/xmlrpc/2/common", "", "authenticate", x.db, username, password, map[string]any{})
+	answer, err := x.post(ctx, "/xmlrpc/2/common", "authenticate", x.db, username, password, map[string]any{})
 	if err != nil {
 		return 0, err
 	}
 	if uid, ok := answer.(int64); ok && uid > 0 {
 		return uid, nil
 	}
-	return 0, &RefusalError{Denied, "authenticate answered " + fmt.Sprint(answer)}
+	return 0, &RefusalError{Reason: Denied, Message: "authenticate answered " + fmt.Sprint(answer)}
 }
 
 func (x *xmlrpc) execute(ctx context.Context, uid int64, password string, c Call) (any, error) {
@@ -73,10 +73,10 @@ func (x *xmlrpc) execute(ctx context.Context, uid int64, password string, c Call
 	if len(c.Context) > 0 {
 		options["context"] = c.Context
 	}
-	return x.post(ctx, "/xmlrpc/2/object", c.Model, "execute_kw", x.db, uid, password, c.Model, c.Method, args, options)
+	return x.post(ctx, "/xmlrpc/2/object", "execute_kw", x.db, uid, password, c.Model, c.Method, args, options)
 }
 
-func (x *xmlrpc) post(ctx context.Context, path, model, method string, args ...any) (any, error) {
+func (x *xmlrpc) post(ctx context.Context, path, method string, args ...any) (any, error) {
 	body, err := encodeXML(method, args...)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", method, err)
@@ -97,7 +97,7 @@ func (x *xmlrpc) post(ctx context.Context, path, model, method string, args ...a
 	var f kolo.FaultError
 	switch {
 	case errors.As(err, &f):
-		return nil, refusal(f.Code, f.String, model)
+		return nil, refusal(f.Code, f.String)
 	case err != nil:
 		return nil, away(fmt.Errorf("%s: %w", status.contentType, err), time.Second)
 	}

@@ -107,10 +107,10 @@ func (s *Store) Touched(ctx context.Context, w Watch, since time.Time, limit int
 		t.ID, _ = row["id"].(int64)
 		text, _ := row["write_date"].(string)
 		t.At, _ = time.Parse(odooTime, text)
-		switch {
-		case w.link == "":
+		switch w.link {
+		case "":
 			t.Touched = []int64{t.ID}
-		case w.link == "product_variant_ids":
+		case "product_variant_ids":
 			t.Touched = idsOf(row[w.link])
 		default:
 			if ref, ok := refOf(row[w.link]); ok {
@@ -151,4 +151,44 @@ func (s *Store) ids(ctx context.Context, r *resource, domain []any) ([]int64, er
 		return nil, s.failed(err)
 	}
 	return idsOf(answer), nil
+}
+
+// Lines reports that these are the lines of sales, whose deletion the sale does not tell of.
+func (w Watch) Lines() bool { return w.Model == linesModel }
+
+// Members gives those of ids that are records of the resource, ascending.
+func (s *Store) Members(ctx context.Context, name string, ids []int64) ([]int64, error) {
+	_, r, err := s.resource(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.ids(ctx, r, append(one(leaf("id", "in", ids)), r.belonging()...))
+}
+
+// Count gives the number of records that IDs would give.
+func (s *Store) Count(ctx context.Context, name string) (int, error) {
+	_, r, err := s.resource(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	return s.countOf(ctx, r.model, append([]any{}, r.belonging()...))
+}
+
+// CountLines gives the number of lines of all sales.
+func (s *Store) CountLines(ctx context.Context) (int, error) {
+	return s.countOf(ctx, linesModel, []any{})
+}
+
+func (s *Store) countOf(ctx context.Context, model string, domain []any) (int, error) {
+	answer, err := s.odoo.Call(ctx, odoo.Call{
+		Model: model, Method: "search_count", Context: everything(map[string]any{}), Read: true, Args: []odoo.Arg{{Name: "domain", Value: domain}},
+	})
+	if err != nil {
+		return 0, s.failed(err)
+	}
+	n, ok := answer.(int64)
+	if !ok {
+		return 0, unexpected(fmt.Errorf("search_count of %s gave %T", model, answer))
+	}
+	return int(n), nil
 }

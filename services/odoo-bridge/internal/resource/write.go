@@ -431,8 +431,17 @@ func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64,
 	if !errors.As(err, &refusal) {
 		return unexpected(err)
 	}
-	if refusal.Reason == odoo.Missing && id != 0 {
-		return notFound(id)
+	if refusal.Reason == odoo.Missing {
+		if names := s.linksTo(r, values, refusal.ID); len(names) > 0 {
+			mistakes := map[string]fault.Text{}
+			for _, name := range names {
+				mistakes[name] = fault.T("no existe en Odoo", "does not exist in Odoo")
+			}
+			return invalid(mistakes)
+		}
+		if id != 0 {
+			return notFound(id)
+		}
 	}
 	if refusal.Reason != odoo.Invalid {
 		return s.failed(err)
@@ -463,6 +472,27 @@ func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64,
 		}
 	}
 	return f
+}
+
+// linksTo names the fields, of lines too, that are to hold a link to a record.
+func (s *Store) linksTo(r *resource, values map[string]any, id int64) (names []string) {
+	holds := func(r *resource, prefix string, values map[string]any) {
+		for name, from := range r.from {
+			if r.has[from].kind == "many2one" && values[from] == id {
+				names = append(names, prefix+name)
+			}
+		}
+	}
+	holds(r, "", values)
+	commands, _ := values["order_line"].([]any)
+	for i, c := range commands {
+		if command, _ := c.([]any); len(command) == 3 {
+			if line, ok := command[2].(map[string]any); ok {
+				holds(s.probed.Load().lines, fmt.Sprintf("lines.%d.", i), line)
+			}
+		}
+	}
+	return names
 }
 
 // count counts records, archived ones too; -1 when Odoo does not say.
