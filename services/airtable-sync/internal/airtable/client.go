@@ -66,10 +66,11 @@ type Client struct {
 	http    *http.Client
 	limiter *rate.Limiter
 
-	mu     sync.Mutex
-	paused time.Time // no call before this
-	counts map[string]int
-	total  atomic.Int64
+	mu       sync.Mutex
+	paused   time.Time     // no call before this
+	answered chan struct{} // closed at the next answer, if somebody waits for it
+	counts   map[string]int
+	total    atomic.Int64
 }
 
 // New makes a client.
@@ -261,19 +262,34 @@ func (c *Client) backoff(err error, attempt int) (time.Duration, bool) {
 	}
 	switch {
 	case refused.RateLimited():
-		wait := defaultPenalty
-		if refused.RetryAfter > 0 {
-			wait = refused.RetryAfter
-		}
-		c.mu.Lock()
-		c.paused = time.Now().Add(wait)
-		c.mu.Unlock()
+		c.silence(refused)
 		return 0, true // once waits
 	case refused.Status >= 500 || refused.Status == http.StatusRequestTimeout:
 		return max(jitter(attempt), refused.RetryAfter), true
 	default:
 		return 0, false
 	}
+}
+
+// silence keeps every caller from calling for as long as a 429 asks.
+func (c *Client) silence(refused *Error) {
+	wait := defaultPenalty
+	if refused.RetryAfter > 0 {
+		wait = refused.RetryAfter
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.paused = time.Now().Add(wait)
+}
+
+// Answered is closed when Airtable next answers a call, whoever makes it.
+func (c *Client) Answered() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.answered == nil {
+		c.answered = make(chan struct{})
+	}
+	return c.answered
 }
 
 // jitter is a random share of 250 ms doubled with each attempt, 8 s at most.
@@ -283,10 +299,14 @@ func jitter(attempt int) time.Duration {
 }
 
 // once sends a request when the pace allows. A nil out takes any answer, an empty one too.
-func (c *Client) once(ctx context.Context, kind, method, path string, payload []byte, out any) (_ time.Time, err error) {
+func (c *Client) once(ctx context.Context, kind, method, path string, payload []byte, out any) (time.Time, error) {
 	if err := c.pace(ctx); err != nil {
 		return time.Time{}, err
 	}
+	return c.send(ctx, kind, method, path, payload, out)
+}
+
+func (c *Client) send(ctx context.Context, kind, method, path string, payload []byte, out any) (_ time.Time, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.cfg.Endpoint+path, bytes.NewReader(payload))
 	if err != nil {
 		return time.Time{}, fmt.Errorf("make the request: %w", err)
@@ -325,6 +345,12 @@ func (c *Client) once(ctx context.Context, kind, method, path string, payload []
 			return time.Time{}, fmt.Errorf("%w: %w", ErrNonsense, err)
 		}
 	}
+	c.mu.Lock()
+	if c.answered != nil {
+		close(c.answered)
+		c.answered = nil
+	}
+	c.mu.Unlock()
 	at, err := http.ParseTime(res.Header.Get("Date"))
 	if err != nil {
 		at = time.Now()
@@ -335,11 +361,14 @@ func (c *Client) once(ctx context.Context, kind, method, path string, payload []
 // pace waits for the penalty to end and for a free place in the rate.
 func (c *Client) pace(ctx context.Context) error {
 	for {
-		c.mu.Lock()
+		if err := c.limiter.Wait(ctx); err != nil {
+			return err
+		}
+		c.mu.Lock() // somebody may have been refused meanwhile
 		wait := time.Until(c.paused)
 		c.mu.Unlock()
 		if wait <= 0 {
-			return c.limiter.Wait(ctx)
+			return nil
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return err

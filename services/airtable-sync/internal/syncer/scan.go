@@ -341,29 +341,15 @@ func (s *Syncer) lookAgain(ctx context.Context) error {
 
 // reason says for people why a run failed.
 func reason(ctx context.Context, err error) fault.Text {
-	var refused *airtable.Error
 	var missing *column.MissingError
 	switch {
 	case ctx.Err() != nil:
 		return fault.T("Interrumpida: el servicio se detuvo o cedió el turno", "Interrupted: the service was stopped or lost its turn")
-	case airtable.IsBillingLimit(err):
-		return fault.T("El plan de Airtable ha agotado las llamadas de este mes", "The Airtable plan has used up this month's calls")
 	case errors.As(err, &missing):
 		return fault.T(
 			"No se encuentra la columna para "+missing.Variables()+"; la tabla tiene: "+strings.Join(missing.Fields, ", "),
 			missing.Error())
-	case errors.As(err, &refused) && refused.Status == 401:
-		return fault.T("Airtable no acepta la clave (AIRTABLE_API_KEY)", "Airtable does not accept the key (AIRTABLE_API_KEY)")
-	case airtable.IsForbidden(err):
-		return fault.T("Airtable no encuentra la base o la tabla, o la clave no puede leerla: "+refused.Error(),
-			"Airtable does not find the base or table, or the key may not read it: "+refused.Error())
-	case errors.As(err, &refused):
-		return fault.T("Airtable rechaza la petición: "+refused.Error(), refused.Error())
-	case errors.Is(err, airtable.ErrNonsense):
-		return fault.T("Airtable ha contestado algo ilegible", "Airtable answered something unreadable")
-	case errors.Is(err, airtable.ErrUnreachable):
-		return fault.T("Airtable no contesta", "Airtable does not answer")
 	default:
-		return fault.T("Error interno: vea el registro del servicio", "Internal error: see the service's log")
+		return airtable.Reason(err)
 	}
 }
