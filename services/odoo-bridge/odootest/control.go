@@ -419,14 +419,17 @@ func (s *Server) Delete(model string, ids ...int) error {
 	})
 }
 
-// SetStock sets what is on hand of a product.template. As in Odoo this moves no write_date.
+// SetStock sets what is on hand of a product.template. As in Odoo this moves no write_date of the
+// product's, but that of a stock.quant.
 func (s *Server) SetStock(product int, quantity float64) error {
 	return s.inside(func(e *env) error {
 		r := e.row("product.template", product)
 		if r == nil {
 			return missing("product.template", product, e.user.id)
 		}
-		e.put(e.follow(r, "product_variant_id"), "qty_available", quantity)
+		variant := e.follow(r, "product_variant_id")
+		e.put(variant, "qty_available", quantity)
+		e.stock("stock.quant", variant.id, "quantity", quantity)
 		return nil
 	})
 }

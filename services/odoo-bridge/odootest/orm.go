@@ -264,6 +264,40 @@ func (e *env) touch(r *record) {
 			e.put(e.row("product.product", id), "write_date", e.now)
 		}
 	}
+	if state := r.values["state"]; r.model.name == "sale.order" && (state == "sale" || state == "done" || state == "cancel") {
+		for _, product := range e.soldBy(r) {
+			e.stock("stock.move", product, "origin", e.text(r, "name"))
+		}
+	}
+}
+
+// soldBy gives the products on the lines of an order.
+func (e *env) soldBy(order *record) (products []int) {
+	for _, id := range e.children("sale.order.line", "order_id", order.id) {
+		if product, ok := e.row("sale.order.line", id).values["product_id"].(int); ok {
+			products = append(products, product)
+		}
+	}
+	return products
+}
+
+// stock leaves the trace that a change of stock has in Odoo: not in the product, but in one record
+// of another model.
+func (e *env) stock(model string, product int, name string, v any) {
+	t := e.tables[model]
+	if t == nil {
+		return
+	}
+	var r *record
+	for _, id := range e.children(model, "product_id", product) {
+		r = e.row(model, id)
+	}
+	if r == nil {
+		r = e.insert(e.models[model])
+		e.put(r, "product_id", product)
+	}
+	e.put(r, name, v)
+	e.touch(r)
 }
 
 // watch returns a function that touches the order of a line if what the order
@@ -275,10 +309,16 @@ func (e *env) watch(order *record) func() {
 	stored := func() string {
 		return repr(e.value(order, "amount_untaxed")) + repr(e.value(order, "amount_tax")) + repr(e.value(order, "invoice_status")) + repr(e.value(order, "delivery_status"))
 	}
-	before := stored()
+	before, products := stored(), e.soldBy(order)
 	return func() {
-		if stored() != before {
-			e.touch(order)
+		if stored() == before {
+			return
+		}
+		e.touch(order)
+		if order.values["state"] == "sale" || order.values["state"] == "done" {
+			for _, product := range products { // of a line that is gone, too
+				e.stock("stock.move", product, "origin", e.text(order, "name"))
+			}
 		}
 	}
 }

@@ -347,6 +347,9 @@ func unlinked(v any) any {
 var bridgeFields = func() map[string]string {
 	m := map[string]string{}
 	for name, model := range newSchema(19, map[string]bool{"stock": true, "purchase": true, "account": true}).models {
+		if strings.HasPrefix(name, "stock.") { // no more of them than tells that stock has changed
+			continue
+		}
 		m[name] = strings.Join(slices.Sorted(slices.Values(model.names)), " ")
 	}
 	return m
