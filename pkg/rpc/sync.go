@@ -62,7 +62,8 @@ const (
 type Run struct {
 	ID         string     `json:"id"`
 	Mode       Mode       `json:"mode"`
-	Trigger    string     `json:"trigger" doc:"start, interval or request"`
+	Why        fault.Text `json:"mode_reason,omitzero" doc:"why the run has this mode"`
+	Trigger    string     `json:"trigger" doc:"start, interval, request or ping"`
 	State      RunState   `json:"state" enum:"running,succeeded,failed"`
 	StartedAt  time.Time  `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
@@ -101,7 +102,8 @@ type SyncState struct {
 	ModeReason      fault.Text `json:"mode_reason,omitzero" doc:"why it is not a better mode"`
 	State           string     `json:"state" enum:"idle,running"`
 	Instance        string     `json:"instance" doc:"the active syncer"`
-	IntervalSeconds float64    `json:"interval_seconds"`
+	IntervalSeconds float64    `json:"interval_seconds" doc:"of scheduled runs, as it is in force"`
+	IntervalReason  fault.Text `json:"interval_reason,omitzero" doc:"why it is not the configured one, or why there are no scheduled runs"`
 	NextRunAt       *time.Time `json:"next_run_at,omitempty"`
 	LagSeconds      *float64   `json:"lag_seconds,omitempty" doc:"since the start of the last successful run"`
 	Current         *Run       `json:"current,omitempty"`
@@ -111,6 +113,33 @@ type SyncState struct {
 	Orders          int        `json:"orders" doc:"orders known to be in Airtable"`
 	APICalls        APICalls   `json:"api_calls"`
 	Scan            *ScanMark  `json:"scan,omitempty"`
+	Hook            *Hook      `json:"webhook,omitempty"`
+	Budget          *Budget    `json:"budget,omitempty"`
+}
+
+// Hook is the webhook that the sync keeps in Airtable.
+type Hook struct {
+	ID       string     `json:"id"`
+	URL      string     `json:"url,omitempty" doc:"where Airtable pings; absent if it is only polled"`
+	Cursor   int64      `json:"cursor" doc:"of the next payload"`
+	Expires  time.Time  `json:"expires_at" doc:"unless it is polled or refreshed before, which it is"`
+	LastPing *time.Time `json:"last_ping_at,omitempty"`
+}
+
+// Budget is what the month's calls of Airtable's API are spent on. Months are UTC's.
+type Budget struct {
+	Month     string         `json:"month" doc:"YYYY-MM"`
+	Since     time.Time      `json:"since" doc:"from when on calls are counted"`
+	Calls     int            `json:"calls"`
+	ByKind    map[string]int `json:"by_kind"`
+	Limit     int            `json:"limit,omitempty" doc:"AIRTABLE_MONTHLY_LIMIT; absent if unknown or unlimited"`
+	Exhausted bool           `json:"exhausted,omitempty" doc:"Airtable refuses for the rest of the month"`
+	// PacePerDay and Projected follow from the interval in force and from the last 24 hours.
+	PacePerDay float64 `json:"pace_per_day"`
+	Projected  int     `json:"projected" doc:"calls by the end of the month"`
+	// SuggestedIntervalSeconds is the shortest interval that stays within Limit, 0 without one.
+	SuggestedIntervalSeconds float64    `json:"suggested_interval_seconds,omitempty"`
+	Warning                  fault.Text `json:"warning,omitzero"`
 }
 
 // APICalls counts calls of Airtable's API since the active syncer took over.

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -202,9 +203,9 @@ func (c *Client) Payloads(ctx context.Context, id string, cursor int64) (Payload
 }
 
 func (c *Client) webhookPath(parts ...string) string {
-	path := "/v0/bases/" + url.PathEscape(c.cfg.Base) + "/webhooks"
+	path := []string{"/v0/bases", url.PathEscape(c.cfg.Base), "webhooks"}
 	for _, p := range parts {
-		path += "/" + url.PathEscape(p)
+		path = append(path, url.PathEscape(p))
 	}
-	return path
+	return strings.Join(path, "/")
 }
