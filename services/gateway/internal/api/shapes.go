@@ -105,6 +105,11 @@ var exampleSync = rpc.SyncState{
 	Mode: rpc.Incremental, ModeReason: fault.T("el token no puede gestionar webhooks", "the token may not manage webhooks"), State: "idle", Instance: "sync-1", IntervalSeconds: 300,
 	NextRunAt: new(exampleTime.Add(5 * time.Minute)), LagSeconds: new(2.5), Last: &exampleRun, Orders: 2000,
 	APICalls: rpc.APICalls{Total: 42, ByKind: map[string]int{"list": 41, "meta": 1}},
+	Budget: &rpc.Budget{
+		Month: "2026-11", Since: exampleTime, Calls: 910, ByKind: map[string]int{"list": 900, "meta": 10}, Limit: 1000,
+		PacePerDay: 280, Projected: 8500, SuggestedIntervalSeconds: 26000,
+		Warning: fault.T("a este ritmo las llamadas del mes se acaban en unas horas", "at this pace the month's calls are used up within hours"),
+	},
 }
 
 func param(name, description string, schema *huma.Schema, example any) *huma.Param {

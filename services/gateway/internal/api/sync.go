@@ -40,10 +40,18 @@ type Run struct {
 // SyncState is rpc.SyncState with its reasons in the caller's language.
 type SyncState struct {
 	rpc.SyncState
-	ModeReason string `json:"mode_reason,omitempty" doc:"why it is not a better mode"`
-	Current    *Run   `json:"current,omitempty"`
-	Last       *Run   `json:"last,omitempty"`
-	Recent     []Run  `json:"recent,omitempty"`
+	ModeReason     string  `json:"mode_reason,omitempty" doc:"why it is not a better mode"`
+	IntervalReason string  `json:"interval_reason,omitempty" doc:"why it is not the configured one, or why there are no scheduled runs"`
+	Current        *Run    `json:"current,omitempty"`
+	Last           *Run    `json:"last,omitempty"`
+	Recent         []Run   `json:"recent,omitempty"`
+	Budget         *Budget `json:"budget,omitempty" doc:"what the month's calls of Airtable's API are spent on"`
+}
+
+// Budget is rpc.Budget with its warning in the caller's language.
+type Budget struct {
+	rpc.Budget
+	Warning string `json:"warning,omitempty"`
 }
 
 func runIn(lang string, r *rpc.Run) *Run {
@@ -54,7 +62,13 @@ func runIn(lang string, r *rpc.Run) *Run {
 }
 
 func stateIn(lang string, s rpc.SyncState) SyncState {
-	out := SyncState{SyncState: s, ModeReason: s.ModeReason.In(lang), Current: runIn(lang, s.Current), Last: runIn(lang, s.Last)}
+	out := SyncState{
+		SyncState: s, ModeReason: s.ModeReason.In(lang), IntervalReason: s.IntervalReason.In(lang),
+		Current: runIn(lang, s.Current), Last: runIn(lang, s.Last),
+	}
+	if s.Budget != nil {
+		out.Budget = &Budget{Budget: *s.Budget, Warning: s.Budget.Warning.In(lang)}
+	}
 	for i := range s.Recent {
 		out.Recent = append(out.Recent, *runIn(lang, &s.Recent[i]))
 	}

@@ -54,7 +54,8 @@ func (s *syncer) endpoints(t testing.TB) map[string]bus.Handler {
 			}
 			select {
 			case <-s.finish:
-				return reply(rpc.SyncState{State: "idle", Instance: "a", Recent: []rpc.Run{s.ended}, ModeReason: fault.T("porque sí", "because")})
+				return reply(rpc.SyncState{State: "idle", Instance: "a", Recent: []rpc.Run{s.ended}, ModeReason: fault.T("porque sí", "because"),
+					IntervalReason: fault.T("más lento", "slower"), Budget: &rpc.Budget{Calls: 7, Warning: fault.T("poco", "little left")}})
 			default:
 				return reply(rpc.SyncState{State: "running", Instance: "a", Current: &rpc.Run{ID: "run1", State: rpc.Running}})
 			}
@@ -104,7 +105,7 @@ func TestSyncThatFails(t *testing.T) {
 	}
 	var state SyncState
 	r.get("/api/orders/sync", header("Accept-Language", "en")).decode(http.StatusOK, &state)
-	if state.ModeReason != "because" || len(state.Recent) != 1 || state.Recent[0].Reason != "Airtable does not answer" {
+	if state.ModeReason != "because" || state.IntervalReason != "slower" || state.Budget == nil || state.Budget.Calls != 7 || state.Budget.Warning != "little left" || len(state.Recent) != 1 || state.Recent[0].Reason != "Airtable does not answer" {
 		t.Errorf("%+v", state)
 	}
 }
