@@ -4,6 +4,7 @@ package airtable
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,6 +98,12 @@ func (c *Client) Calls() (total int, byKind map[string]int) {
 	defer c.mu.Unlock()
 	return int(c.total.Load()), maps.Clone(c.counts)
 }
+
+// Base is the id of the base, and Table the table's id or name, as they were configured.
+func (c *Client) Base() string { return c.cfg.Base }
+
+// Table is described at Base.
+func (c *Client) Table() string { return c.cfg.Table }
 
 // Source names the table in events: /airtable/<base>/<table>.
 func (c *Client) Source() string { return "/airtable/" + c.cfg.Base + "/" + c.cfg.Table }
@@ -197,6 +204,9 @@ type Field struct {
 		ReferencedFieldIDs []string `json:"referencedFieldIds"`
 	} `json:"options"`
 }
+
+// Key is how cells of the field are keyed: by its id, by its name where that is not known.
+func (f Field) Key() string { return cmp.Or(f.ID, f.Name) }
 
 // Schema fetches the table's description. It needs the scope schema.bases:read; without it the
 // error satisfies IsForbidden. A table that is not there is an error that lists those that are.
@@ -320,6 +330,7 @@ func (c *Client) send(ctx context.Context, kind, method, path string, payload []
 	c.counts[kind]++
 	c.mu.Unlock()
 	c.total.Add(1)
+	count(ctx)
 	if c.cfg.Meter != nil {
 		defer func() { c.cfg.Meter.Called(kind, err) }()
 	}

@@ -19,6 +19,7 @@ import (
 type Mapper struct {
 	named   map[Column]string
 	byID    bool
+	table   string // its id, "" without metadata
 	fields  []airtable.Field
 	columns map[Column]int
 	index   map[string]int // by id and by name
@@ -28,7 +29,7 @@ type Mapper struct {
 
 // WithSchema makes a mapper from the table's metadata. Columns that cannot be found are a *MissingError.
 func WithSchema(t airtable.Table, named map[Column]string) (*Mapper, error) {
-	m := &Mapper{named: named, byID: true, fields: t.Fields, primary: t.PrimaryFieldID}
+	m := &Mapper{named: named, byID: true, table: t.ID, fields: t.Fields, primary: t.PrimaryFieldID}
 	var missing []Column
 	m.columns, missing = Resolve(t.Fields, t.PrimaryFieldID, named)
 	if len(missing) > 0 {
@@ -45,6 +46,9 @@ func WithoutSchema(named map[Column]string) *Mapper {
 
 // ByID reports whether records should be asked for with cells keyed by field id.
 func (m *Mapper) ByID() bool { return m.byID }
+
+// TableID is the table's id, "" without metadata.
+func (m *Mapper) TableID() string { return m.table }
 
 // Learn takes in a page's field names. With metadata, it reports whether all of them are known: if
 // not, the schema is out of date. Without, it returns the mapper that knows them too; a page that
@@ -87,6 +91,21 @@ func (m *Mapper) Unseen() []Column {
 	}
 	return unseen
 }
+
+// Field is the field of a column. Without metadata it is known by what was seen of it, or by the
+// name that the operator set.
+func (m *Mapper) Field(c Column) (f airtable.Field, ok bool) {
+	if i, ok := m.columns[c]; ok {
+		return m.fields[i], true
+	}
+	if name := m.named[c]; !m.byID && name != "" && name != None {
+		return airtable.Field{Name: name}, true
+	}
+	return airtable.Field{}, false
+}
+
+// Has reports whether the operator lets the table have this column.
+func (m *Mapper) Has(c Column) bool { return m.named[c] != None }
 
 // Describe lists which field each column is read from.
 func (m *Mapper) Describe() string {
