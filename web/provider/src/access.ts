@@ -1,8 +1,6 @@
 import type { AccessControlProvider, CanParams } from "@refinedev/core";
 import type { Client } from "./client.ts";
-
-/** What a user may do; each role includes the ones before it. */
-export type Role = "viewer" | "operator" | "admin";
+import type { Role } from "./types.ts";
 
 const roles: readonly Role[] = ["viewer", "operator", "admin"];
 

@@ -1,7 +1,7 @@
 import type { AuthProvider } from "@refinedev/core";
-import type { Role } from "./access.ts";
 import type { Client } from "./client.ts";
 import { ApiError } from "./error.ts";
+import type { Role } from "./types.ts";
 
 /** Who is logged in. */
 export interface Identity {

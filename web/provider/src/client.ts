@@ -1,6 +1,7 @@
 import { ApiError, errorFrom } from "./error.ts";
 import { type Language, languageOf, ownText, type TextKey, type Translate } from "./language.ts";
-import { type Session, SessionStore, sessionOf, type TokenStorage, type Tokens } from "./session.ts";
+import { type Session, SessionStore, sessionOf, type TokenStorage } from "./session.ts";
+import type { Tokens } from "./types.ts";
 
 export interface ClientOptions {
   /** Where the API is; "" (the default) for the page's own origin. */

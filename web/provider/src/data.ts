@@ -15,8 +15,10 @@ import type {
   UpdateParams,
 } from "@refinedev/core";
 import type { Client, RequestOptions } from "./client.ts";
-import { ApiError, errorOf, type Problem } from "./error.ts";
+import { ApiError, errorOf } from "./error.ts";
 import { filterParams, sortParam } from "./query.ts";
+import type { Reads } from "./reads.ts";
+import type { EditResults } from "./types.ts";
 
 /** What `meta` of a call may say. */
 export interface ResonanceMeta {
@@ -80,7 +82,7 @@ function unsupported(client: Client, resource: string, action: string): ApiError
 }
 
 /** Reads and changes orders and Odoo's records. Every rejection is an ApiError, or the reason of an abort. */
-export function data(client: Client): Required<DataProvider> {
+export function data(client: Client, reads: Reads): Required<DataProvider> {
   const list = async (resource: Resource, query: URLSearchParams, options: RequestOptions) => {
     const { data, response } = await client.json<BaseRecord[] | { data: BaseRecord[]; total: number }>(resource.path, {
       ...options,
@@ -257,12 +259,19 @@ export function data(client: Client): Required<DataProvider> {
       return { data: await bodyOf(client, response), ...etag(response), ...freshness(response) };
     },
   };
+  const { getList, getMany, getOne, custom } = provider;
+  Object.assign(provider, {
+    getList: (params: GetListParams) => reads.track(params.resource, getList(params)),
+    getMany: (params: GetManyParams) => reads.track(params.resource, getMany(params)),
+    getOne: (params: GetOneParams) => reads.track(params.resource, getOne(params)),
+    custom: (params: CustomParams) => {
+      const [, resource] = /\/api\/(?:v1\/)?(\w+)/.exec(params.url) ?? [];
+      const call = custom(params);
+      return resource && params.method === "get" ? reads.track(resource, call) : call;
+    },
+  });
   // Refine types a provider's records by a parameter of each call, which only the caller can know.
   return provider as unknown as Required<DataProvider>;
-}
-
-interface EditResults {
-  results: { record_id: string; status: number; order?: BaseRecord; problem?: Problem }[];
 }
 
 type Result = { id: BaseKey; record: BaseRecord } | { id: BaseKey; error: ApiError };

@@ -1,13 +1,5 @@
 import type { HttpError, ValidationErrors } from "@refinedev/core";
-
-/** An RFC 9457 problem, as the API answers every error. */
-export interface Problem {
-  title?: string;
-  status?: number;
-  detail?: string;
-  instance?: string;
-  errors?: Record<string, string>;
-}
+import type { Problem } from "./types.ts";
 
 /** An error as Refine reads it, with what else the API said. `statusCode` 0: no answer arrived. */
 export class ApiError extends Error implements HttpError {
@@ -35,7 +27,7 @@ export class ApiError extends Error implements HttpError {
   }
 }
 
-/** Makes an error of a problem. `fallback` is the text for a problem without detail. */
+/** Makes an error of an RFC 9457 problem, as the API answers every error. `fallback` is the text for a problem without detail. */
 export function errorOf(problem: Problem, status: number, fallback: string, retryAfter?: number): ApiError {
   return new ApiError(status, problem.detail || fallback, {
     name: problem.title,

@@ -1,4 +1,4 @@
-import type { Role } from "./access.ts";
+import type { Role, Tokens } from "./types.ts";
 
 /** The part of the Web Storage API that is used. */
 export type TokenStorage = Pick<Storage, "getItem" | "setItem" | "removeItem">;
@@ -13,14 +13,6 @@ export interface Session {
   expiresAt: number;
   /** Seconds that the access token was good for. */
   life: number;
-}
-
-/** The answer of POST /token and /token/refresh. */
-export interface Tokens {
-  access_token: string;
-  expires_in: number;
-  refresh_token: string;
-  role: Role;
 }
 
 export function sessionOf(tokens: Tokens, username?: string): Session {

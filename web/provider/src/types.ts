@@ -1,0 +1,32 @@
+import type { components } from "./api.d.ts";
+
+type Schemas = components["schemas"];
+
+/** An order, as the data provider gives it. */
+export type Order = Schemas["Order"] & { id: string };
+/** An edit of an order, and what became of it. */
+export type Edit = Schemas["Edit"];
+/** An entry of /api/orders/{id}/history. */
+export type HistoryEntry = Schemas["HistoryEntry"];
+/** The answer of /api/orders/summary. */
+export type OrdersSummary = Schemas["Summary"];
+/** The answer of GET /api/orders/sync. */
+export type SyncState = Schemas["SyncState"];
+/** A run of the sync. */
+export type SyncRun = Schemas["Run"];
+/** What a user may do; each role includes the ones before it. */
+export type Role = Schemas["Tokens"]["role"];
+export type Tokens = Schemas["Tokens"];
+export type Problem = Partial<Schemas["Problem"]>;
+export type EditResults = Schemas["EditResults"];
+
+/** How the sync stands, as it is told while it goes on. */
+export type SyncEvent = Pick<SyncState, "state" | "mode" | "orders" | "current" | "last">;
+
+/** A run with its reason in every language: the same is told to everybody. */
+export type UnspokenRun = Omit<SyncRun, "reason"> & { reason?: string | { es?: string; en?: string } };
+
+/** A message of GET /ws and GET /api/events. */
+export type Message = Omit<Schemas["Message"], "sync"> & {
+  sync?: Omit<SyncEvent, "current" | "last"> & { current?: UnspokenRun; last?: UnspokenRun };
+};
