@@ -17,6 +17,9 @@ import (
 // HeaderState is the state of the edit in an order.edited event, a CloudEvents extension attribute.
 const HeaderState = "ce-state"
 
+// SourceOrders is the CloudEvents source of the edits that the orders service accepts.
+const SourceOrders = "/orders"
+
 // EditState is how far an edit has come.
 type EditState string
 

@@ -1,5 +1,5 @@
-// Package orders projects the ORDERS stream into Postgres and answers queries about orders over
-// NATS (pkg/rpc/orders.go).
+// Package orders projects the ORDERS stream into Postgres, answers queries about orders over NATS
+// and accepts edits of them (pkg/rpc/orders.go).
 package orders
 
 import (
@@ -51,7 +51,12 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer s.Close()
-	server, err := bus.Serve(nc, cfg.Log, api.Service(s))
+	endpoints, err := api.Service(s, nc, cfg.Log)
+	if err != nil {
+		nc.Close()
+		return err
+	}
+	server, err := bus.Serve(nc, cfg.Log, endpoints)
 	if err != nil {
 		nc.Close()
 		return err
@@ -131,7 +136,7 @@ func ensure(ctx context.Context, nc *nats.Conn, replicas int, log *slog.Logger) 
 		return err
 	}
 	for {
-		err := bus.Ensure(ctx, js, replicas, bus.StreamOrders, bus.StreamDeadLetters)
+		err := bus.Ensure(ctx, js, replicas, bus.StreamOrders, bus.StreamEdits, bus.StreamDeadLetters)
 		if err == nil || errors.Is(err, bus.ErrDrift) || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}

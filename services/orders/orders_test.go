@@ -136,7 +136,10 @@ func (w *world) holds(want map[string]string) {
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // changed makes an event; status is empty for a deletion.
-func changed(id, status string) *nats.Msg {
+func changed(id, status string) *nats.Msg { return changedBy(id, status, event.Actor{}) }
+
+// changedBy makes one that came of edits.
+func changedBy(id, status string, actor event.Actor, editIDs ...string) *nats.Msg {
 	name, customer, date, amount := "Order "+id, "Customer "+id, "2026-03-04", json.Number("10.50")
 	c := &event.OrderChanged{RecordID: id, Change: event.Updated, Order: event.Order{
 		RecordID: id, Name: &name, Customer: &customer, Status: &status, Amount: &amount, OrderDate: &date,
@@ -144,6 +147,9 @@ func changed(id, status string) *nats.Msg {
 	}}
 	if status == "" {
 		c.Change = event.Deleted
+	}
+	if c.EditIDs = editIDs; len(editIDs) > 0 {
+		c.Actor = &actor
 	}
 	msg, err := event.NewOrderChanged(event.Envelope{ID: event.NewID(), Source: "/airtable/app/tbl", Time: epoch}, c)
 	if err != nil {

@@ -3,13 +3,14 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
@@ -17,9 +18,17 @@ import (
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
 
-// Service describes the micro service that answers from s.
-func Service(s *store.Store) bus.Service {
-	a := api{s}
+// Service describes the micro service that answers from s, and accepts edits.
+func Service(s *store.Store, nc *nats.Conn, log *slog.Logger) (bus.Service, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return bus.Service{}, fmt.Errorf("api: %w", err)
+	}
+	seen, err := follow(nc)
+	if err != nil {
+		return bus.Service{}, fmt.Errorf("api: follow the projection: %w", err)
+	}
+	a := &api{store: s, js: js, progress: seen, log: log}
 	return bus.Service{
 		Name:        "orders",
 		Description: "Orders as projected from the ORDERS stream",
@@ -29,13 +38,20 @@ func Service(s *store.Store) bus.Service {
 			rpc.OrdersGet:     handle(a.get),
 			rpc.OrdersSummary: handle(a.summary),
 			rpc.OrdersHistory: handle(a.history),
+			rpc.OrdersEdit:    handle(a.edit),
+			rpc.OrdersEdits:   handle(a.edits),
 		},
-		Workers: 32,
-		Timeout: 2 * time.Second,
-	}
+		Workers: 64,              // more than edits can occupy
+		Timeout: 8 * time.Second, // of many edits; reads have their own
+	}, nil
 }
 
-type api struct{ store *store.Store }
+type api struct {
+	store    *store.Store
+	js       jetstream.JetStream
+	progress *progress
+	log      *slog.Logger
+}
 
 // handle decodes a request before answer gets it.
 func handle[Q any](answer func(context.Context, Q) (bus.Reply, error)) bus.Handler {
@@ -48,7 +64,7 @@ func handle[Q any](answer func(context.Context, Q) (bus.Reply, error)) bus.Handl
 	}
 }
 
-func (a api) list(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error) {
+func (a *api) list(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error) {
 	page, err := a.store.List(ctx, q)
 	if err != nil {
 		return bus.Reply{}, err
@@ -63,16 +79,15 @@ func (a api) list(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error) {
 	return bus.Reply{Header: h, Data: page.Docs}, nil
 }
 
-func (a api) get(ctx context.Context, q rpc.OrderRef) (bus.Reply, error) {
+func (a *api) get(ctx context.Context, q rpc.OrderRef) (bus.Reply, error) {
 	doc, err := a.store.Get(ctx, q.RecordID)
 	if err != nil {
 		return bus.Reply{}, err
 	}
-	sum := sha256.Sum256(doc)
-	return bus.Reply{Header: nats.Header{rpc.HeaderETag: {`"` + hex.EncodeToString(sum[:16]) + `"`}}, Data: doc}, nil
+	return bus.Reply{Header: nats.Header{rpc.HeaderETag: {store.ETag(doc)}}, Data: doc}, nil
 }
 
-func (a api) summary(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error) {
+func (a *api) summary(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error) {
 	sum, err := a.store.Summary(ctx, q)
 	if err != nil {
 		return bus.Reply{}, err
@@ -81,10 +96,15 @@ func (a api) summary(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error) 
 	return bus.Reply{Data: data}, err
 }
 
-func (a api) history(ctx context.Context, q rpc.HistoryQuery) (bus.Reply, error) {
+func (a *api) history(ctx context.Context, q rpc.HistoryQuery) (bus.Reply, error) {
 	entries, total, err := a.store.History(ctx, q)
 	if err != nil {
 		return bus.Reply{}, err
 	}
 	return bus.Reply{Header: nats.Header{rpc.HeaderTotal: {strconv.FormatInt(total, 10)}}, Data: entries}, nil
+}
+
+func (a *api) edits(ctx context.Context, q rpc.EditsQuery) (bus.Reply, error) {
+	edits, err := a.store.Edits(ctx, q)
+	return bus.Reply{Data: edits}, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
 
@@ -17,6 +18,9 @@ import (
 func decode(subject string, h nats.Header, body []byte) (*store.Change, error) {
 	if !utf8.Valid(body) { // raw cells keep their bytes, and Postgres takes UTF-8 only
 		body = []byte(strings.ToValidUTF8(string(body), "\uFFFD"))
+	}
+	if strings.HasPrefix(subject, event.TypeOrderEdited+".") {
+		return decodeEdited(subject, h, body)
 	}
 	c, env, err := event.ParseOrderChanged(subject, h, body)
 	if err != nil {
@@ -39,14 +43,24 @@ func decode(subject string, h nats.Header, body []byte) (*store.Change, error) {
 		RecordID: c.RecordID,
 		Current:  true,
 		Deleted:  c.Change == event.Deleted,
-		Row: store.Row{
-			Name: column(c.Order.Name), Customer: column(c.Order.Customer),
-			Status: column(c.Order.Status), Priority: column(c.Order.Priority),
-			Amount: (*string)(c.Order.Amount), OrderDate: c.Order.OrderDate,
-			CreatedAt: c.Order.CreatedAt, UpdatedAt: c.Order.UpdatedAt, Doc: c.Order.Raw,
-		},
-		History: store.History{EventID: storable(env.ID), At: env.Time, EditIDs: editIDs, Entry: entry},
+		Row:      store.NewRow(&c.Order),
+		History:  store.History{EventID: storable(env.ID), At: env.Time, EditIDs: editIDs, Entry: entry},
 	}, nil
+}
+
+func decodeEdited(subject string, h nats.Header, body []byte) (*store.Change, error) {
+	e, env, err := event.ParseOrderEdited(subject, h, body)
+	if err != nil {
+		return nil, err
+	}
+	edit := &rpc.Edit{
+		ID: e.ID, State: e.State, Values: e.Values, Actor: e.Actor, At: e.RequestedAt.UTC().Truncate(time.Microsecond), Reason: e.Reason,
+	}
+	if e.State != event.Pending {
+		at := env.Time.UTC()
+		edit.SettledAt = &at
+	}
+	return &store.Change{RecordID: e.RecordID, Edit: edit}, nil
 }
 
 // historyEntry is rpc.HistoryEntry as it is stored and served.
@@ -86,15 +100,6 @@ func source(c *event.OrderChanged) string {
 		return "api"
 	}
 	return "airtable"
-}
-
-// column is a text as a column can hold it; doc keeps what is lost.
-func column(s *string) *string {
-	if s == nil || strings.IndexByte(*s, 0) < 0 {
-		return s
-	}
-	t := withoutNUL(*s)
-	return &t
 }
 
 func withoutNUL(s string) string { return strings.ReplaceAll(s, "\x00", "") }

@@ -116,8 +116,16 @@ func (l *leader) take(ctx context.Context, r *reader, batch []*item) error {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	r.release(batch)
+	l.tell()
 	l.progress()
 	return l.settle(ctx, rpc.ScanMark{})
+}
+
+// tell says how far reads see now. Who misses it looks for itself.
+func (l *leader) tell() {
+	if err := l.nc.Publish(rpc.OrdersProjected, strconv.AppendUint(nil, l.cp.Seq, 10)); err != nil {
+		l.log.Debug("nobody is told of the commit", "error", err)
+	}
 }
 
 func (l *leader) vacuum(ctx context.Context) {
@@ -297,7 +305,6 @@ func (l *leader) open(ctx context.Context) (*reader, error) {
 	cons, err := l.stream.CreateOrUpdateConsumer(setup, jetstream.ConsumerConfig{
 		Durable:       Consumer,
 		Description:   "Projects orders into Postgres; the checkpoint there decides where it reads",
-		FilterSubject: event.OrdersChanged,
 		AckPolicy:     jetstream.AckAllPolicy,
 		AckWait:       ackWait,
 		MaxDeliver:    -1, // a finite one would be a silent gap (invariant 5)

@@ -159,7 +159,7 @@ func (p *Projector) connect(ctx context.Context) (*store.Writer, error) {
 func (p *Projector) openStream(ctx context.Context) (jetstream.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTime)
 	defer cancel()
-	if err := bus.Ensure(ctx, p.js, p.replicas, bus.StreamOrders, bus.StreamDeadLetters); err != nil {
+	if err := bus.Ensure(ctx, p.js, p.replicas, bus.StreamOrders, bus.StreamEdits, bus.StreamDeadLetters); err != nil {
 		return nil, err
 	}
 	stream, err := p.js.Stream(ctx, bus.StreamOrders)

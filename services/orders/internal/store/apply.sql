@@ -2,21 +2,24 @@
 -- happens when the checkpoint is not where the writer believes it to be. As nobody else writes
 -- while it is, rows can be told new from old beforehand, which is cheaper than ON CONFLICT.
 with fence as materialized (
-    update checkpoint set seq = $5, message_id = $6
+    update checkpoint set seq = $5, event_id = $6
     where stream = $1 and stream_created = $2 and epoch = $3 and seq = $4 and not rebuild
     returning epoch
 ), input as materialized (
+    -- Without a seq it is the row again, as new edits make it: still of the event it came from.
     select i.record_id, i.deleted, i.name, i.name_fold, i.customer, i.customer_fold, i.status, i.priority,
-           i.amount::numeric as amount, i.order_date::date as order_date, i.created_at, i.updated_at, i.doc, fence.epoch, i.seq,
+           i.amount::numeric as amount, i.order_date::date as order_date, i.created_at, i.updated_at, i.doc, i.confirmed,
+           case when i.seq = 0 then o.epoch else fence.epoch end as epoch, case when i.seq = 0 then o.seq else i.seq end as seq,
            o.record_id is not null as known,
            o.customer_fold as old_customer, o.status as old_status, o.priority as old_priority,
            o.order_date as old_date, coalesce(o.amount, 0) as old_amount
     from fence cross join unnest($7::text[], $8::boolean[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-                       $15::text[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::text[], $20::bigint[])
+                       $15::text[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::text[], $20::text[], $21::bigint[])
         as i (record_id, deleted, name, name_fold, customer, customer_fold, status, priority,
-              amount, order_date, created_at, updated_at, doc, seq)
+              amount, order_date, created_at, updated_at, doc, confirmed, seq)
     left join orders o on o.record_id = i.record_id collate "C"
-    where o.record_id is null or (o.epoch, o.seq) < (fence.epoch, i.seq)
+    where case when i.seq = 0 then o.record_id is not null
+               else o.record_id is null or (o.epoch, o.seq) < (fence.epoch, i.seq) end
 ), removed as (
     delete from orders o using input i
     where i.known and i.deleted and o.record_id = i.record_id collate "C"
@@ -24,21 +27,29 @@ with fence as materialized (
     update orders o
     set name = i.name, name_fold = i.name_fold, customer = i.customer, customer_fold = i.customer_fold,
         status = i.status, priority = i.priority, amount = i.amount, order_date = i.order_date,
-        created_at = i.created_at, updated_at = i.updated_at, doc = i.doc, epoch = i.epoch, seq = i.seq
+        created_at = i.created_at, updated_at = i.updated_at, doc = i.doc, confirmed = i.confirmed,
+        epoch = i.epoch, seq = i.seq
     from input i
     where i.known and not i.deleted and o.record_id = i.record_id collate "C"
 ), added as (
     insert into orders (record_id, name, name_fold, customer, customer_fold, status, priority,
-                        amount, order_date, created_at, updated_at, doc, epoch, seq)
+                        amount, order_date, created_at, updated_at, doc, confirmed, epoch, seq)
     select record_id, name, name_fold, customer, customer_fold, status, priority,
-           amount, order_date, created_at, updated_at, doc, epoch, seq
+           amount, order_date, created_at, updated_at, doc, confirmed, epoch, seq
     from input where not known and not deleted
 ), history as (
     insert into order_history (record_id, event_id, epoch, seq, at, edit_ids, entry)
     select h.record_id, h.event_id, fence.epoch, h.seq, h.at, h.edit_ids, h.entry
-    from fence, unnest($21::text[], $22::text[], $23::bigint[], $24::timestamptz[], $25::text[], $26::text[])
+    from fence, unnest($22::text[], $23::text[], $24::bigint[], $25::timestamptz[], $26::text[], $27::text[])
         as h (record_id, event_id, seq, at, edit_ids, entry)
     on conflict do nothing
+), edited as (
+    insert into edits (id, record_id, at, state, edit, epoch, seq)
+    select e.id, e.record_id, e.at, e.state, e.edit, fence.epoch, e.seq
+    from fence, unnest($28::text[], $29::text[], $30::timestamptz[], $31::text[], $32::text[], $33::bigint[])
+        as e (id, record_id, at, state, edit, seq)
+    on conflict (id) do update set state = excluded.state, edit = excluded.edit
+    where excluded.state <> 'pending'
 ), delta as materialized (
     select old_customer as customer_fold, old_status as status, old_priority as priority, old_date as order_date,
            date_trunc('month', old_date)::date as month, -1 as n, -old_amount as amount
@@ -49,11 +60,11 @@ with fence as materialized (
 ), rolled as (
     insert into rollup (dim, order_date, status, priority, n, amount)
     select case grouping(status, priority, order_date, month)
-               when 1 then 'cube' when 7 then 'status' when 11 then 'priority' when 13 then 'day' when 14 then 'month' else 'all'
+               when 1 then 'cube' when 3 then 'pair' when 7 then 'status' when 11 then 'priority' when 13 then 'day' when 14 then 'month' else 'all'
            end,
            case when grouping(month) = 0 then month else order_date end, status, priority, sum(n), sum(amount)
     from delta
-    group by grouping sets ((status, priority, order_date), (status), (priority), (order_date), (month), ())
+    group by grouping sets ((status, priority, order_date), (status, priority), (status), (priority), (order_date), (month), ())
     having sum(n) <> 0 or sum(amount) <> 0
     on conflict (dim, day, status, priority) do update
     set n = rollup.n + excluded.n, amount = rollup.amount + excluded.amount

@@ -209,7 +209,7 @@ func value(field string, kind rpc.Kind, v string) (string, error) {
 			return "", fault.Field(field, fault.T("no es una fecha con hora (RFC 3339)", "is not a time (RFC 3339)"))
 		}
 		return t.UTC().Format(time.RFC3339Nano), nil
-	case rpc.Text:
+	default: // rpc.Text
 		return clean(v), nil
 	}
 	return v, nil

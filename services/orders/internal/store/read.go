@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"math"
 	"strconv"
@@ -14,6 +16,12 @@ import (
 )
 
 var errNotFound = fault.New(fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
+
+// ETag is the strong entity tag of an order as it is served.
+func ETag(doc []byte) string {
+	sum := sha256.Sum256(doc)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
+}
 
 // Get returns an order as it is served, or fault.NotFound.
 func (s *Store) Get(ctx context.Context, recordID string) ([]byte, error) {
@@ -43,14 +51,41 @@ func (s *Store) History(ctx context.Context, q rpc.HistoryQuery) (entries []byte
 	case !event.ValidRecordID(q.RecordID):
 		return nil, 0, errNotFound
 	}
-	err = s.adhoc.QueryRow(ctx, `
-		select (select count(*) from order_history where record_id = $1), '[' || coalesce(string_agg(entry, ','), '') || ']'
-		from (select entry from order_history where record_id = $1 order by epoch desc, seq desc offset $2 limit $3) page`,
-		q.RecordID, q.Offset, q.Limit).Scan(&total, &entries)
+	err = s.adhoc.QueryRow(ctx, historySQL, q.RecordID, q.Offset, q.Limit).Scan(&total, &entries)
 	if err == nil && total == 0 {
 		return nil, 0, errNotFound
 	}
 	return entries, total, readError(err)
+}
+
+// What changed, and beside it what somebody wanted and Airtable has not, or not yet.
+const historySQL = `
+with entries as (
+    select epoch, seq, entry, edit_ids, null as edit from order_history where record_id = $1
+    union all
+    select epoch, seq, null, null, edit from edits where record_id = $1 and state <> 'applied'
+)
+select (select count(*) from entries), '[' || coalesce(string_agg(case
+    when edit is not null then json_strip_nulls(json_build_object(
+        'id', edit::json->'id', 'change', edit::json->'state', 'at', edit::json->'at', 'source', 'api', 'values', edit::json->'values',
+        'actor', edit::json->'actor', 'edit_ids', json_build_array(edit::json->'id'), 'reason', edit::json->'reason'))::text
+    when edit_ids is not null then left(entry, -1) || ',"edit_ids":' || edit_ids || '}'
+    else entry end, ','), '') || ']'
+from (select * from entries order by epoch desc, seq desc offset $2 limit $3) page`
+
+// Edits answers rpc.OrdersEdits: a JSON array.
+func (s *Store) Edits(ctx context.Context, q rpc.EditsQuery) (edits []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if n := len(q.IDs); n < 1 || n > rpc.MaxEdits {
+		return nil, fault.Field("ids", fault.T("deben ser de 1 a 1000", "must be 1 to 1000"))
+	}
+	ids := make([]string, len(q.IDs))
+	for i, id := range q.IDs {
+		ids[i] = clean(id)
+	}
+	err = s.adhoc.QueryRow(ctx, "select '[' || coalesce(string_agg(edit, ',' order by at, id), '') || ']' from edits where id = any ($1)", ids).Scan(&edits)
+	return edits, readError(err)
 }
 
 // Summary answers rpc.OrdersSummary: from the rollups where the filters allow, else from the rows.

@@ -32,6 +32,8 @@ type Store struct {
 	fixed *pgxpool.Pool
 	// adhoc runs what the filters of a request make up, planned with its values.
 	adhoc *pgxpool.Pool
+	// editing runs the transactions of edits, which wait for JetStream and the projection.
+	editing *pgxpool.Pool
 }
 
 // Open makes a Store on the database of dsn. The error names nothing of dsn.
@@ -55,6 +57,10 @@ func Open(dsn string) (*Store, error) {
 	adhoc := cfg.Copy()
 	adhoc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	adhoc.ConnConfig.RuntimeParams["statement_timeout"] = "1500"
+	editing := adhoc.Copy()
+	editing.MaxConns = 16
+	editing.ConnConfig.RuntimeParams["statement_timeout"] = "5000" // waiting for others included
+	editing.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "10000"
 	fixed := adhoc.Copy()
 	fixed.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	// Their plans must not depend on how large the tables were when they were first planned.
@@ -68,6 +74,9 @@ func Open(dsn string) (*Store, error) {
 	if s.adhoc, err = pgxpool.NewWithConfig(context.Background(), adhoc); err != nil {
 		return nil, fmt.Errorf("open the pool: %w", err)
 	}
+	if s.editing, err = pgxpool.NewWithConfig(context.Background(), editing); err != nil {
+		return nil, fmt.Errorf("open the pool: %w", err)
+	}
 	return s, nil
 }
 
@@ -75,6 +84,7 @@ func Open(dsn string) (*Store, error) {
 func (s *Store) Close() {
 	s.fixed.Close()
 	s.adhoc.Close()
+	s.editing.Close()
 }
 
 // Ping checks that Postgres answers and has the tables.

@@ -3,12 +3,18 @@ package store
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/rpc"
 )
 
 // ErrFenced is returned when the checkpoint is not where the writer left it: another instance
@@ -31,7 +37,8 @@ type Checkpoint struct {
 type Change struct {
 	Seq      uint64
 	RecordID string
-	Current  bool // a change of the row too, not of the history alone
+	Edit     *rpc.Edit // of an event about an edit: nothing else is
+	Current  bool      // a change of the row too, not of the history alone
 	Deleted  bool
 	Row      Row
 	History  History
@@ -42,6 +49,24 @@ type Row struct {
 	Name, Customer, Status, Priority, Amount, OrderDate *string
 	CreatedAt, UpdatedAt                                time.Time
 	Doc                                                 []byte // the order as it is served, JSON
+	Confirmed                                           []byte // as Airtable has it; nil where Doc is that
+}
+
+// NewRow makes the row of an order that was read from JSON.
+func NewRow(o *event.Order) Row {
+	return Row{
+		Name: storable(o.Name), Customer: storable(o.Customer), Status: storable(o.Status), Priority: storable(o.Priority),
+		Amount: (*string)(o.Amount), OrderDate: o.OrderDate, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, Doc: o.Raw,
+	}
+}
+
+// storable is a text as a column can hold it; doc keeps what is lost.
+func storable(s *string) *string {
+	if s == nil || strings.IndexByte(*s, 0) < 0 {
+		return s
+	}
+	t := clean(*s)
+	return &t
 }
 
 // History is an entry of an order's history.
@@ -53,7 +78,10 @@ type History struct {
 }
 
 // Writer writes for the one instance that projects. It is not safe for concurrent use.
-type Writer struct{ conn *pgx.Conn }
+type Writer struct {
+	conn   *pgx.Conn
+	edited bool // there are edits
+}
 
 // Writer connects a Writer. Its commits do not wait for the disk: whatever a crash of Postgres
 // takes back, checkpoint included, is read from the stream again.
@@ -68,7 +96,7 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{conn}, nil
+	return &Writer{conn: conn}, nil
 }
 
 // Close closes the connection, and so gives the lead up.
@@ -80,10 +108,13 @@ func (w *Writer) Lead(ctx context.Context) (bool, error) {
 	const key = 0x0dde75 // one lock a database
 	var leads bool
 	err := w.conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", key).Scan(&leads)
+	if err == nil && leads {
+		err = w.conn.QueryRow(ctx, "select exists (select from edits)").Scan(&w.edited)
+	}
 	return leads, err
 }
 
-const checkpointColumns = "stream, stream_created, epoch, seq, message_id, replay_until, same_stream, rebuild"
+const checkpointColumns = "stream, stream_created, epoch, seq, event_id, replay_until, same_stream, rebuild"
 
 // Checkpoint reads the checkpoint of a stream; nil when there is none.
 func (w *Writer) Checkpoint(ctx context.Context, stream string) (*Checkpoint, error) {
@@ -125,7 +156,7 @@ func (w *Writer) StartReplay(ctx context.Context, previous *Checkpoint, next Che
 		insert into checkpoint (`+checkpointColumns+`)
 		select $1, $2, 1 + greatest($3, (select max(epoch) from orders)), 0, '', $4, $5 or not exists (select from orders), false
 		on conflict (stream) do update
-		set stream_created = excluded.stream_created, epoch = excluded.epoch, seq = 0, message_id = '',
+		set stream_created = excluded.stream_created, epoch = excluded.epoch, seq = 0, event_id = '',
 		    replay_until = excluded.replay_until, same_stream = excluded.same_stream, rebuild = false
 		where checkpoint.epoch = $3
 		returning `+checkpointColumns,
@@ -144,50 +175,70 @@ func (w *Writer) StartReplay(ctx context.Context, previous *Checkpoint, next Che
 var applySQL string
 
 // Apply writes changes, in stream order, and moves the checkpoint from cp to seq, all or nothing
-// (invariant 3): rows, history and rollups are one statement. Of several changes of a record the
-// row takes the last; one that is older than the row changes nothing (invariant 4).
+// (invariant 3): rows, history, edits and rollups are one statement. Of several changes of a record
+// the row takes the last; one that is older than the row changes nothing (invariant 4). What is read
+// for it beforehand nobody else writes.
 func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, seq uint64, messageID string) error {
-	n := len(changes)
+	rows, edits, err := w.withEdits(ctx, cp, changes, newest(changes))
+	if err != nil {
+		return err
+	}
+	n := len(rows)
 	var (
-		ids, docs                                            = make([]string, 0, n), make([][]byte, 0, n)
-		deleted                                              = make([]bool, 0, n)
+		ids, docs, confirmed                                 = make([]string, n), make([][]byte, n), make([][]byte, n)
+		deleted                                              = make([]bool, n)
 		names, nameFolds, customers, customerFolds, statuses = nullable(n), nullable(n), nullable(n), nullable(n), nullable(n)
 		priorities, amounts, dates                           = nullable(n), nullable(n), nullable(n)
-		created, updated                                     = make([]time.Time, 0, n), make([]time.Time, 0, n)
-		seqs                                                 = make([]int64, 0, n)
-		historyIDs, eventIDs, entries                        = make([]string, n), make([]string, n), make([][]byte, n)
-		historySeqs                                          = make([]int64, n)
-		ats                                                  = make([]time.Time, n)
-		editIDs                                              = make([]*string, n)
-		seen                                                 = make(map[string]struct{}, n)
+		created, updated                                     = make([]time.Time, n), make([]time.Time, n)
+		seqs                                                 = make([]int64, n)
 	)
-	for i := n - 1; i >= 0; i-- {
-		c := changes[i]
-		historyIDs[i], eventIDs[i], entries[i] = c.RecordID, c.History.EventID, c.History.Entry
-		historySeqs[i], ats[i] = int64(c.Seq), c.History.At // a stream ends long before 2^63
-		editIDs[i] = c.History.EditIDs
-		if _, newer := seen[c.RecordID]; newer || !c.Current {
+	for i, c := range rows {
+		r := &c.Row
+		ids[i], deleted[i], docs[i], confirmed[i] = c.RecordID, c.Deleted, r.Doc, r.Confirmed
+		names[i], nameFolds[i] = r.Name, folded(r.Name, fold)
+		customers[i], customerFolds[i] = r.Customer, folded(r.Customer, foldCustomer)
+		statuses[i], priorities[i], amounts[i], dates[i] = r.Status, r.Priority, r.Amount, r.OrderDate
+		created[i], updated[i] = r.CreatedAt, r.UpdatedAt
+		seqs[i] = int64(c.Seq) // a stream ends long before 2^63
+	}
+	n = len(changes)
+	var (
+		historyIDs, eventIDs, entries = make([]string, 0, n), make([]string, 0, n), make([][]byte, 0, n)
+		historySeqs                   = make([]int64, 0, n)
+		ats                           = make([]time.Time, 0, n)
+		editIDs                       = nullable(n)[:0]
+	)
+	for _, c := range slices.Backward(changes) {
+		if c.Edit != nil {
 			continue
 		}
-		seen[c.RecordID] = struct{}{}
-		r := &c.Row
-		ids, deleted, docs = append(ids, c.RecordID), append(deleted, c.Deleted), append(docs, r.Doc)
-		names, nameFolds = append(names, r.Name), append(nameFolds, folded(r.Name, fold))
-		customers, customerFolds = append(customers, r.Customer), append(customerFolds, folded(r.Customer, foldCustomer))
-		statuses, priorities = append(statuses, r.Status), append(priorities, r.Priority)
-		amounts, dates = append(amounts, r.Amount), append(dates, r.OrderDate)
-		created, updated = append(created, r.CreatedAt), append(updated, r.UpdatedAt)
-		seqs = append(seqs, int64(c.Seq))
+		h := &c.History
+		historyIDs, eventIDs, entries = append(historyIDs, c.RecordID), append(eventIDs, h.EventID), append(entries, h.Entry)
+		historySeqs, ats, editIDs = append(historySeqs, int64(c.Seq)), append(ats, h.At), append(editIDs, h.EditIDs)
+	}
+	n = len(edits)
+	var (
+		edited, editRecords, states = make([]string, n), make([]string, n), make([]string, n)
+		accepted                    = make([]time.Time, n)
+		bodies                      = make([][]byte, n)
+		editSeqs                    = make([]int64, n)
+	)
+	for i, e := range edits {
+		edited[i], editRecords[i], states[i], accepted[i], editSeqs[i] = e.ID, e.recordID, string(e.State), e.At, int64(e.seq)
+		if bodies[i], err = json.Marshal(&e.Edit); err != nil {
+			return fmt.Errorf("edit %s: %w", e.ID, err)
+		}
 	}
 	var fenced bool
-	err := w.conn.QueryRow(ctx, applySQL,
+	err = w.conn.QueryRow(ctx, applySQL,
 		cp.Stream, cp.StreamCreated, cp.Epoch, cp.Seq, seq, messageID,
-		ids, deleted, names, nameFolds, customers, customerFolds, statuses, priorities, amounts, dates, created, updated, docs, seqs,
+		ids, deleted, names, nameFolds, customers, customerFolds, statuses, priorities, amounts, dates, created, updated, docs, confirmed, seqs,
 		historyIDs, eventIDs, historySeqs, ats, editIDs, entries,
+		edited, editRecords, accepted, states, bodies, editSeqs,
 	).Scan(&fenced)
 	switch {
 	case err != nil:
-		return fmt.Errorf("write %d changes: %w", n, err)
+		return fmt.Errorf("write %d changes: %w", len(changes), err)
 	case fenced:
 		return ErrFenced
 	}
@@ -195,7 +246,19 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 	return nil
 }
 
-func nullable(n int) []*string { return make([]*string, 0, n) }
+// newest gives the last change of each record that is one of its row.
+func newest(changes []*Change) []*Change {
+	rows, seen := make([]*Change, 0, len(changes)), make(map[string]struct{}, len(changes))
+	for _, c := range slices.Backward(changes) {
+		if _, newer := seen[c.RecordID]; !newer && c.Current && c.Edit == nil {
+			seen[c.RecordID] = struct{}{}
+			rows = append(rows, c)
+		}
+	}
+	return rows
+}
+
+func nullable(n int) []*string { return make([]*string, n) }
 
 func folded(s *string, fold func(string) string) *string {
 	if s == nil {

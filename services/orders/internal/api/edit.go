@@ -1,0 +1,294 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/orders/internal/store"
+)
+
+const (
+	inFlight = 128                    // messages of a request on their way to JetStream
+	longest  = 1000                   // bytes of a text in a request
+	look     = 100 * time.Millisecond // how long a request waits to be told before it looks for itself
+)
+
+// edit accepts edits. The locks of their orders are held until the edits are in every read, so that
+// of two with the same If-Match one is stale.
+func (a *api) edit(ctx context.Context, q rpc.EditRequest) (bus.Reply, error) {
+	if err := validate(&q); err != nil {
+		return bus.Reply{}, err
+	}
+	records := make([]string, len(q.Edits))
+	for i, e := range q.Edits {
+		records[i] = e.RecordID
+	}
+	locking, cancel := part(ctx, 0.4)
+	defer cancel()
+	lock, err := a.store.Lock(locking, records)
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	defer lock.Release()
+	orders, err := lock.Orders(locking, records)
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	results, edits, err := check(locking, lock, &q, orders)
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	if edits, err = a.accept(ctx, edits, results); err != nil {
+		return bus.Reply{}, err
+	}
+	if err := a.show(ctx, lock, edits, orders); err != nil {
+		return bus.Reply{}, err
+	}
+	for i := range results {
+		if r := &results[i]; r.Fault == nil {
+			r.Order = orders[r.RecordID].Doc
+			r.ETag = store.ETag(r.Order)
+		}
+	}
+	data, err := json.Marshal(results)
+	return bus.Reply{Data: data}, err
+}
+
+// part gives a step its share of the time that is left, so that the steps after it have theirs.
+func part(ctx context.Context, share float64) (context.Context, context.CancelFunc) {
+	deadline, _ := ctx.Deadline() // bus sets one
+	left := time.Until(deadline)
+	return context.WithTimeout(ctx, time.Duration(share*float64(left)))
+}
+
+func validate(q *rpc.EditRequest) error {
+	switch n := len(q.Edits); {
+	case n < 1 || n > rpc.MaxEdits:
+		return fault.Field("edits", fault.T("deben ser de 1 a 1000", "must be 1 to 1000"))
+	case len(q.IdempotencyKey) > longest:
+		return fault.Field("idempotency_key", fault.T("es demasiado larga", "is too long"))
+	case q.Actor.ID == "" || max(len(q.Actor.ID), len(q.Actor.Email), len(q.Actor.Name)) > longest:
+		return fault.Field("actor", fault.T("falta o es demasiado largo", "is missing or too long"))
+	}
+	seen := make(map[string]bool, len(q.Edits))
+	for i, e := range q.Edits {
+		field := fmt.Sprintf("edits[%d].", i)
+		switch {
+		case !event.ValidRecordID(e.RecordID):
+			return fault.Field(field+"record_id", fault.T("no es un identificador de pedido", "is not the id of an order"))
+		case seen[e.RecordID]:
+			return fault.Field(field+"record_id", fault.T("está repetido", "is repeated"))
+		case e.Values == event.EditValues{}:
+			return fault.Field(field+"values", fault.T("no cambia nada", "changes nothing"))
+		case !oneOf(e.Values.Status, event.Statuses):
+			return fault.Field(field+"values.status", fault.T("no es un estado", "is not a status"))
+		case !oneOf(e.Values.Priority, event.Priorities):
+			return fault.Field(field+"values.priority", fault.T("no es una prioridad", "is not a priority"))
+		}
+		seen[e.RecordID] = true
+	}
+	return nil
+}
+
+func oneOf(value *string, values []string) bool {
+	return value == nil || slices.Contains(values, *value)
+}
+
+// attempt is an edit that may be made, and the place of its result.
+type attempt struct {
+	event.OrderEdit
+	result int
+}
+
+// check makes the results of what is known already or cannot be, and gives the edits that can be made.
+func check(ctx context.Context, lock *store.Lock, q *rpc.EditRequest, orders map[string]store.Served) ([]rpc.EditResult, []attempt, error) {
+	ids := make([]string, len(q.Edits))
+	for i, e := range q.Edits {
+		ids[i] = editID(q, e.RecordID)
+	}
+	known := map[string]event.EditValues{}
+	if q.IdempotencyKey != "" {
+		var err error
+		if known, err = lock.Edits(ctx, ids); err != nil {
+			return nil, nil, err
+		}
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	results := make([]rpc.EditResult, len(q.Edits))
+	var edits []attempt
+	for i, e := range q.Edits {
+		results[i] = rpc.EditResult{RecordID: e.RecordID, EditID: ids[i]}
+		before, repeated := known[ids[i]]
+		order, exists := orders[e.RecordID]
+		switch {
+		case repeated && !same(before, e.Values):
+			return nil, nil, fault.New(fault.Conflict, fault.T(
+				"Esa clave de idempotencia ya se usó con otra edición", "That idempotency key has been used with another edit"))
+		case !exists:
+			results[i] = failed(e.RecordID, fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
+		case repeated:
+		case e.IfMatch != "" && !match(e.IfMatch, store.ETag(order.Doc)):
+			results[i] = failed(e.RecordID, fault.Stale, fault.T(
+				"El pedido ha cambiado desde que se leyó", "The order has changed since it was read"))
+		default:
+			at := now
+			if !at.After(order.EditedAt) { // clocks of instances differ; edits of an order have an order
+				at = order.EditedAt.UTC().Add(time.Microsecond)
+			}
+			edits = append(edits, attempt{result: i, OrderEdit: event.OrderEdit{
+				ID: ids[i], RecordID: e.RecordID, Values: e.Values, Actor: q.Actor, RequestedAt: at,
+			}})
+		}
+	}
+	return results, edits, nil
+}
+
+// editID names an edit. With an idempotency key it follows from who asks for what with which key.
+func editID(q *rpc.EditRequest, recordID string) string {
+	if q.IdempotencyKey == "" {
+		return event.NewID()
+	}
+	name, err := json.Marshal([]string{q.Actor.ID, q.IdempotencyKey, recordID})
+	if err != nil { // unreachable: they are strings
+		return event.NewID()
+	}
+	sum := sha256.Sum256(name)
+	return base64.RawURLEncoding.EncodeToString(sum[:24])
+}
+
+func same(a, b event.EditValues) bool {
+	equal := func(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
+	return equal(a.Status, b.Status) && equal(a.Priority, b.Priority)
+}
+
+// match reports whether one of the tags with commas between is etag.
+func match(tags, etag string) bool {
+	for tag := range strings.SplitSeq(tags, ",") {
+		if tag = strings.TrimSpace(tag); tag == "*" || tag == etag {
+			return true
+		}
+	}
+	return false
+}
+
+func failed(recordID string, code fault.Code, detail fault.Text) rpc.EditResult {
+	return rpc.EditResult{RecordID: recordID, Fault: &rpc.EditFault{Code: code, Detail: detail}}
+}
+
+// accept publishes the edits and gives those that JetStream has acknowledged (invariant 1).
+func (a *api) accept(ctx context.Context, edits []attempt, results []rpc.EditResult) (accepted []attempt, err error) {
+	ctx, cancel := part(ctx, 0.6)
+	defer cancel()
+	errs := make([]error, len(edits))
+	var group errgroup.Group
+	group.SetLimit(inFlight)
+	for i := range edits {
+		e := &edits[i].OrderEdit
+		msg, err := event.NewOrderEdit(event.Envelope{ID: e.ID, Source: event.SourceOrders, Time: e.RequestedAt}, e)
+		if err != nil {
+			return nil, err
+		}
+		group.Go(func() error {
+			_, errs[i] = bus.Publish(ctx, a.js, msg)
+			return nil
+		})
+	}
+	_ = group.Wait() // errs has the errors
+	for i, e := range edits {
+		if errs[i] == nil {
+			accepted = append(accepted, e)
+			continue
+		}
+		a.log.WarnContext(ctx, "edit not acknowledged", "record_id", e.RecordID, "edit_id", e.ID, "error", errs[i])
+		results[e.result] = failed(e.RecordID, fault.Unavailable, fault.T(
+			"No se sabe si la edición quedó guardada; inténtelo de nuevo", "It is not known whether the edit was stored; try again"))
+	}
+	return accepted, nil
+}
+
+// show tells of the accepted edits and puts their orders into orders as they are served with them.
+// Where that takes too long it puts what will be served: the edits are accepted all the same, and
+// the projection finds those it was not told of.
+func (a *api) show(ctx context.Context, lock *store.Lock, edits []attempt, orders map[string]store.Served) error {
+	if len(edits) == 0 {
+		return nil
+	}
+	waiting, cancel := part(ctx, 0.8)
+	defer cancel()
+	if seq := a.tell(waiting, edits); seq != 0 && a.shown(waiting, lock, seq, edits, orders) {
+		return nil
+	}
+	for i := range edits {
+		e := &edits[i]
+		doc, err := orders[e.RecordID].With(&rpc.Edit{ID: e.ID, State: event.Pending, Values: e.Values, Actor: e.Actor, At: e.RequestedAt})
+		if err != nil {
+			return fmt.Errorf("edit order %s: %w", e.RecordID, err)
+		}
+		orders[e.RecordID] = store.Served{Doc: doc}
+	}
+	return nil
+}
+
+// tell publishes that the edits are pending and gives the last sequence of that; 0 where it failed.
+func (a *api) tell(ctx context.Context, edits []attempt) uint64 {
+	seqs := make([]uint64, len(edits))
+	var group errgroup.Group
+	group.SetLimit(inFlight)
+	for i := range edits {
+		e := &edits[i].OrderEdit
+		group.Go(func() error {
+			msg, err := event.NewOrderEdited(event.SourceOrders, e.RequestedAt, &event.OrderEdited{OrderEdit: *e, State: event.Pending})
+			if err == nil {
+				seqs[i], err = bus.Publish(ctx, a.js, msg)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		a.log.WarnContext(ctx, "pending edits are not told of yet", "edits", len(edits), "error", err)
+		return 0
+	}
+	return slices.Max(seqs)
+}
+
+// shown waits until the edits are in every read, and reads their orders then.
+func (a *api) shown(ctx context.Context, lock *store.Lock, seq uint64, edits []attempt, orders map[string]store.Served) bool {
+	ids, records := make([]string, len(edits)), make([]string, len(edits))
+	for i, e := range edits {
+		ids[i], records[i] = e.ID, e.RecordID
+	}
+	for ctx.Err() == nil {
+		a.progress.wait(ctx, seq, look)
+		known, err := lock.Edits(ctx, ids)
+		if err != nil {
+			a.log.WarnContext(ctx, "pending edits not looked for", "error", err)
+			return false
+		}
+		if len(known) < len(ids) {
+			seq = math.MaxUint64 // what was told is of another life of the stream
+			continue
+		}
+		fresh, err := lock.Orders(ctx, records)
+		if err != nil {
+			a.log.WarnContext(ctx, "edited orders not read", "error", err)
+			return false
+		}
+		maps.Copy(orders, fresh)
+		return true
+	}
+	return false
+}
