@@ -179,6 +179,9 @@ func (b *bench) main(ctx context.Context, dir string, pg *localpg.Server, db *pg
 	if err := b.visibility(ctx, nc, big); err != nil {
 		return err
 	}
+	if err := b.live(ctx, p, nc); err != nil {
+		return err
+	}
 	if b.million {
 		return b.atAMillion(ctx, p, nc, small)
 	}
