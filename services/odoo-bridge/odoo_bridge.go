@@ -4,18 +4,27 @@ package odoobridge
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
+	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/api"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/cache"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/changes"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
@@ -35,6 +44,9 @@ type Config struct {
 	MaxConcurrency int           `env:"ODOO_MAX_CONCURRENCY" envDefault:"4"` // calls of Odoo at once
 	Timeout        time.Duration `env:"ODOO_TIMEOUT" envDefault:"10s"`       // of one call
 	LowStock       float64       `env:"ODOO_LOW_STOCK" envDefault:"5"`       // a product is low on stock at this quantity or below
+	PollSeconds    float64       `env:"ODOO_POLL_SECONDS" envDefault:"5"`    // a change made in Odoo shows within; 0: nothing is cached, and no event tells of changes
+	CacheMaxAge    time.Duration `env:"ODOO_CACHE_MAX_AGE" envDefault:"15m"` // what Odoo said is asked again after
+	CacheMemoryMB  int           `env:"ODOO_CACHE_MEMORY_MB" envDefault:"64"`
 }
 
 // Validate reports every wrong variable, each by its name.
@@ -64,6 +76,15 @@ func (c *Config) Validate() error {
 	if c.Timeout < 100*time.Millisecond || c.Timeout > 5*time.Minute {
 		errs = append(errs, fmt.Errorf("ODOO_TIMEOUT: %s is not between 100ms and 5m", c.Timeout))
 	}
+	if c.PollSeconds != 0 && !(c.PollSeconds >= 0.1 && c.PollSeconds <= 3600) {
+		errs = append(errs, fmt.Errorf("ODOO_POLL_SECONDS: %v is neither 0 nor between 0.1 and 3600", c.PollSeconds))
+	}
+	if c.PollSeconds != 0 && (c.CacheMaxAge < time.Second || c.CacheMaxAge > 24*time.Hour) {
+		errs = append(errs, fmt.Errorf("ODOO_CACHE_MAX_AGE: %s is not between 1s and 24h", c.CacheMaxAge))
+	}
+	if c.PollSeconds != 0 && (c.CacheMemoryMB < 1 || c.CacheMemoryMB > 1<<20) {
+		errs = append(errs, fmt.Errorf("ODOO_CACHE_MEMORY_MB: %d is not between 1 and a million", c.CacheMemoryMB))
+	}
 	if !(c.LowStock >= 0 && c.LowStock < 1e9) {
 		errs = append(errs, fmt.Errorf("ODOO_LOW_STOCK: %v is not a quantity", c.LowStock))
 	}
@@ -91,7 +112,9 @@ func Run(ctx context.Context, cfg Config) error {
 	described := notConnected()
 	if cfg.URL != "" {
 		var stop func()
-		described, stop = connect(ctx, cfg, log)
+		if described, stop, err = connect(ctx, cfg, nc, log); err != nil {
+			return err
+		}
 		defer stop()
 	}
 	server, err := bus.Serve(nc, log, described)
@@ -113,18 +136,64 @@ func Run(ctx context.Context, cfg Config) error {
 }
 
 // connect makes what answers from Odoo. The returned function ends it.
-func connect(ctx context.Context, cfg Config, log *slog.Logger) (described bus.Service, stop func()) {
+func connect(ctx context.Context, cfg Config, nc *nats.Conn, log *slog.Logger) (described bus.Service, stop func(), err error) {
 	client := odoo.New(odoo.Config{
 		URL: cfg.URL, DB: cfg.DB, Username: cfg.Username, Password: cfg.Password, Protocol: odoo.Protocol(cfg.Protocol),
 		Concurrency: cfg.MaxConcurrency, Timeout: cfg.Timeout, Log: log,
 	})
-	store := resource.New(resource.Config{LowStock: cfg.LowStock, ProbeTimeout: cfg.Timeout, Username: cfg.Username}, client)
+	store := resource.New(resource.Config{LowStock: cfg.LowStock, ProbeTimeout: cfg.Timeout}, client)
+	answers := api.Config{Source: store, Store: store, Login: client.Login, Version: Version, Timeout: cfg.Timeout + time.Second}
 	ctx, cancel := context.WithCancel(ctx)
-	warm := make(chan struct{})
-	go func() { defer close(warm); warmUp(ctx, store, log) }()
-	return api.Service(api.Config{
-		Source: store, Store: store, Login: client.Login, Version: Version, Timeout: cfg.Timeout + time.Second,
-	}), func() { cancel(); <-warm; client.Close() }
+	var running sync.WaitGroup
+	stop = func() { cancel(); running.Wait(); client.Close() }
+	if cfg.PollSeconds > 0 {
+		if err := keepFresh(ctx, cfg, nc, client, store, &answers, &running, log); err != nil {
+			stop()
+			return bus.Service{}, nil, err
+		}
+	}
+	running.Go(func() { warmUp(ctx, store, log) })
+	return api.Service(answers), stop, nil
+}
+
+// keepFresh puts a cache before store, and follows what changes in Odoo until ctx ends.
+func keepFresh(ctx context.Context, cfg Config, nc *nats.Conn, client *odoo.Client, store *resource.Store, answers *api.Config, running *sync.WaitGroup, log *slog.Logger) error {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("JetStream: %w", err)
+	}
+	every := time.Duration(cfg.PollSeconds * float64(time.Second))
+	cached, err := cache.New(cache.Config{
+		Namespace: cfg.identity(Version, cfg.LowStock), Fresh: every, MaxAge: cfg.CacheMaxAge, Memory: int64(cfg.CacheMemoryMB) << 20,
+		Timeout: cfg.Timeout, Replicas: cfg.NATSReplicas, Scope: store.Scope, Log: log,
+	}, store)
+	if err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	poller := changes.New(changes.Config{
+		Key: "odoo." + cfg.identity(), Source: "/odoo/" + cfg.DB, OdooNow: client.Now, Instance: nuid.Next(),
+		Every: every * 4 / 5, // a look takes time, too
+		Full:  10 * time.Minute, Replicas: cfg.NATSReplicas, Log: log,
+	}, store, cached)
+	cached.OnTold(poller.Told)
+	answers.Source, answers.Scope, answers.Changed = cached, cached.Scope, cached.Told
+	for what, run := range map[string]func(context.Context) error{
+		"cache":  func(ctx context.Context) error { return cached.Run(ctx, nc, js) },
+		"poller": func(ctx context.Context) error { return poller.Run(ctx, js) },
+	} {
+		running.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil { // drift: reads go on, each asking Odoo
+				log.Error("reads ask Odoo each time, and no event tells of changes", "part", what, "error", err)
+			}
+		})
+	}
+	return nil
+}
+
+// identity names this Odoo as this user sees it; with more, what else tells states of it apart.
+func (c *Config) identity(more ...any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", c.URL, c.DB, c.Username, more))
+	return hex.EncodeToString(sum[:6])
 }
 
 // warmUp finds out what Odoo has before anybody asks, and tells the operator how that goes.

@@ -39,9 +39,12 @@ type Source interface {
 type Config struct {
 	Source Source
 	Store  *resource.Store // for writes
-	// Changed is told what writes changed, or may have changed when Odoo did not answer in time. No
-	// ids: a record that is not known. It returns before the asker is answered. It may be nil.
-	Changed func(ctx context.Context, name string, ids []int64)
+	// Scope resolves a scope for reads; Store.Scope when nil.
+	Scope func(ctx context.Context, asked rpc.OdooScope) (resource.Scope, error)
+	// Changed is told what a write changed, or may have changed when Odoo did not answer in time: ids
+	// by resource. No ids: a record that is not known. It returns before the asker is answered. It may
+	// be nil.
+	Changed func(ctx context.Context, changed map[string][]int64)
 	Login   func(ctx context.Context, c rpc.OdooCredentials) (rpc.OdooUser, error)
 	Version string
 	Timeout time.Duration // the longest a request may take
@@ -51,7 +54,10 @@ type Config struct {
 func Service(c Config) bus.Service {
 	a := api{c}
 	if a.Changed == nil {
-		a.Changed = func(context.Context, string, []int64) {}
+		a.Changed = func(context.Context, map[string][]int64) {}
+	}
+	if a.Scope == nil {
+		a.Scope = c.Store.Scope
 	}
 	endpoints := map[string]bus.Handler{rpc.OdooLogin: handle(a.login)}
 	for _, name := range rpc.OdooResources {
@@ -97,7 +103,7 @@ func (a api) list(name string) func(context.Context, rpc.OdooQuery) (bus.Reply, 
 		if err := check(q); err != nil {
 			return bus.Reply{}, err
 		}
-		scope, err := a.Store.Scope(ctx, q.OdooScope)
+		scope, err := a.Scope(ctx, q.OdooScope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -172,7 +178,7 @@ func (a api) scope(ctx context.Context, asked rpc.OdooScope, id int64) (resource
 	if id < 1 || id > maxID {
 		return resource.Scope{}, noRecord(id)
 	}
-	return a.Store.Scope(ctx, asked)
+	return a.Scope(ctx, asked)
 }
 
 func (a api) create(name string) func(context.Context, rpc.OdooWrite) (bus.Reply, error) {
@@ -230,18 +236,16 @@ func (a api) written(ctx context.Context, name string, id int64, r resource.Reco
 	if id = max(id, r.ID); id != 0 {
 		ids = []int64{id}
 	}
+	changed := map[string][]int64{name: ids}
 	switch name {
 	case "suppliers", "customers": // the same partners
-		a.Changed(ctx, "suppliers", ids)
-		a.Changed(ctx, "customers", ids)
+		changed["suppliers"], changed["customers"] = ids, ids
 	case sales:
-		a.Changed(ctx, name, ids)
 		if products := productsOf(r); len(products) > 0 { // their forecast
-			a.Changed(ctx, "products", products)
+			changed["products"] = products
 		}
-	default:
-		a.Changed(ctx, name, ids)
 	}
+	a.Changed(ctx, changed)
 	if err != nil {
 		return bus.Reply{}, err
 	}
@@ -290,7 +294,7 @@ func (a api) summary(ctx context.Context, q rpc.OdooQuery) (bus.Reply, error) {
 	if err := check(q); err != nil {
 		return bus.Reply{}, err
 	}
-	scope, err := a.Store.Scope(ctx, q.OdooScope)
+	scope, err := a.Scope(ctx, q.OdooScope)
 	if err != nil {
 		return bus.Reply{}, err
 	}

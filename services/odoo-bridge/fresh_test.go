@@ -1,0 +1,520 @@
+package odoobridge_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/natstest"
+	"github.com/resonance/resonance/pkg/rpc"
+	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
+	"github.com/resonance/resonance/services/odoo-bridge/odootest"
+)
+
+// patience bounds what should happen soon; only a failing test waits that long.
+const patience = 60 * time.Second
+
+// fleet is a sandbox of Odoo, a NATS server, and instances of the service between them.
+type fleet struct {
+	t    *testing.T
+	odoo *odootest.Server
+	nats *natstest.Server
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	cfg  odoobridge.Config
+}
+
+func newFleet(t *testing.T, cfg odootest.Config, pollSeconds float64) *fleet {
+	t.Helper()
+	cfg.Samples = true
+	s, url := odootest.Start(t, cfg)
+	n := natstest.Start(t)
+	nc, js := n.Connect()
+	o := target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC}
+	f := &fleet{t: t, odoo: s, nats: n, nc: nc, js: js, cfg: o.config(n.URL())}
+	f.cfg.PollSeconds, f.cfg.CacheMaxAge, f.cfg.CacheMemoryMB = pollSeconds, time.Hour, 16
+	if testing.Verbose() {
+		f.cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return f
+}
+
+// start runs one more instance, until the test or the returned function ends it.
+func (f *fleet) start(change ...func(*odoobridge.Config)) (stop func()) {
+	f.t.Helper()
+	cfg := f.cfg
+	for _, c := range change {
+		c(&cfg)
+	}
+	if err := cfg.Validate(); err != nil {
+		f.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(f.t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- odoobridge.Run(ctx, cfg) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			f.t.Error(err)
+		}
+	})
+	f.t.Cleanup(stop)
+	return stop
+}
+
+// eventually looks until a condition is met.
+func (f *fleet) eventually(what string, met func() bool) {
+	f.t.Helper()
+	for over := time.Now().Add(patience); !met(); {
+		if time.Now().After(over) {
+			f.t.Fatalf("not within %s: %s", patience, what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (f *fleet) ask(resource, verb string, req any) (bus.Reply, error) {
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	return bus.Ask(ctx, f.nc, rpc.OdooSubject(resource, verb), req)
+}
+
+func (f *fleet) must(resource, verb string, req any) bus.Reply {
+	f.t.Helper()
+	reply, err := f.ask(resource, verb, req)
+	if err != nil {
+		f.t.Fatalf("%s %s: %s", resource, verb, full(err))
+	}
+	return reply
+}
+
+// warm waits until answers come from the cache: n in a row do not reach Odoo.
+func (f *fleet) warm(n int) {
+	f.t.Helper()
+	f.eventually("answers from the cache", func() bool {
+		before := f.reads()
+		for range n {
+			if _, err := f.ask("products", rpc.OdooList, page); err != nil {
+				return false
+			}
+		}
+		return f.reads() == before
+	})
+}
+
+// reads counts the calls that look like pages.
+func (f *fleet) reads() int {
+	return f.odoo.Calls()[odootest.Call{Model: "product.product", Method: "web_search_read"}]
+}
+
+var page = rpc.OdooQuery{Limit: 10}
+
+func names(t *testing.T, reply bus.Reply) []string {
+	t.Helper()
+	var rows []struct{ Name string }
+	if err := json.Unmarshal(reply.Data, &rows); err != nil {
+		t.Fatalf("%v: %s", err, reply.Data)
+	}
+	var all []string
+	for _, r := range rows {
+		all = append(all, r.Name)
+	}
+	return all
+}
+
+func (f *fleet) variant(template int) int64 {
+	pair, _ := f.odoo.Read("product.template", template, "product_variant_id")["product_variant_id"].([]any)
+	if len(pair) == 0 {
+		f.t.Fatal("no variant")
+	}
+	return int64(pair[0].(int))
+}
+
+// A hundred who want the same page are one call of Odoo; a hundred who want a record each, three.
+func TestCoalescing(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, odootest.Config{}, 5)
+	f.start()
+	f.warm(1)
+	products := f.odoo.IDs("product.product")
+	f.odoo.SetDelay(100 * time.Millisecond)
+	at := func(n int, req func(i int) (string, any)) {
+		var all sync.WaitGroup
+		for i := range n {
+			verb, q := req(i)
+			all.Go(func() {
+				if _, err := f.ask("products", verb, q); err != nil {
+					t.Error(full(err))
+				}
+			})
+		}
+		all.Wait()
+	}
+	// The poller's calls are other ones.
+	before := f.reads()
+	at(100, func(int) (string, any) { return rpc.OdooList, rpc.OdooQuery{Limit: 7} })
+	if n := f.reads() - before; n != 1 {
+		t.Errorf("%d calls for one page", n)
+	}
+	read := odootest.Call{Model: "product.product", Method: "search_read"}
+	isRead := func() int { return f.odoo.Calls()[read] }
+	// Polls use search_read of the same model: hold them still by counting against an idle span.
+	polls := f.odoo.Calls()[odootest.Call{Model: "product.template", Method: "search_read"}]
+	before = isRead()
+	at(100, func(i int) (string, any) {
+		return rpc.OdooGet, rpc.OdooRef{ID: int64(products[i%len(products)]), OdooScope: rpc.OdooScope{Company: int64(i / len(products) % 2)}}
+	})
+	n := isRead() - before - (f.odoo.Calls()[odootest.Call{Model: "product.template", Method: "search_read"}] - polls)
+	if n > 4 { // three, and one look that has begun
+		t.Errorf("%d calls for a hundred records", n)
+	}
+}
+
+// What is changed in Odoo itself shows within the poll interval, whatever it is.
+func TestFreshness(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, odootest.Config{}, 0.2)
+	f.start()
+	f.warm(5)
+	template, err := f.odoo.Create("product.template", odootest.Values{"name": "AAA new", "list_price": 3.0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := func(want string) func() bool {
+		return func() bool { return slices.Contains(names(t, f.must("products", rpc.OdooList, page)), want) }
+	}
+	f.eventually("a new product in the list", first("AAA new"))
+	id := f.variant(template)
+	product := func() (p rpc.Product) {
+		if err := json.Unmarshal(f.must("products", rpc.OdooGet, rpc.OdooRef{ID: id}).Data, &p); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	product()
+	for what, change := range map[string]struct {
+		do    func() error
+		shows func() bool
+	}{
+		"name": {func() error {
+			return f.odoo.Write("product.template", template, odootest.Values{"name": "AAA renamed"})
+		}, first("AAA renamed")},
+		"stock": {func() error { return f.odoo.SetStock(template, 42) }, func() bool { q := product().QtyAvailable; return q != nil && *q == 42 }},
+		"price": {func() error { return f.odoo.Write("product.template", template, odootest.Values{"list_price": 4.5}) }, func() bool { return product().ListPrice == 4.5 }},
+	} {
+		if change.shows() {
+			t.Fatalf("%s: shows before", what)
+		}
+		if err := change.do(); err != nil {
+			t.Fatal(err)
+		}
+		f.eventually(what, change.shows)
+	}
+	// A partner's name in a sale, and a line that goes without a word in the sale.
+	partner, err := f.odoo.Create("res.partner", odootest.Values{"name": "Before", "customer_rank": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sale, err := f.odoo.Create("sale.order", odootest.Values{"partner_id": partner, "order_line": []any{
+		[]any{0, 0, odootest.Values{"product_id": int(id), "product_uom_qty": 1.0}},
+		[]any{0, 0, odootest.Values{"display_type": "line_note", "name": "a note"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := func() (s rpc.Sale) {
+		if err := json.Unmarshal(f.must("sales", rpc.OdooGet, rpc.OdooRef{ID: int64(sale)}).Data, &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	f.eventually("two lines", func() bool { return len(order().Lines) == 2 })
+	if err := f.odoo.Write("res.partner", partner, odootest.Values{"name": "After"}); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually("the customer's new name in the sale", func() bool { return order().Partner.Name == "After" })
+	for _, line := range order().Lines {
+		if line.DisplayType != nil {
+			if err := f.odoo.Delete("sale.order.line", int(line.ID)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f.eventually("one line", func() bool { return len(order().Lines) == 1 })
+	// A deletion leaves no trace at all.
+	if err := f.odoo.Delete("sale.order", sale); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually("the sale gone", func() bool {
+		_, err := f.ask("sales", rpc.OdooGet, rpc.OdooRef{ID: int64(sale)})
+		return fault.CodeOf(err) == fault.NotFound
+	})
+	if err := f.odoo.Delete("product.template", template); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually("the product gone", func() bool { return !first("AAA renamed")() })
+}
+
+// A change made through one instance shows at once in every other.
+func TestWritesShowAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, odootest.Config{}, 30) // the poller does not help
+	stops := []func(){f.start(), f.start(), f.start()}
+	f.warm(30)
+	var created rpc.Product
+	reply := f.must("products", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"name": "AAA 0"})})
+	if err := json.Unmarshal(reply.Data, &created); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		want := "AAA " + strconv.Itoa(i)
+		for range 4 { // whichever answers
+			if got := names(t, f.must("products", rpc.OdooList, page)); !slices.Contains(got, want) {
+				t.Fatalf("the list has %v, not %s", got, want)
+			}
+			reply := f.must("products", rpc.OdooGet, rpc.OdooRef{ID: created.ID})
+			if !strings.Contains(string(reply.Data), `"`+want+`"`) || reply.Header.Get(rpc.HeaderStale) != "" {
+				t.Fatalf("%s is %s %v", want, reply.Data, reply.Header)
+			}
+		}
+		f.must("products", rpc.OdooUpdate, rpc.OdooWrite{ID: created.ID, Values: values(map[string]any{"name": "AAA " + strconv.Itoa(i+1)})})
+		if i == 20 { // one that is gone delays nobody for long
+			stops[0]()
+		}
+	}
+}
+
+// While Odoo is away, what was read is shown, marked; when it is back, it is fresh again.
+func TestOdooAway(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, odootest.Config{}, 0.5)
+	stop := f.start(func(c *odoobridge.Config) { c.Timeout = 2 * time.Second })
+	id := int64(f.odoo.IDs("product.product")[0])
+	f.warm(5)
+	f.must("products", rpc.OdooGet, rpc.OdooRef{ID: id})
+	f.odoo.Stop()
+	stale := func() bool {
+		reply := f.must("products", rpc.OdooList, page)
+		age, _ := strconv.Atoi(reply.Header.Get(rpc.HeaderAge))
+		return reply.Header.Get(rpc.HeaderStale) == "true" && age >= 1
+	}
+	f.eventually("a stale answer", stale)
+	for range 50 {
+		if !stale() {
+			t.Fatal("an answer from nowhere")
+		}
+	}
+	if h := f.must("products", rpc.OdooGet, rpc.OdooRef{ID: id}).Header; h.Get(rpc.HeaderStale) != "true" {
+		t.Errorf("%v", h)
+	}
+	_, err := f.ask("products", rpc.OdooList, rpc.OdooQuery{Limit: 3})
+	if fault.CodeOf(err) != fault.Unavailable {
+		t.Errorf("what was never read: %v", err)
+	}
+	// An instance that starts meanwhile shows what others read.
+	stop()
+	f.start(func(c *odoobridge.Config) { c.Timeout = 2 * time.Second })
+	f.eventually("a stale answer after a restart", func() bool {
+		reply, err := f.ask("products", rpc.OdooList, page)
+		return err == nil && reply.Header.Get(rpc.HeaderStale) == "true"
+	})
+	if err := f.odoo.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually("a fresh answer", func() bool { return f.must("products", rpc.OdooList, page).Header.Get(rpc.HeaderStale) == "" })
+	f.warm(5)
+}
+
+// Languages and companies have answers of their own.
+func TestScopesAreApart(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, odootest.Config{}, 5)
+	f.start()
+	f.warm(1)
+	var p rpc.Product
+	if err := json.Unmarshal(f.must("products", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"name": "Chair"})}).Data, &p); err != nil {
+		t.Fatal(err)
+	}
+	f.must("products", rpc.OdooUpdate, rpc.OdooWrite{ID: p.ID, OdooScope: rpc.OdooScope{Lang: "es"}, Values: values(map[string]any{"name": "Silla"})})
+	for range 3 {
+		for lang, want := range map[string]string{"es": "Silla", "en": "Chair", "es-MX,en": "Silla"} {
+			ref := rpc.OdooRef{ID: p.ID, OdooScope: rpc.OdooScope{Lang: lang}}
+			if got := f.must("products", rpc.OdooGet, ref); !strings.Contains(string(got.Data), want) {
+				t.Errorf("%s: %s", lang, got.Data)
+			}
+			got := names(t, f.must("products", rpc.OdooList, rpc.OdooQuery{Limit: 5, IDs: []int64{p.ID}, OdooScope: ref.OdooScope}))
+			if !slices.Equal(got, []string{want}) {
+				t.Errorf("%s: %v", lang, got)
+			}
+		}
+	}
+	totals := map[int64]string{}
+	for range 2 {
+		for _, company := range []int64{0, 1, 2} {
+			total := f.must("sales", rpc.OdooList, rpc.OdooQuery{Limit: 1, OdooScope: rpc.OdooScope{Company: company}}).Header.Get(rpc.HeaderTotal)
+			if was := totals[company]; was != "" && was != total {
+				t.Errorf("company %d: %s, then %s", company, was, total)
+			}
+			totals[company] = total
+		}
+	}
+	if totals[1] == totals[2] || totals[0] == totals[1] {
+		t.Errorf("companies share their answers: %v", totals)
+	}
+}
+
+// The bucket or all of NATS may be lost: nothing wrong is shown, and it mends itself.
+func TestNATSLost(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, odootest.Config{}, 0.5)
+	f.start()
+	f.start()
+	f.warm(5)
+	rename := func(name string) {
+		t.Helper()
+		if err := f.odoo.Write("product.template", f.odoo.IDs("product.template")[0], odootest.Values{"name": name}); err != nil {
+			t.Fatal(err)
+		}
+		f.eventually(name, func() bool {
+			reply, err := f.ask("products", rpc.OdooList, page)
+			return err == nil && slices.Contains(names(t, reply), name)
+		})
+	}
+	rename("AAA first")
+	if err := f.js.DeleteKeyValue(t.Context(), bus.BucketOdooCache); err != nil {
+		t.Fatal(err)
+	}
+	rename("AAA without a bucket")
+	f.warm(5)
+	f.nats.Stop()
+	f.nats.Wipe()
+	f.nats.Start()
+	rename("AAA after a wipe")
+	f.warm(5)
+	rename("AAA last")
+}
+
+// events reads what the stream holds of a resource, oldest first.
+func (f *fleet) events(resource string) []*event.OdooChanged {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	stream, err := f.js.Stream(ctx, bus.StreamOdoo)
+	if err != nil {
+		return nil
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter("odoo.changed."+resource+".*"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	n := uint64(0)
+	for _, count := range info.State.Subjects {
+		n += count
+	}
+	if n == 0 {
+		return nil
+	}
+	reader, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"odoo.changed." + resource + ".*"}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var all []*event.OdooChanged
+	for range n {
+		m, err := reader.Next(jetstream.FetchMaxWait(patience))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		c, env, err := event.ParseOdooChanged(m.Subject(), m.Headers(), m.Data())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if env.Source != "/odoo/odootest" || m.Headers().Get(event.HeaderChange) != string(c.Change) {
+			f.t.Errorf("%+v", m.Headers())
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func told(all []*event.OdooChanged, id int) string {
+	var b strings.Builder
+	for _, c := range all {
+		if c.ID == int64(id) {
+			b.WriteString(" " + string(c.Change))
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// Every change is told once, whoever made it, however many instances run, and across restarts.
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, odootest.Config{}, 0.2)
+	stops := []func(){f.start(), f.start()}
+	f.warm(5)
+	tells := func(resource string, id int, want string) {
+		t.Helper()
+		f.eventually(fmt.Sprintf("%s %d: %s", resource, id, want), func() bool { return told(f.events(resource), id) == want })
+	}
+	partner, err := f.odoo.Create("res.partner", odootest.Values{"name": "Ñandú & Co", "customer_rank": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tells("customers", partner, "created")
+	// Through the gateway.
+	f.must("customers", rpc.OdooUpdate, rpc.OdooWrite{ID: int64(partner), Values: values(map[string]any{"city": "Cádiz"})})
+	tells("customers", partner, "created updated")
+	// It becomes a supplier as well.
+	if err := f.odoo.Write("res.partner", partner, odootest.Values{"supplier_rank": 1}); err != nil {
+		t.Fatal(err)
+	}
+	tells("suppliers", partner, "created")
+	tells("customers", partner, "created updated updated")
+	for _, c := range f.events("customers") {
+		var record, api rpc.Partner
+		if err := json.Unmarshal(c.Record, &record); err != nil || record.ID != int64(partner) || *record.Name != "Ñandú & Co" {
+			t.Errorf("%v %s", err, c.Record)
+		}
+		if err := json.Unmarshal(f.must("customers", rpc.OdooGet, rpc.OdooRef{ID: c.ID}).Data, &api); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// What happens while nobody looks is told by the next.
+	for _, stop := range stops {
+		stop()
+	}
+	second, err := f.odoo.Create("res.partner", odootest.Values{"name": "While away", "customer_rank": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.odoo.Delete("res.partner", partner); err != nil {
+		t.Fatal(err)
+	}
+	f.start()
+	f.start()
+	tells("customers", second, "created")
+	tells("customers", partner, "created updated updated deleted")
+	tells("suppliers", partner, "created deleted")
+	// What was there before the first look, and did not change, was not told.
+	if all := f.events("products"); len(all) != 0 {
+		t.Errorf("%d products were told of", len(all))
+	}
+	if all := f.events("*"); len(all) != 7 {
+		t.Errorf("%d events", len(all))
+	}
+}

@@ -1,0 +1,496 @@
+package changes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/lease"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/cache"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
+)
+
+// Bounds of a look.
+const (
+	// Overlap is how long a transaction of Odoo's may take for its changes to be found at the next
+	// look. Odoo ends a request after two minutes (limit_time_real).
+	Overlap   = 3 * time.Minute
+	settled   = 3 * time.Second // write_date comes to the second: until then it may hide a second write
+	firstRows = 1000
+	maxRows   = firstRows * 8 * 8 * 8
+	saveAll   = time.Minute // where nothing changed
+	maxSave   = 900 << 10   // bytes of the state, to fit a message
+)
+
+// Config tunes a Poller.
+type Config struct {
+	Key      string           // in sync-state; its lease is beside it
+	Source   string           // ce-source
+	OdooNow  func() time.Time // by Odoo's clock
+	Every    time.Duration    // from one look to the next
+	Full     time.Duration    // from one reading of all ids to the next
+	Instance string
+	Replicas int
+	Log      *slog.Logger
+}
+
+// Cache forgets what has changed; *cache.Cache is one.
+type Cache interface {
+	Watching(ctx context.Context) error
+	Changed(ctx context.Context, changes map[string]cache.Change, found bool) error
+	Polled(ctx context.Context, took time.Duration, blind []string, failed error) error
+}
+
+// Poller finds changes.
+type Poller struct {
+	cfg   Config
+	odoo  *resource.Store
+	cache Cache
+	told  chan told
+}
+
+type told struct {
+	name string
+	ids  []int64
+}
+
+// New makes a Poller.
+func New(cfg Config, odoo *resource.Store, c Cache) *Poller {
+	return &Poller{cfg: cfg, odoo: odoo, cache: c, told: make(chan told, 256)}
+}
+
+// Told hears of records that a write through Resonance changed: their events need not wait for the
+// next look.
+func (p *Poller) Told(name string, ids []int64) {
+	select {
+	case p.told <- told{name, ids}:
+	default: // the next look finds them
+	}
+}
+
+// Run finds and publishes changes whenever it is this instance's turn, until ctx ends. An error
+// wraps bus.ErrDrift.
+func (p *Poller) Run(ctx context.Context, js jetstream.JetStream) error {
+	for {
+		err := p.hold(ctx, js)
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // it ended because it was told to
+		case errors.Is(err, bus.ErrDrift):
+			return err
+		}
+		p.cfg.Log.Warn("not looking for changes in Odoo, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (p *Poller) hold(ctx context.Context, js jetstream.JetStream) error {
+	if err := bus.Ensure(ctx, js, p.cfg.Replicas, bus.StreamOdoo, bus.BucketSyncState); err != nil {
+		return err
+	}
+	kv, err := js.KeyValue(ctx, bus.BucketSyncState)
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", bus.BucketSyncState, err)
+	}
+	stream, err := js.Stream(ctx, bus.StreamOdoo)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", bus.StreamOdoo, err)
+	}
+	return lease.Hold(ctx, kv, p.cfg.Key+".lease", p.cfg.Instance, func(ctx context.Context) error {
+		if err := p.cache.Watching(ctx); err != nil {
+			return err
+		}
+		active.Set(1)
+		defer active.Set(0)
+		w := &watch{Poller: p, kv: kv, js: js, stream: stream, lines: -1}
+		return w.run(ctx)
+	})
+}
+
+// watch is the work of the active instance, by one goroutine.
+type watch struct {
+	*Poller
+
+	kv       jetstream.KeyValue
+	js       jetstream.JetStream
+	stream   jetstream.Stream
+	state    *state
+	revision uint64
+	saved    time.Time
+	dirty    bool // the state differs from what is saved, and that matters
+
+	began   bool      // the journals were told that anything may have changed before
+	full    time.Time // of the last reading of all ids
+	lines   int       // of sales, at the last look; -1 when not known
+	newest  int64     // the highest id of a line seen
+	changes map[string]cache.Change
+	touched map[string]ids // to be looked up
+	pending map[string]map[int64]event.Change
+	mute    map[string]bool // models that were complained about
+	failing bool
+}
+
+// run looks and publishes by turns until ctx ends. It returns an error when the lease should be
+// taken anew.
+func (w *watch) run(ctx context.Context) (err error) {
+	w.changes, w.touched, w.pending, w.mute = map[string]cache.Change{}, map[string]ids{}, map[string]map[int64]event.Change{}, map[string]bool{}
+	if w.state, w.revision, err = load(ctx, w.kv, w.cfg.Key); err != nil {
+		return err
+	}
+	next := time.Now()
+	for {
+		now := time.Now()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !now.Before(next):
+			next = now.Add(w.cfg.Every)
+			w.look(ctx)
+			continue
+		case w.more():
+			err := w.publishSome(ctx)
+			if err == nil {
+				continue
+			}
+			w.cfg.Log.Warn("events of Odoo's records wait", "error", err)
+		case w.state != nil && (w.dirty || now.Sub(w.saved) > saveAll):
+			if err := w.save(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case t := <-w.told:
+			w.touch(t.name, t.ids)
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+func (w *watch) touch(name string, list []int64) {
+	if w.touched[name] == nil {
+		w.touched[name] = ids{}
+	}
+	for _, id := range list {
+		w.touched[name][id] = struct{}{}
+	}
+}
+
+// look looks at Odoo once, and tells every instance.
+func (w *watch) look(ctx context.Context) {
+	began := time.Now()
+	blind, err := w.poll(ctx)
+	took := time.Since(began)
+	if told := w.cache.Polled(ctx, took, blind, err); err == nil {
+		err = told
+	}
+	pollSeconds.Observe(took.Seconds())
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err == nil:
+		polls.WithLabelValues("ok").Inc()
+		if w.failing {
+			w.cfg.Log.Info("changes in Odoo are seen again")
+		}
+	default:
+		polls.WithLabelValues("failed").Inc()
+		if !w.failing {
+			w.cfg.Log.Warn("changes in Odoo are not seen: nothing is shown from the cache without asking Odoo", "error", err)
+		}
+	}
+	w.failing = err != nil
+}
+
+// poll finds what has changed since the last time, and has the cache forget it.
+func (w *watch) poll(ctx context.Context) (blind []string, err error) {
+	names, err := w.odoo.Resources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	watches, err := w.odoo.Watches(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if w.state == nil {
+		if err := w.baseline(ctx, names, watches); err != nil {
+			return nil, err
+		}
+	}
+	if !w.began { // what changed while nobody looked
+		for _, name := range names {
+			w.forget(name, cache.Change{All: true})
+		}
+	}
+	for _, one := range watches {
+		err := w.find(ctx, one)
+		if errors.Is(err, resource.ErrUnwatchable) {
+			blind = append(append(blind, one.Resources...), one.Linked...)
+			if !w.mute[one.Model] {
+				w.mute[one.Model] = true
+				w.cfg.Log.Warn("changes of a model cannot be watched: what shows it is cached for one poll interval only",
+					"model", one.Model, "resources", blind, "error", err)
+			}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := w.compare(ctx, names); err != nil {
+		return nil, err
+	}
+	if len(w.changes) > 0 {
+		if err := w.cache.Changed(ctx, w.changes, true); err != nil {
+			return nil, err
+		}
+		clear(w.changes)
+	}
+	w.began = true
+	return blind, nil
+}
+
+// forget notes what the cache has to forget.
+func (w *watch) forget(name string, c cache.Change) {
+	is := w.changes[name]
+	is.All = is.All || c.All
+	is.IDs = append(is.IDs, c.IDs...)
+	w.changes[name] = is
+}
+
+// baseline begins with what there is: it is not news.
+func (w *watch) baseline(ctx context.Context, names []string, watches []resource.Watch) error {
+	s := &state{Cursors: map[string]time.Time{}, Seen: map[string]map[int64]time.Time{}, Known: map[string]ids{}}
+	for _, one := range watches {
+		s.Seen[one.Model] = map[int64]time.Time{}
+		s.Cursors[one.Model] = w.cfg.OdooNow()
+		err := w.each(ctx, one, s.Cursors[one.Model].Add(-Overlap), func(t resource.Touch) { s.Seen[one.Model][t.ID] = t.At })
+		if err != nil && !errors.Is(err, resource.ErrUnwatchable) {
+			return err
+		}
+	}
+	for _, name := range names {
+		list, err := w.odoo.IDs(ctx, name)
+		if err != nil {
+			return err
+		}
+		s.Known[name] = setOf(list)
+	}
+	w.state, w.dirty, w.full = s, true, time.Now()
+	return nil
+}
+
+// each gives the records of a model that were written since.
+func (w *watch) each(ctx context.Context, one resource.Watch, since time.Time, f func(resource.Touch)) error {
+	limit := firstRows
+	rows, err := w.odoo.Touched(ctx, one, since, limit)
+	for err == nil && len(rows) == limit && limit < maxRows { // an import, all of the same time
+		limit *= 8
+		rows, err = w.odoo.Touched(ctx, one, since, limit)
+	}
+	for _, t := range rows {
+		f(t)
+	}
+	return err
+}
+
+// find notes which records of a model were written since the last look.
+func (w *watch) find(ctx context.Context, one resource.Watch) error {
+	at := w.cfg.OdooNow()
+	cursor, ok := w.state.Cursors[one.Model]
+	if !ok { // its module was installed since
+		cursor = at
+	}
+	was, seen := w.state.Seen[one.Model], map[int64]time.Time{}
+	created := 0
+	highest := w.newest
+	err := w.each(ctx, one, cursor.Add(-Overlap), func(t resource.Touch) {
+		if old, ok := was[t.ID]; ok && old.Equal(t.At) {
+			seen[t.ID] = t.At
+			return
+		}
+		if w.cfg.OdooNow().Sub(t.At) > settled {
+			seen[t.ID] = t.At
+		}
+		w.dirty = true
+		for _, name := range one.Resources {
+			w.touch(name, t.Touched)
+			w.forget(name, cache.Change{IDs: t.Touched})
+		}
+		for _, name := range one.Linked {
+			w.forget(name, cache.Change{All: true})
+		}
+		if one.Lines() && t.ID > w.newest {
+			created++
+			highest = max(highest, t.ID)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	w.state.Cursors[one.Model], w.state.Seen[one.Model] = at, seen
+	if one.Lines() {
+		w.newest = highest
+		return w.compareLines(ctx, created)
+	}
+	return nil
+}
+
+// compareLines finds out whether lines are gone, of which Odoo says nothing in their sale.
+func (w *watch) compareLines(ctx context.Context, created int) error {
+	n, err := w.odoo.CountLines(ctx)
+	if err != nil {
+		return err
+	}
+	if w.lines >= 0 && n != w.lines+created {
+		w.forget("sales", cache.Change{All: true})
+	}
+	w.lines = n
+	return nil
+}
+
+// compare finds records that are new or gone.
+func (w *watch) compare(ctx context.Context, names []string) error {
+	full := time.Since(w.full) > w.cfg.Full
+	for _, name := range names {
+		known := w.state.Known[name]
+		if known == nil { // its module was installed since
+			known = ids{}
+			w.state.Known[name] = known
+		}
+		if err := w.lookUp(ctx, name); err != nil {
+			return err
+		}
+		n, err := w.odoo.Count(ctx, name)
+		if err != nil {
+			return err
+		}
+		if n == len(known) && !full && w.began {
+			continue
+		}
+		list, err := w.odoo.IDs(ctx, name)
+		if err != nil {
+			return err
+		}
+		w.reconcile(name, setOf(list))
+	}
+	if full {
+		w.full = time.Now()
+	}
+	return nil
+}
+
+// reconcile makes the known records those there are.
+func (w *watch) reconcile(name string, there ids) {
+	known := w.state.Known[name]
+	for id := range there {
+		if !known.has(id) {
+			w.note(name, id, event.Created)
+			w.forget(name, cache.Change{IDs: []int64{id}})
+		}
+	}
+	for id := range known {
+		if !there.has(id) {
+			w.note(name, id, event.Deleted)
+			w.forget(name, cache.Change{IDs: []int64{id}})
+		}
+	}
+}
+
+// note keeps in mind an event to be published.
+func (w *watch) note(name string, id int64, what event.Change) {
+	known, pending := w.state.Known[name], w.pending[name]
+	if pending == nil {
+		pending = map[int64]event.Change{}
+		w.pending[name] = pending
+	}
+	w.dirty = true
+	switch {
+	case what == event.Deleted:
+		delete(known, id)
+	case what == event.Created:
+		known[id] = struct{}{}
+	case pending[id] == event.Created: // it still is news
+		return
+	}
+	pending[id] = what
+}
+
+// lookUp notes what became of the touched records.
+func (w *watch) lookUp(ctx context.Context, name string) error {
+	touched, known := w.touched[name], w.state.Known[name]
+	var strange []int64
+	for id := range touched {
+		if !known.has(id) {
+			strange = append(strange, id)
+		}
+	}
+	if len(strange) > 0 { // new, or none of this resource, as a partner who is no supplier
+		members, err := w.odoo.Members(ctx, name, strange)
+		if err != nil {
+			return err
+		}
+		for _, id := range members {
+			w.note(name, id, event.Created)
+		}
+	}
+	for id := range touched {
+		if known.has(id) && w.pending[name][id] != event.Created {
+			w.note(name, id, event.Updated)
+		}
+	}
+	delete(w.touched, name)
+	return nil
+}
+
+// more tells whether there are events to publish.
+func (w *watch) more() bool {
+	n := 0
+	for _, name := range rpc.OdooResources {
+		n += len(w.pending[name])
+	}
+	pendingEvents.Set(float64(n))
+	return w.state != nil && (n > 0 || len(w.touched) > 0)
+}
+
+// save keeps the state for the next active instance, unless there is one already.
+func (w *watch) save(ctx context.Context) error {
+	data, err := json.Marshal(w.state)
+	if err == nil && len(data) > maxSave {
+		data, err = json.Marshal(state{Cursors: w.state.Cursors, Known: w.state.Known})
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("encode what was seen of Odoo: %w", err)
+	case len(data) > maxSave:
+		w.cfg.Log.Warn("what was seen of Odoo is too much to be kept: changes made while no instance runs will have no event", "bytes", len(data))
+		w.saved, w.dirty = time.Now(), false
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if w.revision == 0 {
+		w.revision, err = w.kv.Create(ctx, w.cfg.Key, data)
+	} else {
+		w.revision, err = w.kv.Update(ctx, w.cfg.Key, data, w.revision)
+	}
+	if err != nil {
+		return fmt.Errorf("keep what was seen of Odoo: %w", err)
+	}
+	w.saved, w.dirty = time.Now(), false
+	return nil
+}
