@@ -88,7 +88,9 @@ type watchers struct {
 }
 
 func (w *watchers) open(ctx context.Context, p *product) error {
-	conn, res, err := websocket.Dial(ctx, strings.Replace(p.base, "http", "ws", 1)+"/ws",
+	opening, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	conn, res, err := websocket.Dial(opening, strings.Replace(p.base, "http", "ws", 1)+"/ws",
 		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + p.token}}})
 	if err != nil {
 		return fmt.Errorf("open a WebSocket: %w", err)
@@ -96,7 +98,7 @@ func (w *watchers) open(ctx context.Context, p *product) error {
 	if res.Body != nil {
 		defer res.Body.Close()
 	}
-	if _, _, err := conn.Read(ctx); err != nil { // ready
+	if _, _, err := conn.Read(opening); err != nil { // ready
 		return errors.Join(err, conn.CloseNow())
 	}
 	w.reading.Go(func() {
