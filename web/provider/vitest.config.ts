@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: "test/setup.ts",
+    fileParallelism: false, // each file may start a product of its own
     testTimeout: 60_000,
     hookTimeout: 120_000,
   },

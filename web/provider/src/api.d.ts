@@ -455,6 +455,37 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        Budget: {
+            by_kind: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            calls: number;
+            /** @description Airtable refuses for the rest of the month */
+            exhausted?: boolean;
+            /**
+             * Format: int64
+             * @description AIRTABLE_MONTHLY_LIMIT; absent if unknown or unlimited
+             */
+            limit?: number;
+            /** @description YYYY-MM */
+            month: string;
+            /** Format: double */
+            pace_per_day: number;
+            /**
+             * Format: int64
+             * @description calls by the end of the month
+             */
+            projected: number;
+            /**
+             * Format: date-time
+             * @description from when on calls are counted
+             */
+            since: string;
+            /** Format: double */
+            suggested_interval_seconds?: number;
+            warning?: string;
+        };
         Changed: {
             created?: string[];
             deleted?: string[];
@@ -568,6 +599,23 @@ export interface components {
             pages: number;
             /** Format: int64 */
             total: number;
+        };
+        Hook: {
+            /**
+             * Format: int64
+             * @description of the next payload
+             */
+            cursor: number;
+            /**
+             * Format: date-time
+             * @description unless it is polled or refreshed before, which it is
+             */
+            expires_at: string;
+            id: string;
+            /** Format: date-time */
+            last_ping_at?: string;
+            /** @description where Airtable pings; absent if it is only polled */
+            url?: string;
         };
         ManyEdits: {
             /** @description one of each order, with status, priority or both */
@@ -708,6 +756,8 @@ export interface components {
             finished_at?: string;
             id: string;
             mode: string;
+            /** @description why the run has this mode */
+            mode_reason?: components["schemas"]["Text"];
             progress: components["schemas"]["Progress"];
             /** @description why the run failed */
             reason?: string;
@@ -715,7 +765,7 @@ export interface components {
             started_at: string;
             /** @enum {string} */
             state: "running" | "succeeded" | "failed";
-            /** @description start, interval or request */
+            /** @description start, interval, request or ping */
             trigger: string;
             /** Format: int64 */
             unchanged: number;
@@ -782,11 +832,18 @@ export interface components {
         };
         SyncState: {
             api_calls: components["schemas"]["APICalls"];
+            /** @description what the month's calls of Airtable's API are spent on */
+            budget?: components["schemas"]["Budget"];
             current?: components["schemas"]["Run"];
             held_deletions?: components["schemas"]["Held"];
             /** @description the active syncer */
             instance: string;
-            /** Format: double */
+            /** @description why it is not the configured one, or why there are no scheduled runs */
+            interval_reason?: string;
+            /**
+             * Format: double
+             * @description of scheduled runs, as it is in force
+             */
             interval_seconds: number;
             /**
              * Format: double
@@ -809,6 +866,11 @@ export interface components {
             scan?: components["schemas"]["ScanMark"];
             /** @enum {string} */
             state: "idle" | "running";
+            webhook?: components["schemas"]["Hook"];
+        };
+        Text: {
+            en: string;
+            es: string;
         };
         Tokens: {
             /** @description a JWT; send it as Authorization: Bearer */
@@ -2710,6 +2772,20 @@ export interface operations {
                      *           "meta": 1
                      *         },
                      *         "total": 42
+                     *       },
+                     *       "budget": {
+                     *         "by_kind": {
+                     *           "list": 900,
+                     *           "meta": 10
+                     *         },
+                     *         "calls": 910,
+                     *         "limit": 1000,
+                     *         "month": "2026-11",
+                     *         "pace_per_day": 280,
+                     *         "projected": 8500,
+                     *         "since": "2026-11-03T09:30:00Z",
+                     *         "suggested_interval_seconds": 26000,
+                     *         "warning": "a este ritmo las llamadas del mes se acaban en unas horas"
                      *       },
                      *       "instance": "sync-1",
                      *       "interval_seconds": 300,

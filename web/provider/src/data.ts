@@ -37,7 +37,7 @@ export interface ResonanceMeta {
   maxRows?: number;
 }
 
-/** What a change of many came to, when some of it failed. */
+/** What a change of many is rejected with when some or all of it failed. */
 export interface PartialError extends HttpError {
   succeeded: BaseKey[];
   failed: { id: BaseKey; error: HttpError }[];
@@ -205,24 +205,30 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
       const options = writing(meta, true);
       const key = options.headers?.["Idempotency-Key"];
       const results: Result[] = [];
+      let failure: ApiError | undefined; // of a request as a whole: the rest would fare no better
       for (const [i, part] of chunks([...new Set(ids)], chunkSize).entries()) {
         const headers = { ...options.headers, "Idempotency-Key": i === 0 ? key : `${key}.${i}` };
-        const body = { ids: part, values };
-        try {
-          const { data } = await repeated(() =>
-            client.json<EditResults>(resource.path, { ...options, headers, method: "PATCH", body }),
-          );
-          for (const { record_id: id, order, problem, status } of data.results) {
-            results.push(
-              order
-                ? { id, record: withId(resource, order) }
-                : { id, error: errorOf(problem ?? {}, status, client.text("resonance.answer")) },
-            );
+        const send = () =>
+          client.json<EditResults>(resource.path, {
+            ...options,
+            headers,
+            method: "PATCH",
+            body: { ids: part, values },
+          });
+        failure ??= await (async () => {
+          try {
+            const { data } = await repeated(send);
+            for (const { record_id: id, order, problem, status } of data.results) {
+              if (order) results.push({ id, record: withId(resource, order) });
+              else results.push({ id, error: errorOf(problem ?? {}, status, client.text("resonance.answer")) });
+            }
+          } catch (error) {
+            if (error instanceof ApiError) return ofForm(error);
+            throw error;
           }
-        } catch (error) {
-          if (!(error instanceof ApiError) || (results.length === 0 && part.length === ids.length)) throw error;
-          results.push(...part.map((id) => ({ id, error })));
-        }
+        })();
+        const error = failure;
+        if (error) results.push(...part.map((id) => ({ id, error })));
       }
       return settle(client, results);
     },
@@ -279,15 +285,26 @@ type Result = { id: BaseKey; record: BaseRecord } | { id: BaseKey; error: ApiErr
 /** Gives the records if nothing failed; else an error that names what did, and what did not. */
 function settle(client: Client, results: Result[]): { data: BaseRecord[] } {
   const failed = results.flatMap((r) => ("error" in r ? [r] : []));
+  const succeeded = results.flatMap((r) => ("record" in r ? [r] : []));
   const [first] = failed;
-  if (!first) return { data: results.flatMap((r) => ("record" in r ? [r.record] : [])) };
-  const { statusCode, errors, message: reason, retryAfter } = first.error;
-  const message =
-    results.length === 1
-      ? reason
-      : client.text("resonance.partial", { failed: failed.length, total: results.length, reason });
-  const error = new ApiError(statusCode, message, { errors, retryAfter });
-  throw Object.assign(error, { succeeded: results.filter((r) => "record" in r).map((r) => r.id), failed });
+  if (!first) return { data: succeeded.map((r) => r.record) };
+  const { statusCode, errors, message: reason, retryAfter, name } = first.error;
+  const same = succeeded.length === 0 && failed.every((r) => r.error === first.error);
+  const message = same
+    ? reason
+    : client.text("resonance.partial", { failed: failed.length, total: results.length, reason });
+  const error = new ApiError(statusCode, message, { name, errors, retryAfter });
+  throw Object.assign(error, { succeeded: succeeded.map((r) => r.id), failed });
+}
+
+/** The error of a change of many, with the fields as a form has them: `values.status` is `status`. */
+function ofForm(error: ApiError): ApiError {
+  if (!error.errors) return error;
+  const errors = Object.fromEntries(
+    Object.entries(error.errors).map(([field, text]) => [field.replace(/^values\./, ""), text]),
+  );
+  const { statusCode, message, name, instance } = error;
+  return new ApiError(statusCode, message, { name, errors, instance, cause: error });
 }
 
 function withId(resource: Resource, record: BaseRecord): BaseRecord {

@@ -51,6 +51,7 @@ export class Product {
       AIRTABLE_SANDBOX_ADDR: `127.0.0.1:${airtable}`,
       AIRTABLE_SANDBOX_ORDERS: String(orders),
       AIRTABLE_SANDBOX_RATE: "0",
+      AIRTABLE_RATE_LIMIT: "0",
       SYNC_INTERVAL_MINUTES: "0.02",
       JWT_SECRET: "a secret of the tests, with more than 32 bytes",
       ADMIN_PASSWORD: password,

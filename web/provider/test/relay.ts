@@ -1,8 +1,11 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { connect, type Socket } from "node:net";
 
-/** What a proxy does with a request instead of passing it on; undefined passes it on. */
-type Fault = (request: IncomingMessage) => number | "cut" | undefined;
+/** A status to answer with, or to cut the connection: before the request is passed on, or after its answer came. */
+type Outcome = number | "cut" | "lose";
+
+/** What is done with a request; undefined passes it on. */
+type Fault = (request: IncomingMessage) => Outcome | undefined;
 
 /** A proxy before the gateway that counts, and makes the network fail. */
 export class Relay {
@@ -45,7 +48,7 @@ export class Relay {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #faultOf(incoming: IncomingMessage): number | "cut" | undefined {
+  #faultOf(incoming: IncomingMessage): Outcome | undefined {
     this.seen.push(`${incoming.method} ${incoming.url?.split("?")[0]}`);
     return this.fault(incoming);
   }
@@ -56,7 +59,7 @@ export class Relay {
       incoming.socket.destroy();
       return;
     }
-    if (fault !== undefined) {
+    if (typeof fault === "number") {
       incoming.resume();
       answer.writeHead(fault, {
         "Content-Type": "application/problem+json",
@@ -69,6 +72,10 @@ export class Relay {
     const outgoing = request(
       { host: this.#target.hostname, port: this.#target.port, method, path: url, headers },
       (reply) => {
+        if (fault === "lose") {
+          answer.destroy();
+          return;
+        }
         answer.writeHead(reply.statusCode ?? 502, reply.headers);
         reply.pipe(answer);
         reply.on("error", () => answer.destroy());
