@@ -25,7 +25,8 @@ type Config struct {
 	JWTSecret     string   `env:"JWT_SECRET"` // 32 bytes or more; empty: one is made and kept in DataDir
 	AdminUsername string   `env:"ADMIN_USERNAME" envDefault:"admin"`
 	AdminPassword string   `env:"ADMIN_PASSWORD"`
-	UsersFile     string   `env:"USERS_FILE"` // default: users in DataDir
+	UsersFile     string   `env:"USERS_FILE"`                       // default: users in DataDir
+	AuthProvider  string   `env:"AUTH_PROVIDER" envDefault:"local"` // or odoo: its users log in, and local administrators
 	DataDir       string   `env:"DATA_DIR" envDefault:".data"`
 	CORSOrigins   []string `env:"CORS_ORIGINS"` // scheme://host[:port] with commas between, or *
 
@@ -47,6 +48,12 @@ func (c *Config) Validate() error {
 	}
 	if len(c.AdminPassword) > auth.MaxPassword {
 		errs = append(errs, fmt.Errorf("ADMIN_PASSWORD: has more than %d bytes", auth.MaxPassword))
+	}
+	if c.AuthProvider == "" {
+		c.AuthProvider = "local"
+	}
+	if c.AuthProvider != "local" && c.AuthProvider != "odoo" {
+		errs = append(errs, fmt.Errorf("AUTH_PROVIDER: %q is neither local nor odoo", c.AuthProvider))
 	}
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("DATA_DIR: is empty"))
@@ -84,7 +91,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	defer ln.Close()
 	link := newLink(c.Log)
-	authenticator, err := c.authenticator(link.sessions)
+	authenticator, err := c.authenticator(link)
 	if err != nil {
 		return err
 	}
@@ -122,7 +129,7 @@ func Run(ctx context.Context, c Config) error {
 }
 
 // authenticator sees to it that there is a user and a secret.
-func (c *Config) authenticator(sessions auth.Bucket) (*auth.Authenticator, error) {
+func (c *Config) authenticator(link *link) (*auth.Authenticator, error) {
 	users := auth.NewUsers(c.UsersFile, c.AdminUsername, c.AdminPassword)
 	password, err := users.EnsureOne(c.AdminUsername)
 	if err != nil {
@@ -142,7 +149,11 @@ func (c *Config) authenticator(sessions auth.Bucket) (*auth.Authenticator, error
 			return nil, err
 		}
 	}
-	return auth.New(auth.Config{Secret: secret, Users: users, Sessions: sessions, Log: c.Log, Now: time.Now}), nil
+	of := auth.Config{Secret: secret, Users: users, Sessions: link.sessions, Log: c.Log, Now: time.Now}
+	if c.AuthProvider == "odoo" {
+		of.Odoo = link.odooLogin
+	}
+	return auth.New(of), nil
 }
 
 func (c *Config) serve(ctx context.Context, ln net.Listener, handler http.Handler) error {

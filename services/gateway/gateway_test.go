@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
@@ -241,6 +242,50 @@ func TestBucketDrift(t *testing.T) {
 	}
 }
 
+// With AUTH_PROVIDER=odoo it is odoo-bridge that knows the passwords; while it is away the
+// administrator of ours gets in all the same.
+func TestOdooUsersLogIn(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	nc, _ := ns.Connect()
+	var logged bytes.Buffer
+	c := config(t, ns.URL())
+	c.AuthProvider = "odoo"
+	c.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	p := start(t, c)
+	p.login("admin", "correct horse")
+	status, header, body := p.do(http.MethodPost, "/token", "", "username=eva&password=s3cret")
+	if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
+		t.Errorf("without odoo-bridge: %d %v %s", status, header, body)
+	}
+	srv, err := bus.Serve(nc, slog.New(slog.DiscardHandler), bus.Service{
+		Name: "odoo", Version: "1.0.0", Workers: 4, Timeout: 20 * time.Second, Endpoints: map[string]bus.Handler{
+			rpc.OdooLogin: func(_ context.Context, data []byte) (bus.Reply, error) {
+				if string(data) != `{"username":"eva","password":"s3cret"}` {
+					return bus.Reply{}, fault.New(fault.Unauthenticated, fault.T("no", "no"))
+				}
+				return bus.Reply{Data: []byte(`{"uid":7,"name":"Eva Núñez","role":"viewer"}`)}, nil
+			},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = srv.Stop(t.Context()) }) // that context has ended: nobody is waited for
+	session := p.login("eva", "s3cret")
+	status, _, body = p.do(http.MethodGet, "/api/me", session.Access, "")
+	if want := `{"username":"eva","name":"Eva Núñez","role":"viewer","provider":"odoo"}`; status != http.StatusOK || strings.TrimSpace(string(body)) != want {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _, _ := p.do(http.MethodPost, "/token", "", "username=eva&password=wrong"); status != http.StatusUnauthorized {
+		t.Errorf("a wrong password: %d", status)
+	}
+	p.drain()
+	if strings.Contains(logged.String(), "s3cret") {
+		t.Error("a password is logged")
+	}
+}
+
 // Without a password the first start makes one; sessions outlive restarts.
 func TestFirstLoginAndRestart(t *testing.T) {
 	t.Parallel()
@@ -327,14 +372,14 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := gateway.Config{
-		HTTPAddr: "8000", JWTSecret: "short", AdminUsername: "a:b", AdminPassword: strings.Repeat("x", 2000), UsersFile: users,
+		HTTPAddr: "8000", JWTSecret: "short", AdminUsername: "a:b", AdminPassword: strings.Repeat("x", 2000), UsersFile: users, AuthProvider: "ldap",
 		CORSOrigins: []string{"https://ok.example.com", "example.com", "https://x/path"}, Base: service.Base{NATSReplicas: 1, LogFormat: "text"},
 	}
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("valid")
 	}
-	for _, name := range []string{"HTTP_ADDR", "JWT_SECRET", "ADMIN_USERNAME", "ADMIN_PASSWORD", "USERS_FILE", "DATA_DIR", `CORS_ORIGINS: "example.com"`, `CORS_ORIGINS: "https://x/path"`} {
+	for _, name := range []string{"HTTP_ADDR", "JWT_SECRET", "ADMIN_USERNAME", "ADMIN_PASSWORD", "USERS_FILE", "AUTH_PROVIDER", "DATA_DIR", `CORS_ORIGINS: "example.com"`, `CORS_ORIGINS: "https://x/path"`} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in %v", name, err)
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,6 +47,19 @@ func (l *link) Ask(ctx context.Context, subject string, req any) (bus.Reply, err
 		return bus.Reply{}, fault.Away("NATS", errNoNATS)
 	}
 	return bus.Ask(ctx, nc, subject, req)
+}
+
+// odooLogin is an auth.OdooLogin.
+func (l *link) odooLogin(ctx context.Context, c rpc.OdooCredentials) (rpc.OdooUser, error) {
+	var user rpc.OdooUser
+	reply, err := l.Ask(ctx, rpc.OdooLogin, c)
+	if err != nil {
+		return user, err
+	}
+	if err := json.Unmarshal(reply.Data, &user); err != nil {
+		return user, fault.From(fmt.Errorf("the login at Odoo: %w", err))
+	}
+	return user, nil
 }
 
 // sessions is an auth.Bucket.

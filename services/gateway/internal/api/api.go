@@ -106,9 +106,9 @@ func allowOrigins(origins []string) func(http.Handler) http.Handler {
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{
-			"Accept", "Accept-Language", "Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "Prefer", "X-Request-ID",
+			"Accept", "Accept-Language", "Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "Prefer", companyName, "X-Request-ID",
 		},
-		ExposedHeaders: []string{"ETag", "Location", "Preference-Applied", "Retry-After", "X-Request-ID", "X-Total-Count"},
+		ExposedHeaders: []string{"Age", "ETag", "Location", "Preference-Applied", "Retry-After", "X-Request-ID", staleName, "X-Total-Count"},
 		MaxAge:         600,
 	})
 }
@@ -212,14 +212,16 @@ func (a *API) document(op *huma.Operation, role auth.Role) {
 		op.Security = []map[string][]string{}
 	}
 	for _, code := range codes {
-		op.Responses[strconv.Itoa(code)] = a.problemResponse(code)
+		if key := strconv.Itoa(code); op.Responses[key] == nil {
+			op.Responses[key] = a.problemResponse(exampleFault(code))
+		}
 	}
 }
 
-func (a *API) problemResponse(code int) *huma.Response {
-	example := problemOf(exampleFault(code), "es", "tQ3kZJ0pXb7nEXAMPLE0001")
+func (a *API) problemResponse(f *fault.Error) *huma.Response {
+	example := problemOf(f, "es", "tQ3kZJ0pXb7nEXAMPLE0001")
 	response := &huma.Response{
-		Description: http.StatusText(code),
+		Description: http.StatusText(int(f.Code)),
 		Content: map[string]*huma.MediaType{
 			"application/problem+json": {Schema: schemaOf[Problem](a), Example: asJSON(example)},
 		},

@@ -145,7 +145,7 @@ func TestTokenIsDemanded(t *testing.T) {
 	}
 	var me Me
 	r.get("/api/me").decode(http.StatusOK, &me)
-	if me != (Me{"viewer", auth.Viewer}) {
+	if me != (Me{"viewer", "viewer", auth.Viewer, "local"}) {
 		t.Errorf("%+v", me)
 	}
 	if p := r.do(http.MethodPost, "/api/orders/sync", r.as(auth.Viewer)).problem(http.StatusForbidden); p.Detail != "No tiene permiso para esto" {

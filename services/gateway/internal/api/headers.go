@@ -13,6 +13,8 @@ import (
 const (
 	maxWait    = 30 * time.Second // of Prefer: wait=N
 	maxIfMatch = 2000             // bytes
+
+	maxAcceptLanguage = 200 // bytes
 )
 
 // preference gives the value of a preference in the lines of Prefer; the first counts (RFC 7240, section 2).

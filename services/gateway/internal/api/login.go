@@ -42,20 +42,39 @@ type Tokens struct {
 // Me is who the caller is.
 type Me struct {
 	Username string    `json:"username"`
+	Name     string    `json:"name" doc:"as Odoo has it; the username where there is no other"`
 	Role     auth.Role `json:"role" enum:"viewer,operator,admin"`
+	Provider string    `json:"provider" enum:"local,odoo" doc:"who knows the user's password"`
+}
+
+func meOf(id auth.Identity) Me {
+	me := Me{Username: id.Username, Name: id.Name, Role: id.Role, Provider: "local"}
+	if me.Name == "" {
+		me.Name = me.Username
+	}
+	if id.Odoo {
+		me.Provider = "odoo"
+	}
+	return me
 }
 
 func (a *API) loginRoutes() {
 	//nolint:gosec // G101: an example
 	tokens := Tokens{AccessToken: "eyJhbGciOiJIUzI1NiIs…", TokenType: "bearer", ExpiresIn: 900, RefreshToken: "p5x0bW9jay1yZWZyZXNo…", Role: auth.Operator}
 	refresh := RefreshToken{RefreshToken: tokens.RefreshToken}
+	whose, errs := "", asking(http.StatusUnauthorized, http.StatusUnsupportedMediaType, http.StatusTooManyRequests)
+	if a.auth.AsksOdoo() {
+		whose = " The credentials are those of Odoo's users, an API key in place of the password where Odoo demands one; sessions end 24 hours after the login. " +
+			"403: the user is no internal one of Odoo's. Administrators of Resonance's own can log in too."
+		errs = append(errs, http.StatusForbidden)
+	}
 	a.route(huma.Operation{
 		OperationID: "login", Method: http.MethodPost, Path: "/token", Tags: []string{"session"},
 		Summary:     "Log in",
-		Description: "Gives an access token for 15 minutes and a refresh token for 30 days. Wrong guesses are slowed down.",
+		Description: "Gives an access token for 15 minutes and a refresh token for 30 days. Wrong guesses are slowed down." + whose,
 		RequestBody: formOrJSON[Credentials](a, Credentials{Username: "ana", Password: "correcto caballo"}),
 		Responses:   ok[Tokens](a, "Logged in", tokens),
-		Errors:      asking(http.StatusUnauthorized, http.StatusUnsupportedMediaType, http.StatusTooManyRequests),
+		Errors:      errs,
 	}, "", a.login)
 	a.route(huma.Operation{
 		OperationID: "refresh", Method: http.MethodPost, Path: "/token/refresh", Tags: []string{"session"},
@@ -76,10 +95,9 @@ func (a *API) loginRoutes() {
 	}, "", a.revoke)
 	register(a, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/api/me", Tags: []string{"session"},
-		Summary: "Who am I", Responses: ok[Me](a, "The caller", Me{Username: "ana", Role: auth.Operator}),
+		Summary: "Who am I", Responses: ok[Me](a, "The caller", Me{Username: "ana", Name: "Ana Ruiz", Role: auth.Operator, Provider: "odoo"}),
 	}, auth.Viewer, func(ctx context.Context, _ *struct{}) (*struct{ Body Me }, error) {
-		who := exchangeOf(ctx).who
-		return &struct{ Body Me }{Me{Username: who.Username, Role: who.Role}}, nil
+		return &struct{ Body Me }{meOf(exchangeOf(ctx).who)}, nil
 	})
 }
 
@@ -107,7 +125,11 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	if g, ok := values["grant_type"]; ok && g != "" && g != "password" {
 		return fault.Field("grant_type", fault.T("debe ser password", "must be password"))
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	limit := patience
+	if a.auth.AsksOdoo() {
+		limit = odooPatience
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), limit)
 	defer cancel()
 	grant, err := a.auth.Login(ctx, values["username"], values["password"], clientIP(r))
 	if err != nil {

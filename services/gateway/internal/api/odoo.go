@@ -1,36 +1,381 @@
 package api
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
-	"github.com/danielgtaylor/huma/v2"
+	"github.com/klauspost/compress/gzhttp"
 
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
-// odooRoutes asks odoo-bridge, which in this version has no connection to Odoo and says so: a 503
-// is all there is to document.
-func (a *API) odooRoutes() {
-	for _, resource := range rpc.OdooResources {
-		a.route(huma.Operation{
-			OperationID: "list-" + resource, Method: http.MethodGet, Path: "/api/v1/" + resource, Tags: []string{"odoo"},
-			Summary: "List Odoo's " + resource, Description: "Not connected yet in this version.",
-			Errors: []int{http.StatusServiceUnavailable},
-		}, auth.Viewer, func(w http.ResponseWriter, r *http.Request) error {
-			reply, err := a.ask(r.Context(), rpc.OdooSubject(resource, "list"), struct{}{})
-			if err != nil {
-				return err
-			}
-			writeJSON(w, r, weakETag(reply.Data, ""), reply.Data)
-			return nil
-		})
+const (
+	// odooPatience is how long Odoo has to answer. odoo-bridge gives up earlier, and says why.
+	odooPatience = 15 * time.Second
+	// odooParting is how much of it is left once this process drains.
+	odooParting = 3 * time.Second
+
+	companyName = "X-Company-Id"
+	staleName   = "X-Resonance-Stale"
+)
+
+// odooResource is one of rpc.OdooResources.
+type odooResource struct {
+	*API
+	name  string
+	table *table
+}
+
+func newOdooResource(a *API, name string) *odooResource {
+	return &odooResource{API: a, name: name, table: &table{
+		columns: rpc.OdooFields[name], size: "limit",
+		choices: map[string]map[string][]string{"sales": {"state": {"draft", "sent", "sale", "cancel"}}}[name],
+		own: map[string]func(*query, *listing, string){
+			"id": func(q *query, l *listing, _ string) { q.odooIDs(l) },
+			"q":  (*query).search, "search": (*query).search,
+		},
+	}}
+}
+
+// odooIDs reads id=1&id=2, which Refine's getMany sends.
+func (q *query) odooIDs(l *listing) {
+	texts := q.values["id"]
+	if len(texts) > maxValues {
+		q.wrong("id", atMost(maxValues))
+		return
 	}
+	for _, text := range texts {
+		if !validID(text) {
+			q.wrong("id", malformedID)
+			return
+		}
+		id, _ := strconv.ParseInt(text, 10, 64) // valid
+		l.ids = append(l.ids, id)
+	}
+	slices.Sort(l.ids)
+	l.ids = slices.Compact(l.ids)
+}
+
+// search reads q or search, which are the same.
+func (q *query) search(l *listing, name string) {
+	if name == "search" && q.values.Has("q") {
+		q.wrong(name, fault.T("no se combina con q", "does not go with q"))
+		return
+	}
+	l.Search = q.text(name)
 }
 
 // validID reports whether s is the id of one of Odoo's records.
 func validID(s string) bool {
 	id, err := strconv.ParseInt(s, 10, 32)
 	return err == nil && id > 0 && s[0] != '+'
+}
+
+var errPaging = fault.T("Parámetros de paginación inválidos", "Invalid pagination parameters")
+
+// parse reads the query of a list. What is wrong with paging alone has a sentence of its own.
+func (o *odooResource) parse(r *http.Request, allow allowed) (listing, error) {
+	l, err := o.table.parse(r.URL.RawQuery, allow)
+	if err == nil {
+		return l, nil
+	}
+	f := fault.From(err)
+	for name := range f.Fields {
+		if !slices.Contains([]string{"page", "limit", "_start", "_end"}, name) {
+			return l, f
+		}
+	}
+	if len(f.Fields) > 0 {
+		f.Detail = errPaging
+	}
+	return l, f
+}
+
+// scopeOf reads on whose terms Odoo is to answer, and tells caches that it matters.
+func scopeOf(w http.ResponseWriter, r *http.Request) (rpc.OdooScope, error) {
+	w.Header().Add("Vary", "Accept-Language, "+companyName)
+	var scope rpc.OdooScope
+	if lang := r.Header.Get("Accept-Language"); len(lang) <= maxAcceptLanguage {
+		scope.Lang = strings.ToValidUTF8(lang, "")
+	}
+	if company := r.Header.Get(companyName); company != "" {
+		if !validID(company) {
+			return scope, fault.Field(companyName, malformedID)
+		}
+		scope.Company, _ = strconv.ParseInt(company, 10, 64) // valid
+	}
+	return scope, nil
+}
+
+// ref reads which record of Odoo's a request is about.
+func ref(w http.ResponseWriter, r *http.Request) (rpc.OdooRef, error) {
+	scope, err := scopeOf(w, r)
+	if err != nil {
+		return rpc.OdooRef{}, err
+	}
+	text := r.PathValue("id")
+	if !validID(text) {
+		return rpc.OdooRef{}, fault.Field("id", malformedID)
+	}
+	id, _ := strconv.ParseInt(text, 10, 64) // valid
+	return rpc.OdooRef{OdooScope: scope, ID: id}, nil
+}
+
+// askOdoo asks odoo-bridge, which may have to wait for Odoo.
+func (o *odooResource) askOdoo(ctx context.Context, verb string, req any) (bus.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, odooPatience)
+	defer cancel()
+	go func() {
+		select {
+		case <-o.draining:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(odooParting):
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return o.services.Ask(ctx, rpc.OdooSubject(o.name, verb), req)
+}
+
+// read asks for something that may come from the cache, and says how old it is. What is out of date
+// is for nobody to keep, so that nothing fresh is taken for it later.
+func (o *odooResource) read(w http.ResponseWriter, r *http.Request, verb string, req any) (bus.Reply, error) {
+	reply, err := o.askOdoo(r.Context(), verb, req)
+	if err != nil {
+		return reply, err
+	}
+	h := w.Header()
+	h["Age"] = []string{"0"}
+	if age, err := strconv.ParseUint(reply.Header.Get(rpc.HeaderAge), 10, 31); err == nil {
+		h["Age"] = []string{strconv.FormatUint(age, 10)}
+	}
+	if reply.Header.Get(rpc.HeaderStale) == "true" {
+		h.Set(staleName, "true")
+		h["Cache-Control"] = noStore
+		r.Header.Del("If-None-Match")
+	}
+	return reply, nil
+}
+
+func (o *odooResource) list(w http.ResponseWriter, r *http.Request) error {
+	scope, err := scopeOf(w, r)
+	if err != nil {
+		return err
+	}
+	l, err := o.parse(r, everything)
+	if err != nil {
+		return err
+	}
+	reply, err := o.read(w, r, rpc.OdooList, rpc.OdooQuery{
+		OdooScope: scope, Offset: l.Offset, Limit: l.Limit, Sort: l.Sort, Filters: l.Filters, Search: l.Search, IDs: l.ids,
+	})
+	if err != nil {
+		return err
+	}
+	return writePage(w, r, reply, l)
+}
+
+func (o *odooResource) get(w http.ResponseWriter, r *http.Request) error {
+	which, err := ref(w, r)
+	if err != nil {
+		return err
+	}
+	if err := noParams(r); err != nil {
+		return err
+	}
+	reply, err := o.read(w, r, rpc.OdooGet, which)
+	if err != nil {
+		return err
+	}
+	w.Header().Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
+	writeJSON(w, r, tagOf(reply), reply.Data)
+	return nil
+}
+
+func tagOf(reply bus.Reply) string {
+	if tag := reply.Header.Get(rpc.HeaderETag); tag != "" {
+		return tag
+	}
+	return weakETag(reply.Data, "")
+}
+
+func (o *odooResource) summary(w http.ResponseWriter, r *http.Request) error {
+	scope, err := scopeOf(w, r)
+	if err != nil {
+		return err
+	}
+	l, err := o.parse(r, filters)
+	if err != nil {
+		return err
+	}
+	if len(l.ids) > 0 {
+		only := rpc.Filter{Field: "id", Op: rpc.In}
+		for _, id := range l.ids {
+			only.Values = append(only.Values, strconv.FormatInt(id, 10))
+		}
+		l.Filters = append(l.Filters, only)
+	}
+	reply, err := o.read(w, r, rpc.OdooSummary, rpc.OdooQuery{OdooScope: scope, Filters: l.Filters, Search: l.Search})
+	if err != nil {
+		return err
+	}
+	writeJSON(w, r, weakETag(reply.Data, ""), reply.Data)
+	return nil
+}
+
+// imageTypes are what browsers show and cannot run. SVG is not among them.
+var imageTypes = []string{"image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp", "image/x-icon"}
+
+// image answers a picture's bytes. What is none that browsers merely show is a file to keep.
+func (o *odooResource) image(w http.ResponseWriter, r *http.Request) error {
+	which, err := ref(w, r)
+	if err != nil {
+		return err
+	}
+	size, err := imageSize(r)
+	if err != nil {
+		return err
+	}
+	reply, err := o.read(w, r, rpc.OdooImage, rpc.OdooImageRef{OdooScope: which.OdooScope, ID: which.ID, Size: size})
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	kind := reply.Header.Get(rpc.HeaderContentType)
+	if !slices.Contains(imageTypes, kind) {
+		kind = "application/octet-stream"
+		h.Set("Content-Disposition", "attachment")
+	}
+	writeBody(w, r, []string{kind}, tagOf(reply), reply.Data)
+	return nil
+}
+
+// imageSize reads size, in pixels.
+func imageSize(r *http.Request) (int, error) {
+	q, err := newQuery(r.URL.RawQuery, ordersTable)
+	if err != nil {
+		return 0, err
+	}
+	for name := range q.values {
+		if name != "size" {
+			q.unknown(name)
+		}
+	}
+	size := q.number("size", rpc.OdooImageSizes[0], 1, math.MaxInt)
+	if !slices.Contains(rpc.OdooImageSizes, size) {
+		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(rpc.OdooImageSizes), " ", ", "), "[]")
+		q.wrong("size", fault.T("debe ser uno de: "+list, "must be one of: "+list))
+	}
+	if f := invalid(q.mistake); f != nil {
+		return 0, f
+	}
+	return size, nil
+}
+
+func (o *odooResource) create(w http.ResponseWriter, r *http.Request) error {
+	scope, err := scopeOf(w, r)
+	if err != nil {
+		return err
+	}
+	if err := unconditional(r); err != nil {
+		return err
+	}
+	values, err := o.values(w, r, true)
+	if err != nil {
+		return err
+	}
+	reply, err := o.askOdoo(r.Context(), rpc.OdooCreate, rpc.OdooWrite{OdooScope: scope, Values: values})
+	if err != nil {
+		return err
+	}
+	var made struct {
+		ID int64 `json:"id"`
+	}
+	if err := json.Unmarshal(reply.Data, &made); err != nil || made.ID == 0 {
+		return nonsense(fmt.Errorf("a record without an id: %w", err))
+	}
+	w.Header().Set("Location", fmt.Sprintf("/api/v1/%s/%d", o.name, made.ID))
+	writeRecord(w, http.StatusCreated, reply)
+	return nil
+}
+
+func (o *odooResource) update(w http.ResponseWriter, r *http.Request) error {
+	which, err := ref(w, r)
+	if err != nil {
+		return err
+	}
+	if err := noParams(r); err != nil {
+		return err
+	}
+	tag, err := ifMatch("If-Match", r.Header["If-Match"])
+	if err != nil {
+		return err
+	}
+	if strings.Contains(tag, ",") {
+		return fault.Field("If-Match", fault.T("admite una sola etiqueta", "takes only one tag"))
+	}
+	values, err := o.values(w, r, false)
+	if err != nil {
+		return err
+	}
+	reply, err := o.askOdoo(r.Context(), rpc.OdooUpdate, rpc.OdooWrite{
+		OdooScope: which.OdooScope, ID: which.ID, Values: values, IfMatch: strings.TrimPrefix(tag, "*"),
+	})
+	if err != nil {
+		return err
+	}
+	writeRecord(w, http.StatusOK, reply)
+	return nil
+}
+
+// act makes a handler for a verb that needs nothing but the record.
+func (o *odooResource) act(verb string) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		which, err := ref(w, r)
+		if err != nil {
+			return err
+		}
+		if err := unconditional(r); err != nil {
+			return err
+		}
+		reply, err := o.askOdoo(r.Context(), verb, which)
+		if err != nil {
+			return err
+		}
+		writeRecord(w, http.StatusOK, reply)
+		return nil
+	}
+}
+
+// unconditional refuses query parameters, and a condition that nobody would check.
+func unconditional(r *http.Request) error {
+	if _, ok := r.Header["If-Match"]; ok {
+		return fault.Field("If-Match", fault.T("solo vale con PATCH", "goes with PATCH only"))
+	}
+	return noParams(r)
+}
+
+// writeRecord answers a record that was just written.
+func writeRecord(w http.ResponseWriter, status int, reply bus.Reply) {
+	h := w.Header()
+	h["Etag"] = []string{tagOf(reply)}
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(reply.Data))}
+	h.Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
+	w.WriteHeader(status)
+	_, _ = w.Write(reply.Data) // the client has gone
 }

@@ -226,6 +226,10 @@ var envelope = []byte(`{"data":`)
 
 // writeJSON answers with the parts of a body, or with 304 if the client has it already.
 func writeJSON(w http.ResponseWriter, r *http.Request, tag string, parts ...[]byte) {
+	writeBody(w, r, jsonType, tag, parts...)
+}
+
+func writeBody(w http.ResponseWriter, r *http.Request, kind []string, tag string, parts ...[]byte) {
 	h := w.Header()
 	h["Etag"] = []string{tag}
 	if has(r.Header["If-None-Match"], tag) {
@@ -236,7 +240,7 @@ func writeJSON(w http.ResponseWriter, r *http.Request, tag string, parts ...[]by
 	for _, p := range parts {
 		size += len(p)
 	}
-	h["Content-Type"] = jsonType
+	h["Content-Type"] = kind
 	h["Content-Length"] = []string{strconv.Itoa(size)}
 	for _, p := range parts {
 		if _, err := w.Write(p); err != nil { //nolint:gosec // G705: it is JSON, says so, and may not be guessed to be else

@@ -107,7 +107,7 @@ var languages = language.NewMatcher([]language.Tag{language.Spanish, language.En
 
 // preferred gives "en" when Accept-Language prefers it to Spanish, "es" otherwise.
 func preferred(accept string) string {
-	if accept == "" || len(accept) > 200 {
+	if accept == "" || len(accept) > maxAcceptLanguage {
 		return "es"
 	}
 	tags, _, err := language.ParseAcceptLanguage(accept)

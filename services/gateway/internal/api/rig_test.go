@@ -87,7 +87,7 @@ func sign(t testing.TB, name string, role auth.Role) string {
 	return token
 }
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB, change ...func(*auth.Config)) *rig {
 	t.Helper()
 	r := &rig{TB: t, nats: natstest.Start(t), draining: make(chan struct{}), log: &logs{}, tokens: map[auth.Role]string{}}
 	var js jetstream.JetStream
@@ -116,18 +116,22 @@ func newRig(t testing.TB) *rig {
 			return live.Change{Resource: "orders", ID: subject[2:], Kind: "updated"}, true
 		},
 	})
+	of := auth.Config{
+		Secret: testSecret, Users: users, Log: log, Now: time.Now,
+		Sessions: func() (jetstream.KeyValue, error) {
+			if !r.nc.IsConnected() {
+				return nil, fault.Away("NATS", nats.ErrDisconnected)
+			}
+			return kv, nil
+		},
+	}
+	for _, c := range change {
+		c(&of)
+	}
 	a, err := New(Config{
 		Live: r.hub,
 		Log:  log, Services: natsAsker{r.nc}, Health: &service.Health{}, Draining: r.draining, CORSOrigins: []string{"https://admin.example.com"},
-		Auth: auth.New(auth.Config{
-			Secret: testSecret, Users: users, Log: log, Now: time.Now,
-			Sessions: func() (jetstream.KeyValue, error) {
-				if !r.nc.IsConnected() {
-					return nil, fault.Away("NATS", nats.ErrDisconnected)
-				}
-				return kv, nil
-			},
-		}),
+		Auth: auth.New(of),
 	})
 	if err != nil {
 		t.Fatal(err)

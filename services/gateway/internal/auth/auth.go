@@ -23,6 +23,7 @@ type Config struct {
 	Sessions Bucket
 	Log      *slog.Logger
 	Now      func() time.Time
+	Odoo     OdooLogin // nil: there are local users only
 }
 
 // Authenticator issues tokens and reads them.
@@ -31,6 +32,7 @@ type Authenticator struct {
 	users    *Users
 	tokens   *tokens
 	sessions *sessions
+	odoo     OdooLogin
 	hashers  chan struct{}
 	nobody   hash // what unknown users are compared with: they must cost the same time
 
@@ -52,6 +54,7 @@ func New(c Config) *Authenticator {
 		users:      c.Users,
 		tokens:     newTokens(c.Secret, c.Now),
 		sessions:   &sessions{bucket: c.Sessions, now: c.Now, macKey: derive(c.Secret, "refresh tokens")},
+		odoo:       c.Odoo,
 		hashers:    make(chan struct{}, hashers),
 		nobody:     newHash(string(randomBytes(randomSize))),
 		perUser:    NewBrake(c.Now, 5, 5*time.Second),
@@ -74,10 +77,10 @@ func (a *Authenticator) Identify(header string) (Identity, error) {
 }
 
 // Login checks a password and opens a session. Errors: Unauthenticated; TooMany with RetryAfter
-// after several wrong guesses from addr, an IP address; Unavailable.
+// after several wrong guesses from addr, an IP address; Unavailable; Forbidden when Odoo says so.
 func (a *Authenticator) Login(ctx context.Context, name, password, addr string) (Grant, error) {
 	where := Network(addr)
-	who := where + " " + name
+	who := where + " " + name[:min(len(name), maxUsername)]
 	if wait := a.perNetwork.Take(where); wait > 0 {
 		return Grant{}, tooMany(wait)
 	}
@@ -93,25 +96,28 @@ func (a *Authenticator) Login(ctx context.Context, name, password, addr string) 
 	if err != nil {
 		return Grant{}, err
 	}
-	refresh, err := a.sessions.start(ctx, id.Username)
+	refresh, err := a.sessions.start(ctx, id)
 	if err != nil {
 		return Grant{}, err
 	}
 	return a.grant(id, refresh)
 }
 
-// Refresh exchanges a refresh token for new tokens; the role is the user's present one. Errors:
-// Unauthenticated, Unavailable.
+// Refresh exchanges a refresh token for new tokens; the role is the user's present one, for one of
+// Odoo's users that of the login. Errors: Unauthenticated, Unavailable.
 func (a *Authenticator) Refresh(ctx context.Context, token string) (Grant, error) {
-	name, refresh, err := a.sessions.rotate(ctx, token)
+	of, refresh, err := a.sessions.rotate(ctx, token)
 	if err != nil {
 		return Grant{}, err
 	}
-	user := a.find(name)
-	if user == nil {
+	if of.Odoo != nil && a.odoo != nil {
+		return a.grant(Identity{Username: of.Username, Role: of.Odoo.Role, Name: of.Odoo.Name, Odoo: true}, refresh)
+	}
+	user := a.find(of.Username)
+	if user == nil || of.Odoo != nil {
 		return Grant{}, errors.Join(errSession, a.sessions.revoke(ctx, refresh))
 	}
-	return a.grant(Identity{Username: name, Role: user.role}, refresh)
+	return a.grant(Identity{Username: user.name, Role: user.role}, refresh)
 }
 
 // Revoke ends the session of a refresh token. Errors: Unavailable.
@@ -124,8 +130,18 @@ func (a *Authenticator) grant(id Identity, refresh string) (Grant, error) {
 	return Grant{Identity: id, AccessToken: access, ExpiresIn: AccessLife, RefreshToken: refresh}, err
 }
 
-// check compares the password, one of a few at a time.
+// check asks whoever may know the user. Ours come first, so that an administrator gets in while
+// Odoo is away; one of Odoo's users may have the same name.
 func (a *Authenticator) check(ctx context.Context, name, password string) (Identity, error) {
+	id, err := a.checkLocal(ctx, name, password)
+	if a.odoo != nil && errors.Is(err, errLogin) {
+		return a.checkOdoo(ctx, name, password)
+	}
+	return id, err
+}
+
+// checkLocal compares the password, one of a few at a time.
+func (a *Authenticator) checkLocal(ctx context.Context, name, password string) (Identity, error) {
 	select {
 	case a.hashers <- struct{}{}:
 		defer func() { <-a.hashers }()
@@ -143,11 +159,15 @@ func (a *Authenticator) check(ctx context.Context, name, password string) (Ident
 }
 
 // find returns nil for an unknown user. A broken line in the users file must not lock out the
-// users of the others.
+// users of the others. Beside Odoo's users only administrators count: who leaves is to be removed
+// in one place.
 func (a *Authenticator) find(name string) *user {
 	user, err := a.users.find(name)
 	if err != nil {
 		a.log.Warn("the users file has mistakes", "error", err)
+	}
+	if a.odoo != nil && user != nil && user.role != Admin {
+		return nil
 	}
 	return user
 }

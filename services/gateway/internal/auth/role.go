@@ -29,4 +29,6 @@ func (r Role) Includes(role Role) bool {
 type Identity struct {
 	Username string
 	Role     Role
+	Name     string // as people say it; "": only the username is known
+	Odoo     bool   // one of Odoo's users, not of ours
 }

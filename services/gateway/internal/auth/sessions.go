@@ -47,6 +47,7 @@ const (
 // session is the stored state. The tokens themselves are not in it.
 type session struct {
 	Username string    `json:"username"`
+	Odoo     *odooUser `json:"odoo,omitempty"`
 	Current  []byte    `json:"current"`            // SHA-256 of the token's random part
 	Previous []byte    `json:"previous,omitempty"` // the same of the token before it
 	Sealed   []byte    `json:"sealed,omitempty"`   // the current random part, readable with the previous one only
@@ -58,13 +59,16 @@ var errSession = fault.New(fault.Unauthenticated,
 	fault.T("La sesión ha caducado; inicie sesión de nuevo", "The session has expired; log in again"))
 
 // start opens a session and returns its first refresh token.
-func (s *sessions) start(ctx context.Context, user string) (string, error) {
+func (s *sessions) start(ctx context.Context, who Identity) (string, error) {
 	kv, err := s.bucket()
 	if err != nil {
 		return "", err
 	}
 	id, random := randomBytes(idSize), randomBytes(randomSize)
-	entry := session{Username: user, Current: digest(random), Rotated: s.now()}
+	entry := session{Username: who.Username, Current: digest(random), Rotated: s.now()}
+	if who.Odoo {
+		entry.Odoo = &odooUser{Name: who.Name, Role: who.Role, Since: entry.Rotated}
+	}
 	if _, err := kv.Create(ctx, hex.EncodeToString(id), encode(entry)); err != nil {
 		return "", fault.Away("NATS", fmt.Errorf("store a session: %w", err))
 	}
@@ -74,41 +78,41 @@ func (s *sessions) start(ctx context.Context, user string) (string, error) {
 // rotate exchanges a refresh token for the next one of its session. Calls in parallel, or again
 // within RefreshGrace, get the same next token. A token used again later has been stolen, or its
 // successor has: the session ends.
-func (s *sessions) rotate(ctx context.Context, token string) (user, next string, err error) {
+func (s *sessions) rotate(ctx context.Context, token string) (of session, next string, err error) {
 	kv, err := s.bucket()
 	if err != nil {
-		return "", "", err
+		return session{}, "", err
 	}
 	id, random, ok := s.parse(token)
 	if !ok {
-		return "", "", errSession
+		return session{}, "", errSession
 	}
 	key := hex.EncodeToString(id)
 	for {
 		entry, revision, err := load(ctx, kv, key)
 		if err != nil {
-			return "", "", err
+			return session{}, "", err
 		}
 		now, presented := s.now(), digest(random)
 		switch {
-		case now.Sub(entry.Rotated) > RefreshLife:
-			return "", "", errSession
+		case now.Sub(entry.Rotated) > RefreshLife, entry.Odoo != nil && now.Sub(entry.Odoo.Since) > OdooLife:
+			return session{}, "", errSession
 		case equal(presented, entry.Current):
 			fresh := randomBytes(randomSize)
 			_, err := kv.Update(ctx, key, encode(session{
-				Username: entry.Username, Current: digest(fresh), Previous: presented, Sealed: seal(random, fresh), Rotated: now,
+				Username: entry.Username, Odoo: entry.Odoo, Current: digest(fresh), Previous: presented, Sealed: seal(random, fresh), Rotated: now,
 			}), revision)
 			if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 				continue // a parallel call was first: it left our next token sealed
 			}
 			if err != nil {
-				return "", "", fault.Away("NATS", fmt.Errorf("store a session: %w", err))
+				return session{}, "", fault.Away("NATS", fmt.Errorf("store a session: %w", err))
 			}
-			return entry.Username, s.token(id, fresh), nil
+			return entry, s.token(id, fresh), nil
 		case equal(presented, entry.Previous) && now.Sub(entry.Rotated) <= RefreshGrace:
-			return entry.Username, s.token(id, seal(random, entry.Sealed)), nil
+			return entry, s.token(id, seal(random, entry.Sealed)), nil
 		default:
-			return "", "", errors.Join(errSession, s.end(ctx, kv, key))
+			return session{}, "", errors.Join(errSession, s.end(ctx, kv, key))
 		}
 	}
 }

@@ -38,7 +38,9 @@ type verified struct {
 }
 
 type claims struct {
-	Role Role `json:"role"`
+	Role Role   `json:"role"`
+	Name string `json:"name,omitempty"`
+	Odoo bool   `json:"odoo,omitempty"`
 	jwt.RegisteredClaims
 }
 
@@ -52,7 +54,7 @@ func newTokens(secret []byte, now func() time.Time) *tokens {
 func (t *tokens) issue(id Identity) (string, error) {
 	now := t.now()
 	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
-		Role: id.Role,
+		Role: id.Role, Name: id.Name, Odoo: id.Odoo,
 		RegisteredClaims: jwt.RegisteredClaims{
 			Subject: id.Username, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(AccessLife)),
 		},
@@ -97,5 +99,5 @@ func (t *tokens) verify(token string) (verified, error) {
 	if c.Subject == "" || !c.Role.Valid() {
 		return verified{}, errToken
 	}
-	return verified{Identity{Username: c.Subject, Role: c.Role}, c.ExpiresAt.Time}, nil
+	return verified{Identity{Username: c.Subject, Role: c.Role, Name: c.Name, Odoo: c.Odoo}, c.ExpiresAt.Time}, nil
 }

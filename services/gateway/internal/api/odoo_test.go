@@ -1,0 +1,843 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+)
+
+// odooBridge stands in for odoo-bridge: 23 records of each resource, 7 is the only one to be had
+// alone, company 99 is forbidden, and names and values of these tests bring about each fault.
+type odooBridge struct {
+	t testing.TB
+
+	mu    sync.Mutex
+	asked map[string][]byte // the newest request by subject
+	say   map[string]bus.Handler
+}
+
+const pixel = "\x89PNG\r\n\x1a\n and so on"
+
+// serveOdoo puts a bridge there; say replaces its answers.
+func (r *rig) serveOdoo(say map[string]bus.Handler) *odooBridge {
+	r.Helper()
+	b := &odooBridge{t: r.TB, asked: map[string][]byte{}, say: say}
+	endpoints := map[string]bus.Handler{}
+	for name, example := range map[string]any{"products": exampleProduct, "suppliers": examplePartner, "customers": examplePartner, "sales": exampleSale} {
+		var record map[string]any
+		decodeJSON(r.TB, []byte(string(mustJSON(example))), &record)
+		record["id"] = 7
+		one := string(mustJSON(record))
+		for verb, h := range map[string]bus.Handler{
+			rpc.OdooList: answer("["+one+"]", rpc.HeaderTotal, "23"), rpc.OdooGet: answer(one, rpc.HeaderETag, `"r1"`),
+			rpc.OdooCreate: answer(one, rpc.HeaderETag, `"r1"`), rpc.OdooUpdate: answer(one, rpc.HeaderETag, `"r2"`),
+			rpc.OdooArchive: answer(one, rpc.HeaderETag, `"r2"`), rpc.OdooConfirm: answer(one, rpc.HeaderETag, `"r2"`),
+			rpc.OdooCancel: answer(one, rpc.HeaderETag, `"r2"`), rpc.OdooSummary: answer(string(mustJSON(exampleSalesSummary))),
+			rpc.OdooImage: answer(pixel, rpc.HeaderETag, `"i1"`, rpc.HeaderContentType, "image/png"),
+		} {
+			subject := rpc.OdooSubject(name, verb)
+			if say[subject] != nil {
+				h = say[subject]
+			}
+			endpoints[subject] = b.handle(subject, verb, h)
+		}
+	}
+	r.serve("odoo", endpoints)
+	return b
+}
+
+// handle answers as pkg/rpc/odoo.go says.
+func (b *odooBridge) handle(subject, verb string, h bus.Handler) bus.Handler {
+	return func(ctx context.Context, data []byte) (bus.Reply, error) {
+		b.mu.Lock()
+		b.asked[subject] = data
+		b.mu.Unlock()
+		var q struct {
+			Company int64                      `json:"company"`
+			ID      int64                      `json:"id"`
+			IfMatch string                     `json:"if_match"`
+			Values  map[string]json.RawMessage `json:"values"`
+		}
+		if err := json.Unmarshal(data, &q); err != nil {
+			return bus.Reply{}, err
+		}
+		switch {
+		case q.Company == 99:
+			return bus.Reply{}, fault.New(fault.Forbidden, fault.T("No hay acceso a la empresa 99", "There is no access to company 99"))
+		case q.ID == 409 || string(q.Values["name"]) == `"taken"` || string(q.Values["client_order_ref"]) == `"taken"`:
+			return bus.Reply{}, odooFaults[fault.Conflict]
+		case verb != rpc.OdooList && verb != rpc.OdooCreate && verb != rpc.OdooSummary && q.ID != 7:
+			return bus.Reply{}, odooFaults[fault.NotFound]
+		case q.IfMatch != "" && q.IfMatch != `"r1"`:
+			return bus.Reply{}, odooFaults[fault.Stale]
+		}
+		return h(ctx, data)
+	}
+}
+
+// last reads the newest request to a subject.
+func (b *odooBridge) last(resource, verb string, v any) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	data := b.asked[rpc.OdooSubject(resource, verb)]
+	if data == nil {
+		b.t.Fatalf("%s %s was not asked", resource, verb)
+	}
+	decodeJSON(b.t, data, v)
+}
+
+func (b *odooBridge) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.asked)
+}
+
+// unasked wants nothing to have been asked since forget or the beginning.
+func (b *odooBridge) unasked() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for subject, data := range b.asked {
+		b.t.Errorf("%s was asked: %s", subject, data)
+	}
+}
+
+func TestOdooLists(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.serveOdoo(nil)
+	for _, resource := range rpc.OdooResources {
+		resp := r.get("/api/v1/" + resource + "?page=2&limit=5&search=x")
+		var page struct {
+			Data                      []json.RawMessage
+			Total, Page, Limit, Pages int
+		}
+		resp.decode(http.StatusOK, &page)
+		if len(page.Data) != 1 || page.Total != 23 || page.Page != 2 || page.Limit != 5 || page.Pages != 5 {
+			t.Errorf("%s: %s", resource, resp.body)
+		}
+		for name, want := range map[string]string{
+			"X-Total-Count": "23", "Age": "0", "X-Resonance-Stale": "", "Cache-Control": "private, no-cache", "Content-Type": "application/json",
+		} {
+			if got := resp.Header.Get(name); got != want {
+				t.Errorf("%s: %s: %q", resource, name, got)
+			}
+		}
+		if vary := strings.Join(resp.Header.Values("Vary"), ", "); !strings.Contains(vary, "Accept-Language") || !strings.Contains(vary, "X-Company-Id") {
+			t.Errorf("%s: Vary %q", resource, vary)
+		}
+		var q rpc.OdooQuery
+		b.last(resource, rpc.OdooList, &q)
+		if want := (rpc.OdooQuery{Offset: 5, Limit: 5, Search: "x"}); !reflect.DeepEqual(q, want) {
+			t.Errorf("%s: asked %+v", resource, q)
+		}
+		resp = r.get("/api/v1/" + resource + "?_start=20&_end=40&_sort=id&_order=desc&q=y")
+		var bare []json.RawMessage
+		resp.decode(http.StatusOK, &bare)
+		if resp.Header.Get("X-Total-Count") != "23" {
+			t.Errorf("%s: %v", resource, resp.Header)
+		}
+		q = rpc.OdooQuery{}
+		b.last(resource, rpc.OdooList, &q)
+		if want := (rpc.OdooQuery{Offset: 20, Limit: 20, Search: "y", Sort: []rpc.Sort{{Field: "id", Desc: true}}}); !reflect.DeepEqual(q, want) {
+			t.Errorf("%s: asked %+v", resource, q)
+		}
+		r.get("/api/v1/"+resource+"?id=3&id=2&id=3").decode(http.StatusOK, &bare)
+		q = rpc.OdooQuery{}
+		b.last(resource, rpc.OdooList, &q)
+		if want := (rpc.OdooQuery{Limit: 100, IDs: []int64{2, 3}}); !reflect.DeepEqual(q, want) {
+			t.Errorf("%s: asked %+v", resource, q)
+		}
+		tag := resp.Header.Get("ETag")
+		r.get("/api/v1/"+resource+"?_start=20&_end=40&_sort=id&_order=desc&q=y", header("If-None-Match", tag)).want(http.StatusNotModified)
+	}
+}
+
+func TestOdooFilters(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.serveOdoo(nil)
+	for raw, want := range map[string][]rpc.Filter{
+		"products?category=4":                          {filter("category", rpc.Eq, "4")},
+		"products?category_id=4&category_id=5":         {filter("category", rpc.In, "4", "5")},
+		"products?category_ne=4":                       {filter("category", rpc.Ne, "4")},
+		"products?category_like=mue":                   {filter("category", rpc.Contains, "mue")},
+		"products?category_null=true":                  {filter("category", rpc.Null)},
+		"products?low_stock=true&list_price_gte=10.5":  {filter("list_price", rpc.Gte, "10.5"), filter("low_stock", rpc.Eq, "true")},
+		"products?active=false&name_startswith=Sil":    {filter("active", rpc.Eq, "false"), filter("name", rpc.StartsWith, "Sil")},
+		"products?id_gte=5":                            {filter("id", rpc.Gte, "5")},
+		"products?updated_at_gt=2026-11-03T09:00:00Z":  {filter("updated_at", rpc.Gt, "2026-11-03T09:00:00Z")},
+		"products?name=&category=&low_stock=&q=":       nil,
+		"suppliers?state=448&country_id_ne=68":         {filter("country", rpc.Ne, "68"), filter("state", rpc.Eq, "448")},
+		"customers?is_company=true&supplier_rank_gt=0": {filter("is_company", rpc.Eq, "true"), filter("supplier_rank", rpc.Gt, "0")},
+		"sales?state=draft&state=sent":                 {filter("state", rpc.In, "draft", "sent")},
+		"sales?validity_date_lte=2026-12-31&partner=7": {filter("partner", rpc.Eq, "7"), filter("validity_date", rpc.Lte, "2026-12-31")},
+		"sales?amount_total_between=10,20":             {filter("amount_total", rpc.Between, "10", "20")},
+	} {
+		r.get("/api/v1/" + raw).want(http.StatusOK)
+		resource, _, _ := strings.Cut(raw, "?")
+		var q rpc.OdooQuery
+		b.last(resource, rpc.OdooList, &q)
+		if !reflect.DeepEqual(q.Filters, want) {
+			t.Errorf("%s: %+v", raw, q.Filters)
+		}
+	}
+	r.get("/api/v1/products?sort=-list_price,category_id").want(http.StatusOK)
+	var q rpc.OdooQuery
+	b.last("products", rpc.OdooList, &q)
+	if want := []rpc.Sort{{Field: "list_price", Desc: true}, {Field: "category"}}; !reflect.DeepEqual(q.Sort, want) {
+		t.Errorf("sort %+v", q.Sort)
+	}
+	r.get("/api/v1/sales/summary?state=sale&search=x&id=4&id=3").want(http.StatusOK)
+	q = rpc.OdooQuery{}
+	b.last("sales", rpc.OdooSummary, &q)
+	if want := (rpc.OdooQuery{Search: "x", Filters: []rpc.Filter{filter("state", rpc.Eq, "sale"), filter("id", rpc.In, "3", "4")}}); !reflect.DeepEqual(q, want) {
+		t.Errorf("summary %+v", q)
+	}
+	b.forget()
+	for raw, field := range map[string]string{
+		"products?color=red":                        "color",
+		"products?currency=1":                       "currency", // to be read only
+		"products?has_image=true":                   "has_image",
+		"products?category=x":                       "category",
+		"products?category=-1":                      "category",
+		"products?category=0":                       "category",
+		"products?category=2147483648":              "category",
+		"products?category=%2B7":                    "category",
+		"products?category_gte=4":                   "category_gte",
+		"products?low_stock=maybe":                  "low_stock",
+		"products?low_stock_gt=true":                "low_stock_gt",
+		"products?low_stock_like=t":                 "low_stock_like",
+		"products?list_price=many":                  "list_price",
+		"products?sort=low_stock":                   "sort",
+		"products?_sort=qty_available":              "_sort",
+		"products?id=x":                             "id",
+		"products?id=0":                             "id",
+		"products?search=a&q=b":                     "search",
+		"products?page_size=10":                     "page_size",
+		"sales?lines=1":                             "lines",
+		"sales?state=open":                          "state",
+		"sales?date_order_gte=2026-01-01":           "date_order_gte",
+		"sales/summary?page=1":                      "page",
+		"sales/summary?sort=name":                   "sort",
+		"products/7/image?size=100":                 "size",
+		"products/7/image?size=x":                   "size",
+		"products/7/image?color=red":                "color",
+		"products/7?page=1":                         "page",
+		"products/x":                                "id",
+		"products/0":                                "id",
+		"products/99999999999":                      "id",
+		"sales?" + strings.Repeat("&id=1", 101)[1:]: "id",
+	} {
+		r.get("/api/v1/"+raw).problem(http.StatusBadRequest, field)
+	}
+	b.unasked()
+}
+
+func TestOdooPaging(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.serveOdoo(nil)
+	for _, resource := range rpc.OdooResources {
+		for raw, field := range map[string]string{
+			"limit=0": "limit", "limit=101": "limit", "limit=x": "limit", "limit=-1": "limit", "limit=": "limit", "page=0": "page", "page=x": "page",
+			"page=1000002": "page", "_start=-1&_end=5": "_start", "_start=0&_end=101": "_end", "_start=5&_end=5": "_end", "_start=0&limit=5": "_start",
+		} {
+			path := "/api/v1/" + resource + "?" + raw
+			if p := r.get(path).problem(http.StatusBadRequest, field); p.Detail != "Parámetros de paginación inválidos" {
+				t.Errorf("%s: %q", path, p.Detail)
+			}
+			if p := r.get(path, header("Accept-Language", "en")).problem(http.StatusBadRequest, field); p.Detail != "Invalid pagination parameters" {
+				t.Errorf("%s: %q", path, p.Detail)
+			}
+		}
+		if p := r.get("/api/v1/"+resource+"?limit=0&color=red").problem(http.StatusBadRequest, "limit", "color"); !strings.Contains(p.Detail, "color: no es") {
+			t.Errorf("%q", p.Detail)
+		}
+	}
+	b.unasked()
+	for _, raw := range []string{"limit=1", "limit=100", "page=3", ""} {
+		r.get("/api/v1/products?" + raw).want(http.StatusOK)
+	}
+}
+
+func TestOdooScope(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.serveOdoo(nil)
+	operator := r.as(auth.Operator)
+	want := rpc.OdooScope{Lang: "en-GB, es;q=0.5", Company: 3}
+	scoped := []option{operator, header("Accept-Language", want.Lang), header("X-Company-Id", "3")}
+	for _, c := range []struct {
+		method, path, resource, verb string
+		body                         string
+	}{
+		{http.MethodGet, "/products", "products", rpc.OdooList, ""},
+		{http.MethodGet, "/products/7", "products", rpc.OdooGet, ""},
+		{http.MethodGet, "/products/7/image", "products", rpc.OdooImage, ""},
+		{http.MethodGet, "/sales/summary", "sales", rpc.OdooSummary, ""},
+		{http.MethodPost, "/products", "products", rpc.OdooCreate, `{"name":"x"}`},
+		{http.MethodPatch, "/products/7", "products", rpc.OdooUpdate, `{"name":"x"}`},
+		{http.MethodDelete, "/products/7", "products", rpc.OdooArchive, ""},
+		{http.MethodPost, "/sales/7/confirm", "sales", rpc.OdooConfirm, ""},
+		{http.MethodPost, "/sales/7/cancel", "sales", rpc.OdooCancel, ""},
+	} {
+		options := slices.Clone(scoped)
+		if c.body != "" {
+			options = append(options, jsonBody(c.body))
+		}
+		if resp := r.do(c.method, "/api/v1"+c.path, options...); resp.StatusCode >= 300 {
+			t.Fatalf("%s: %d %s", c.path, resp.StatusCode, resp.body)
+		}
+		var q rpc.OdooScope
+		b.last(c.resource, c.verb, &q)
+		if q != want {
+			t.Errorf("%s %s: asked %+v", c.method, c.path, q)
+		}
+		for _, company := range []string{"x", "0", "-1", "1.5", "+3", "99999999999"} {
+			r.do(c.method, "/api/v1"+c.path, append(options, header("X-Company-Id", company))...).problem(http.StatusBadRequest, "X-Company-Id")
+		}
+		p := r.do(c.method, "/api/v1"+c.path, append(options, header("X-Company-Id", "99"))...).problem(http.StatusForbidden)
+		if p.Detail != "There is no access to company 99" {
+			t.Errorf("%s: %q", c.path, p.Detail)
+		}
+	}
+	resp := r.do(http.MethodOptions, "/api/v1/products", header("Origin", "https://admin.example.com"),
+		header("Access-Control-Request-Method", "GET"), header("Access-Control-Request-Headers", "x-company-id"))
+	if got := resp.Header.Get("Access-Control-Allow-Headers"); !strings.EqualFold(got, "X-Company-Id") {
+		t.Errorf("CORS allows %q", got)
+	}
+	resp = r.get("/api/v1/products", header("Origin", "https://admin.example.com"))
+	for _, name := range []string{"Age", "ETag", "Location", "X-Resonance-Stale", "X-Total-Count"} {
+		if !strings.Contains(strings.ToLower(resp.Header.Get("Access-Control-Expose-Headers")), strings.ToLower(name)) {
+			t.Errorf("CORS does not expose %s", name)
+		}
+	}
+}
+
+// What is stale says so, and is never mistaken for what is fresh.
+func TestOdooFreshness(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	old := []string{rpc.HeaderAge, "41", rpc.HeaderStale, "true", rpc.HeaderETag, `"r1"`, rpc.HeaderTotal, "1"}
+	one := string(mustJSON(exampleProduct))
+	r.serveOdoo(map[string]bus.Handler{
+		rpc.OdooSubject("products", rpc.OdooList):  answer("["+one+"]", old...),
+		rpc.OdooSubject("products", rpc.OdooGet):   answer(one, old...),
+		rpc.OdooSubject("products", rpc.OdooImage): answer(pixel, append(old, rpc.HeaderContentType, "image/png")...),
+		rpc.OdooSubject("sales", rpc.OdooSummary):  answer(string(mustJSON(exampleSalesSummary)), old...),
+		rpc.OdooSubject("sales", rpc.OdooGet):      answer(one, rpc.HeaderAge, "3", rpc.HeaderETag, `"r1"`),
+		rpc.OdooSubject("sales", rpc.OdooList):     answer("["+one+"]", rpc.HeaderAge, "x\r\nEvil: 1", rpc.HeaderTotal, "1"),
+	})
+	for _, path := range []string{"products", "products/7", "products/7/image", "sales/summary"} {
+		resp := r.get("/api/v1/"+path, header("If-None-Match", "*")).want(http.StatusOK)
+		if resp.Header.Get("Age") != "41" || resp.Header.Get("X-Resonance-Stale") != "true" || resp.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", path, resp.Header)
+		}
+	}
+	resp := r.get("/api/v1/sales/7", header("If-None-Match", `"r1"`)).want(http.StatusNotModified)
+	if resp.Header.Get("Age") != "3" || resp.Header.Get("X-Resonance-Stale") != "" {
+		t.Errorf("%v", resp.Header)
+	}
+	if resp := r.get("/api/v1/sales"); resp.Header.Get("Age") != "0" || resp.Header.Get("Evil") != "" {
+		t.Errorf("%v", resp.Header)
+	}
+}
+
+func TestOdooRecords(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.serveOdoo(nil)
+	operator := r.as(auth.Operator)
+	for _, resource := range rpc.OdooResources {
+		path := "/api/v1/" + resource
+		resp := r.get(path+"/7", header("Accept-Encoding", "gzip")).want(http.StatusOK)
+		if resp.Header.Get("ETag") != `"r1"` || resp.Header.Get("Content-Encoding") != "" || resp.Header.Get("Age") != "0" {
+			t.Errorf("%v", resp.Header)
+		}
+		record := string(resp.body)
+		r.get(path+"/7", header("If-None-Match", `W/"r1"`)).want(http.StatusNotModified)
+		r.get(path + "/8").problem(http.StatusNotFound)
+
+		name := `"name":"Mesa \"ñ\" 🪑"`
+		if resource == "sales" {
+			name = `"partner_id":12`
+		}
+		resp = r.do(http.MethodPost, path, operator, jsonBody("{"+name+"}")).want(http.StatusCreated)
+		if resp.Header.Get("Location") != path+"/7" || resp.Header.Get("ETag") != `"r1"` || string(resp.body) != record || resp.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%v %s", resp.Header, resp.body)
+		}
+		var w rpc.OdooWrite
+		b.last(resource, rpc.OdooCreate, &w)
+		field, value, _ := strings.Cut(name, ":")
+		if w.ID != 0 || len(w.Values) != 1 || string(w.Values[strings.Trim(field, `"`)]) != value {
+			t.Errorf("asked %+v", w)
+		}
+
+		resp = r.do(http.MethodPatch, path+"/7", operator, jsonBody("{"+name+"}"), header("If-Match", `W/"r1"`)).want(http.StatusOK)
+		if resp.Header.Get("ETag") != `"r2"` || string(resp.body) != record {
+			t.Errorf("%v %s", resp.Header, resp.body)
+		}
+		b.last(resource, rpc.OdooUpdate, &w)
+		if w.ID != 7 || w.IfMatch != `"r1"` {
+			t.Errorf("asked %+v", w)
+		}
+		r.do(http.MethodPatch, path+"/7", operator, jsonBody("{"+name+"}"), header("If-Match", "*")).want(http.StatusOK)
+		w = rpc.OdooWrite{}
+		b.last(resource, rpc.OdooUpdate, &w)
+		if w.IfMatch != "" {
+			t.Errorf("asked %+v", w)
+		}
+		r.do(http.MethodPatch, path+"/7", operator, jsonBody("{"+name+"}"), header("If-Match", `"r0"`)).problem(http.StatusPreconditionFailed)
+		r.do(http.MethodPatch, path+"/7", operator, jsonBody("{"+name+"}"), header("If-Match", `"r1", "r0"`)).problem(http.StatusBadRequest, "If-Match")
+		r.do(http.MethodPatch, path+"/7", operator, jsonBody("{"+name+"}"), header("If-Match", `r1`)).problem(http.StatusBadRequest, "If-Match")
+		r.do(http.MethodPatch, path+"/8", operator, jsonBody("{"+name+"}")).problem(http.StatusNotFound)
+		r.do(http.MethodPatch, path+"/7?x=1", operator, jsonBody("{"+name+"}")).problem(http.StatusBadRequest, "x")
+
+		// Refine's deleteOne sends a body, and reads the record.
+		resp = r.do(http.MethodDelete, path+"/7", operator, jsonBody(`{"any":"thing"}`)).want(http.StatusOK)
+		if resp.Header.Get("ETag") != `"r2"` || string(resp.body) != record {
+			t.Errorf("%v %s", resp.Header, resp.body)
+		}
+		var one rpc.OdooRef
+		b.last(resource, rpc.OdooArchive, &one)
+		if one.ID != 7 {
+			t.Errorf("asked %+v", one)
+		}
+		r.do(http.MethodDelete, path+"/8", operator).problem(http.StatusNotFound)
+		r.do(http.MethodDelete, path+"/409", operator).problem(http.StatusConflict, "barcode")
+		r.do(http.MethodDelete, path+"/7", operator, header("If-Match", `"r1"`)).problem(http.StatusBadRequest, "If-Match")
+
+		for _, call := range [][2]string{{http.MethodPost, path}, {http.MethodPatch, path + "/7"}, {http.MethodDelete, path + "/7"}} {
+			r.do(call[0], call[1], r.as(auth.Viewer), jsonBody("{"+name+"}")).problem(http.StatusForbidden)
+			r.do(call[0], call[1], jsonBody("{"+name+"}")).problem(http.StatusUnauthorized)
+		}
+	}
+	for _, verb := range []string{"confirm", "cancel"} {
+		path := "/api/v1/sales/7/" + verb
+		if resp := r.do(http.MethodPost, path, operator).want(http.StatusOK); resp.Header.Get("ETag") != `"r2"` {
+			t.Errorf("%v", resp.Header)
+		}
+		r.do(http.MethodPost, path, r.as(auth.Viewer)).problem(http.StatusForbidden)
+		r.do(http.MethodPost, strings.Replace(path, "7", "409", 1), operator).problem(http.StatusConflict, "barcode")
+		r.do(http.MethodPost, strings.Replace(path, "sales", "products", 1), operator).problem(http.StatusNotFound)
+	}
+}
+
+// Every body is judged alike by the gateway and by the document; both name the field.
+func TestOdooBodies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.serveOdoo(nil)
+	d := readDocument(r)
+	operator := r.as(auth.Operator)
+	for _, c := range []struct {
+		method, path, body string
+		fields             []string // at fault
+	}{
+		{"POST", "products", `{"name":"x","list_price":1e3,"category":{"id":4,"name":"y"},"active":true,"barcode":null,"uom_id":null,"description_sale":""}`, nil},
+		{"POST", "products", `{}`, []string{"name"}},
+		{"POST", "products", `{"name":null}`, []string{"name"}},
+		{"POST", "products", `{"name":7}`, []string{"name"}},
+		{"POST", "products", `{"Name":"x"}`, []string{"Name", "name"}},
+		{"POST", "products", `{"name":"x","color":"red"}`, []string{"color"}},
+		{"POST", "products", `{"name":"x","id":7}`, []string{"id"}},
+		{"POST", "products", `{"name":"x","lst_price":7,"created_at":"2026-11-03T09:00:00Z"}`, []string{"created_at", "lst_price"}},
+		{"POST", "products", `{"name":"x","list_price":"7"}`, []string{"list_price"}},
+		{"POST", "products", `{"name":"x","list_price":true,"active":"true","category":"4"}`, []string{"active", "category", "list_price"}},
+		{"POST", "products", `{"name":"x","category":0}`, []string{"category"}},
+		{"POST", "products", `{"name":"x","category":1.5}`, []string{"category"}},
+		{"POST", "products", `{"name":"x","category":{"name":"y"}}`, []string{"category"}},
+		{"POST", "products", `{"name":"x","category":[4]}`, []string{"category"}},
+		{"POST", "products", `{"name":"x","category":2147483648}`, []string{"category"}},
+		{"POST", "products", `{"name":["x"]}`, []string{"name"}},
+		{"POST", "products", `{"name":"` + strings.Repeat("x", rpc.OdooMaxString+1) + `"}`, []string{"name"}},
+		{"PATCH", "products/7", `{"list_price":1.10,"weight":null}`, nil},
+		{"PATCH", "products/7", `{"barcode":null,"category":null}`, nil},
+		{"PATCH", "products/7", `{"name":null}`, []string{"name"}},
+		{"PATCH", "products/7", `{"active":null}`, []string{"active"}},
+		{"PATCH", "suppliers/7", `{"country":68,"state":{"id":1},"vat":"ES"}`, nil},
+		{"PATCH", "suppliers/7", `{"customer_rank":1}`, []string{"customer_rank"}},
+		{"POST", "sales", `{"partner":12,"lines":[{"product":7,"qty":2.5,"taxes":[1,{"id":2}]},{"product_id":9}]}`, nil},
+		{"POST", "sales", `{"partner_id":12}`, nil},
+		{"POST", "sales", `{"lines":[]}`, []string{"partner"}},
+		{"POST", "sales", `{"partner":null}`, []string{"partner"}},
+		{"POST", "sales", `{"partner":12,"state":"sale"}`, []string{"state"}},
+		{"POST", "sales", `{"partner":12,"validity_date":"2026-02-30"}`, []string{"validity_date"}},
+		{"POST", "sales", `{"partner":12,"date_order":"2026-02-03"}`, []string{"date_order"}},
+		{"POST", "sales", `{"partner":12,"date_order":7}`, []string{"date_order"}},
+		{"POST", "sales", `{"partner":12,"lines":{}}`, []string{"lines"}},
+		{"POST", "sales", `{"partner":12,"lines":["x"]}`, []string{"lines.0"}},
+		{"POST", "sales", `{"partner":12,"lines":[null]}`, []string{"lines.0"}},
+		{"POST", "sales", `{"partner":12,"lines":[{"product":7},{"product":7,"qty":"2","total":3,"x":1}]}`, []string{"lines.1.qty", "lines.1.total", "lines.1.x"}},
+		{"POST", "sales", `{"partner":12,"lines":[{"product":7,"taxes":["x"]}]}`, []string{"lines.0.taxes"}},
+		{"POST", "sales", `{"partner":12,"lines":[` + strings.Repeat(`{"product":7},`, rpc.OdooMaxLines) + `{"product":7}]}`, []string{"lines"}},
+		{"PATCH", "sales/7", `{"lines":[{"id":81,"qty":3},{"product":9}],"validity_date":null,"date_order":"2026-11-03T09:00:00+01:00"}`, nil},
+		{"PATCH", "sales/7", `{"lines":null}`, nil},
+	} {
+		resource, _, one := strings.Cut(c.path, "/")
+		pattern := "/api/v1/" + resource
+		if one {
+			pattern += "/{id}"
+		}
+		documented := d.valid(fmt.Sprintf("/paths/%s/%s/requestBody/content/application~1json/schema", escape(pattern), strings.ToLower(c.method)), c.body)
+		resp := r.do(c.method, "/api/v1/"+c.path, operator, jsonBody(c.body))
+		if len(c.fields) > 0 {
+			resp.problem(http.StatusBadRequest, c.fields...)
+		} else if resp.StatusCode >= 300 {
+			t.Errorf("%s: %d %s", c.body, resp.StatusCode, resp.body)
+		}
+		if documented != (len(c.fields) == 0) {
+			t.Errorf("%s %s: by the document %t, %s", c.method, c.path, documented, c.body[:min(len(c.body), 200)])
+		}
+	}
+	// What the document cannot say.
+	for body, fields := range map[string][]string{
+		`{"partner":12,"lines":[{"qty":1},{}]}`:              {"lines.0.product", "lines.1.product"},
+		`{"partner":12,"lines":[{"product":null}]}`:          {"lines.0.product"},
+		`{"partner":12,"partner_id":12}`:                     {"partner_id"},
+		`{"partner":12,"client_order_ref":1e999}`:            {"client_order_ref"},
+		`{"partner":` + strings.Repeat("1", 400) + `}`:       {"partner"},
+		`{"partner":12,"` + strings.Repeat("x", 90) + `":1}`: {strings.Repeat("x", 50) + "…"},
+	} {
+		r.do("POST", "/api/v1/sales", operator, jsonBody(body)).problem(http.StatusBadRequest, fields...)
+	}
+	b.forget()
+	for _, body := range []string{"", "{", "null", "[]", `"x"`, `{"name":"` + "\xff" + `"}`, strings.Repeat("[", 20_000)} {
+		r.do("POST", "/api/v1/products", operator, jsonBody(body)).problem(http.StatusBadRequest)
+	}
+	r.do("PATCH", "/api/v1/products/7", operator, jsonBody("{}")).problem(http.StatusBadRequest)
+	r.do("POST", "/api/v1/products", operator, form("name=x")).problem(http.StatusUnsupportedMediaType)
+	r.do("POST", "/api/v1/products", operator, jsonBody(`{"name":"`+strings.Repeat("x", maxBody)+`"}`)).problem(http.StatusRequestEntityTooLarge)
+	b.unasked()
+}
+
+// valid reports whether a body is so by the schema at pointer.
+func (d *document) valid(pointer, body string) bool {
+	d.Helper()
+	schema, err := d.compiler.Compile("doc:openapi#" + pointer)
+	if err != nil {
+		d.Fatal(err)
+	}
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(body))
+	if err != nil {
+		d.Fatal(err)
+	}
+	return schema.Validate(value) == nil
+}
+
+// Every writable field is taken by the name in rpc.OdooFields, and no other.
+func TestOdooWritableFields(t *testing.T) {
+	t.Parallel()
+	samples := map[rpc.Kind]string{
+		rpc.Text: `"x"`, rpc.Number: `1.5`, rpc.Bool: `true`, rpc.Link: `7`, rpc.Date: `"2026-11-03"`, rpc.Time: `"2026-11-03T09:00:00Z"`, rpc.List: `[]`,
+	}
+	for resource, fields := range rpc.OdooFields {
+		for _, f := range fields {
+			c := checker{}
+			c.object("", fields, map[string]json.RawMessage{f.Name: json.RawMessage(samples[f.Kind])}, false)
+			if _, wrong := c[f.Name]; wrong == f.Has(rpc.Written) {
+				t.Errorf("%s.%s: %+v", resource, f.Name, c)
+			}
+			for kind, sample := range samples {
+				if kind == f.Kind || kind == rpc.Number || f.Kind == rpc.Text && (kind == rpc.Date || kind == rpc.Time) {
+					continue
+				}
+				c := checker{}
+				c.object("", fields, map[string]json.RawMessage{f.Name: json.RawMessage(sample)}, false)
+				if len(c) != 1 && !(f.Kind == rpc.Number && kind == rpc.Link) {
+					t.Errorf("%s.%s takes %s", resource, f.Name, sample)
+				}
+			}
+		}
+	}
+}
+
+func TestOdooImages(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const svg = `<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`
+	b := r.serveOdoo(map[string]bus.Handler{
+		rpc.OdooSubject("suppliers", rpc.OdooImage): answer(svg, rpc.HeaderETag, `"s"`, rpc.HeaderContentType, "image/svg+xml"),
+		rpc.OdooSubject("customers", rpc.OdooImage): answer("<script>", rpc.HeaderETag, `"s"`, rpc.HeaderContentType, "text/html"),
+	})
+	resp := r.get("/api/v1/products/7/image?size=256", header("Accept-Encoding", "gzip")).want(http.StatusOK)
+	for name, want := range map[string]string{
+		"Content-Type": "image/png", "ETag": `"i1"`, "Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff",
+		"Content-Security-Policy": "default-src 'none'; sandbox", "Content-Disposition": "", "Content-Encoding": "",
+	} {
+		if got := resp.Header.Get(name); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if string(resp.body) != pixel {
+		t.Errorf("%q", resp.body)
+	}
+	var q rpc.OdooImageRef
+	b.last("products", rpc.OdooImage, &q)
+	if q.ID != 7 || q.Size != 256 {
+		t.Errorf("asked %+v", q)
+	}
+	r.get("/api/v1/products/7/image").want(http.StatusOK)
+	b.last("products", rpc.OdooImage, &q)
+	if q.Size != 128 {
+		t.Errorf("asked %+v", q)
+	}
+	if resp := r.get("/api/v1/products/7/image", header("If-None-Match", `"i1"`)).want(http.StatusNotModified); len(resp.body) > 0 {
+		t.Errorf("%q", resp.body)
+	}
+	r.get("/api/v1/products/8/image").problem(http.StatusNotFound)
+	r.do(http.MethodGet, "/api/v1/products/7/image").problem(http.StatusUnauthorized)
+	for _, path := range []string{"/api/v1/suppliers/7/image", "/api/v1/customers/7/image"} {
+		h := r.get(path).want(http.StatusOK).Header
+		if h.Get("Content-Type") != "application/octet-stream" || h.Get("Content-Disposition") != "attachment" || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %v", path, h)
+		}
+	}
+	r.get("/api/v1/sales/7/image").problem(http.StatusNotFound)
+}
+
+// The bridge's faults pass through: fields, both languages, Retry-After; and nothing else does.
+func TestOdooFaults(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	away := &fault.Error{Code: fault.Unavailable, Detail: fault.T("Odoo no responde", "Odoo does not answer"), RetryAfter: 30 * time.Second}
+	r.serveOdoo(map[string]bus.Handler{
+		rpc.OdooSubject("products", rpc.OdooCreate): refuse(&fault.Error{
+			Code: fault.Invalid, Detail: fault.T("Odoo no lo acepta", "Odoo does not accept it"), Fields: map[string]fault.Text{"uom": fault.T("otra categoría", "another category")},
+		}),
+		rpc.OdooSubject("products", rpc.OdooList):    refuse(away),
+		rpc.OdooSubject("products", rpc.OdooGet):     refuse(errors.New("Traceback (most recent call last)")),
+		rpc.OdooSubject("products", rpc.OdooImage):   refuse(fault.New(fault.TooLarge, fault.T("demasiado grande", "too large"))),
+		rpc.OdooSubject("suppliers", rpc.OdooCreate): answer(`{"name":"no id"}`),
+		rpc.OdooSubject("suppliers", rpc.OdooList):   answer(`{}`, rpc.HeaderTotal, "1"),
+	})
+	operator, en := r.as(auth.Operator), header("Accept-Language", "en")
+	p := r.do("POST", "/api/v1/products", operator, en, jsonBody(`{"name":"x"}`)).problem(http.StatusBadRequest, "uom")
+	if p.Detail != "Odoo does not accept it" || p.Errors["uom"] != "another category" {
+		t.Errorf("%+v", p)
+	}
+	resp := r.get("/api/v1/products")
+	if p := resp.problem(http.StatusServiceUnavailable); p.Detail != "Odoo no responde" || resp.Header.Get("Retry-After") != "30" {
+		t.Errorf("%+v %v", p, resp.Header)
+	}
+	if p := r.get("/api/v1/products/7", en).problem(http.StatusInternalServerError); p.Detail != "Internal error" {
+		t.Errorf("%+v", p)
+	}
+	r.get("/api/v1/products/7/image").problem(http.StatusRequestEntityTooLarge)
+	r.do("POST", "/api/v1/suppliers", operator, jsonBody(`{"name":"x"}`)).problem(http.StatusInternalServerError)
+	r.get("/api/v1/suppliers").problem(http.StatusInternalServerError)
+}
+
+// Odoo may take longer than the other services do; a process that drains waits a little for it.
+func TestOdooMayTakeItsTime(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	waiting := make(chan struct{}, 2)
+	r.serveOdoo(map[string]bus.Handler{
+		rpc.OdooSubject("products", rpc.OdooList): func(ctx context.Context, data []byte) (bus.Reply, error) {
+			waiting <- struct{}{}
+			select {
+			case <-time.After(patience + 200*time.Millisecond):
+			case <-ctx.Done():
+			}
+			return answer("[]", rpc.HeaderTotal, "0")(ctx, data)
+		},
+		rpc.OdooSubject("products", rpc.OdooGet): func(ctx context.Context, _ []byte) (bus.Reply, error) {
+			waiting <- struct{}{}
+			<-ctx.Done()
+			return bus.Reply{}, ctx.Err()
+		},
+	})
+	r.get("/api/v1/products").want(http.StatusOK)
+	<-waiting
+	answered := make(chan int, 1)
+	go func() {
+		resp, err := r.send(http.MethodGet, "/api/v1/products/7", r.as(auth.Viewer))
+		if err != nil {
+			t.Error(err)
+			answered <- 0
+			return
+		}
+		answered <- resp.StatusCode
+	}()
+	<-waiting
+	began := time.Now()
+	close(r.draining)
+	if status := <-answered; status != http.StatusServiceUnavailable || time.Since(began) > odooPatience-2*time.Second {
+		t.Errorf("%d after %s", status, time.Since(began))
+	}
+}
+
+// A login at Odoo: who it is, and that nothing of it is logged.
+func TestOdooLogin(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *auth.Config) {
+		c.Odoo = func(_ context.Context, who rpc.OdooCredentials) (rpc.OdooUser, error) {
+			switch who {
+			case rpc.OdooCredentials{Username: "eva@example.com", Password: "s3cret in Odoo"}:
+				return rpc.OdooUser{UID: 7, Name: "Eva Núñez", Role: "operator"}, nil
+			case rpc.OdooCredentials{Username: "portal", Password: "x"}:
+				return rpc.OdooUser{}, fault.New(fault.Forbidden, fault.T("No es interno", "Is not internal"))
+			case rpc.OdooCredentials{Username: "eva@example.com", Password: "away"}:
+				return rpc.OdooUser{}, fault.Away("Odoo", nats.ErrTimeout)
+			}
+			return rpc.OdooUser{}, fault.New(fault.Unauthenticated, fault.T("no", "no"))
+		}
+	})
+	r.serveOdoo(nil)
+	var tokens Tokens
+	r.do("POST", "/token", form("username=eva@example.com&password=s3cret+in+Odoo")).decode(http.StatusOK, &tokens)
+	if tokens.Role != auth.Operator {
+		t.Errorf("%+v", tokens)
+	}
+	var me Me
+	r.do("GET", "/api/me", bearer(tokens.AccessToken)).decode(http.StatusOK, &me)
+	if me != (Me{Username: "eva@example.com", Name: "Eva Núñez", Role: auth.Operator, Provider: "odoo"}) {
+		t.Errorf("%+v", me)
+	}
+	r.do("POST", "/token/refresh", form("refresh_token="+tokens.RefreshToken)).decode(http.StatusOK, &tokens)
+	r.do("GET", "/api/me", bearer(tokens.AccessToken)).decode(http.StatusOK, &me)
+	if me.Provider != "odoo" || me.Name != "Eva Núñez" {
+		t.Errorf("%+v", me)
+	}
+	r.do("POST", "/api/v1/products", bearer(tokens.AccessToken), jsonBody(`{"name":"x"}`)).want(http.StatusCreated)
+
+	r.do("POST", "/token", form("username=portal&password=x")).problem(http.StatusForbidden)
+	if resp := r.do("POST", "/token", form("username=eva@example.com&password=away")).want(http.StatusServiceUnavailable); resp.Header.Get("Retry-After") != "1" {
+		t.Errorf("%v", resp.Header)
+	}
+	p := r.do("POST", "/token", form("username=eva@example.com&password=wrong")).problem(http.StatusUnauthorized)
+	if p.Detail != "Usuario o contraseña incorrectos" {
+		t.Errorf("%+v", p)
+	}
+	r.do("POST", "/token", form("username=viewer&password=correct+horse")).problem(http.StatusUnauthorized)
+	r.do("POST", "/token", form("username=admin&password=correct+horse")).decode(http.StatusOK, &tokens)
+	r.do("GET", "/api/me", bearer(tokens.AccessToken)).decode(http.StatusOK, &me)
+	if me.Provider != "local" || me.Role != auth.Admin {
+		t.Errorf("%+v", me)
+	}
+	if strings.Contains(r.log.String(), "s3cret") {
+		t.Error("a password is logged")
+	}
+	d := readDocument(r)
+	if d.lookup("/token", "post", "403") == nil {
+		t.Error("403 of /token is not listed")
+	}
+}
+
+// callOdoo brings about every answer that is listed of Odoo's operations; call checks them.
+func (r *rig) callOdoo(call func(status int, method, pattern, path string, options ...option)) {
+	viewer, operator := r.as(auth.Viewer), r.as(auth.Operator)
+	tooBig := jsonBody(strings.Repeat(" ", maxBody+1))
+	type operation struct {
+		method, pattern string
+		status          int
+		body            string // "": none
+		bad             string // a path, or a body, that is invalid
+	}
+	var all []operation
+	for _, resource := range rpc.OdooResources {
+		list := "/api/v1/" + resource
+		one, body := list+"/{id}", `{"name":"x"}`
+		if resource == "sales" {
+			body = `{"partner":12}`
+			all = append(all,
+				operation{http.MethodPost, one + "/confirm", http.StatusOK, "", ""}, operation{http.MethodPost, one + "/cancel", http.StatusOK, "", ""},
+				operation{http.MethodGet, list + "/summary", http.StatusOK, "", ""})
+		} else {
+			all = append(all, operation{http.MethodGet, one + "/image", http.StatusOK, "", ""})
+		}
+		all = append(all,
+			operation{http.MethodGet, list, http.StatusOK, "", ""}, operation{http.MethodGet, one, http.StatusOK, "", ""},
+			operation{http.MethodPost, list, http.StatusCreated, body, ""}, operation{http.MethodPatch, one, http.StatusOK, body, ""},
+			operation{http.MethodDelete, one, http.StatusOK, "", ""})
+	}
+	each := func(do func(op operation, path string, options []option)) {
+		for _, op := range all {
+			options := []option{operator}
+			if op.method == http.MethodGet {
+				options[0] = viewer
+			}
+			if op.body != "" {
+				options = append(options, jsonBody(op.body))
+			}
+			do(op, strings.Replace(op.pattern, "{id}", "7", 1), options)
+		}
+	}
+	each(func(op operation, path string, options []option) {
+		call(http.StatusServiceUnavailable, op.method, op.pattern, path, options...)
+	})
+	r.serveOdoo(nil)
+	each(func(op operation, path string, options []option) {
+		call(op.status, op.method, op.pattern, path, options...)
+		call(http.StatusBadRequest, op.method, op.pattern, path+"?colour=red", options...)
+		call(http.StatusUnauthorized, op.method, op.pattern, path)
+		call(http.StatusForbidden, op.method, op.pattern, path, append(options, header("X-Company-Id", "99"))...)
+		call(http.StatusRequestEntityTooLarge, op.method, op.pattern, path, append(options, tooBig)...)
+		if path != op.pattern {
+			call(http.StatusNotFound, op.method, op.pattern, strings.Replace(path, "7", "8", 1), options...)
+		}
+		if op.method == http.MethodGet {
+			call(http.StatusNotModified, op.method, op.pattern, path, append(options, header("If-None-Match", "*"))...)
+			return
+		}
+		taken := strings.NewReplacer(`"x"`, `"taken"`, `12}`, `12,"client_order_ref":"taken"}`).Replace(op.body)
+		if op.body == "" {
+			call(http.StatusConflict, op.method, op.pattern, strings.Replace(path, "7", "409", 1), options...)
+			return
+		}
+		call(http.StatusConflict, op.method, op.pattern, path, append(options, jsonBody(taken))...)
+		call(http.StatusUnsupportedMediaType, op.method, op.pattern, path, append(options, body("text/plain", "x"))...)
+		if op.method == http.MethodPatch {
+			call(http.StatusPreconditionFailed, op.method, op.pattern, path, append(options, header("If-Match", `"r0"`))...)
+		}
+	})
+	call(http.StatusOK, http.MethodGet, "/api/v1/products", "/api/v1/products?_start=0&_end=5", viewer)
+}
+
+// What Odoo's resources are documented as is what pkg/rpc has of them.
+func TestOdooShapes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	d := readDocument(r)
+	schemas := d.root["components"].(map[string]any)["schemas"].(map[string]any)
+	for resource, kind := range map[string]string{"products": "Product", "suppliers": "Partner", "sales": "Sale"} {
+		var written []string
+		for _, f := range rpc.OdooFields[resource] {
+			if schemas[kind].(map[string]any)["properties"].(map[string]any)[f.Name] == nil {
+				t.Errorf("%s has no %s", kind, f.Name)
+			}
+			if f.Has(rpc.Written) {
+				written = append(written, f.Name)
+				if f.Kind == rpc.Link {
+					written = append(written, f.Name+"_id")
+				}
+			}
+		}
+		slices.Sort(written)
+		for _, name := range []string{kind + "Create", kind + "Update"} {
+			if got := slices.Sorted(maps.Keys(schemas[name].(map[string]any)["properties"].(map[string]any))); !slices.Equal(got, written) {
+				t.Errorf("%s has %v, want %v", name, got, written)
+			}
+		}
+	}
+}
