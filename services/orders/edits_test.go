@@ -3,11 +3,15 @@ package orders_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/bus"
@@ -15,6 +19,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/orders"
 )
 
 var ana = event.Actor{ID: "ana", Email: "ana@example.com"}
@@ -59,14 +64,19 @@ func (w *world) edit(id string, values event.EditValues) (rpc.EditResult, order)
 
 func (w *world) get(id string) (o order, etag string) {
 	w.t.Helper()
+	o, etag, err := w.read(id)
+	if err != nil {
+		w.t.Fatalf("get %s: %v", id, err)
+	}
+	return o, etag
+}
+
+func (w *world) read(id string) (o order, etag string, err error) {
 	r, err := w.ask(rpc.OrdersGet, rpc.OrderRef{RecordID: id})
 	if err == nil {
 		err = json.Unmarshal(r.Data, &o)
 	}
-	if err != nil {
-		w.t.Fatalf("get %s: %v", id, err)
-	}
-	return o, r.Header.Get(rpc.HeaderETag)
+	return o, r.Header.Get(rpc.HeaderETag), err
 }
 
 // queued gives the edits that wait in EDITS, in their order.
@@ -232,10 +242,11 @@ func (w *world) equal(what string, got, want any) {
 func (w *world) serves(id, status string, state event.EditState) (o order) {
 	w.t.Helper()
 	w.eventually(id, func() error {
-		if o, _ = w.get(id); *o.Status != status || o.Edit == nil || o.Edit.State != state {
-			return fmt.Errorf("%s, edit %+v; want %s, %s", *o.Status, o.Edit, status, state)
+		var err error
+		if o, _, err = w.read(id); err == nil && (*o.Status != status || o.Edit == nil || o.Edit.State != state) {
+			err = fmt.Errorf("%s, edit %+v; want %s, %s", *o.Status, o.Edit, status, state)
 		}
-		return nil
+		return err
 	})
 	return o
 }
@@ -307,5 +318,372 @@ func TestApplied(t *testing.T) {
 	if err != nil || json.Unmarshal(r.Data, &edits) != nil || len(edits) != 2 || edits[0].ID != older.EditID || edits[1].State != event.Applied {
 		t.Fatalf("edits %s %v", r.Data, err)
 	}
+	w.consistent()
+}
+
+func (w *world) fails(results []rpc.EditResult, err error, code fault.Code) {
+	w.t.Helper()
+	if err != nil || len(results) != 1 || results[0].Fault == nil || results[0].Fault.Code != code || results[0].Fault.Detail.ES == "" {
+		w.t.Errorf("%+v %v, want a fault %d", results, err, code)
+	}
+}
+
+// What cannot be edited changes nothing.
+func TestEditRefused(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.publish(changed("rec1", "Pending"))
+	w.holds(map[string]string{"rec1": "Pending"})
+	_, etag := w.get("rec1")
+	sent := rpc.EditOrder{RecordID: "rec1", Values: status("Sent")}
+	for field, q := range map[string]rpc.EditRequest{
+		"edits":                    {},
+		"edits[1].record_id":       {Edits: []rpc.EditOrder{sent, sent}},
+		"edits[0].record_id":       {Edits: []rpc.EditOrder{{RecordID: "a.b>", Values: sent.Values}}},
+		"edits[0].values":          {Edits: []rpc.EditOrder{{RecordID: "rec1"}}},
+		"edits[0].values.status":   {Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("sent")}}},
+		"edits[0].values.priority": {Edits: []rpc.EditOrder{{RecordID: "rec1", Values: priority("")}}},
+		"idempotency_key":          {Edits: []rpc.EditOrder{sent}, IdempotencyKey: strings.Repeat("k", 2000)},
+		"actor":                    {Edits: []rpc.EditOrder{sent}, Actor: event.Actor{ID: strings.Repeat("k", 2000)}},
+	} {
+		_, err := w.request(q)
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Code != fault.Invalid || f.Fields[field].ES == "" {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: "unknown", Values: sent.Values}}})
+	w.fails(results, err, fault.NotFound)
+	sent.IfMatch = `"other", "another"`
+	results, err = w.request(rpc.EditRequest{Edits: []rpc.EditOrder{sent}})
+	w.fails(results, err, fault.Stale)
+	if queued := w.queued(); len(queued) != 0 {
+		t.Fatalf("queued %+v", queued)
+	}
+	o, same := w.get("rec1")
+	if *o.Status != "Pending" || o.Edit != nil || same != etag {
+		t.Fatalf("%+v", o)
+	}
+	// One that cannot be made does not hinder another.
+	sent.IfMatch = `"other", ` + etag
+	results, err = w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: "unknown", Values: sent.Values}, sent}})
+	if err != nil || results[0].Fault == nil || results[1].Fault != nil {
+		t.Fatalf("%+v %v", results, err)
+	}
+	w.serves("rec1", "Sent", event.Pending)
+}
+
+// together makes requests at the same time and gives their results.
+func (w *world) together(requests ...rpc.EditRequest) (results []rpc.EditResult, errs []error) {
+	w.t.Helper()
+	results, errs = make([]rpc.EditResult, len(requests)), make([]error, len(requests))
+	var all sync.WaitGroup
+	for i, q := range requests {
+		all.Go(func() {
+			r, err := w.request(q)
+			if errs[i] = err; err == nil {
+				results[i] = r[0]
+			}
+		})
+	}
+	all.Wait()
+	return results, errs
+}
+
+// Of several who read the same state and edit it at once, in whatever instance, one does.
+func TestIfMatchRace(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.start()
+	w.publish(changed("rec1", "Pending"))
+	w.holds(map[string]string{"rec1": "Pending"})
+	for round := range 10 {
+		_, etag := w.get("rec1")
+		var requests []rpc.EditRequest
+		for i := range 4 {
+			requests = append(requests, rpc.EditRequest{Edits: []rpc.EditOrder{
+				{RecordID: "rec1", Values: status(event.Statuses[(round+i)%len(event.Statuses)]), IfMatch: etag}}})
+		}
+		results, errs := w.together(requests...)
+		made := 0
+		for i, r := range results {
+			switch {
+			case errs[i] != nil:
+				t.Fatal(errs[i])
+			case r.Fault == nil:
+				made++
+			case r.Fault.Code != fault.Stale:
+				t.Fatalf("%+v", r.Fault)
+			}
+		}
+		if made != 1 || len(w.queued()) != round+1 {
+			t.Fatalf("round %d: %d edits made, %d queued", round, made, len(w.queued()))
+		}
+	}
+	w.consistent()
+}
+
+// The same request again is the same edit: later, at the same time, and after it is settled.
+func TestIdempotencyKey(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.start()
+	w.publish(changed("rec1", "Pending"), changed("rec2", "Pending"))
+	w.holds(map[string]string{"rec1": "Pending", "rec2": "Pending"})
+	_, etag := w.get("rec1")
+	q := rpc.EditRequest{IdempotencyKey: "k", Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("Sent"), IfMatch: etag}}}
+	results, errs := w.together(q, q, q, q)
+	for i, r := range results {
+		if errs[i] != nil || r.Fault != nil || r.EditID != results[0].EditID || r.ETag != results[0].ETag {
+			t.Fatalf("%+v %v", r, errs[i])
+		}
+	}
+	other := q
+	other.Actor = event.Actor{ID: "bob"} // whose key is another
+	other.Edits = []rpc.EditOrder{{RecordID: "rec2", Values: status("Sent")}}
+	if again, err := w.request(other); err != nil || again[0].Fault != nil || again[0].EditID == results[0].EditID {
+		t.Fatalf("%+v %v", again, err)
+	}
+	other = q
+	other.Edits = []rpc.EditOrder{{RecordID: "rec1", Values: status("Delivered")}}
+	if _, err := w.request(other); fault.CodeOf(err) != fault.Conflict {
+		t.Fatalf("another edit with the same key: %v", err)
+	}
+	w.settle(results[0].EditID, new(fault.T("No", "No")))
+	w.serves("rec1", "Pending", event.Rejected)
+	again, err := w.request(q)
+	if err != nil || again[0].Fault != nil || again[0].EditID != results[0].EditID {
+		t.Fatalf("%+v %v", again, err)
+	}
+	w.serves("rec1", "Pending", event.Rejected)
+	if n := len(w.queued()); n != 1 { // bob's
+		t.Fatalf("%d queued", n)
+	}
+}
+
+// As many edits as a request may hold are made together, and each is in every read.
+func TestThousandEdits(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	var q rpc.EditRequest
+	for i := range rpc.MaxEdits {
+		id := fmt.Sprint("rec", i)
+		w.publish(changed(id, "Pending"))
+		q.Edits = append(q.Edits, rpc.EditOrder{RecordID: id, Values: status("Sent")})
+	}
+	w.answers("select count(*)::text from orders", fmt.Sprint(rpc.MaxEdits))
+	start := time.Now()
+	results, err := w.request(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d edits in %v", len(results), time.Since(start))
+	for i, r := range results {
+		if r.Fault != nil || r.RecordID != q.Edits[i].RecordID || r.ETag == "" {
+			t.Fatalf("%d: %+v", i, r)
+		}
+	}
+	w.counts("Sent:1000 ")
+	w.consistent()
+	if n := len(w.queued()); n != rpc.MaxEdits {
+		t.Fatalf("%d queued", n)
+	}
+}
+
+// An edit is accepted although the projection cannot show it yet, and is answered as it will be.
+func TestEditBehindASlowProjection(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.publish(changed("rec1", "Pending"))
+	w.holds(map[string]string{"rec1": "Pending"})
+	conn, err := pgx.Connect(t.Context(), w.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "select from orders.checkpoint for update"); err != nil {
+		t.Fatal(err)
+	}
+	result, o := w.edit("rec1", status("Sent"))
+	if before, _ := w.get("rec1"); before.Edit != nil || *o.Status != "Sent" || o.Edit.ID != result.EditID {
+		t.Fatalf("answered %s", result.Order)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.serves("rec1", "Sent", event.Pending)
+	if _, etag := w.get("rec1"); etag != result.ETag {
+		t.Error("it is served in another form than it was answered in")
+	}
+}
+
+// queue puts an edit in EDITS and nowhere else, as an instance does that is killed then.
+func (w *world) queue(id string, values event.EditValues, at time.Time) *event.OrderEdit {
+	w.t.Helper()
+	e := &event.OrderEdit{ID: event.NewID(), RecordID: id, Values: values, Actor: ana, RequestedAt: at}
+	msg, err := event.NewOrderEdit(event.Envelope{ID: e.ID, Source: event.SourceOrders, Time: e.RequestedAt}, e)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.publish(msg)
+	return e
+}
+
+// Invariant 7: an edit that was accepted by an instance which could not tell of it is told of.
+func TestUntoldEditIsTold(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.publish(changed("rec1", "Pending"), changed("rec2", "Pending"))
+	stop := w.start() // makes the stream
+	w.holds(map[string]string{"rec1": "Pending", "rec2": "Pending"})
+	e := w.queue("rec1", status("Sent"), epoch)
+	if o := w.serves("rec1", "Sent", event.Pending); o.Edit.ID != e.ID || !o.Edit.At.Equal(epoch) {
+		t.Fatalf("%+v", o.Edit)
+	}
+	stop()
+	w.queue("rec2", status("Delivered"), epoch)
+	w.start()
+	w.serves("rec2", "Delivered", event.Pending)
+	w.settle(e.ID, nil)
+	w.serves("rec1", "Pending", event.Applied)
+	w.consistent()
+}
+
+// purge removes edits from EDITS as if airtable-sync had settled them and nobody had heard of it.
+func (w *world) purge() {
+	w.t.Helper()
+	stream, err := w.js.Stream(w.t.Context(), bus.StreamEdits)
+	if err == nil {
+		err = stream.Purge(w.t.Context())
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// offered waits until EDITS holds these edits.
+func (w *world) offered(want ...string) {
+	w.t.Helper()
+	w.eventually("EDITS", func() error {
+		got := []string{}
+		for _, e := range w.queued() {
+			line := e.ID
+			if e.Values.Status != nil {
+				line += " " + *e.Values.Status
+			}
+			if e.Values.Priority != nil {
+				line += " " + *e.Values.Priority
+			}
+			got = append(got, line)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			return fmt.Errorf("(-want +got):\n%s", diff)
+		}
+		return nil
+	})
+}
+
+// Invariant 7: edits whose outcome is lost are offered again, in their order, and without what newer
+// edits have overwritten.
+func TestLostOutcome(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	for i := range 4 {
+		w.publish(changed(fmt.Sprint("rec", i), "Pending"))
+	}
+	w.answers("select count(*)::text from orders", "4")
+	first, _ := w.edit("rec1", status("Sent"))
+	second, _ := w.edit("rec1", status("Delivered"))
+	both, _ := w.edit("rec2", event.EditValues{Status: new("Sent"), Priority: new("High")})
+	over, _ := w.edit("rec2", status("Cancelled"))
+	whole, _ := w.edit("rec3", status("Sent"))
+	last, _ := w.edit("rec3", status("Cancelled"))
+	w.settle(over.EditID, nil)
+	w.settle(last.EditID, nil)
+	w.purge()
+	w.offered(first.EditID+" Sent", second.EditID+" Delivered", both.EditID+" High")
+	w.answers("select state from edits where id = '"+whole.EditID+"'", "applied") // it went into the newer one
+	w.settle(first.EditID, nil)
+	w.settle(second.EditID, nil)
+	w.settle(both.EditID, nil)
+	w.answers("select count(*)::text from edits where state = 'pending'", "0")
+	// While a newer edit is queued, an older one waits.
+	older, _ := w.edit("rec0", status("Sent"))
+	w.purge()
+	newer, _ := w.edit("rec0", status("Delivered"))
+	w.offered(newer.EditID + " Delivered")
+	w.settle(newer.EditID, nil)
+	w.answers("select state from edits where id = '"+older.EditID+"'", "applied")
+	w.consistent()
+}
+
+// rows is all the table of orders shows, and all edits.
+const tables = `select (select string_agg(concat_ws('|', record_id, status, priority, doc, confirmed), E'\n' order by record_id) from orders)
+	|| (select string_agg(concat_ws('|', id, record_id, at, state, edit), E'\n' order by id) from edits)`
+
+// Invariants 3 and 8: the stream read again makes the same rows and edits, over those there are and
+// in an empty database; with NATS wiped the pending edits go to Airtable all the same.
+func TestEditsSurvive(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	for i := range 6 {
+		w.publish(changed(fmt.Sprint("rec", i), "Pending"))
+	}
+	w.answers("select count(*)::text from orders", "6")
+	pending, _ := w.edit("rec0", status("Sent"))
+	rejected, _ := w.edit("rec1", status("Sent"))
+	applied, _ := w.edit("rec2", status("Sent"))
+	beneath, _ := w.edit("rec3", priority("High"))
+	above, _ := w.edit("rec3", status("Sent"))
+	gone, _ := w.edit("rec4", status("Sent"))
+	back, _ := w.edit("rec5", status("Sent"))
+	w.settle(rejected.EditID, new(fault.T("No", "No")))
+	w.publish(changedBy("rec2", "Sent", ana, applied.EditID))
+	w.settle(applied.EditID, nil)
+	w.settle(above.EditID, nil)
+	w.publish(changed("rec0", "Processing"), changed("rec4", ""), changed("rec5", ""), changed("rec5", "Processing"))
+	w.holds(map[string]string{"rec0": "Sent", "rec1": "Pending", "rec2": "Sent", "rec3": "Pending", "rec5": "Sent"})
+	w.answers("select seq::text from checkpoint", fmt.Sprint(w.lastSeq()))
+	want, err := w.query(tables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := orders.Rebuild(ctx, w.config()); err != nil {
+		t.Fatal(err)
+	}
+	w.answers("select epoch || ' ' || seq from checkpoint", fmt.Sprint("2 ", w.lastSeq()))
+	w.answers(tables, want)
+	w.consistent()
+
+	if _, err := w.query("drop schema orders cascade"); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		t.Fatal(err)
+	}
+	w.answers("select epoch || ' ' || seq from checkpoint", fmt.Sprint("1 ", w.lastSeq()))
+	w.answers(tables, want)
+	w.consistent()
+
+	w.nats.Stop()
+	w.nats.Wipe()
+	w.nats.Start()
+	w.eventually("EDITS", func() error { _, err := w.js.Stream(t.Context(), bus.StreamEdits); return err })
+	w.offered(pending.EditID+" Sent", beneath.EditID+" High", gone.EditID+" Sent", back.EditID+" Sent")
+	w.answers(tables, want)
+	w.publish(changed("rec0", "Delivered"))
+	w.serves("rec0", "Sent", event.Pending)
+	w.settle(pending.EditID, new(fault.T("No", "No")))
+	w.serves("rec0", "Delivered", event.Rejected)
 	w.consistent()
 }

@@ -71,6 +71,7 @@ func (l *leader) project(ctx context.Context) error {
 	if l.cp.ReplayUntil != nil && !l.cp.SameStream {
 		background.Go(func() { l.pollScan(read, marks) })
 	}
+	background.Go(func() { l.heal(read) })
 	tick := time.NewTicker(idleCheck)
 	defer tick.Stop()
 	if err := l.settle(work, rpc.ScanMark{}); err != nil {

@@ -15,6 +15,9 @@ var (
 	lag = promauto.NewGauge(prometheus.GaugeOpts{
 		Name: "orders_projection_lag_messages", Help: "Messages of the ORDERS stream after the checkpoint, as its leader sees it.",
 	})
+	pendingEdits = promauto.NewGauge(prometheus.GaugeOpts{
+		Name: "orders_edits_pending", Help: "Edits that Airtable has neither taken nor refused, as the leader of the projection sees it.",
+	})
 	batchSeconds = promauto.NewHistogram(prometheus.HistogramOpts{
 		Name: "orders_batch_seconds", Help: "How long a batch took to write.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),

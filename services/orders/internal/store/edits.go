@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,63 @@ type edit struct {
 	recordID string
 	seq      uint64 // of the first event about it
 	rpc.Edit
+}
+
+// PendingEdits counts the edits that are pending.
+func (s *Store) PendingEdits(ctx context.Context) (n int, err error) {
+	err = s.adhoc.QueryRow(ctx, "select count(*) from edits where state = 'pending'").Scan(&n)
+	return n, err
+}
+
+// PendingEditIDs gives the ids of the edits that are pending.
+func (s *Store) PendingEditIDs(ctx context.Context) ([]string, error) {
+	return collect(s.editing.Query(ctx, "select id from edits where state = 'pending'"))
+}
+
+// KnownEdits tells which of the edits are known.
+func (s *Store) KnownEdits(ctx context.Context, ids []string) (map[string]bool, error) {
+	found, err := collect(s.adhoc.Query(ctx, "select id from edits where id = any ($1)", ids))
+	known := make(map[string]bool, len(found))
+	for _, id := range found {
+		known[id] = true
+	}
+	return known, err
+}
+
+func collect(rows pgx.Rows, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// LostEdit is an edit whose outcome seems to be lost, with those of its order that are newer.
+type LostEdit struct {
+	event.OrderEdit
+	Newer []rpc.Edit
+}
+
+// LostEdits gives those of the edits that are still pending, in the order they were accepted.
+func (s *Store) LostEdits(ctx context.Context, ids []string) ([]LostEdit, error) {
+	rows, err := s.editing.Query(ctx, `
+		select record_id, edit, (select '[' || coalesce(string_agg(n.edit, ','), '') || ']' from edits n
+		                         where n.record_id = e.record_id and (n.at, n.id) > (e.at, e.id))
+		from edits e where id = any ($1) and state = 'pending' order by at, id`, ids)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (lost LostEdit, err error) {
+		var (
+			e          rpc.Edit
+			one, newer []byte
+		)
+		if err := row.Scan(&lost.RecordID, &one, &newer); err != nil {
+			return lost, err
+		}
+		err = errors.Join(json.Unmarshal(one, &e), json.Unmarshal(newer, &lost.Newer))
+		lost.ID, lost.Values, lost.Actor, lost.RequestedAt = e.ID, e.Values, e.Actor, e.At
+		return lost, err
+	})
 }
 
 // edits are those that matter to a batch.

@@ -16,8 +16,10 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -52,7 +54,9 @@ func open(t testing.TB) (*Store, *Writer, *Checkpoint) {
 
 func (r Row) change(seq uint64, id string, deleted bool) *Change {
 	r.CreatedAt, r.UpdatedAt = day0, day0.Add(time.Duration(seq)*time.Second)
-	r.Doc = []byte(`{"record_id":"` + id + `"}`)
+	o := event.Order{RecordID: id, Name: r.Name, Customer: r.Customer, Status: r.Status, Priority: r.Priority,
+		Amount: (*json.Number)(r.Amount), OrderDate: r.OrderDate, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+	r.Doc, _ = o.AppendJSON(nil) // some tests want what is no order
 	return &Change{Seq: seq, RecordID: id, Current: true, Deleted: deleted, Row: r,
 		History: History{EventID: fmt.Sprint("e", seq), At: day0, Entry: []byte("{}")}}
 }
@@ -318,6 +322,7 @@ func TestAgainstModel(t *testing.T) {
 			s, w, cp := open(t)
 			r := rand.New(rand.NewPCG(seed, 1))
 			m, o := model{}, order{}
+			e := editing{airtable: model{}, served: m, byRecord: map[string][]*rpc.Edit{}}
 			conn, err := pgx.ConnectConfig(t.Context(), s.config)
 			if err != nil {
 				t.Fatal(err)
@@ -343,13 +348,18 @@ func TestAgainstModel(t *testing.T) {
 							d := randomDate(r)
 							row.OrderDate = &d
 						}
+						if r.IntN(4) == 0 {
+							batch = append(batch, e.next(r, seq, id))
+							continue
+						}
 						c := row.change(seq, id, deleted)
 						batch = append(batch, c)
 						if deleted {
-							delete(m, id)
+							delete(e.airtable, id)
 						} else {
-							m[id] = c.Row
+							e.airtable[id] = c.Row
 						}
+						e.serve(id)
 					}
 					if err := w.Apply(t.Context(), cp, batch, seq, "id"); err != nil {
 						t.Fatal(err)
@@ -360,6 +370,7 @@ func TestAgainstModel(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				e.shown(t, s)
 				for range 100 {
 					compare(t, s, m, o, r)
 				}
@@ -367,6 +378,83 @@ func TestAgainstModel(t *testing.T) {
 		})
 	}
 }
+
+// editing is the part of the model that knows what is only wanted.
+type editing struct {
+	airtable, served model
+	byRecord         map[string][]*rpc.Edit
+}
+
+// next makes an event of an edit of the order: a new one, or one that settles, maybe again.
+func (e *editing) next(r *rand.Rand, seq uint64, id string) *Change {
+	of := e.byRecord[id]
+	edit := rpc.Edit{
+		ID: fmt.Sprint("edit", seq), State: event.Pending, At: day0.Add(time.Duration(r.IntN(1000)) * time.Minute), // not in their order
+		Values: event.EditValues{Status: pick(r, statuses), Priority: pick(r, priorities)},
+	}
+	switch i := r.IntN(3); {
+	case i > 0 && len(of) > 0:
+		edit = *of[r.IntN(len(of))]
+		edit.State = []event.EditState{event.Pending, event.Applied, event.Rejected}[r.IntN(3)]
+	case i > 0 && r.IntN(4) == 0: // settled before it was seen
+		edit.State = event.Applied
+	}
+	known := slices.IndexFunc(of, func(k *rpc.Edit) bool { return k.ID == edit.ID })
+	switch {
+	case known < 0:
+		e.byRecord[id] = append(of, new(edit))
+	case edit.State != event.Pending:
+		of[known].State = edit.State
+	}
+	e.serve(id)
+	return &Change{Seq: seq, RecordID: id, Current: true, Edit: &edit}
+}
+
+func (e *editing) serve(id string) {
+	row, exists := e.airtable[id]
+	if !exists {
+		delete(e.served, id)
+		return
+	}
+	of := slices.Clone(e.byRecord[id])
+	slices.SortFunc(of, func(a, b *rpc.Edit) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+	for _, edit := range of {
+		if edit.State == event.Pending {
+			row.Status, row.Priority = cmp.Or(edit.Values.Status, row.Status), cmp.Or(edit.Values.Priority, row.Priority)
+		}
+	}
+	e.served[id] = row
+}
+
+// shown checks that orders are served as JSON with the values and the newest edit of the model.
+func (e *editing) shown(t *testing.T, s *Store) {
+	t.Helper()
+	for id, row := range e.served {
+		doc, err := s.Get(t.Context(), id)
+		if err != nil {
+			t.Fatalf("%s: %v", id, err)
+		}
+		var got struct {
+			event.Order
+			Edit *rpc.Edit `json:"edit"`
+		}
+		if err := json.Unmarshal(doc, &got); err != nil {
+			t.Fatalf("%s: %v", doc, err)
+		}
+		var newest *rpc.Edit
+		for _, edit := range e.byRecord[id] {
+			if newest == nil || cmp.Or(edit.At.Compare(newest.At), cmp.Compare(edit.ID, newest.ID)) > 0 {
+				newest = edit
+			}
+		}
+		want := row.change(0, id, false).Row
+		if diff := gocmp.Diff(newest, got.Edit); diff != "" || !equal(got.Status, want.Status) || !equal(got.Priority, want.Priority) || !equal(got.Customer, want.Customer) {
+			t.Fatalf("%s is served as %s, edit (-want +got):\n%s", id, doc, diff)
+		}
+	}
+}
+
+func equal(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
 
 func compare(t *testing.T, s *Store, m model, o order, r *rand.Rand) {
 	t.Helper()

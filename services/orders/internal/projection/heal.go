@@ -1,0 +1,262 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/services/orders/internal/store"
+)
+
+const (
+	editGrace    = 2 * time.Second // what a request has to tell of an edit it accepted
+	editBatch    = 256
+	lossPatience = 3  // looks until edits that seem lost are looked for
+	lossRarely   = 60 // looks between searches that change nothing
+)
+
+// healer finds the edits that a crash left half-way, from EDITS to ORDERS or back (invariant 7).
+//
+// An edit of EDITS that the table does not know was accepted by an instance which could not tell of
+// it any more: the healer does. An edit that is pending in the table and in EDITS no more lost its
+// outcome with a tail of ORDERS, or EDITS was wiped: it is offered again. Either must still be so
+// when the projection is past all that was in ORDERS then.
+type healer struct {
+	*Projector
+	created time.Time // EDITS's
+	next    uint64    // edits of EDITS before it are known
+	short   int       // looks since pending edits have been more than messages of EDITS
+	wait    int       // looks until they are looked for
+}
+
+// heal looks after edits until ctx ends. It costs two questions a look, and one more for each edit.
+func (p *Projector) heal(ctx context.Context) {
+	h := &healer{Projector: p, wait: lossPatience}
+	for {
+		if err := h.look(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn("edits not looked after", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(idleCheck):
+		}
+	}
+}
+
+func (h *healer) look(ctx context.Context) error {
+	stream, err := h.js.Stream(ctx, bus.StreamEdits)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = errors.Join(err, bus.Ensure(ctx, h.js, h.replicas, bus.StreamEdits)) // for the next look
+	}
+	if err != nil {
+		return fmt.Errorf("inspect %s: %w", bus.StreamEdits, err)
+	}
+	info := stream.CachedInfo()
+	if !info.Created.Equal(h.created) || info.State.LastSeq+1 < h.next {
+		h.created, h.next = info.Created, 1
+	}
+	if info.State.LastSeq >= h.next {
+		if err := h.tellUnknown(ctx, stream); err != nil {
+			return err
+		}
+	}
+	pending, err := h.store.PendingEdits(ctx)
+	if err != nil {
+		return fmt.Errorf("count pending edits: %w", err)
+	}
+	pendingEdits.Set(float64(pending))
+	if uint64(pending) <= info.State.Msgs {
+		h.short, h.wait = 0, lossPatience
+		return nil
+	}
+	if h.short++; h.short < h.wait {
+		return nil
+	}
+	h.short, h.wait = 0, min(2*h.wait, lossRarely)
+	return h.offerLost(ctx, stream)
+}
+
+// tellUnknown publishes the pending event of edits that nobody has told of.
+func (h *healer) tellUnknown(ctx context.Context, stream jetstream.Stream) error {
+	for {
+		edits, next, err := editsFrom(ctx, stream, h.next, time.Now().Add(-editGrace))
+		if err != nil || next == h.next {
+			return err
+		}
+		unknown, err := h.unknown(ctx, edits)
+		if err == nil && len(unknown) > 0 {
+			if err = h.caughtUp(ctx); err == nil {
+				unknown, err = h.unknown(ctx, unknown)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range unknown {
+			h.log.Info("an accepted edit is told of", "record_id", e.RecordID, "edit_id", e.ID)
+			if err := h.publishEdited(ctx, event.OrderEdited{OrderEdit: *e, State: event.Pending}, e.RequestedAt); err != nil {
+				return err
+			}
+		}
+		h.next = next
+	}
+}
+
+// editsFrom reads up to a batch of EDITS from a sequence on, to those stored before a time unless
+// that is zero, and gives where to go on.
+func editsFrom(ctx context.Context, stream jetstream.Stream, seq uint64, before time.Time) (edits []*event.OrderEdit, next uint64, err error) {
+	for len(edits) < editBatch {
+		msg, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(event.OrderEdits)) // the first from seq on
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			return edits, seq, nil
+		case err != nil:
+			return nil, 0, fmt.Errorf("read %s: %w", bus.StreamEdits, err)
+		case !before.IsZero() && msg.Time.After(before):
+			return edits, seq, nil
+		}
+		seq = msg.Sequence + 1
+		if e, _, err := event.ParseOrderEdit(msg.Subject, msg.Header, msg.Data); err == nil { // else airtable-sync parks it
+			edits = append(edits, e)
+		}
+	}
+	return edits, seq, nil
+}
+
+func (h *healer) unknown(ctx context.Context, edits []*event.OrderEdit) ([]*event.OrderEdit, error) {
+	ids := make([]string, len(edits))
+	for i, e := range edits {
+		ids[i] = e.ID
+	}
+	known, err := h.store.KnownEdits(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("look edits up: %w", err)
+	}
+	var unknown []*event.OrderEdit
+	for _, e := range edits {
+		if !known[e.ID] {
+			unknown = append(unknown, e)
+		}
+	}
+	return unknown, nil
+}
+
+// caughtUp returns when the projection has passed all that is in ORDERS now.
+func (h *healer) caughtUp(ctx context.Context) error {
+	stream, err := h.js.Stream(ctx, bus.StreamOrders)
+	if err != nil {
+		return fmt.Errorf("inspect %s: %w", bus.StreamOrders, err)
+	}
+	info := stream.CachedInfo()
+	for {
+		cp, err := h.store.Checkpoint(ctx, bus.StreamOrders)
+		if err != nil {
+			return fmt.Errorf("read the checkpoint: %w", err)
+		}
+		if cp != nil && cp.Seq >= info.State.LastSeq && cp.StreamCreated.Equal(info.Created.UTC().Truncate(time.Microsecond)) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(idleCheck / 10):
+		}
+	}
+}
+
+// offerLost publishes the pending edits that are in EDITS no more on it again.
+func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) error {
+	suspects, err := h.store.PendingEditIDs(ctx)
+	if err != nil {
+		return fmt.Errorf("read pending edits: %w", err)
+	}
+	queued := map[string]bool{}
+	for next := uint64(1); ; {
+		edits, after, err := editsFrom(ctx, stream, next, time.Time{})
+		if err != nil {
+			return err
+		}
+		for _, e := range edits {
+			queued[e.ID] = true
+		}
+		if after == next {
+			break
+		}
+		next = after
+	}
+	var missing []string
+	for _, id := range suspects {
+		if !queued[id] {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := h.caughtUp(ctx); err != nil {
+		return err
+	}
+	lost, err := h.store.LostEdits(ctx, missing)
+	if err != nil {
+		return fmt.Errorf("read lost edits: %w", err)
+	}
+	for _, e := range lost {
+		if err := h.offer(ctx, e, queued); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offer puts a lost edit in the queue again, without what newer edits of its order have overwritten
+// since. While one of those is queued it waits: edits of an order keep their order (invariant 4).
+func (h *healer) offer(ctx context.Context, lost store.LostEdit, queued map[string]bool) error {
+	e := lost.OrderEdit
+	for _, newer := range lost.Newer {
+		if queued[newer.ID] {
+			return nil
+		}
+		if newer.State == event.Applied {
+			if newer.Values.Status != nil {
+				e.Values.Status = nil
+			}
+			if newer.Values.Priority != nil {
+				e.Values.Priority = nil
+			}
+		}
+	}
+	if (e.Values == event.EditValues{}) {
+		h.log.Info("an edit whose outcome was lost went into a newer one", "record_id", e.RecordID, "edit_id", e.ID)
+		return h.publishEdited(ctx, lost.Settled(nil), time.Now())
+	}
+	h.log.Info("an edit whose outcome was lost is offered again", "record_id", e.RecordID, "edit_id", e.ID)
+	msg, err := event.NewOrderEdit(event.Envelope{ID: event.NewID(), Source: event.SourceOrders, Time: time.Now()}, &e)
+	if err != nil {
+		return err
+	}
+	return h.publish(ctx, msg)
+}
+
+func (h *healer) publishEdited(ctx context.Context, e event.OrderEdited, at time.Time) error {
+	msg, err := event.NewOrderEdited(event.SourceOrders, at, &e)
+	if err != nil {
+		return err
+	}
+	return h.publish(ctx, msg)
+}
+
+func (h *healer) publish(ctx context.Context, msg *nats.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTime)
+	defer cancel()
+	if _, err := bus.Publish(ctx, h.js, msg); err != nil {
+		return fmt.Errorf("publish on %s: %w", msg.Subject, err)
+	}
+	return nil
+}
