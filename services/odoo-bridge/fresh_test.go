@@ -3,6 +3,7 @@ package odoobridge_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -148,40 +149,34 @@ func (f *fleet) variant(template int) int64 {
 // A hundred who want the same page are one call of Odoo; a hundred who want a record each, three.
 func TestCoalescing(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, odootest.Config{}, 5)
+	f := newFleet(t, odootest.Config{}, 60) // one look at the start, and none meanwhile
 	f.start()
 	f.warm(1)
 	products := f.odoo.IDs("product.product")
 	f.odoo.SetDelay(100 * time.Millisecond)
-	at := func(n int, req func(i int) (string, any)) {
+	together := func(n int, verb string, req func(i int) any) {
 		var all sync.WaitGroup
 		for i := range n {
-			verb, q := req(i)
 			all.Go(func() {
-				if _, err := f.ask("products", verb, q); err != nil {
+				if _, err := f.ask("products", verb, req(i)); err != nil {
 					t.Error(full(err))
 				}
 			})
 		}
 		all.Wait()
 	}
-	// The poller's calls are other ones.
-	before := f.reads()
-	at(100, func(int) (string, any) { return rpc.OdooList, rpc.OdooQuery{Limit: 7} })
-	if n := f.reads() - before; n != 1 {
+	f.odoo.ResetCalls()
+	together(100, rpc.OdooList, func(int) any { return rpc.OdooQuery{Limit: 7} })
+	if n := f.odoo.ResetCalls().Total(); n != 1 {
 		t.Errorf("%d calls for one page", n)
 	}
-	read := odootest.Call{Model: "product.product", Method: "search_read"}
-	isRead := func() int { return f.odoo.Calls()[read] }
-	// Polls use search_read of the same model: hold them still by counting against an idle span.
-	polls := f.odoo.Calls()[odootest.Call{Model: "product.template", Method: "search_read"}]
-	before = isRead()
-	at(100, func(i int) (string, any) {
-		return rpc.OdooGet, rpc.OdooRef{ID: int64(products[i%len(products)]), OdooScope: rpc.OdooScope{Company: int64(i / len(products) % 2)}}
-	})
-	n := isRead() - before - (f.odoo.Calls()[odootest.Call{Model: "product.template", Method: "search_read"}] - polls)
-	if n > 4 { // three, and one look that has begun
+	together(100, rpc.OdooGet, func(i int) any { return rpc.OdooRef{ID: int64(products[i%len(products)])} })
+	if n := f.odoo.ResetCalls().Total(); n > 3 {
 		t.Errorf("%d calls for a hundred records", n)
+	}
+	together(100, rpc.OdooGet, func(i int) any { return rpc.OdooRef{ID: int64(products[i%len(products)])} })
+	if n := f.odoo.ResetCalls().Total(); n != 0 {
+		t.Errorf("%d calls for what is known", n)
 	}
 }
 
@@ -418,37 +413,25 @@ func (f *fleet) events(resource string) []*event.OdooChanged {
 	if err != nil {
 		return nil
 	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter("odoo.changed."+resource+".*"))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	n := uint64(0)
-	for _, count := range info.State.Subjects {
-		n += count
-	}
-	if n == 0 {
-		return nil
-	}
-	reader, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{"odoo.changed." + resource + ".*"}})
-	if err != nil {
-		f.t.Fatal(err)
-	}
 	var all []*event.OdooChanged
-	for range n {
-		m, err := reader.Next(jetstream.FetchMaxWait(patience))
+	for seq := uint64(1); ; {
+		m, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject("odoo.changed."+resource+".*"))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return all
+		}
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		c, env, err := event.ParseOdooChanged(m.Subject(), m.Headers(), m.Data())
+		seq = m.Sequence + 1
+		c, env, err := event.ParseOdooChanged(m.Subject, m.Header, m.Data)
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		if env.Source != "/odoo/odootest" || m.Headers().Get(event.HeaderChange) != string(c.Change) {
-			f.t.Errorf("%+v", m.Headers())
+		if env.Source != "/odoo/"+f.cfg.DB || m.Header.Get(event.HeaderChange) != string(c.Change) {
+			f.t.Errorf("%+v", m.Header)
 		}
 		all = append(all, c)
 	}
-	return all
 }
 
 func told(all []*event.OdooChanged, id int) string {
@@ -517,4 +500,98 @@ func TestEvents(t *testing.T) {
 	if all := f.events("*"); len(all) != 7 {
 		t.Errorf("%d events", len(all))
 	}
+}
+
+// On a real Odoo: what is changed in Odoo itself, stock and deletions included, shows within the
+// poll interval, and is told.
+func TestFreshnessOfARealOdoo(t *testing.T) {
+	t.Parallel()
+	address := os.Getenv("ODOO_TEST_URL")
+	if address == "" {
+		t.Skip("ODOO_TEST_URL is not set: no real Odoo was asked")
+	}
+	or := func(name, otherwise string) string {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+		return otherwise
+	}
+	o := target{
+		name: "real", url: address, db: or("ODOO_TEST_DB", "odoo"), user: or("ODOO_TEST_USERNAME", "admin"),
+		pass: or("ODOO_TEST_PASSWORD", "admin"), protocol: odoo.XMLRPC,
+	}
+	n := natstest.Start(t)
+	nc, js := n.Connect()
+	f := &fleet{t: t, nats: n, nc: nc, js: js, cfg: o.config(n.URL())}
+	f.cfg.PollSeconds, f.cfg.CacheMaxAge, f.cfg.CacheMemoryMB = 5, time.Hour, 16
+	f.start()
+	w := &world{t: t, target: o, nc: nc, tag: newTag(), direct: odoo.New(odoo.Config{
+		URL: o.url, DB: o.db, Username: o.user, Password: o.pass, Protocol: o.protocol, Concurrency: 1, Timeout: time.Minute,
+		Log: slog.New(slog.DiscardHandler),
+	})}
+	defer w.direct.Close()
+	f.eventually("an answer with an age, so from the cache", func() bool {
+		reply, err := f.ask("products", rpc.OdooList, page)
+		return err == nil && reply.Header.Get(rpc.HeaderAge) != ""
+	})
+	within := func(what string, met func() bool) {
+		t.Helper()
+		began := time.Now()
+		f.eventually(what, met)
+		took := time.Since(began)
+		t.Logf("%s: after %s", what, took.Round(10*time.Millisecond))
+		if took > 10*time.Second { // five, and five for a machine with much else to do
+			t.Errorf("%s: after %s", what, took)
+		}
+	}
+	create := func(model string, v map[string]any) int64 {
+		t.Helper()
+		answer := w.call(model, "create", nil, odoo.Arg{Name: "vals_list", Value: []any{v}})
+		if list, ok := answer.([]any); ok && len(list) == 1 {
+			answer = list[0]
+		}
+		id, _ := answer.(int64)
+		return id
+	}
+	find := rpc.OdooQuery{Limit: 5, Search: w.tag}
+	listed := func(resource string) int { return len(names(t, f.must(resource, rpc.OdooList, find))) }
+	if listed("products") != 0 {
+		t.Fatal("it is there before")
+	}
+	product := create("product.product", map[string]any{"name": w.tag, "type": "consu", "is_storable": true})
+	within("a new product", func() bool { return listed("products") == 1 })
+	quantity := func() float64 {
+		p, _ := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: product})
+		if p.QtyAvailable == nil {
+			return -1
+		}
+		return *p.QtyAvailable
+	}
+	if quantity() == 0 {
+		places, _ := w.call("stock.location", "search", nil, odoo.Arg{Name: "domain", Value: []any{[]any{"usage", "=", "internal"}}}).([]any)
+		quant := create("stock.quant", map[string]any{"product_id": product, "location_id": places[0], "inventory_quantity": 7})
+		w.call("stock.quant", "action_apply_inventory", []int64{quant})
+		within("its stock", func() bool { return quantity() == 7 })
+	}
+	listed("customers") // now the cache knows it
+	customer := create("res.partner", map[string]any{"name": w.tag, "is_company": true, "customer_rank": 1})
+	within("a new customer", func() bool { return listed("customers") == 1 })
+	within("told of it", func() bool { return told(f.events("customers"), int(customer)) == "created" })
+	listed("customers")
+	w.call("res.partner", "write", []int64{customer}, odoo.Arg{Name: "vals", Value: map[string]any{"name": w.tag + " renamed"}})
+	within("its new name", func() bool {
+		return slices.Contains(names(t, f.must("customers", rpc.OdooList, find)), w.tag+" renamed")
+	})
+	tells := func(want string) { // two changes between two looks would be told as one
+		t.Helper()
+		within("told that it was "+want, func() bool { return told(f.events("customers"), int(customer)) == want })
+	}
+	tells("created updated")
+	listed("customers")
+	w.call("res.partner", "unlink", []int64{customer})
+	within("its end", func() bool { return listed("customers") == 0 })
+	tells("created updated deleted")
+	listed("products")
+	w.call("product.product", "write", []int64{product}, odoo.Arg{Name: "vals", Value: map[string]any{"active": false}})
+	within("the product archived", func() bool { return listed("products") == 0 })
 }

@@ -1,0 +1,365 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/natstest"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
+)
+
+const soon = 30 * time.Second
+
+// erp is an Odoo that says how often it was asked.
+type erp struct {
+	asked atomic.Int64
+	away  atomic.Bool
+	size  int
+}
+
+func (o *erp) say() (json.RawMessage, error) {
+	n := o.asked.Add(1)
+	if o.away.Load() {
+		return nil, fault.Away("Odoo", errors.New("no route"))
+	}
+	return json.RawMessage(fmt.Sprintf(`{"n":%d,"pad":"%s"}`, n, strings.Repeat("x", o.size))), nil
+}
+
+func (o *erp) List(context.Context, string, resource.Scope, rpc.OdooQuery) (resource.Page, error) {
+	data, err := o.say()
+	return resource.Page{Records: []resource.Record{{ID: 1, Data: data}}, Total: 1}, err
+}
+
+func (o *erp) Read(_ context.Context, _ string, _ resource.Scope, ids []int64) ([]resource.Record, error) {
+	data, err := o.say()
+	var all []resource.Record
+	for _, id := range ids {
+		if id < 1000 {
+			all = append(all, resource.Record{ID: id, Data: data})
+		}
+	}
+	return all, err
+}
+
+func (o *erp) Image(context.Context, string, resource.Scope, rpc.OdooImageRef) (resource.Image, error) {
+	data, err := o.say()
+	return resource.Image{Type: "image/png", Data: data}, err
+}
+
+func (o *erp) Summary(context.Context, resource.Scope, rpc.OdooQuery) (resource.Summary, error) {
+	_, err := o.say()
+	return resource.Summary{}, err
+}
+
+// hands is a clock that tests move.
+type hands struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (h *hands) Now() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now
+}
+
+func (h *hands) move(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now = h.now.Add(d)
+}
+
+type rig struct {
+	*Cache
+
+	t     *testing.T
+	odoo  *erp
+	clock *hands
+}
+
+// newRig starts a cache that has been told that somebody looked.
+func newRig(t *testing.T, n *natstest.Server, memory int64) *rig {
+	t.Helper()
+	r := &rig{t: t, odoo: &erp{}, clock: &hands{now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)}}
+	c, err := New(Config{
+		Namespace: "test", Fresh: 5 * time.Second, MaxAge: time.Hour, Memory: memory, Timeout: soon, Replicas: 1,
+		Log: slog.New(slog.DiscardHandler), Now: r.clock.Now,
+	}, r.odoo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Cache = c
+	nc, js := n.Connect()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx, nc, js) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	if err := c.Watching(r.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.move(time.Second) // a look that began with the watching would not count
+	return r
+}
+
+func (r *rig) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(r.t.Context(), soon)
+	r.t.Cleanup(cancel)
+	return ctx
+}
+
+func (r *rig) look(changes map[string]Change) {
+	r.t.Helper()
+	if err := r.Changed(r.ctx(), changes, true); err != nil {
+		r.t.Fatal(err)
+	}
+	r.clock.move(time.Millisecond)
+	at := r.clock.Now()
+	if err := r.Polled(r.ctx(), 0, nil, nil); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.await(r.ctx(), func() bool { return at.Sub(r.marked) < time.Second && !r.marked.IsZero() }); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func everything() map[string]Change {
+	all := map[string]Change{}
+	for _, name := range rpc.OdooResources {
+		all[name] = Change{All: true}
+	}
+	return all
+}
+
+func (r *rig) get(name string, id int64) resource.Record {
+	r.t.Helper()
+	all, err := r.Read(r.ctx(), name, resource.Scope{}, []int64{id})
+	if err != nil || len(all) != 1 {
+		r.t.Fatalf("%v %v", all, err)
+	}
+	return all[0]
+}
+
+func (r *rig) page(name string) resource.Page {
+	r.t.Helper()
+	p, err := r.List(r.ctx(), name, resource.Scope{}, rpc.OdooQuery{Limit: 1})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return p
+}
+
+// asks checks how often Odoo was asked.
+func (r *rig) asks(want int64, what string, f func()) {
+	r.t.Helper()
+	before := r.odoo.asked.Load()
+	f()
+	if n := r.odoo.asked.Load() - before; n != want {
+		r.t.Errorf("%s: Odoo was asked %d times, want %d", what, n, want)
+	}
+}
+
+func TestWhatChangesIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, natstest.Start(t), 1<<20)
+	r.asks(2, "before anybody has looked", func() { r.page("products"); r.page("products") })
+	r.look(everything())
+	all := func() {
+		r.page("products")
+		r.page("sales")
+		r.get("products", 7)
+		r.get("products", 8)
+	}
+	r.asks(4, "the first time", all)
+	r.asks(0, "again", all)
+	r.look(map[string]Change{"products": {IDs: []int64{7}}})
+	r.asks(2, "a page and the record that changed", all)
+	r.look(map[string]Change{"products": {All: true}})
+	r.asks(3, "all of a resource", all)
+	r.look(nil)
+	r.asks(0, "nothing", all)
+	many := Change{}
+	for id := range int64(remembered + 10) {
+		many.IDs = append(many.IDs, 100_000+id)
+	}
+	r.look(map[string]Change{"products": many})
+	r.asks(3, "more than is remembered", all)
+	r.asks(2, "what is not there", func() {
+		for range 2 {
+			if all, err := r.Read(r.ctx(), "products", resource.Scope{}, []int64{5000}); err != nil || len(all) != 0 {
+				t.Error(all, err)
+			}
+		}
+	})
+}
+
+// Nothing is shown without an age, or for longer than the poll interval unless Odoo is away.
+func TestAges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, natstest.Start(t), 1<<20)
+	r.look(everything())
+	if f := r.page("products").Freshness; f != (resource.Freshness{}) {
+		t.Errorf("asked just now, and %+v", f)
+	}
+	r.clock.move(3 * time.Second)
+	if f := r.page("products").Freshness; f != (resource.Freshness{Age: 3 * time.Second}) {
+		t.Errorf("%+v", f)
+	}
+	r.look(nil)
+	r.clock.move(2 * time.Second)
+	if f := r.page("products").Freshness; f.Age.Round(time.Second) != 2*time.Second {
+		t.Errorf("somebody has looked since, and %+v", f)
+	}
+	r.clock.move(4 * time.Second)
+	r.asks(1, "nobody has looked for longer than the interval", func() { r.page("products") })
+	r.asks(0, "but Odoo has just said it", func() { r.page("products") })
+	r.odoo.away.Store(true)
+	r.clock.move(6 * time.Second)
+	if f := r.page("products").Freshness; f != (resource.Freshness{Age: 6 * time.Second, Stale: true}) {
+		t.Errorf("Odoo is away, and %+v", f)
+	}
+	r.asks(0, "while it is known to be away", func() { r.page("products") })
+	if _, err := r.List(r.ctx(), "products", resource.Scope{Lang: "xx"}, rpc.OdooQuery{}); fault.CodeOf(err) != fault.Unavailable {
+		t.Errorf("what was never said: %v", err)
+	}
+	r.odoo.away.Store(false)
+	r.clock.move(3 * time.Second)
+	if f := r.page("products").Freshness; f != (resource.Freshness{}) {
+		t.Errorf("it is back, and %+v", f)
+	}
+	r.clock.move(2 * time.Hour)
+	r.look(nil)
+	r.asks(1, "older than it may ever be", func() { r.page("products") })
+}
+
+// What the poller cannot see all changes of lives for one interval, whoever has looked.
+func TestBlindness(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, natstest.Start(t), 1<<20)
+	r.look(everything())
+	r.clock.move(time.Millisecond)
+	if err := r.Polled(r.ctx(), 0, []string{"products"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.await(r.ctx(), func() bool { return r.blind["products"] }); err != nil {
+		t.Fatal(err)
+	}
+	r.asks(1, "the first time", func() { r.page("products"); r.page("products") })
+	r.clock.move(4 * time.Second)
+	if err := r.Polled(r.ctx(), 0, []string{"products"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.move(2 * time.Second)
+	r.asks(1, "after an interval", func() { r.page("products") })
+}
+
+// Instances share what one of them was told, and one that knows nothing asks nobody.
+func TestInstancesShare(t *testing.T) {
+	t.Parallel()
+	n := natstest.Start(t)
+	a, b := newRig(t, n, 1<<20), newRig(t, n, 1<<20)
+	a.look(everything())
+	if err := b.Trusted(b.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	want := a.page("products")
+	img, err := a.Image(a.ctx(), "products", resource.Scope{Lang: "es_ES"}, rpc.OdooImageRef{ID: 3, Size: 128})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := a.get("customers", 5)
+	for over := time.Now().Add(soon); ; { // until the bucket has them
+		keys, err := a.bucket().Keys(a.ctx())
+		if err == nil && len(keys) >= 3+len(rpc.OdooResources)+1 {
+			break
+		}
+		if time.Now().After(over) {
+			t.Fatal(keys, err)
+		}
+	}
+	b.asks(0, "what another instance asked", func() {
+		if got := b.page("products"); string(got.Records[0].Data) != string(want.Records[0].Data) || got.Total != want.Total {
+			t.Errorf("%s", got.Records[0].Data)
+		}
+		got, err := b.Image(b.ctx(), "products", resource.Scope{Lang: "en_US"}, rpc.OdooImageRef{ID: 3, Size: 128})
+		if err != nil || got.Type != img.Type || string(got.Data) != string(img.Data) {
+			t.Error(got, err)
+		}
+		if got := b.get("customers", 5); string(got.Data) != string(record.Data) {
+			t.Errorf("%s", got.Data)
+		}
+	})
+	// At once, and without a look.
+	a.Told(a.ctx(), map[string][]int64{"customers": {5}})
+	b.asks(1, "what was written through another instance", func() { b.get("customers", 5) })
+	b.asks(0, "what was not", func() { b.page("products") })
+}
+
+// Memory is bounded by bytes, however many answers there are.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	const bound = 1 << 20
+	r := newRig(t, natstest.Start(t), bound)
+	r.odoo.size = 10_000
+	r.look(everything())
+	for i := range 1000 {
+		if _, err := r.List(r.ctx(), "products", resource.Scope{}, rpc.OdooQuery{Limit: 1, Offset: i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for over := time.Now().Add(soon); r.bytes.Load() > bound; { // it is cleaned up behind the scenes
+		r.memory.CleanUp()
+		if time.Now().After(over) {
+			t.Fatalf("%d bytes", r.bytes.Load())
+		}
+	}
+	if r.bytes.Load() < bound/2 {
+		t.Errorf("%d bytes are little", r.bytes.Load())
+	}
+}
+
+func TestEntriesSurviveTheBucket(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+	for kind, value := range map[string]any{
+		list: resource.Page{Total: 70, Records: []resource.Record{
+			{ID: 4, Data: json.RawMessage("{\"name\":\"a\\nb\"}")}, {ID: 9, Data: json.RawMessage(`{}`)},
+		}},
+		get:     resource.Record{ID: 4, Data: json.RawMessage(`{"id":4}`)},
+		image:   resource.Image{Type: "image/png", Data: []byte("\x89PNG\n\n\x00")},
+		summary: resource.Summary{SalesSummary: rpc.SalesSummary{Total: 3, ByState: []rpc.SalesTotal{{State: "sale", Count: 3}}}},
+	} {
+		e := entry{version: version{"e", 7}, At: at, value: value}
+		data, err := e.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decode(kind, data)
+		if err != nil || got.version != e.version || !got.At.Equal(at) {
+			t.Errorf("%s: %+v %v", kind, got, err)
+			continue
+		}
+		if diff := cmp.Diff(value, got.value); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", kind, diff)
+		}
+		for cut := range len(data) {
+			if e, err := decode(kind, data[:cut]); err == nil && kind == list && e.value.(resource.Page).Records[1].Data == nil {
+				t.Errorf("%s cut at %d is read", kind, cut)
+			}
+		}
+	}
+}
