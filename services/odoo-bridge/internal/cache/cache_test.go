@@ -356,7 +356,7 @@ func TestEntriesSurviveTheBucket(t *testing.T) {
 		if diff := cmp.Diff(value, got.value); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", kind, diff)
 		}
-		for cut := range len(data) {
+		for cut := range data {
 			if e, err := decode(kind, data[:cut]); err == nil && kind == list && e.value.(resource.Page).Records[1].Data == nil {
 				t.Errorf("%s cut at %d is read", kind, cut)
 			}
