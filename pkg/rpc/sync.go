@@ -113,6 +113,7 @@ type SyncState struct {
 	Orders          int        `json:"orders" doc:"orders known to be in Airtable"`
 	APICalls        APICalls   `json:"api_calls"`
 	Scan            *ScanMark  `json:"scan,omitempty"`
+	Edits           EditsState `json:"edits"`
 	Hook            *Hook      `json:"webhook,omitempty"`
 	Budget          *Budget    `json:"budget,omitempty"`
 }
@@ -140,6 +141,13 @@ type Budget struct {
 	// SuggestedIntervalSeconds is the shortest interval that stays within Limit, 0 without one.
 	SuggestedIntervalSeconds float64    `json:"suggested_interval_seconds,omitempty"`
 	Warning                  fault.Text `json:"warning,omitzero"`
+}
+
+// EditsState is how the edits stand that Airtable has not taken yet.
+type EditsState struct {
+	Pending       int        `json:"pending"`
+	OldestSeconds *float64   `json:"oldest_seconds,omitempty" doc:"since the oldest of them was accepted"`
+	Error         fault.Text `json:"error,omitzero" doc:"why they are not being written; absent if they are"`
 }
 
 // APICalls counts calls of Airtable's API since the active syncer took over.

@@ -1,15 +1,18 @@
 // Package airtablesync is the service that finds every change in Airtable and publishes it as an
-// order.changed event.
+// order.changed event, and that writes people's edits into Airtable.
 package airtablesync
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
+	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
@@ -19,6 +22,7 @@ import (
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
+	"github.com/resonance/resonance/services/airtable-sync/internal/edits"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 	"github.com/resonance/resonance/services/airtable-sync/internal/syncer"
 )
@@ -127,11 +131,9 @@ func Run(ctx context.Context, cfg Config) error {
 			if err != nil {
 				return fmt.Errorf("bucket %s: %w", bus.BucketSyncState, err)
 			}
-			s := syncer.New(syncer.Config{
-				Instance: instance, Interval: minutes(cfg.IntervalMinutes), Mode: rpc.Mode(cfg.Mode),
-				FullEvery: minutes(60 * cfg.FullScanHours), Replicas: cfg.NATSReplicas, Log: log,
-			}, client, column.NewSchema(client, cfg.named(), log), ledger.New(js, client.Source()), nc, js, kv)
-			return lease.Hold(ctx, kv, "lease", instance, func(ctx context.Context) error { return s.Active(ctx, Version) })
+			return lease.Hold(ctx, kv, leaseKey, instance, func(ctx context.Context) error {
+				return cfg.term(ctx, log, instance, client, nc, js, kv)
+			})
 		}()
 		switch {
 		case ctx.Err() != nil:
@@ -146,6 +148,35 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 	}
 	return why(ctx)
+}
+
+// leaseKey is the lease's key in the bucket sync-state.
+const leaseKey = "lease"
+
+// term is what the active instance does: it syncs, and writes edits. Both know the same columns and
+// publish through the same ledger.
+func (c *Config) term(
+	ctx context.Context, log *slog.Logger, instance string,
+	client *airtable.Client, nc *nats.Conn, js jetstream.JetStream, kv jetstream.KeyValue,
+) error {
+	ctx, end := context.WithCancel(ctx)
+	schema, book := column.NewSchema(client, c.named(), log), ledger.New(js, client.Source())
+	writer := edits.New(edits.Config{
+		Replicas: c.NATSReplicas, Log: log,
+		Held: func(ctx context.Context) error { return lease.Check(ctx, kv, leaseKey, instance) },
+	}, client, schema, book, nc, js)
+	s := syncer.New(syncer.Config{
+		Instance: instance, Interval: minutes(c.IntervalMinutes), Mode: rpc.Mode(c.Mode),
+		FullEvery: minutes(60 * c.FullScanHours), Replicas: c.NATSReplicas, Edits: writer.State, Log: log,
+	}, client, schema, book, nc, js, kv)
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer end()
+	if err := writer.Open(ctx); err != nil {
+		return err
+	}
+	writing.Go(func() { writer.Run(ctx) })
+	return s.Active(ctx, Version)
 }
 
 func (c *Config) named() map[column.Column]string {

@@ -104,9 +104,6 @@ func (m *Mapper) Field(c Column) (f airtable.Field, ok bool) {
 	return airtable.Field{}, false
 }
 
-// Has reports whether the operator lets the table have this column.
-func (m *Mapper) Has(c Column) bool { return m.named[c] != None }
-
 // Describe lists which field each column is read from.
 func (m *Mapper) Describe() string {
 	parts := make([]string, 0, len(m.columns))

@@ -58,7 +58,8 @@ type Change struct {
 	Digest column.Digest
 	Found  time.Time // when Airtable said it, by Airtable's clock
 	Asked  Moment    // when Airtable was asked
-	// EditIDs are the edits that made the change, and Actor who made the last of them.
+	// EditIDs are the edits that Airtable holds now, and Actor who made the last of them. The event
+	// has them if what it tells may have come of them.
 	EditIDs []string
 	Actor   *event.Actor
 }
@@ -83,6 +84,15 @@ func PublishOptions() []jetstream.JetStreamOpt {
 // New makes a ledger that knows nothing yet. source goes into every event.
 func New(js jetstream.JetStream, source string) *Ledger {
 	return &Ledger{js: js, source: source, entries: map[string]Entry{}, claimed: map[string]int{}, met: map[string]Moment{}}
+}
+
+// Load reads the stream if nobody has yet, or not since Forget.
+func (l *Ledger) Load(ctx context.Context) error {
+	if !l.Created().IsZero() {
+		return nil
+	}
+	_, err := l.Refresh(ctx)
+	return err
 }
 
 // Refresh reads the stream, unless the ledger knows it already, and reports whether it did. It
@@ -470,6 +480,9 @@ func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 			body.Order = *before
 		default:
 			body.Previous = differences(before, &c.Order)
+			if body.Previous["status"] == nil && body.Previous["priority"] == nil { // what edits change
+				body.EditIDs, body.Actor = nil, nil
+			}
 		}
 	}
 	digest := ""

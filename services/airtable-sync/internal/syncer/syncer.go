@@ -29,6 +29,7 @@ type Config struct {
 	Mode     rpc.Mode // of scheduled runs: auto or full
 	// FullEvery is how often an incremental mode is checked by a full scan.
 	FullEvery time.Duration
+	Edits     func() rpc.EditsState // how the edit writer stands
 	Replicas  int
 	Log       *slog.Logger
 }
@@ -272,7 +273,7 @@ func (s *Syncer) Status() rpc.SyncState {
 	st := rpc.SyncState{
 		Mode: rpc.Incremental, ModeReason: s.noFormula, State: "idle", Instance: s.cfg.Instance,
 		IntervalSeconds: s.cfg.Interval.Seconds(), Recent: s.state.Recent, HeldDeletions: s.state.Held,
-		Orders: s.orders, Scan: s.state.Scan, APICalls: rpc.APICalls{Total: total, ByKind: byKind},
+		Orders: s.orders, Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: rpc.APICalls{Total: total, ByKind: byKind},
 	}
 	switch {
 	case s.cfg.Mode == rpc.Full:

@@ -1,0 +1,623 @@
+package airtablesync_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/rpc"
+	airtablesync "github.com/resonance/resonance/services/airtable-sync"
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+)
+
+// accept puts edits into EDITS, as the orders service does.
+func (w *world) accept(edits ...*event.OrderEdit) {
+	w.Helper()
+	if err := bus.Ensure(w.Context(), w.js, 1, bus.StreamEdits); err != nil {
+		w.Fatal(err)
+	}
+	acks := make([]jetstream.PubAckFuture, len(edits))
+	for i, e := range edits {
+		msg, err := event.NewOrderEdit(event.Envelope{ID: event.NewID(), Source: "/orders", Time: e.RequestedAt}, e)
+		if err != nil {
+			w.Fatal(err)
+		}
+		if acks[i], err = w.js.PublishMsgAsync(msg); err != nil {
+			w.Fatal(err)
+		}
+	}
+	for _, ack := range acks {
+		select {
+		case <-ack.Ok():
+		case err := <-ack.Err():
+			w.Fatal(err)
+		}
+	}
+}
+
+func edit(id, status, priority string) *event.OrderEdit {
+	e := &event.OrderEdit{
+		ID: event.NewID(), RecordID: id, Actor: event.Actor{ID: "u1", Email: "ana@resonance.example"}, RequestedAt: time.Now().UTC(),
+	}
+	if status != "" {
+		e.Values.Status = &status
+	}
+	if priority != "" {
+		e.Values.Priority = &priority
+	}
+	return e
+}
+
+// patience bounds what should happen soon; only a failing test waits that long.
+const patience = 60 * time.Second
+
+func (w *world) until(what string, done func() bool) {
+	w.Helper()
+	for deadline := time.Now().Add(patience); !done(); {
+		if time.Now().After(deadline) {
+			w.Fatalf("%s: not within %s", what, patience)
+		}
+		time.Sleep(5 * time.Millisecond) // poll
+	}
+}
+
+// ends waits until every edit is settled and acknowledged, and returns how, by edit id. Each has
+// ended once.
+func (w *world) ends(edits ...*event.OrderEdit) map[string]*event.OrderEdited {
+	w.Helper()
+	w.until("the edits", func() bool { return w.waiting() == 0 })
+	ends := map[string]*event.OrderEdited{}
+	for _, msg := range w.stored(event.OrdersEdited) {
+		e, _, err := event.ParseOrderEdited(msg.Subject(), msg.Headers(), msg.Data())
+		if err != nil {
+			w.Fatal(err)
+		}
+		if ends[e.ID] != nil {
+			w.Fatalf("edit %s ended twice: %s, then %s", e.ID, ends[e.ID].State, e.State)
+		}
+		ends[e.ID] = e
+	}
+	for _, e := range edits {
+		if ends[e.ID] == nil {
+			w.Fatalf("edit %s of %s did not end", e.ID, e.RecordID)
+		}
+	}
+	return ends
+}
+
+func (w *world) applied(edits ...*event.OrderEdit) {
+	w.Helper()
+	ends := w.ends(edits...)
+	for _, e := range edits {
+		if got := ends[e.ID]; got.State != event.Applied {
+			w.Fatalf("edit %s of %s: %s, %v", e.ID, e.RecordID, got.State, got.Reason)
+		}
+	}
+}
+
+func (w *world) rejected(e *event.OrderEdit, reason string) {
+	w.Helper()
+	got := w.ends(e)[e.ID]
+	if got.State != event.Rejected || !strings.Contains(got.Reason.EN, reason) || got.Reason.ES == "" {
+		w.Fatalf("edit %s: %s, %+v, want %q", e.ID, got.State, got.Reason, reason)
+	}
+}
+
+// waiting is how many messages EDITS holds.
+func (w *world) waiting() uint64 {
+	w.Helper()
+	s, err := w.js.Stream(w.Context(), bus.StreamEdits)
+	if err != nil {
+		return 1 // NATS is away, or starts
+	}
+	return s.CachedInfo().State.Msgs
+}
+
+// stored reads the messages of ORDERS that a subject matches.
+func (w *world) stored(subject string) (all []jetstream.Msg) {
+	w.Helper()
+	cons, err := w.js.OrderedConsumer(w.Context(), bus.StreamOrders, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	for left := cons.CachedInfo().NumPending; left > 0; left-- {
+		msg, err := cons.Next(jetstream.FetchMaxWait(patience))
+		if err != nil {
+			w.Fatal(err)
+		}
+		all = append(all, msg)
+	}
+	return all
+}
+
+// changes counts the order.changed events.
+func (w *world) changes() int { return len(w.stored(event.OrdersChanged)) }
+
+func (w *world) cell(id, field string) any {
+	w.Helper()
+	r, ok := w.sandbox.Record(id)
+	if !ok {
+		w.Fatalf("no record %s", id)
+	}
+	return r.Fields[field]
+}
+
+// unchanged checks that another scan, and another incremental run, publish nothing.
+func (w *world) unchanged() {
+	w.Helper()
+	before := w.changes()
+	for _, mode := range []rpc.Mode{rpc.Incremental, rpc.Full} {
+		if run := w.ok(w.run(rpc.RunRequest{Mode: mode})); run.Created+run.Updated+run.Deleted != 0 {
+			w.Fatalf("an edit came back as a foreign change: %+v", run)
+		}
+	}
+	if got := w.changes(); got != before {
+		w.Fatalf("%d events for nothing", got-before)
+	}
+	w.converged()
+}
+
+// other is a status that the record does not have.
+func (w *world) other(id string) string {
+	if w.cell(id, "Status") == "Sent" {
+		return "Delivered"
+	}
+	return "Sent"
+}
+
+func (w *world) begun(cfg airtabletest.Config) (stop func()) {
+	w.Helper()
+	stop = w.start()
+	w.ok(w.synced())
+	return stop
+}
+
+func TestOneEditArrivesAtOnce(t *testing.T) {
+	for name, cfg := range map[string]airtabletest.Config{
+		"metadata": {Orders: 130}, "by name": {Orders: 130, NoSchemaScope: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, cfg)
+			w.start()
+			w.ok(w.synced())
+			w.sandbox.ResetCalls()
+			before := w.changes()
+			id := w.sandbox.RecordIDs()[77]
+			was := w.cell(id, "Status")
+			e := edit(id, w.other(id), "")
+			w.accept(e)
+			w.applied(e)
+			if took := time.Since(e.RequestedAt); took > 3*time.Second {
+				t.Errorf("took %s", took)
+			}
+			if got := w.cell(id, "Status"); got != *e.Values.Status {
+				t.Fatalf("Airtable holds %v", got)
+			}
+			if c := w.sandbox.Calls(); c.Total() != 1 || c.Write != 1 {
+				t.Fatalf("calls %+v", c)
+			}
+			c, env := w.newest(id)
+			if c.Change != event.Updated || *c.Order.Status != *e.Values.Status || !slices.Equal(c.EditIDs, []string{e.ID}) ||
+				c.Actor == nil || c.Actor.ID != "u1" || string(c.Previous["status"]) != fmt.Sprintf("%q", was) || env.Digest == "" {
+				t.Fatalf("event %+v", c)
+			}
+			if got := w.changes(); got != before+1 {
+				t.Fatalf("%d changes", got-before)
+			}
+			w.unchanged()
+			if got := w.status().APICalls.ByKind["update"]; got != 1 {
+				t.Fatalf("%d updates in the status", got)
+			}
+		})
+	}
+}
+
+func TestEditsAreBatched(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 1200})
+	w.begun(airtabletest.Config{})
+	w.sandbox.ResetCalls()
+	var edits []*event.OrderEdit
+	for _, id := range w.sandbox.RecordIDs()[:1000] {
+		edits = append(edits, edit(id, w.other(id), ""))
+	}
+	w.accept(edits...)
+	w.applied(edits...)
+	if c := w.sandbox.Calls(); c.Write > 110 || c.List > 12 || c.Total() != c.Write+c.List {
+		t.Fatalf("calls %+v", c)
+	}
+	seen := map[string]bool{}
+	for _, wr := range w.sandbox.Writes(0) {
+		for _, r := range wr.Records {
+			if seen[r.ID] {
+				t.Fatalf("%s was written twice", r.ID)
+			}
+			seen[r.ID] = true
+		}
+	}
+	w.unchanged()
+}
+
+func TestEditsOfOneRecordAreFolded(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 20})
+	w.begun(airtabletest.Config{})
+	away := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.Unavailable, Times: -1})
+	id := w.sandbox.RecordIDs()[3]
+	var edits []*event.OrderEdit
+	for i := range 3000 {
+		edits = append(edits, edit(id, event.Statuses[i%5], ""))
+	}
+	edits = append(edits, edit(id, "", "Low"), edit(id, "Cancelled", ""))
+	w.accept(edits...)
+	w.until("a try", func() bool { return away.Hits() > 0 })
+	away.Cancel()
+	w.until("the edits", func() bool { return w.waiting() == 0 })
+	writes := w.sandbox.Writes(0)
+	if len(writes) > 6 {
+		t.Fatalf("%d writes", len(writes))
+	}
+	if w.cell(id, "Status") != "Cancelled" || w.cell(id, "Priority") != "Low" {
+		t.Fatalf("%v", w.sandbox.Records()[3].Fields)
+	}
+	c, _ := w.newest(id)
+	if last := edits[len(edits)-1].ID; c.EditIDs[len(c.EditIDs)-1] != last {
+		t.Fatalf("the last edit is not the event's last: %v", c.EditIDs)
+	}
+	w.unchanged()
+}
+
+// The guilty record is found, the others go through, and the reasons say what is wrong.
+func TestRefusedEditsAreRejectedAlone(t *testing.T) {
+	for _, cfg := range []airtabletest.Config{{Orders: 60}, {Orders: 60, NoSchemaScope: true}} {
+		t.Run(fmt.Sprint("schema ", !cfg.NoSchemaScope), func(t *testing.T) {
+			w := newWorld(t, cfg)
+			w.start()
+			w.ok(w.synced())
+			ids := w.sandbox.RecordIDs()
+			w.sandbox.DeleteRecords(ids[4])
+			if err := w.sandbox.RemoveChoice("Status", "Cancelled"); err != nil {
+				t.Fatal(err)
+			}
+			var good []*event.OrderEdit
+			missing, bad, half := edit(ids[4], "Sent", ""), edit(ids[7], "Cancelled", ""), edit(ids[11], "Cancelled", "Low")
+			priority := w.cell(ids[11], "Priority")
+			all := []*event.OrderEdit{missing, bad, half}
+			for _, id := range ids[12:40] {
+				good = append(good, edit(id, w.other(id), ""))
+			}
+			// Of one record, the newest is refused, and the one before it counts.
+			first, second := edit(ids[8], "Delivered", ""), edit(ids[8], "Cancelled", "")
+			ok, refused := edit(ids[9], "", "High"), edit(ids[9], "Cancelled", "")
+			good = append(good, first, ok)
+			w.accept(append(append(all, good...), second, refused)...)
+			w.applied(good...)
+			w.rejected(missing, "no longer")
+			for _, e := range []*event.OrderEdit{bad, half, second, refused} {
+				w.rejected(e, "not a choice")
+			}
+			if w.cell(ids[8], "Status") != "Delivered" || w.cell(ids[9], "Priority") != "High" || w.cell(ids[11], "Priority") != priority {
+				t.Fatalf("%v, %v, %v", w.cell(ids[8], "Status"), w.cell(ids[9], "Priority"), w.cell(ids[11], "Priority"))
+			}
+			if c, _ := w.newest(ids[4]); c.Change == event.Deleted {
+				t.Fatal("a deletion was concluded from a lone refusal (invariant 6)")
+			}
+			w.ok(w.run(rpc.RunRequest{}))
+			w.converged()
+		})
+	}
+}
+
+func TestNoRightToWrite(t *testing.T) {
+	t.Run("the token", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 40})
+		w.begun(airtabletest.Config{})
+		w.sandbox.Revoke(airtabletest.RecordsWrite)
+		w.sandbox.ResetCalls()
+		var edits []*event.OrderEdit
+		for _, id := range w.sandbox.RecordIDs() {
+			edits = append(edits, edit(id, w.other(id), ""))
+		}
+		w.accept(edits...)
+		for _, e := range edits {
+			w.rejected(e, "may not write")
+		}
+		if c := w.sandbox.Calls(); c.Total() > 30 {
+			t.Fatalf("calls %+v", c)
+		}
+		w.unchanged()
+	})
+	t.Run("a field", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 40})
+		w.begun(airtabletest.Config{})
+		if err := w.sandbox.LockField("Priority", true); err != nil {
+			t.Fatal(err)
+		}
+		ids := w.sandbox.RecordIDs()
+		good, bad := edit(ids[1], w.other(ids[1]), ""), edit(ids[1], "", "Low")
+		both := edit(ids[2], w.other(ids[2]), "Low")
+		w.accept(good, bad, both)
+		w.applied(good)
+		w.rejected(bad, "may not write to “Priority”")
+		w.rejected(both, "may not write to “Priority”")
+		w.unchanged()
+	})
+	t.Run("a passing fault", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 40})
+		w.begun(airtabletest.Config{})
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.Forbidden})
+		id := w.sandbox.RecordIDs()[1]
+		e := edit(id, w.other(id), "")
+		w.accept(e)
+		w.applied(e)
+	})
+	t.Run("to nothing at all", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 40})
+		w.begun(airtabletest.Config{})
+		fault := w.sandbox.Fail(airtabletest.Fault{Do: airtabletest.Forbidden, Times: -1})
+		id := w.sandbox.RecordIDs()[1]
+		e := edit(id, w.other(id), "")
+		w.accept(e)
+		w.until("trouble", func() bool { return w.status().Edits.Error.EN != "" })
+		fault.Cancel()
+		w.applied(e)
+	})
+	t.Run("no such column", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 40})
+		w.start(func(c *airtablesync.Config) { c.FieldPriority = "-" })
+		w.ok(w.synced())
+		ids := w.sandbox.RecordIDs()
+		none, good := edit(ids[1], "", "Low"), edit(ids[1], w.other(ids[1]), "")
+		w.accept(none, good)
+		w.applied(good)
+		w.rejected(none, "AIRTABLE_FIELD_PRIORITY")
+	})
+	t.Run("a computed field", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 40})
+		w.begun(airtabletest.Config{})
+		if err := w.sandbox.ConvertToFormula("Priority", "'Low'"); err != nil {
+			t.Fatal(err)
+		}
+		e := edit(w.sandbox.RecordIDs()[1], "", "High")
+		w.accept(e)
+		w.rejected(e, "computed")
+	})
+}
+
+// What is no verdict delays edits, and loses none: all arrive afterwards, in order, once each.
+func TestEditsOutlastFaults(t *testing.T) {
+	for name, f := range map[string]airtabletest.Fault{
+		"429":                   {Do: airtabletest.RateLimited, RetryAfter: time.Second, Times: 2},
+		"503":                   {Do: airtabletest.Unavailable, Times: 3},
+		"500":                   {Do: airtabletest.InternalError, Times: 2},
+		"502":                   {Do: airtabletest.BadGateway, Times: 2},
+		"401":                   {Do: airtabletest.Unauthorized, Times: 2},
+		"HTML":                  {Do: airtabletest.HTML, Times: 2},
+		"dropped":               {Do: airtabletest.Drop, Times: 2},
+		"cut after the effect":  {Do: airtabletest.CutConnection},
+		"half an answer":        {Do: airtabletest.TruncatedJSON},
+		"503 after the effect":  {Do: airtabletest.Unavailable, Applied: true},
+		"drop after the effect": {Do: airtabletest.Drop, Applied: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, airtabletest.Config{Orders: 60})
+			w.begun(airtabletest.Config{})
+			f.On = airtabletest.Write
+			fault := w.sandbox.Fail(f)
+			var edits []*event.OrderEdit
+			for _, id := range w.sandbox.RecordIDs()[:25] {
+				edits = append(edits, edit(id, w.other(id), ""))
+			}
+			before := w.changes()
+			w.accept(edits...)
+			w.applied(edits...)
+			if fault.Hits() == 0 {
+				t.Fatal("the fault did not strike")
+			}
+			seen := map[string]bool{}
+			for _, wr := range w.sandbox.Writes(0) {
+				for _, r := range wr.Records {
+					if seen[r.ID] {
+						t.Fatalf("%s was written twice", r.ID)
+					}
+					seen[r.ID] = true
+				}
+			}
+			if got := w.changes(); got != before+len(edits) {
+				t.Fatalf("%d changes of %d edits", got-before, len(edits))
+			}
+			for _, e := range edits {
+				if c, _ := w.newest(e.RecordID); !slices.Equal(c.EditIDs, []string{e.ID}) {
+					t.Fatalf("%s: %v", e.RecordID, c.EditIDs)
+				}
+			}
+			w.unchanged()
+		})
+	}
+}
+
+func TestBillingLimitStopsWriting(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 60})
+	w.begun(airtabletest.Config{})
+	w.sandbox.SetQuota(1, 1)
+	id := w.sandbox.RecordIDs()[5]
+	e := edit(id, w.other(id), "")
+	w.sandbox.ResetCalls()
+	w.accept(e)
+	w.until("trouble", func() bool { return strings.Contains(w.status().Edits.Error.EN, "used up") })
+	st := w.status().Edits
+	if st.Pending != 1 || st.OldestSeconds == nil {
+		t.Fatalf("%+v", st)
+	}
+	if got := w.sandbox.Calls().Total(); got > 2 {
+		t.Fatalf("%d calls", got)
+	}
+	w.sandbox.SetQuota(0, 0)
+	w.ok(w.run(rpc.RunRequest{})) // shows that Airtable answers again
+	w.applied(e)
+	if st := w.status().Edits; st.Pending != 0 || st.Error.EN != "" {
+		t.Fatalf("%+v", st)
+	}
+}
+
+// ours and theirs: whoever changed the cell later has it, and both are told.
+func TestNewerForeignChangeWins(t *testing.T) {
+	t.Run("after the edit", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 60})
+		w.begun(airtabletest.Config{})
+		away := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.Unavailable, Times: -1})
+		ids := w.sandbox.RecordIDs()
+		lost, kept := edit(ids[5], "Sent", ""), edit(ids[5], "", "Low")
+		other := edit(ids[6], "Sent", "High")
+		w.accept(lost, kept, other)
+		w.until("a try", func() bool { return away.Hits() > 0 })
+		if err := w.sandbox.UpdateRecord(ids[5], airtabletest.Fields{"Status": "Cancelled", "Notes": "by hand"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.sandbox.UpdateRecord(ids[6], airtabletest.Fields{"Notes": "by hand"}); err != nil {
+			t.Fatal(err)
+		}
+		w.ok(w.run(rpc.RunRequest{})) // a scan in between leaves the records to the writer
+		away.Cancel()
+		w.applied(kept, other)
+		w.rejected(lost, "“Cancelled”")
+		if w.cell(ids[5], "Status") != "Cancelled" || w.cell(ids[5], "Priority") != "Low" || w.cell(ids[6], "Status") != "Sent" {
+			t.Fatalf("%v", w.cell(ids[5], "Status"))
+		}
+		foreign := false
+		for _, m := range w.stored(event.OrderChangedSubject(ids[5])) {
+			c, _, err := event.ParseOrderChanged(m.Subject(), m.Headers(), m.Data())
+			if err != nil {
+				t.Fatal(err)
+			}
+			foreign = foreign || len(c.EditIDs) == 0 && *c.Order.Status == "Cancelled"
+		}
+		if !foreign {
+			t.Fatal("no event tells of the foreign change")
+		}
+		w.unchanged()
+	})
+	t.Run("before the edit", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 60})
+		w.begun(airtabletest.Config{})
+		away := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.Unavailable, Times: 1})
+		id := w.sandbox.RecordIDs()[5]
+		if err := w.sandbox.UpdateRecord(id, airtabletest.Fields{"Status": "Cancelled"}); err != nil {
+			t.Fatal(err)
+		}
+		w.ok(w.run(rpc.RunRequest{})) // the change is known when the edit is made
+		e := edit(id, "Sent", "")
+		w.accept(e)
+		<-away.Done()
+		w.applied(e)
+		if w.cell(id, "Status") != "Sent" {
+			t.Fatalf("%v", w.cell(id, "Status"))
+		}
+		w.unchanged()
+	})
+	t.Run("our own is not foreign", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 60})
+		w.begun(airtabletest.Config{})
+		id := w.sandbox.RecordIDs()[5]
+		second := edit(id, "Delivered", "") // made before the first reaches Airtable
+		first := edit(id, "Sent", "")
+		first.RequestedAt = second.RequestedAt.Add(-time.Millisecond)
+		w.accept(first)
+		w.applied(first)
+		fault := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.Unavailable})
+		w.accept(second)
+		w.applied(second)
+		if fault.Hits() != 1 || w.cell(id, "Status") != "Delivered" {
+			t.Fatalf("%v", w.cell(id, "Status"))
+		}
+	})
+	t.Run("an edit that comes again too late", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 60})
+		w.begun(airtabletest.Config{})
+		id := w.sandbox.RecordIDs()[5]
+		first, second := edit(id, "Sent", ""), edit(id, "Delivered", "")
+		first.RequestedAt = second.RequestedAt.Add(-2 * time.Second)
+		w.accept(second)
+		w.applied(second)
+		w.accept(first) // as orders publishes again what NATS lost
+		w.applied(first)
+		if w.cell(id, "Status") != "Delivered" || len(w.sandbox.Writes(0)) != 1 {
+			t.Fatalf("%v after %d writes", w.cell(id, "Status"), len(w.sandbox.Writes(0)))
+		}
+	})
+}
+
+// A page that was asked for before an edit was written, and is looked at after it, publishes nothing.
+func TestStalePage(t *testing.T) {
+	for _, mode := range []rpc.Mode{rpc.Full, rpc.Incremental} {
+		t.Run(string(mode), func(t *testing.T) {
+			w := newWorld(t, airtabletest.Config{Orders: 230})
+			w.begun(airtabletest.Config{})
+			id := w.sandbox.RecordIDs()[7]
+			if err := w.sandbox.UpdateRecord(id, airtabletest.Fields{"Notes": "so that it is listed, and news"}); err != nil {
+				t.Fatal(err)
+			}
+			slow := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Slow, Delay: 2 * time.Second})
+			var accepted rpc.RunAccepted
+			w.ask(rpc.SyncRunNow, rpc.RunRequest{Mode: mode}, &accepted)
+			w.until("the page", func() bool { return slow.Hits() == 1 })
+			e := edit(id, w.other(id), "")
+			w.accept(e)
+			w.applied(e)
+			w.ok(w.wait(accepted.RunID))
+			c, _ := w.newest(id)
+			if *c.Order.Status != *e.Values.Status || !slices.Equal(c.EditIDs, []string{e.ID}) {
+				t.Fatalf("%+v", c)
+			}
+			w.unchanged()
+		})
+	}
+}
+
+func TestPoisonIsParked(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 20})
+	w.begun(airtabletest.Config{})
+	for _, m := range []*nats.Msg{
+		{Subject: "order.edit.recX", Data: []byte("{")},
+		{Subject: "order.edit.recX", Data: []byte(strings.Repeat("x", 900_000)), Header: nats.Header{"ce-type": {"order.edit"}}},
+	} {
+		if _, err := w.js.PublishMsg(w.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := w.sandbox.RecordIDs()[0]
+	e := edit(id, w.other(id), "")
+	w.accept(e)
+	w.applied(e)
+	s, err := w.js.Stream(t.Context(), bus.StreamDeadLetters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := s.GetLastMsgForSubject(t.Context(), "dead.airtable-sync.order.edit.recX")
+	if err != nil || msg.Header.Get(bus.HeaderDeadReason) == "" || s.CachedInfo().State.Msgs != 2 {
+		t.Fatalf("%v, %v, %d", err, msg, s.CachedInfo().State.Msgs)
+	}
+}
+
+func TestIdleWriterCallsNobody(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 20})
+	w.begun(airtabletest.Config{})
+	id := w.sandbox.RecordIDs()[0]
+	e := edit(id, w.other(id), "")
+	w.accept(e)
+	w.applied(e)
+	w.sandbox.ResetCalls()
+	w.nats.Stop()
+	w.nats.Start()
+	w.until("NATS", func() bool { return w.waiting() == 0 })
+	f := edit(id, "Processing", "")
+	w.until("NATS", func() bool { return errors.Is(w.Context().Err(), nil) && w.nc.IsConnected() })
+	w.accept(f)
+	w.applied(f)
+}

@@ -1,0 +1,168 @@
+package edits
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
+	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
+)
+
+// outcome is how edits of one record ended.
+type outcome struct {
+	id       string
+	look     *look // what Airtable said of the record; nil if nothing
+	applied  []*edit
+	rejected []rejection
+	known    []*edit // settled by an earlier attempt: only to be acknowledged
+}
+
+type rejection struct {
+	edit   *edit
+	reason fault.Text
+}
+
+func (o *outcome) edits() []*edit {
+	all := slices.Concat(o.applied, o.known)
+	for _, r := range o.rejected {
+		all = append(all, r.edit)
+	}
+	return all
+}
+
+func (o *outcome) has(e *edit) bool { return slices.Contains(o.edits(), e) }
+
+// settle publishes outcomes and acknowledges their messages, in that order. After an error some may
+// be published, and all must be tried again.
+func (r *round) settle(ctx context.Context, outcomes []outcome) error {
+	if err := r.publishStates(ctx, outcomes); err != nil {
+		r.ledger.Forget()
+		return err
+	}
+	if err := r.publishEnds(ctx, outcomes); err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		messages, last := r.queue.remove(o.id, o.edits())
+		if last {
+			r.ledger.Release(o.id)
+		}
+		for _, m := range messages {
+			if err := m.Ack(); err != nil { // it comes again, and is known then
+				r.cfg.Log.Warn("a settled edit was not acknowledged", "subject", m.Subject(), "error", err)
+			}
+		}
+		for _, e := range o.applied {
+			observe(event.Applied, e)
+		}
+		for _, j := range o.rejected {
+			r.cfg.Log.Warn("edit rejected", "edit", j.edit.ID, "record", o.id, "reason", j.reason.EN)
+			observe(event.Rejected, j.edit)
+		}
+	}
+	return nil
+}
+
+func observe(s event.EditState, e *edit) {
+	settledEdits.WithLabelValues(string(s)).Inc()
+	latency.WithLabelValues(string(s)).Observe(time.Since(e.RequestedAt).Seconds())
+}
+
+// publishStates publishes what Airtable said of the records, where that is news.
+func (r *round) publishStates(ctx context.Context, outcomes []outcome) error {
+	var records []airtable.Record
+	var ids []string
+	for _, o := range outcomes {
+		if o.look != nil {
+			records, ids = append(records, o.look.record), append(ids, o.id)
+		}
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	r.ledger.Met(ids...)
+	mapper, known, err := r.schema.Learn(records)
+	if err != nil {
+		return err
+	}
+	if !known { // a field was added: without it the digest would not be the syncer's
+		if err := r.schema.Refresh(ctx); err != nil {
+			return err
+		}
+		mapper = r.schema.Mapper()
+	}
+	r.mapper = mapper
+	var changes []ledger.Change
+	for _, o := range outcomes {
+		if o.look == nil {
+			continue
+		}
+		c := ledger.Change{Found: o.look.at}
+		c.Order, c.Digest = mapper.Order(o.look.record, o.look.at)
+		if c.Kind = r.ledger.Kind(o.id, c.Digest); c.Kind == "" {
+			continue
+		}
+		for _, e := range o.applied {
+			c.EditIDs, c.Actor = append(c.EditIDs, e.ID), &e.Actor
+		}
+		changes = append(changes, c)
+	}
+	if err := r.out.Publish(ctx, changes); err != nil {
+		return err
+	}
+	return r.out.Flush(ctx)
+}
+
+// publishEnds publishes how each edit ended.
+func (r *round) publishEnds(ctx context.Context, outcomes []outcome) error {
+	type sent struct {
+		msg *nats.Msg
+		ack jetstream.PubAckFuture
+	}
+	var flight []sent
+	send := func(e *edit, reason *fault.Text) error {
+		ended := e.Settled(reason)
+		msg, err := event.NewOrderEdited(r.client.Source(), time.Now(), &ended)
+		if err != nil {
+			return err
+		}
+		ack, err := r.js.PublishMsgAsync(msg, jetstream.WithStallWait(10*time.Second))
+		if err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		flight = append(flight, sent{msg, ack})
+		return nil
+	}
+	for _, o := range outcomes {
+		for _, e := range o.applied {
+			if err := send(e, nil); err != nil {
+				return err
+			}
+		}
+		for _, j := range o.rejected {
+			if err := send(j.edit, &j.reason); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range flight {
+		select {
+		case <-s.ack.Ok():
+		case <-s.ack.Err():
+			if _, err := bus.Publish(ctx, r.js, s.msg); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
