@@ -160,6 +160,7 @@ func BenchmarkOrders(b *testing.B) {
 		{"date asc", rpc.OrdersQuery{Offset: total / 2, Sort: []rpc.Sort{{Field: "order_date"}}}},
 		{"status", rpc.OrdersQuery{Filters: filter("status", rpc.Eq, "Sent")}},
 		{"status deep", rpc.OrdersQuery{Offset: total / 10, Filters: filter("status", rpc.Eq, "Sent")}},
+		{"status priority", rpc.OrdersQuery{Filters: append(filter("status", rpc.Eq, "Sent"), filter("priority", rpc.Eq, "High")...)}},
 		{"month", rpc.OrdersQuery{Filters: filter("order_date", rpc.Between, "2025-03-01", "2025-03-31")}},
 		{"customer 1/10", rpc.OrdersQuery{Filters: filter("customer", rpc.Contains, "GARCÍA")}},
 		{"customer 1/100", rpc.OrdersQuery{Filters: filter("customer", rpc.Contains, "na garcía")}},

@@ -63,11 +63,11 @@ func (w *world) consistent() {
 	w.answers(`
 		with fresh as (
 			select case grouping(status, priority, order_date, month)
-			           when 1 then 'cube' when 3 then 'pair' when 7 then 'status' when 11 then 'priority' when 13 then 'day' when 14 then 'month' else 'all' end as dim,
+			           when 1 then 'cube' when 2 then 'month_cube' when 7 then 'status' when 11 then 'priority' when 13 then 'day' when 14 then 'month' else 'all' end as dim,
 			       coalesce(case when grouping(month) = 0 then month else order_date end, '-infinity') as day, status, priority,
 			       count(*) as n, coalesce(sum(amount), 0) as amount
 			from (select *, date_trunc('month', order_date)::date as month from orders) o
-			group by grouping sets ((status, priority, order_date), (status, priority), (status), (priority), (order_date), (month), ())
+			group by grouping sets ((status, priority, order_date), (status, priority, month), (status), (priority), (order_date), (month), ())
 		), kept as (select dim, day, status, priority, n, amount from rollup where n <> 0 or amount <> 0),
 		fresh_customers as (select customer_fold, count(*) as n from orders where customer_fold is not null group by 1),
 		kept_customers as (select customer_fold, n from customers where n <> 0)

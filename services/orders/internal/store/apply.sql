@@ -60,11 +60,11 @@ with fence as materialized (
 ), rolled as (
     insert into rollup (dim, order_date, status, priority, n, amount)
     select case grouping(status, priority, order_date, month)
-               when 1 then 'cube' when 3 then 'pair' when 7 then 'status' when 11 then 'priority' when 13 then 'day' when 14 then 'month' else 'all'
+               when 1 then 'cube' when 2 then 'month_cube' when 7 then 'status' when 11 then 'priority' when 13 then 'day' when 14 then 'month' else 'all'
            end,
            case when grouping(month) = 0 then month else order_date end, status, priority, sum(n), sum(amount)
     from delta
-    group by grouping sets ((status, priority, order_date), (status, priority), (status), (priority), (order_date), (month), ())
+    group by grouping sets ((status, priority, order_date), (status, priority, month), (status), (priority), (order_date), (month), ())
     having sum(n) <> 0 or sum(amount) <> 0
     on conflict (dim, day, status, priority) do update
     set n = rollup.n + excluded.n, amount = rollup.amount + excluded.amount

@@ -255,34 +255,58 @@ from (
 ) page`
 
 // datePageSQL finds the days on which a page falls in the rollup, by the same filters, and fetches
-// those days only.
+// those days only. Without a filter by date it finds the months first, which are far fewer.
 func datePageSQL(q rpc.OrdersQuery, keys []key, w where, a *args) string {
-	dim := "cube"
-	if onlyDates(q.Filters) {
-		dim = "day"
-	}
 	offset, limit := a.add(q.Offset)+"::bigint", a.add(q.Limit)+"::bigint"
-	with := `with days as materialized (
+	order := dateOrder("day", keys[0].desc)
+	falls := `upto > ` + offset + ` and upto - n < ` + offset + ` + ` + limit
+	var with, total, before string
+	switch dated, others := datesAmong(q.Filters); {
+	case dated || !others:
+		dim := "cube"
+		if !others {
+			dim = "day"
+		}
+		total, before = "days", "0"
+		with = `with days as materialized (
     select day, sum(n)::bigint as n from rollup where dim = '` + dim + `' and n > 0 and ` + w.sql + ` group by day
-), picked as materialized (
+)`
+	default:
+		total, before = "months", "(select min(before) from reached)"
+		with = `with months as materialized (
+    select day, sum(n)::bigint as n from rollup where dim = 'month_cube' and n > 0 and ` + w.sql + ` group by day
+), reached as materialized (
+    select day, (day + interval '1 month - 1 day')::date as last_day, upto - n as before
+    from (select day, n, (sum(n) over (order by ` + order + `))::bigint as upto from months) m
+    where ` + falls + `
+), days as materialized (
+    select d.day, sum(d.n)::bigint as n from reached r cross join lateral (
+        select day, n from rollup where dim = 'cube' and n > 0 and day between r.day and r.last_day and ` + w.sql + `
+    ) d group by d.day
+)`
+	}
+	with += `, picked as materialized (
     select day, upto - n as before
-    from (select day, n, (sum(n) over (order by ` + dateOrder("day", keys[0].desc) + `))::bigint as upto from days) d
-    where upto > ` + offset + ` and upto - n < ` + offset + ` + ` + limit + `
+    from (select day, n, ` + before + ` + (sum(n) over (order by ` + order + `))::bigint as upto from days) d
+    where ` + falls + `
 ) `
 	page := `select o.order_date, o.day, o.record_id, o.doc from picked p cross join lateral (
         select order_date, day, record_id, doc from orders
         where day = p.day and ` + w.sql + ` order by record_id limit ` + offset + ` + ` + limit + ` - p.before
     ) o` + orderBy(keys) + ` limit ` + limit + ` offset ` + offset + ` - (select min(before) from picked)`
-	return wrap(with, "(select coalesce(sum(n), 0)::bigint from days)", page, keys)
+	return wrap(with, "(select coalesce(sum(n), 0)::bigint from "+total+")", page, keys)
 }
 
-func onlyDates(filters []rpc.Filter) bool {
+// datesAmong tells whether some of the filters are by date, and some by another column.
+func datesAmong(filters []rpc.Filter) (dated, others bool) {
 	for _, f := range filters {
-		if f.Field != "order_date" {
-			return false
+		if f.Field == "order_date" {
+			dated = true
+		} else {
+			others = true
 		}
 	}
-	return true
+	return dated, others
 }
 
 // dateOrder sorts a day, empty ones last.

@@ -14,9 +14,10 @@ create index if not exists edits_pending on edits (record_id) where state = 'pen
 -- The order as Airtable has it, where doc shows edits; null where doc is that.
 alter table orders add column if not exists confirmed text collate "C";
 
--- Counts of each (status, priority), the pair: what the totals of lists filtered by both come from.
-insert into rollup (dim, status, priority, n, amount)
-select 'pair', status, priority, count(*), coalesce(sum(amount), 0) from orders group by status, priority
+-- Counts of each (status, priority, month): lists filtered by those find the month of a page in them.
+insert into rollup (dim, order_date, status, priority, n, amount)
+select 'month_cube', date_trunc('month', order_date)::date, status, priority, count(*), coalesce(sum(amount), 0)
+from orders group by 2, 3, 4
 on conflict (dim, day, status, priority) do update set n = excluded.n, amount = excluded.amount;
 
 -- A writer of the version before must not go on, as it knows nothing of all this.
