@@ -244,12 +244,70 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Odoo's customers
-         * @description Not connected yet in this version.
+         * List customers
+         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given.
          *
          *     Role: viewer or more.
          */
-        get: operations["list-customers"];
+        get: operations["listCustomers"];
+        put?: never;
+        /**
+         * Create a customer
+         * @description Role: operator or more.
+         */
+        post: operations["createCustomer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/customers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One customer
+         * @description Role: viewer or more.
+         */
+        get: operations["getCustomer"];
+        put?: never;
+        post?: never;
+        /**
+         * Archive a customer
+         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so.
+         *
+         *     Role: operator or more.
+         */
+        delete: operations["archiveCustomer"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a customer
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         *
+         *     Role: operator or more.
+         */
+        patch: operations["updateCustomer"];
+        trace?: never;
+    };
+    "/api/v1/customers/{id}/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A customer's image
+         * @description The bytes. An <img> sends no token: fetch the image with `Authorization` and show it with URL.createObjectURL. 404 for a customer without one, as `has_image` says. What is no picture of these types, SVG among them, comes as application/octet-stream.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["customerImage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -266,12 +324,70 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Odoo's products
-         * @description Not connected yet in this version.
+         * List products
+         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given.
          *
          *     Role: viewer or more.
          */
-        get: operations["list-products"];
+        get: operations["listProducts"];
+        put?: never;
+        /**
+         * Create a product
+         * @description Role: operator or more.
+         */
+        post: operations["createProduct"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/products/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One product
+         * @description Role: viewer or more.
+         */
+        get: operations["getProduct"];
+        put?: never;
+        post?: never;
+        /**
+         * Archive a product
+         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so.
+         *
+         *     Role: operator or more.
+         */
+        delete: operations["archiveProduct"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a product
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         *
+         *     Role: operator or more.
+         */
+        patch: operations["updateProduct"];
+        trace?: never;
+    };
+    "/api/v1/products/{id}/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A product's image
+         * @description The bytes. An <img> sends no token: fetch the image with `Authorization` and show it with URL.createObjectURL. 404 for a product without one, as `has_image` says. What is no picture of these types, SVG among them, comes as application/octet-stream.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["productImage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -288,14 +404,116 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Odoo's sales
-         * @description Not connected yet in this version.
+         * List sales
+         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given.
          *
          *     Role: viewer or more.
          */
-        get: operations["list-sales"];
+        get: operations["listSales"];
+        put?: never;
+        /**
+         * Create a sale
+         * @description Role: operator or more.
+         */
+        post: operations["createSale"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sales/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Totals of sales by state and month
+         * @description Takes the filters of the list. Amounts of different currencies are never added.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["salesSummary"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sales/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One sale
+         * @description Role: viewer or more.
+         */
+        get: operations["getSale"];
+        put?: never;
+        post?: never;
+        /**
+         * Cancel a sale
+         * @description The same as /cancel: Odoo archives no sales.
+         *
+         *     Role: operator or more.
+         */
+        delete: operations["archiveSale"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a sale
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         *
+         *     Role: operator or more.
+         */
+        patch: operations["updateSale"];
+        trace?: never;
+    };
+    "/api/v1/sales/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a sale
+         * @description 409 for what is locked or cancelled already.
+         *
+         *     Role: operator or more.
+         */
+        post: operations["cancelSale"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sales/{id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm a quotation
+         * @description 409 for what is confirmed or cancelled already.
+         *
+         *     Role: operator or more.
+         */
+        post: operations["confirmSale"];
         delete?: never;
         options?: never;
         head?: never;
@@ -310,12 +528,70 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List Odoo's suppliers
-         * @description Not connected yet in this version.
+         * List suppliers
+         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given.
          *
          *     Role: viewer or more.
          */
-        get: operations["list-suppliers"];
+        get: operations["listSuppliers"];
+        put?: never;
+        /**
+         * Create a supplier
+         * @description Role: operator or more.
+         */
+        post: operations["createSupplier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/suppliers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One supplier
+         * @description Role: viewer or more.
+         */
+        get: operations["getSupplier"];
+        put?: never;
+        post?: never;
+        /**
+         * Archive a supplier
+         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so.
+         *
+         *     Role: operator or more.
+         */
+        delete: operations["archiveSupplier"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a supplier
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         *
+         *     Role: operator or more.
+         */
+        patch: operations["updateSupplier"];
+        trace?: never;
+    };
+    "/api/v1/suppliers/{id}/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A supplier's image
+         * @description The bytes. An <img> sends no token: fetch the image with `Authorization` and show it with URL.createObjectURL. 404 for a supplier without one, as `has_image` says. What is no picture of these types, SVG among them, comes as application/octet-stream.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["supplierImage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -626,6 +902,13 @@ export interface components {
             values?: components["schemas"]["OrderValues"];
         };
         Me: {
+            /** @description as Odoo has it; the username where there is no other */
+            name: string;
+            /**
+             * @description who knows the user's password
+             * @enum {string}
+             */
+            provider: "local" | "odoo";
             /** @enum {string} */
             role: "viewer" | "operator" | "admin";
             username: string;
@@ -640,6 +923,39 @@ export interface components {
             sync?: unknown;
             /** @enum {string} */
             type: "ready" | "changes" | "sync";
+        };
+        OdooPagePartner: {
+            data: components["schemas"]["Partner"][];
+            /** Format: int64 */
+            limit: number;
+            /** Format: int64 */
+            page: number;
+            /** Format: int64 */
+            pages: number;
+            /** Format: int64 */
+            total: number;
+        };
+        OdooPageProduct: {
+            data: components["schemas"]["Product"][];
+            /** Format: int64 */
+            limit: number;
+            /** Format: int64 */
+            page: number;
+            /** Format: int64 */
+            pages: number;
+            /** Format: int64 */
+            total: number;
+        };
+        OdooPageSale: {
+            data: components["schemas"]["Sale"][];
+            /** Format: int64 */
+            limit: number;
+            /** Format: int64 */
+            page: number;
+            /** Format: int64 */
+            pages: number;
+            /** Format: int64 */
+            total: number;
         };
         Order: {
             /**
@@ -695,6 +1011,117 @@ export interface components {
             /** @enum {string} */
             status?: "Pending" | "Processing" | "Sent" | "Delivered" | "Cancelled";
         };
+        Partner: {
+            /** @description false: archived */
+            active: boolean;
+            city: string | null;
+            /** @description null: of every company */
+            company: components["schemas"]["Ref"] | null;
+            country: components["schemas"]["Ref"] | null;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description above 0 for customers; null without the accounting module
+             */
+            customer_rank: number | null;
+            email: string | null;
+            /** @description null where Odoo cannot tell */
+            has_image: boolean | null;
+            /** Format: int64 */
+            id: number;
+            is_company: boolean;
+            /** @description null from Odoo 19 on, which has none */
+            mobile: string | null;
+            name: string | null;
+            parent: components["schemas"]["Ref"] | null;
+            phone: string | null;
+            ref: string | null;
+            state: components["schemas"]["Ref"] | null;
+            street: string | null;
+            street2: string | null;
+            /**
+             * Format: int64
+             * @description above 0 for suppliers; null without the accounting module
+             */
+            supplier_rank: number | null;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description tax id */
+            vat: string | null;
+            website: string | null;
+            zip: string | null;
+        };
+        PartnerCreate: {
+            active?: boolean;
+            city?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            company?: number | {
+                id: number;
+            } | null;
+            company_id?: number | null;
+            /** @description the id, or {id, name} as it is read */
+            country?: number | {
+                id: number;
+            } | null;
+            country_id?: number | null;
+            email?: string | null;
+            is_company?: boolean;
+            mobile?: string | null;
+            name: string;
+            /** @description the id, or {id, name} as it is read */
+            parent?: number | {
+                id: number;
+            } | null;
+            parent_id?: number | null;
+            phone?: string | null;
+            ref?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            state?: number | {
+                id: number;
+            } | null;
+            state_id?: number | null;
+            street?: string | null;
+            street2?: string | null;
+            vat?: string | null;
+            website?: string | null;
+            zip?: string | null;
+        };
+        PartnerUpdate: {
+            active?: boolean;
+            city?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            company?: number | {
+                id: number;
+            } | null;
+            company_id?: number | null;
+            /** @description the id, or {id, name} as it is read */
+            country?: number | {
+                id: number;
+            } | null;
+            country_id?: number | null;
+            email?: string | null;
+            is_company?: boolean;
+            mobile?: string | null;
+            name?: string;
+            /** @description the id, or {id, name} as it is read */
+            parent?: number | {
+                id: number;
+            } | null;
+            parent_id?: number | null;
+            phone?: string | null;
+            ref?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            state?: number | {
+                id: number;
+            } | null;
+            state_id?: number | null;
+            street?: string | null;
+            street2?: string | null;
+            vat?: string | null;
+            website?: string | null;
+            zip?: string | null;
+        };
         PriorityTotal: {
             /** Format: double */
             amount: number;
@@ -724,6 +1151,132 @@ export interface components {
              */
             type: string;
         };
+        Product: {
+            /** @description false: archived */
+            active: boolean;
+            barcode: string | null;
+            category: components["schemas"]["Ref"] | null;
+            /** @description null: of every company */
+            company: components["schemas"]["Ref"] | null;
+            /** Format: date-time */
+            created_at: string;
+            currency: components["schemas"]["Ref"] | null;
+            /** @description internal reference, SKU */
+            default_code: string | null;
+            description_sale: string | null;
+            /** @description null where Odoo cannot tell */
+            has_image: boolean | null;
+            /** Format: int64 */
+            id: number;
+            /** @description its stock is tracked; null without the stock module */
+            is_storable: boolean | null;
+            /**
+             * Format: double
+             * @description of the template
+             */
+            list_price: number;
+            /** @description qty_available is at the threshold or below; null where stock is not tracked */
+            low_stock: boolean | null;
+            /**
+             * Format: double
+             * @description null where stock is not tracked
+             */
+            low_stock_threshold: number | null;
+            /**
+             * Format: double
+             * @description list_price with what the variant costs more
+             */
+            lst_price: number | null;
+            name: string;
+            purchase_ok: boolean | null;
+            /**
+             * Format: double
+             * @description on hand; null without the stock module
+             */
+            qty_available: number | null;
+            sale_ok: boolean | null;
+            /**
+             * Format: double
+             * @description cost; null for who may not see it
+             */
+            standard_price: number | null;
+            /** @description the product.template it is a variant of */
+            template: components["schemas"]["Ref"] | null;
+            /** @description consu (goods), service, combo */
+            type: string;
+            uom: components["schemas"]["Ref"] | null;
+            /** Format: date-time */
+            updated_at: string;
+            /**
+             * Format: double
+             * @description forecast: on hand, with what is to come and to go
+             */
+            virtual_available: number | null;
+            /** Format: double */
+            volume: number | null;
+            /** Format: double */
+            weight: number | null;
+        };
+        ProductCreate: {
+            active?: boolean;
+            barcode?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            category?: number | {
+                id: number;
+            } | null;
+            category_id?: number | null;
+            /** @description the id, or {id, name} as it is read */
+            company?: number | {
+                id: number;
+            } | null;
+            company_id?: number | null;
+            default_code?: string | null;
+            description_sale?: string | null;
+            is_storable?: boolean;
+            list_price?: number | null;
+            name: string;
+            purchase_ok?: boolean;
+            sale_ok?: boolean;
+            standard_price?: number | null;
+            type?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            uom?: number | {
+                id: number;
+            } | null;
+            uom_id?: number | null;
+            volume?: number | null;
+            weight?: number | null;
+        };
+        ProductUpdate: {
+            active?: boolean;
+            barcode?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            category?: number | {
+                id: number;
+            } | null;
+            category_id?: number | null;
+            /** @description the id, or {id, name} as it is read */
+            company?: number | {
+                id: number;
+            } | null;
+            company_id?: number | null;
+            default_code?: string | null;
+            description_sale?: string | null;
+            is_storable?: boolean;
+            list_price?: number | null;
+            name?: string;
+            purchase_ok?: boolean;
+            sale_ok?: boolean;
+            standard_price?: number | null;
+            type?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            uom?: number | {
+                id: number;
+            } | null;
+            uom_id?: number | null;
+            volume?: number | null;
+            weight?: number | null;
+        };
         Progress: {
             /** Format: int64 */
             expected: number;
@@ -734,6 +1287,11 @@ export interface components {
             percent: number;
             /** Format: int64 */
             records: number;
+        };
+        Ref: {
+            /** Format: int64 */
+            id: number;
+            name: string;
         };
         RefreshToken: {
             /**
@@ -771,6 +1329,169 @@ export interface components {
             unchanged: number;
             /** Format: int64 */
             updated: number;
+        };
+        Sale: {
+            /** Format: double */
+            amount_tax: number;
+            /** Format: double */
+            amount_total: number;
+            /** Format: double */
+            amount_untaxed: number;
+            client_order_ref: string | null;
+            company: components["schemas"]["Ref"] | null;
+            /** Format: date-time */
+            created_at: string;
+            currency: components["schemas"]["Ref"] | null;
+            /** Format: date-time */
+            date_order: string | null;
+            /** Format: int64 */
+            id: number;
+            /** @description upselling, invoiced, to invoice, no */
+            invoice_status: string | null;
+            /** @description not in lists */
+            lines?: components["schemas"]["SaleLine"][];
+            locked: boolean | null;
+            name: string;
+            partner: components["schemas"]["Ref"] | null;
+            /** @enum {string} */
+            state: "draft" | "sent" | "sale" | "cancel";
+            /** Format: date-time */
+            updated_at: string;
+            /** @description the salesperson */
+            user: components["schemas"]["Ref"] | null;
+            /** Format: date */
+            validity_date: string | null;
+        };
+        SaleCreate: {
+            client_order_ref?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            company?: number | {
+                id: number;
+            } | null;
+            company_id?: number | null;
+            /** Format: date-time */
+            date_order?: string | null;
+            lines?: {
+                discount?: number | null;
+                id?: number | null;
+                name?: string | null;
+                price_unit?: number | null;
+                /** @description the id, or {id, name} as it is read */
+                product?: number | {
+                    id: number;
+                };
+                product_id?: number;
+                qty?: number | null;
+                taxes?: (number | {
+                    id: number;
+                })[] | null;
+                /** @description the id, or {id, name} as it is read */
+                uom?: number | {
+                    id: number;
+                } | null;
+                uom_id?: number | null;
+            }[] | null;
+            /** @description the id, or {id, name} as it is read */
+            partner?: number | {
+                id: number;
+            };
+            partner_id?: number;
+            /** @description the id, or {id, name} as it is read */
+            user?: number | {
+                id: number;
+            } | null;
+            user_id?: number | null;
+            /** Format: date */
+            validity_date?: string | null;
+        } | unknown | unknown;
+        SaleLine: {
+            /**
+             * Format: double
+             * @description percent
+             */
+            discount: number;
+            /** @description line_section and line_note are texts between lines; null: a product */
+            display_type: string | null;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            /** Format: double */
+            price_unit: number;
+            product: components["schemas"]["Ref"] | null;
+            /** Format: double */
+            qty: number;
+            /**
+             * Format: double
+             * @description without taxes
+             */
+            subtotal: number;
+            taxes: components["schemas"]["Ref"][];
+            /** Format: double */
+            total: number;
+            uom: components["schemas"]["Ref"] | null;
+        };
+        SaleUpdate: {
+            client_order_ref?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            company?: number | {
+                id: number;
+            } | null;
+            company_id?: number | null;
+            /** Format: date-time */
+            date_order?: string | null;
+            lines?: {
+                discount?: number | null;
+                id?: number | null;
+                name?: string | null;
+                price_unit?: number | null;
+                /** @description the id, or {id, name} as it is read */
+                product?: number | {
+                    id: number;
+                };
+                product_id?: number;
+                qty?: number | null;
+                taxes?: (number | {
+                    id: number;
+                })[] | null;
+                /** @description the id, or {id, name} as it is read */
+                uom?: number | {
+                    id: number;
+                } | null;
+                uom_id?: number | null;
+            }[] | null;
+            /** @description the id, or {id, name} as it is read */
+            partner?: number | {
+                id: number;
+            };
+            partner_id?: number;
+            /** @description the id, or {id, name} as it is read */
+            user?: number | {
+                id: number;
+            } | null;
+            user_id?: number | null;
+            /** Format: date */
+            validity_date?: string | null;
+        };
+        SalesSummary: {
+            /** @description by month of date_order (UTC), state and currency, oldest first */
+            by_month: components["schemas"]["SalesTotal"][];
+            /** @description by state and currency; month is null */
+            by_state: components["schemas"]["SalesTotal"][];
+            /** Format: int64 */
+            total: number;
+        };
+        SalesTotal: {
+            /** Format: double */
+            amount_total: number;
+            /** Format: double */
+            amount_untaxed: number;
+            /** Format: int64 */
+            count: number;
+            currency: components["schemas"]["Ref"] | null;
+            /** @description YYYY-MM */
+            month: string | null;
+            /** @enum {string} */
+            state: "draft" | "sent" | "sale" | "cancel";
         };
         ScanMark: {
             confirmed?: boolean;
@@ -1042,6 +1763,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "name": "Ana Ruiz",
+                     *       "provider": "odoo",
                      *       "role": "operator",
                      *       "username": "ana"
                      *     }
@@ -3720,15 +4443,305 @@ export interface operations {
             };
         };
     };
-    "list-customers": {
+    listCustomers: {
         parameters: {
-            query?: never;
-            header?: never;
+            query?: {
+                /**
+                 * @description default 1
+                 * @example 1
+                 */
+                page?: number;
+                /**
+                 * @description default 10
+                 * @example 10
+                 */
+                limit?: number;
+                /**
+                 * @description is part of any of these: name, email, phone, vat, ref
+                 * @example silla
+                 */
+                search?: string;
+                /**
+                 * @description the same as search
+                 * @example silla
+                 */
+                q?: string;
+                /**
+                 * @description these records, up to 100, archived ones too; the answer is a bare array
+                 * @example [
+                 *       7
+                 *     ]
+                 */
+                id?: number[];
+                /**
+                 * @description columns with commas between; - before one for descending. Default: name
+                 * @example -name,email
+                 */
+                sort?: string;
+                /**
+                 * @description columns with commas between, as Refine sends them
+                 * @example name,email
+                 */
+                _sort?: string;
+                /**
+                 * @description asc or desc for each column of _sort
+                 * @example desc,asc
+                 */
+                _order?: string;
+                /**
+                 * @description the first row, counted from 0; the answer is a bare array
+                 * @example 0
+                 */
+                _start?: number;
+                /**
+                 * @description the row after the last, at most 100 after _start
+                 * @example 10
+                 */
+                _end?: number;
+                /** @description equals; repeat it for any of several */
+                name?: string;
+                /** @description equals; repeat it for any of several */
+                email?: string;
+                /** @description equals; repeat it for any of several */
+                phone?: string;
+                /** @description equals; repeat it for any of several */
+                mobile?: string;
+                /** @description equals; repeat it for any of several */
+                website?: string;
+                /** @description equals; repeat it for any of several */
+                vat?: string;
+                /** @description equals; repeat it for any of several */
+                ref?: string;
+                /** @description equals; repeat it for any of several */
+                is_company?: boolean;
+                /** @description equals; repeat it for any of several */
+                parent?: number;
+                /** @description equals; repeat it for any of several */
+                street?: string;
+                /** @description equals; repeat it for any of several */
+                street2?: string;
+                /** @description equals; repeat it for any of several */
+                zip?: string;
+                /** @description equals; repeat it for any of several */
+                city?: string;
+                /** @description equals; repeat it for any of several */
+                state?: number;
+                /** @description equals; repeat it for any of several */
+                country?: number;
+                /** @description equals; repeat it for any of several */
+                company?: number;
+                /** @description equals; repeat it for any of several */
+                customer_rank?: number;
+                /** @description equals; repeat it for any of several */
+                supplier_rank?: number;
+                /** @description equals; repeat it for any of several */
+                active?: boolean;
+                /** @description equals; repeat it for any of several */
+                created_at?: string;
+                /** @description equals; repeat it for any of several */
+                updated_at?: string;
+                /** @description differs from */
+                id_ne?: number;
+                /** @description is at least */
+                id_gte?: number;
+                /** @description is at most */
+                id_lte?: number;
+                /** @description differs from */
+                name_ne?: string;
+                /** @description is at least */
+                name_gte?: string;
+                /** @description is at most */
+                name_lte?: string;
+                /** @description contains, in any case */
+                name_like?: string;
+                /** @description differs from */
+                email_ne?: string;
+                /** @description is at least */
+                email_gte?: string;
+                /** @description is at most */
+                email_lte?: string;
+                /** @description contains, in any case */
+                email_like?: string;
+                /** @description differs from */
+                phone_ne?: string;
+                /** @description is at least */
+                phone_gte?: string;
+                /** @description is at most */
+                phone_lte?: string;
+                /** @description contains, in any case */
+                phone_like?: string;
+                /** @description differs from */
+                mobile_ne?: string;
+                /** @description is at least */
+                mobile_gte?: string;
+                /** @description is at most */
+                mobile_lte?: string;
+                /** @description contains, in any case */
+                mobile_like?: string;
+                /** @description differs from */
+                website_ne?: string;
+                /** @description is at least */
+                website_gte?: string;
+                /** @description is at most */
+                website_lte?: string;
+                /** @description contains, in any case */
+                website_like?: string;
+                /** @description differs from */
+                vat_ne?: string;
+                /** @description is at least */
+                vat_gte?: string;
+                /** @description is at most */
+                vat_lte?: string;
+                /** @description contains, in any case */
+                vat_like?: string;
+                /** @description differs from */
+                ref_ne?: string;
+                /** @description is at least */
+                ref_gte?: string;
+                /** @description is at most */
+                ref_lte?: string;
+                /** @description contains, in any case */
+                ref_like?: string;
+                /** @description differs from */
+                is_company_ne?: boolean;
+                /** @description differs from */
+                parent_ne?: number;
+                /** @description contains, in any case */
+                parent_like?: string;
+                /** @description differs from */
+                street_ne?: string;
+                /** @description is at least */
+                street_gte?: string;
+                /** @description is at most */
+                street_lte?: string;
+                /** @description contains, in any case */
+                street_like?: string;
+                /** @description differs from */
+                street2_ne?: string;
+                /** @description is at least */
+                street2_gte?: string;
+                /** @description is at most */
+                street2_lte?: string;
+                /** @description contains, in any case */
+                street2_like?: string;
+                /** @description differs from */
+                zip_ne?: string;
+                /** @description is at least */
+                zip_gte?: string;
+                /** @description is at most */
+                zip_lte?: string;
+                /** @description contains, in any case */
+                zip_like?: string;
+                /** @description differs from */
+                city_ne?: string;
+                /** @description is at least */
+                city_gte?: string;
+                /** @description is at most */
+                city_lte?: string;
+                /** @description contains, in any case */
+                city_like?: string;
+                /** @description differs from */
+                state_ne?: number;
+                /** @description contains, in any case */
+                state_like?: string;
+                /** @description differs from */
+                country_ne?: number;
+                /** @description contains, in any case */
+                country_like?: string;
+                /** @description differs from */
+                company_ne?: number;
+                /** @description contains, in any case */
+                company_like?: string;
+                /** @description differs from */
+                customer_rank_ne?: number;
+                /** @description is at least */
+                customer_rank_gte?: number;
+                /** @description is at most */
+                customer_rank_lte?: number;
+                /** @description differs from */
+                supplier_rank_ne?: number;
+                /** @description is at least */
+                supplier_rank_gte?: number;
+                /** @description is at most */
+                supplier_rank_lte?: number;
+                /** @description differs from */
+                active_ne?: boolean;
+                /** @description differs from */
+                created_at_ne?: string;
+                /** @description is at least */
+                created_at_gte?: string;
+                /** @description is at most */
+                created_at_lte?: string;
+                /** @description differs from */
+                updated_at_ne?: string;
+                /** @description is at least */
+                updated_at_gte?: string;
+                /** @description is at most */
+                updated_at_lte?: string;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
+            /** @description A page, or with Refine's parameters a bare array */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OdooPagePartner"] | components["schemas"]["Partner"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -3742,6 +4755,24 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3796,7 +4827,7 @@ export interface operations {
                      *       "type": "about:blank",
                      *       "title": "Service Unavailable",
                      *       "status": 503,
-                     *       "detail": "orders no está disponible en este momento",
+                     *       "detail": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3805,15 +4836,106 @@ export interface operations {
             };
         };
     };
-    "list-products": {
+    createCustomer: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "country": {
+                 *         "id": 68,
+                 *         "name": "España"
+                 *       },
+                 *       "email": "compras@example.com",
+                 *       "is_company": true,
+                 *       "name": "Ferretería Núñez"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PartnerCreate"];
+            };
+        };
         responses: {
+            /** @description The customer as Odoo completed it */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -3833,6 +4955,45 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Request Entity Too Large */
             413: {
                 headers: {
@@ -3845,6 +5006,24 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3881,7 +5060,7 @@ export interface operations {
                      *       "type": "about:blank",
                      *       "title": "Service Unavailable",
                      *       "status": 503,
-                     *       "detail": "orders no está disponible en este momento",
+                     *       "detail": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3890,15 +5069,107 @@ export interface operations {
             };
         };
     };
-    "list-sales": {
+    getCustomer: {
         parameters: {
             query?: never;
-            header?: never;
-            path?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
+            /** @description The customer */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -3912,6 +5183,42 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3966,7 +5273,7 @@ export interface operations {
                      *       "type": "about:blank",
                      *       "title": "Service Unavailable",
                      *       "status": 503,
-                     *       "detail": "orders no está disponible en este momento",
+                     *       "detail": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3975,15 +5282,93 @@ export interface operations {
             };
         };
     };
-    "list-suppliers": {
+    archiveCustomer: {
         parameters: {
             query?: never;
-            header?: never;
-            path?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
+            /** @description The customer as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -3997,6 +5382,530 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateCustomer: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the ETag of the record as it was read: 412 if it has changed since */
+                "If-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "active": true,
+                 *       "phone": "+34 910 000 001"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PartnerUpdate"];
+            };
+        };
+        responses: {
+            /** @description The customer as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Precondition Failed",
+                     *       "status": 412,
+                     *       "detail": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    customerImage: {
+        parameters: {
+            query?: {
+                /**
+                 * @description pixels of the longer side; default 128
+                 * @example 256
+                 */
+                size?: 128 | 256 | 512 | 1024 | 1920;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (bytes) */
+                    "application/octet-stream": string;
+                    /** @example (bytes) */
+                    "image/bmp": string;
+                    /** @example (bytes) */
+                    "image/gif": string;
+                    /** @example (bytes) */
+                    "image/jpeg": string;
+                    /** @example (bytes) */
+                    "image/png": string;
+                    /** @example (bytes) */
+                    "image/webp": string;
+                    /** @example (bytes) */
+                    "image/x-icon": string;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4051,7 +5960,5300 @@ export interface operations {
                      *       "type": "about:blank",
                      *       "title": "Service Unavailable",
                      *       "status": 503,
-                     *       "detail": "orders no está disponible en este momento",
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listProducts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description default 1
+                 * @example 1
+                 */
+                page?: number;
+                /**
+                 * @description default 10
+                 * @example 10
+                 */
+                limit?: number;
+                /**
+                 * @description is part of any of these: name, default_code, barcode
+                 * @example silla
+                 */
+                search?: string;
+                /**
+                 * @description the same as search
+                 * @example silla
+                 */
+                q?: string;
+                /**
+                 * @description these records, up to 100, archived ones too; the answer is a bare array
+                 * @example [
+                 *       7
+                 *     ]
+                 */
+                id?: number[];
+                /**
+                 * @description columns with commas between; - before one for descending. Default: name
+                 * @example -name,default_code
+                 */
+                sort?: string;
+                /**
+                 * @description columns with commas between, as Refine sends them
+                 * @example name,default_code
+                 */
+                _sort?: string;
+                /**
+                 * @description asc or desc for each column of _sort
+                 * @example desc,asc
+                 */
+                _order?: string;
+                /**
+                 * @description the first row, counted from 0; the answer is a bare array
+                 * @example 0
+                 */
+                _start?: number;
+                /**
+                 * @description the row after the last, at most 100 after _start
+                 * @example 10
+                 */
+                _end?: number;
+                /** @description equals; repeat it for any of several */
+                name?: string;
+                /** @description equals; repeat it for any of several */
+                default_code?: string;
+                /** @description equals; repeat it for any of several */
+                barcode?: string;
+                /** @description equals; repeat it for any of several */
+                type?: string;
+                /** @description equals; repeat it for any of several */
+                is_storable?: boolean;
+                /** @description equals; repeat it for any of several */
+                list_price?: number;
+                /** @description equals; repeat it for any of several */
+                standard_price?: number;
+                /** @description equals; repeat it for any of several */
+                category?: number;
+                /** @description equals; repeat it for any of several */
+                uom?: number;
+                /** @description equals; repeat it for any of several */
+                template?: number;
+                /** @description equals; repeat it for any of several */
+                company?: number;
+                /** @description equals; repeat it for any of several */
+                description_sale?: string;
+                /** @description equals; repeat it for any of several */
+                sale_ok?: boolean;
+                /** @description equals; repeat it for any of several */
+                purchase_ok?: boolean;
+                /** @description equals; repeat it for any of several */
+                weight?: number;
+                /** @description equals; repeat it for any of several */
+                volume?: number;
+                /** @description equals; repeat it for any of several */
+                qty_available?: number;
+                /** @description equals; repeat it for any of several */
+                virtual_available?: number;
+                /** @description equals; repeat it for any of several */
+                low_stock?: boolean;
+                /** @description equals; repeat it for any of several */
+                active?: boolean;
+                /** @description equals; repeat it for any of several */
+                created_at?: string;
+                /** @description equals; repeat it for any of several */
+                updated_at?: string;
+                /** @description differs from */
+                id_ne?: number;
+                /** @description is at least */
+                id_gte?: number;
+                /** @description is at most */
+                id_lte?: number;
+                /** @description differs from */
+                name_ne?: string;
+                /** @description is at least */
+                name_gte?: string;
+                /** @description is at most */
+                name_lte?: string;
+                /** @description contains, in any case */
+                name_like?: string;
+                /** @description differs from */
+                default_code_ne?: string;
+                /** @description is at least */
+                default_code_gte?: string;
+                /** @description is at most */
+                default_code_lte?: string;
+                /** @description contains, in any case */
+                default_code_like?: string;
+                /** @description differs from */
+                barcode_ne?: string;
+                /** @description is at least */
+                barcode_gte?: string;
+                /** @description is at most */
+                barcode_lte?: string;
+                /** @description contains, in any case */
+                barcode_like?: string;
+                /** @description differs from */
+                type_ne?: string;
+                /** @description is at least */
+                type_gte?: string;
+                /** @description is at most */
+                type_lte?: string;
+                /** @description contains, in any case */
+                type_like?: string;
+                /** @description differs from */
+                is_storable_ne?: boolean;
+                /** @description differs from */
+                list_price_ne?: number;
+                /** @description is at least */
+                list_price_gte?: number;
+                /** @description is at most */
+                list_price_lte?: number;
+                /** @description differs from */
+                standard_price_ne?: number;
+                /** @description is at least */
+                standard_price_gte?: number;
+                /** @description is at most */
+                standard_price_lte?: number;
+                /** @description differs from */
+                category_ne?: number;
+                /** @description contains, in any case */
+                category_like?: string;
+                /** @description differs from */
+                uom_ne?: number;
+                /** @description contains, in any case */
+                uom_like?: string;
+                /** @description differs from */
+                template_ne?: number;
+                /** @description contains, in any case */
+                template_like?: string;
+                /** @description differs from */
+                company_ne?: number;
+                /** @description contains, in any case */
+                company_like?: string;
+                /** @description differs from */
+                description_sale_ne?: string;
+                /** @description is at least */
+                description_sale_gte?: string;
+                /** @description is at most */
+                description_sale_lte?: string;
+                /** @description contains, in any case */
+                description_sale_like?: string;
+                /** @description differs from */
+                sale_ok_ne?: boolean;
+                /** @description differs from */
+                purchase_ok_ne?: boolean;
+                /** @description differs from */
+                weight_ne?: number;
+                /** @description is at least */
+                weight_gte?: number;
+                /** @description is at most */
+                weight_lte?: number;
+                /** @description differs from */
+                volume_ne?: number;
+                /** @description is at least */
+                volume_gte?: number;
+                /** @description is at most */
+                volume_lte?: number;
+                /** @description differs from */
+                qty_available_ne?: number;
+                /** @description is at least */
+                qty_available_gte?: number;
+                /** @description is at most */
+                qty_available_lte?: number;
+                /** @description differs from */
+                virtual_available_ne?: number;
+                /** @description is at least */
+                virtual_available_gte?: number;
+                /** @description is at most */
+                virtual_available_lte?: number;
+                /** @description differs from */
+                low_stock_ne?: boolean;
+                /** @description differs from */
+                active_ne?: boolean;
+                /** @description differs from */
+                created_at_ne?: string;
+                /** @description is at least */
+                created_at_gte?: string;
+                /** @description is at most */
+                created_at_lte?: string;
+                /** @description differs from */
+                updated_at_ne?: string;
+                /** @description is at least */
+                updated_at_gte?: string;
+                /** @description is at most */
+                updated_at_lte?: string;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, or with Refine's parameters a bare array */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OdooPageProduct"] | components["schemas"]["Product"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createProduct: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "category": 4,
+                 *       "default_code": "SIL-01",
+                 *       "list_price": 149.9,
+                 *       "name": "Silla de oficina"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ProductCreate"];
+            };
+        };
+        responses: {
+            /** @description The product as Odoo completed it */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "barcode": "8412345678905",
+                     *       "category": {
+                     *         "id": 4,
+                     *         "name": "Muebles"
+                     *       },
+                     *       "company": null,
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "default_code": "SIL-01",
+                     *       "description_sale": null,
+                     *       "has_image": true,
+                     *       "id": 7,
+                     *       "is_storable": true,
+                     *       "list_price": 149.9,
+                     *       "low_stock": true,
+                     *       "low_stock_threshold": 5,
+                     *       "lst_price": 149.9,
+                     *       "name": "Silla de oficina",
+                     *       "purchase_ok": true,
+                     *       "qty_available": 3,
+                     *       "sale_ok": true,
+                     *       "standard_price": 80.25,
+                     *       "template": {
+                     *         "id": 5,
+                     *         "name": "Silla de oficina"
+                     *       },
+                     *       "type": "consu",
+                     *       "uom": {
+                     *         "id": 1,
+                     *         "name": "Unidades"
+                     *       },
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "virtual_available": 13,
+                     *       "volume": 0,
+                     *       "weight": 7.5
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Product"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getProduct: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The product */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "barcode": "8412345678905",
+                     *       "category": {
+                     *         "id": 4,
+                     *         "name": "Muebles"
+                     *       },
+                     *       "company": null,
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "default_code": "SIL-01",
+                     *       "description_sale": null,
+                     *       "has_image": true,
+                     *       "id": 7,
+                     *       "is_storable": true,
+                     *       "list_price": 149.9,
+                     *       "low_stock": true,
+                     *       "low_stock_threshold": 5,
+                     *       "lst_price": 149.9,
+                     *       "name": "Silla de oficina",
+                     *       "purchase_ok": true,
+                     *       "qty_available": 3,
+                     *       "sale_ok": true,
+                     *       "standard_price": 80.25,
+                     *       "template": {
+                     *         "id": 5,
+                     *         "name": "Silla de oficina"
+                     *       },
+                     *       "type": "consu",
+                     *       "uom": {
+                     *         "id": 1,
+                     *         "name": "Unidades"
+                     *       },
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "virtual_available": 13,
+                     *       "volume": 0,
+                     *       "weight": 7.5
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Product"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    archiveProduct: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The product as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "barcode": "8412345678905",
+                     *       "category": {
+                     *         "id": 4,
+                     *         "name": "Muebles"
+                     *       },
+                     *       "company": null,
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "default_code": "SIL-01",
+                     *       "description_sale": null,
+                     *       "has_image": true,
+                     *       "id": 7,
+                     *       "is_storable": true,
+                     *       "list_price": 149.9,
+                     *       "low_stock": true,
+                     *       "low_stock_threshold": 5,
+                     *       "lst_price": 149.9,
+                     *       "name": "Silla de oficina",
+                     *       "purchase_ok": true,
+                     *       "qty_available": 3,
+                     *       "sale_ok": true,
+                     *       "standard_price": 80.25,
+                     *       "template": {
+                     *         "id": 5,
+                     *         "name": "Silla de oficina"
+                     *       },
+                     *       "type": "consu",
+                     *       "uom": {
+                     *         "id": 1,
+                     *         "name": "Unidades"
+                     *       },
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "virtual_available": 13,
+                     *       "volume": 0,
+                     *       "weight": 7.5
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Product"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateProduct: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the ETag of the record as it was read: 412 if it has changed since */
+                "If-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description_sale": null,
+                 *       "list_price": 139.9
+                 *     }
+                 */
+                "application/json": components["schemas"]["ProductUpdate"];
+            };
+        };
+        responses: {
+            /** @description The product as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "barcode": "8412345678905",
+                     *       "category": {
+                     *         "id": 4,
+                     *         "name": "Muebles"
+                     *       },
+                     *       "company": null,
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "default_code": "SIL-01",
+                     *       "description_sale": null,
+                     *       "has_image": true,
+                     *       "id": 7,
+                     *       "is_storable": true,
+                     *       "list_price": 149.9,
+                     *       "low_stock": true,
+                     *       "low_stock_threshold": 5,
+                     *       "lst_price": 149.9,
+                     *       "name": "Silla de oficina",
+                     *       "purchase_ok": true,
+                     *       "qty_available": 3,
+                     *       "sale_ok": true,
+                     *       "standard_price": 80.25,
+                     *       "template": {
+                     *         "id": 5,
+                     *         "name": "Silla de oficina"
+                     *       },
+                     *       "type": "consu",
+                     *       "uom": {
+                     *         "id": 1,
+                     *         "name": "Unidades"
+                     *       },
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "virtual_available": 13,
+                     *       "volume": 0,
+                     *       "weight": 7.5
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Product"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Precondition Failed",
+                     *       "status": 412,
+                     *       "detail": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    productImage: {
+        parameters: {
+            query?: {
+                /**
+                 * @description pixels of the longer side; default 128
+                 * @example 256
+                 */
+                size?: 128 | 256 | 512 | 1024 | 1920;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (bytes) */
+                    "application/octet-stream": string;
+                    /** @example (bytes) */
+                    "image/bmp": string;
+                    /** @example (bytes) */
+                    "image/gif": string;
+                    /** @example (bytes) */
+                    "image/jpeg": string;
+                    /** @example (bytes) */
+                    "image/png": string;
+                    /** @example (bytes) */
+                    "image/webp": string;
+                    /** @example (bytes) */
+                    "image/x-icon": string;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listSales: {
+        parameters: {
+            query?: {
+                /**
+                 * @description default 1
+                 * @example 1
+                 */
+                page?: number;
+                /**
+                 * @description default 10
+                 * @example 10
+                 */
+                limit?: number;
+                /**
+                 * @description is part of any of these: name, partner, client_order_ref
+                 * @example silla
+                 */
+                search?: string;
+                /**
+                 * @description the same as search
+                 * @example silla
+                 */
+                q?: string;
+                /**
+                 * @description these records, up to 100, archived ones too; the answer is a bare array
+                 * @example [
+                 *       7
+                 *     ]
+                 */
+                id?: number[];
+                /**
+                 * @description columns with commas between; - before one for descending. Default: -date_order
+                 * @example -name,state
+                 */
+                sort?: string;
+                /**
+                 * @description columns with commas between, as Refine sends them
+                 * @example name,state
+                 */
+                _sort?: string;
+                /**
+                 * @description asc or desc for each column of _sort
+                 * @example desc,asc
+                 */
+                _order?: string;
+                /**
+                 * @description the first row, counted from 0; the answer is a bare array
+                 * @example 0
+                 */
+                _start?: number;
+                /**
+                 * @description the row after the last, at most 100 after _start
+                 * @example 10
+                 */
+                _end?: number;
+                /** @description equals; repeat it for any of several */
+                name?: string;
+                /** @description equals; repeat it for any of several */
+                state?: string;
+                /** @description equals; repeat it for any of several */
+                locked?: boolean;
+                /** @description equals; repeat it for any of several */
+                partner?: number;
+                /** @description equals; repeat it for any of several */
+                date_order?: string;
+                /** @description equals; repeat it for any of several */
+                validity_date?: string;
+                /** @description equals; repeat it for any of several */
+                client_order_ref?: string;
+                /** @description equals; repeat it for any of several */
+                amount_untaxed?: number;
+                /** @description equals; repeat it for any of several */
+                amount_tax?: number;
+                /** @description equals; repeat it for any of several */
+                amount_total?: number;
+                /** @description equals; repeat it for any of several */
+                currency?: number;
+                /** @description equals; repeat it for any of several */
+                user?: number;
+                /** @description equals; repeat it for any of several */
+                company?: number;
+                /** @description equals; repeat it for any of several */
+                invoice_status?: string;
+                /** @description equals; repeat it for any of several */
+                created_at?: string;
+                /** @description equals; repeat it for any of several */
+                updated_at?: string;
+                /** @description differs from */
+                id_ne?: number;
+                /** @description is at least */
+                id_gte?: number;
+                /** @description is at most */
+                id_lte?: number;
+                /** @description differs from */
+                name_ne?: string;
+                /** @description is at least */
+                name_gte?: string;
+                /** @description is at most */
+                name_lte?: string;
+                /** @description contains, in any case */
+                name_like?: string;
+                /** @description differs from */
+                state_ne?: string;
+                /** @description is at least */
+                state_gte?: string;
+                /** @description is at most */
+                state_lte?: string;
+                /** @description contains, in any case */
+                state_like?: string;
+                /** @description differs from */
+                locked_ne?: boolean;
+                /** @description differs from */
+                partner_ne?: number;
+                /** @description contains, in any case */
+                partner_like?: string;
+                /** @description differs from */
+                date_order_ne?: string;
+                /** @description is at least */
+                date_order_gte?: string;
+                /** @description is at most */
+                date_order_lte?: string;
+                /** @description differs from */
+                validity_date_ne?: string;
+                /** @description is at least */
+                validity_date_gte?: string;
+                /** @description is at most */
+                validity_date_lte?: string;
+                /** @description differs from */
+                client_order_ref_ne?: string;
+                /** @description is at least */
+                client_order_ref_gte?: string;
+                /** @description is at most */
+                client_order_ref_lte?: string;
+                /** @description contains, in any case */
+                client_order_ref_like?: string;
+                /** @description differs from */
+                amount_untaxed_ne?: number;
+                /** @description is at least */
+                amount_untaxed_gte?: number;
+                /** @description is at most */
+                amount_untaxed_lte?: number;
+                /** @description differs from */
+                amount_tax_ne?: number;
+                /** @description is at least */
+                amount_tax_gte?: number;
+                /** @description is at most */
+                amount_tax_lte?: number;
+                /** @description differs from */
+                amount_total_ne?: number;
+                /** @description is at least */
+                amount_total_gte?: number;
+                /** @description is at most */
+                amount_total_lte?: number;
+                /** @description differs from */
+                currency_ne?: number;
+                /** @description contains, in any case */
+                currency_like?: string;
+                /** @description differs from */
+                user_ne?: number;
+                /** @description contains, in any case */
+                user_like?: string;
+                /** @description differs from */
+                company_ne?: number;
+                /** @description contains, in any case */
+                company_like?: string;
+                /** @description differs from */
+                invoice_status_ne?: string;
+                /** @description is at least */
+                invoice_status_gte?: string;
+                /** @description is at most */
+                invoice_status_lte?: string;
+                /** @description contains, in any case */
+                invoice_status_like?: string;
+                /** @description differs from */
+                created_at_ne?: string;
+                /** @description is at least */
+                created_at_gte?: string;
+                /** @description is at most */
+                created_at_lte?: string;
+                /** @description differs from */
+                updated_at_ne?: string;
+                /** @description is at least */
+                updated_at_gte?: string;
+                /** @description is at most */
+                updated_at_lte?: string;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, or with Refine's parameters a bare array */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OdooPageSale"] | components["schemas"]["Sale"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createSale: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "client_order_ref": "P-1042",
+                 *       "lines": [
+                 *         {
+                 *           "product": 7,
+                 *           "qty": 2
+                 *         }
+                 *       ],
+                 *       "partner": 12
+                 *     }
+                 */
+                "application/json": components["schemas"]["SaleCreate"];
+            };
+        };
+        responses: {
+            /** @description The sale as Odoo completed it */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount_tax": 62.96,
+                     *       "amount_total": 362.76,
+                     *       "amount_untaxed": 299.8,
+                     *       "client_order_ref": null,
+                     *       "company": {
+                     *         "id": 1,
+                     *         "name": "Mi empresa"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "id": 31,
+                     *       "invoice_status": "no",
+                     *       "lines": [
+                     *         {
+                     *           "discount": 0,
+                     *           "display_type": null,
+                     *           "id": 81,
+                     *           "name": "Silla de oficina",
+                     *           "price_unit": 149.9,
+                     *           "product": {
+                     *             "id": 7,
+                     *             "name": "[SIL-01] Silla de oficina"
+                     *           },
+                     *           "qty": 2,
+                     *           "subtotal": 299.8,
+                     *           "taxes": [
+                     *             {
+                     *               "id": 1,
+                     *               "name": "21%"
+                     *             }
+                     *           ],
+                     *           "total": 362.76,
+                     *           "uom": {
+                     *             "id": 1,
+                     *             "name": "Unidades"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "locked": false,
+                     *       "name": "S00031",
+                     *       "partner": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "state": "draft",
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "user": {
+                     *         "id": 2,
+                     *         "name": "Ana Ruiz"
+                     *       },
+                     *       "validity_date": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Sale"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    salesSummary: {
+        parameters: {
+            query?: {
+                /**
+                 * @description is part of any of these: name, partner, client_order_ref
+                 * @example silla
+                 */
+                search?: string;
+                /**
+                 * @description the same as search
+                 * @example silla
+                 */
+                q?: string;
+                /**
+                 * @description these records, up to 100, archived ones too; the answer is a bare array
+                 * @example [
+                 *       7
+                 *     ]
+                 */
+                id?: number[];
+                /** @description equals; repeat it for any of several */
+                name?: string;
+                /** @description equals; repeat it for any of several */
+                state?: string;
+                /** @description equals; repeat it for any of several */
+                locked?: boolean;
+                /** @description equals; repeat it for any of several */
+                partner?: number;
+                /** @description equals; repeat it for any of several */
+                date_order?: string;
+                /** @description equals; repeat it for any of several */
+                validity_date?: string;
+                /** @description equals; repeat it for any of several */
+                client_order_ref?: string;
+                /** @description equals; repeat it for any of several */
+                amount_untaxed?: number;
+                /** @description equals; repeat it for any of several */
+                amount_tax?: number;
+                /** @description equals; repeat it for any of several */
+                amount_total?: number;
+                /** @description equals; repeat it for any of several */
+                currency?: number;
+                /** @description equals; repeat it for any of several */
+                user?: number;
+                /** @description equals; repeat it for any of several */
+                company?: number;
+                /** @description equals; repeat it for any of several */
+                invoice_status?: string;
+                /** @description equals; repeat it for any of several */
+                created_at?: string;
+                /** @description equals; repeat it for any of several */
+                updated_at?: string;
+                /** @description differs from */
+                id_ne?: number;
+                /** @description is at least */
+                id_gte?: number;
+                /** @description is at most */
+                id_lte?: number;
+                /** @description differs from */
+                name_ne?: string;
+                /** @description is at least */
+                name_gte?: string;
+                /** @description is at most */
+                name_lte?: string;
+                /** @description contains, in any case */
+                name_like?: string;
+                /** @description differs from */
+                state_ne?: string;
+                /** @description is at least */
+                state_gte?: string;
+                /** @description is at most */
+                state_lte?: string;
+                /** @description contains, in any case */
+                state_like?: string;
+                /** @description differs from */
+                locked_ne?: boolean;
+                /** @description differs from */
+                partner_ne?: number;
+                /** @description contains, in any case */
+                partner_like?: string;
+                /** @description differs from */
+                date_order_ne?: string;
+                /** @description is at least */
+                date_order_gte?: string;
+                /** @description is at most */
+                date_order_lte?: string;
+                /** @description differs from */
+                validity_date_ne?: string;
+                /** @description is at least */
+                validity_date_gte?: string;
+                /** @description is at most */
+                validity_date_lte?: string;
+                /** @description differs from */
+                client_order_ref_ne?: string;
+                /** @description is at least */
+                client_order_ref_gte?: string;
+                /** @description is at most */
+                client_order_ref_lte?: string;
+                /** @description contains, in any case */
+                client_order_ref_like?: string;
+                /** @description differs from */
+                amount_untaxed_ne?: number;
+                /** @description is at least */
+                amount_untaxed_gte?: number;
+                /** @description is at most */
+                amount_untaxed_lte?: number;
+                /** @description differs from */
+                amount_tax_ne?: number;
+                /** @description is at least */
+                amount_tax_gte?: number;
+                /** @description is at most */
+                amount_tax_lte?: number;
+                /** @description differs from */
+                amount_total_ne?: number;
+                /** @description is at least */
+                amount_total_gte?: number;
+                /** @description is at most */
+                amount_total_lte?: number;
+                /** @description differs from */
+                currency_ne?: number;
+                /** @description contains, in any case */
+                currency_like?: string;
+                /** @description differs from */
+                user_ne?: number;
+                /** @description contains, in any case */
+                user_like?: string;
+                /** @description differs from */
+                company_ne?: number;
+                /** @description contains, in any case */
+                company_like?: string;
+                /** @description differs from */
+                invoice_status_ne?: string;
+                /** @description is at least */
+                invoice_status_gte?: string;
+                /** @description is at most */
+                invoice_status_lte?: string;
+                /** @description contains, in any case */
+                invoice_status_like?: string;
+                /** @description differs from */
+                created_at_ne?: string;
+                /** @description is at least */
+                created_at_gte?: string;
+                /** @description is at most */
+                created_at_lte?: string;
+                /** @description differs from */
+                updated_at_ne?: string;
+                /** @description is at least */
+                updated_at_gte?: string;
+                /** @description is at most */
+                updated_at_lte?: string;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The totals */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "by_month": [
+                     *         {
+                     *           "amount_total": 725.52,
+                     *           "amount_untaxed": 599.6,
+                     *           "count": 2,
+                     *           "currency": {
+                     *             "id": 1,
+                     *             "name": "EUR"
+                     *           },
+                     *           "month": "2026-11",
+                     *           "state": "draft"
+                     *         }
+                     *       ],
+                     *       "by_state": [
+                     *         {
+                     *           "amount_total": 725.52,
+                     *           "amount_untaxed": 599.6,
+                     *           "count": 2,
+                     *           "currency": {
+                     *             "id": 1,
+                     *             "name": "EUR"
+                     *           },
+                     *           "month": null,
+                     *           "state": "draft"
+                     *         }
+                     *       ],
+                     *       "total": 2
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SalesSummary"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSale: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sale */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount_tax": 62.96,
+                     *       "amount_total": 362.76,
+                     *       "amount_untaxed": 299.8,
+                     *       "client_order_ref": null,
+                     *       "company": {
+                     *         "id": 1,
+                     *         "name": "Mi empresa"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "id": 31,
+                     *       "invoice_status": "no",
+                     *       "lines": [
+                     *         {
+                     *           "discount": 0,
+                     *           "display_type": null,
+                     *           "id": 81,
+                     *           "name": "Silla de oficina",
+                     *           "price_unit": 149.9,
+                     *           "product": {
+                     *             "id": 7,
+                     *             "name": "[SIL-01] Silla de oficina"
+                     *           },
+                     *           "qty": 2,
+                     *           "subtotal": 299.8,
+                     *           "taxes": [
+                     *             {
+                     *               "id": 1,
+                     *               "name": "21%"
+                     *             }
+                     *           ],
+                     *           "total": 362.76,
+                     *           "uom": {
+                     *             "id": 1,
+                     *             "name": "Unidades"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "locked": false,
+                     *       "name": "S00031",
+                     *       "partner": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "state": "draft",
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "user": {
+                     *         "id": 2,
+                     *         "name": "Ana Ruiz"
+                     *       },
+                     *       "validity_date": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Sale"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    archiveSale: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sale as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount_tax": 62.96,
+                     *       "amount_total": 362.76,
+                     *       "amount_untaxed": 299.8,
+                     *       "client_order_ref": null,
+                     *       "company": {
+                     *         "id": 1,
+                     *         "name": "Mi empresa"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "id": 31,
+                     *       "invoice_status": "no",
+                     *       "lines": [
+                     *         {
+                     *           "discount": 0,
+                     *           "display_type": null,
+                     *           "id": 81,
+                     *           "name": "Silla de oficina",
+                     *           "price_unit": 149.9,
+                     *           "product": {
+                     *             "id": 7,
+                     *             "name": "[SIL-01] Silla de oficina"
+                     *           },
+                     *           "qty": 2,
+                     *           "subtotal": 299.8,
+                     *           "taxes": [
+                     *             {
+                     *               "id": 1,
+                     *               "name": "21%"
+                     *             }
+                     *           ],
+                     *           "total": 362.76,
+                     *           "uom": {
+                     *             "id": 1,
+                     *             "name": "Unidades"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "locked": false,
+                     *       "name": "S00031",
+                     *       "partner": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "state": "draft",
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "user": {
+                     *         "id": 2,
+                     *         "name": "Ana Ruiz"
+                     *       },
+                     *       "validity_date": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Sale"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateSale: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the ETag of the record as it was read: 412 if it has changed since */
+                "If-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "lines": [
+                 *         {
+                 *           "id": 81,
+                 *           "qty": 3
+                 *         },
+                 *         {
+                 *           "product": 9,
+                 *           "qty": 1
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["SaleUpdate"];
+            };
+        };
+        responses: {
+            /** @description The sale as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount_tax": 62.96,
+                     *       "amount_total": 362.76,
+                     *       "amount_untaxed": 299.8,
+                     *       "client_order_ref": null,
+                     *       "company": {
+                     *         "id": 1,
+                     *         "name": "Mi empresa"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "id": 31,
+                     *       "invoice_status": "no",
+                     *       "lines": [
+                     *         {
+                     *           "discount": 0,
+                     *           "display_type": null,
+                     *           "id": 81,
+                     *           "name": "Silla de oficina",
+                     *           "price_unit": 149.9,
+                     *           "product": {
+                     *             "id": 7,
+                     *             "name": "[SIL-01] Silla de oficina"
+                     *           },
+                     *           "qty": 2,
+                     *           "subtotal": 299.8,
+                     *           "taxes": [
+                     *             {
+                     *               "id": 1,
+                     *               "name": "21%"
+                     *             }
+                     *           ],
+                     *           "total": 362.76,
+                     *           "uom": {
+                     *             "id": 1,
+                     *             "name": "Unidades"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "locked": false,
+                     *       "name": "S00031",
+                     *       "partner": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "state": "draft",
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "user": {
+                     *         "id": 2,
+                     *         "name": "Ana Ruiz"
+                     *       },
+                     *       "validity_date": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Sale"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Precondition Failed",
+                     *       "status": 412,
+                     *       "detail": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelSale: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sale as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount_tax": 62.96,
+                     *       "amount_total": 362.76,
+                     *       "amount_untaxed": 299.8,
+                     *       "client_order_ref": null,
+                     *       "company": {
+                     *         "id": 1,
+                     *         "name": "Mi empresa"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "id": 31,
+                     *       "invoice_status": "no",
+                     *       "lines": [
+                     *         {
+                     *           "discount": 0,
+                     *           "display_type": null,
+                     *           "id": 81,
+                     *           "name": "Silla de oficina",
+                     *           "price_unit": 149.9,
+                     *           "product": {
+                     *             "id": 7,
+                     *             "name": "[SIL-01] Silla de oficina"
+                     *           },
+                     *           "qty": 2,
+                     *           "subtotal": 299.8,
+                     *           "taxes": [
+                     *             {
+                     *               "id": 1,
+                     *               "name": "21%"
+                     *             }
+                     *           ],
+                     *           "total": 362.76,
+                     *           "uom": {
+                     *             "id": 1,
+                     *             "name": "Unidades"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "locked": false,
+                     *       "name": "S00031",
+                     *       "partner": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "state": "draft",
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "user": {
+                     *         "id": 2,
+                     *         "name": "Ana Ruiz"
+                     *       },
+                     *       "validity_date": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Sale"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirmSale: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sale as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount_tax": 62.96,
+                     *       "amount_total": 362.76,
+                     *       "amount_untaxed": 299.8,
+                     *       "client_order_ref": null,
+                     *       "company": {
+                     *         "id": 1,
+                     *         "name": "Mi empresa"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "currency": {
+                     *         "id": 1,
+                     *         "name": "EUR"
+                     *       },
+                     *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "id": 31,
+                     *       "invoice_status": "no",
+                     *       "lines": [
+                     *         {
+                     *           "discount": 0,
+                     *           "display_type": null,
+                     *           "id": 81,
+                     *           "name": "Silla de oficina",
+                     *           "price_unit": 149.9,
+                     *           "product": {
+                     *             "id": 7,
+                     *             "name": "[SIL-01] Silla de oficina"
+                     *           },
+                     *           "qty": 2,
+                     *           "subtotal": 299.8,
+                     *           "taxes": [
+                     *             {
+                     *               "id": 1,
+                     *               "name": "21%"
+                     *             }
+                     *           ],
+                     *           "total": 362.76,
+                     *           "uom": {
+                     *             "id": 1,
+                     *             "name": "Unidades"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "locked": false,
+                     *       "name": "S00031",
+                     *       "partner": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "state": "draft",
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "user": {
+                     *         "id": 2,
+                     *         "name": "Ana Ruiz"
+                     *       },
+                     *       "validity_date": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Sale"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listSuppliers: {
+        parameters: {
+            query?: {
+                /**
+                 * @description default 1
+                 * @example 1
+                 */
+                page?: number;
+                /**
+                 * @description default 10
+                 * @example 10
+                 */
+                limit?: number;
+                /**
+                 * @description is part of any of these: name, email, phone, vat, ref
+                 * @example silla
+                 */
+                search?: string;
+                /**
+                 * @description the same as search
+                 * @example silla
+                 */
+                q?: string;
+                /**
+                 * @description these records, up to 100, archived ones too; the answer is a bare array
+                 * @example [
+                 *       7
+                 *     ]
+                 */
+                id?: number[];
+                /**
+                 * @description columns with commas between; - before one for descending. Default: name
+                 * @example -name,email
+                 */
+                sort?: string;
+                /**
+                 * @description columns with commas between, as Refine sends them
+                 * @example name,email
+                 */
+                _sort?: string;
+                /**
+                 * @description asc or desc for each column of _sort
+                 * @example desc,asc
+                 */
+                _order?: string;
+                /**
+                 * @description the first row, counted from 0; the answer is a bare array
+                 * @example 0
+                 */
+                _start?: number;
+                /**
+                 * @description the row after the last, at most 100 after _start
+                 * @example 10
+                 */
+                _end?: number;
+                /** @description equals; repeat it for any of several */
+                name?: string;
+                /** @description equals; repeat it for any of several */
+                email?: string;
+                /** @description equals; repeat it for any of several */
+                phone?: string;
+                /** @description equals; repeat it for any of several */
+                mobile?: string;
+                /** @description equals; repeat it for any of several */
+                website?: string;
+                /** @description equals; repeat it for any of several */
+                vat?: string;
+                /** @description equals; repeat it for any of several */
+                ref?: string;
+                /** @description equals; repeat it for any of several */
+                is_company?: boolean;
+                /** @description equals; repeat it for any of several */
+                parent?: number;
+                /** @description equals; repeat it for any of several */
+                street?: string;
+                /** @description equals; repeat it for any of several */
+                street2?: string;
+                /** @description equals; repeat it for any of several */
+                zip?: string;
+                /** @description equals; repeat it for any of several */
+                city?: string;
+                /** @description equals; repeat it for any of several */
+                state?: number;
+                /** @description equals; repeat it for any of several */
+                country?: number;
+                /** @description equals; repeat it for any of several */
+                company?: number;
+                /** @description equals; repeat it for any of several */
+                customer_rank?: number;
+                /** @description equals; repeat it for any of several */
+                supplier_rank?: number;
+                /** @description equals; repeat it for any of several */
+                active?: boolean;
+                /** @description equals; repeat it for any of several */
+                created_at?: string;
+                /** @description equals; repeat it for any of several */
+                updated_at?: string;
+                /** @description differs from */
+                id_ne?: number;
+                /** @description is at least */
+                id_gte?: number;
+                /** @description is at most */
+                id_lte?: number;
+                /** @description differs from */
+                name_ne?: string;
+                /** @description is at least */
+                name_gte?: string;
+                /** @description is at most */
+                name_lte?: string;
+                /** @description contains, in any case */
+                name_like?: string;
+                /** @description differs from */
+                email_ne?: string;
+                /** @description is at least */
+                email_gte?: string;
+                /** @description is at most */
+                email_lte?: string;
+                /** @description contains, in any case */
+                email_like?: string;
+                /** @description differs from */
+                phone_ne?: string;
+                /** @description is at least */
+                phone_gte?: string;
+                /** @description is at most */
+                phone_lte?: string;
+                /** @description contains, in any case */
+                phone_like?: string;
+                /** @description differs from */
+                mobile_ne?: string;
+                /** @description is at least */
+                mobile_gte?: string;
+                /** @description is at most */
+                mobile_lte?: string;
+                /** @description contains, in any case */
+                mobile_like?: string;
+                /** @description differs from */
+                website_ne?: string;
+                /** @description is at least */
+                website_gte?: string;
+                /** @description is at most */
+                website_lte?: string;
+                /** @description contains, in any case */
+                website_like?: string;
+                /** @description differs from */
+                vat_ne?: string;
+                /** @description is at least */
+                vat_gte?: string;
+                /** @description is at most */
+                vat_lte?: string;
+                /** @description contains, in any case */
+                vat_like?: string;
+                /** @description differs from */
+                ref_ne?: string;
+                /** @description is at least */
+                ref_gte?: string;
+                /** @description is at most */
+                ref_lte?: string;
+                /** @description contains, in any case */
+                ref_like?: string;
+                /** @description differs from */
+                is_company_ne?: boolean;
+                /** @description differs from */
+                parent_ne?: number;
+                /** @description contains, in any case */
+                parent_like?: string;
+                /** @description differs from */
+                street_ne?: string;
+                /** @description is at least */
+                street_gte?: string;
+                /** @description is at most */
+                street_lte?: string;
+                /** @description contains, in any case */
+                street_like?: string;
+                /** @description differs from */
+                street2_ne?: string;
+                /** @description is at least */
+                street2_gte?: string;
+                /** @description is at most */
+                street2_lte?: string;
+                /** @description contains, in any case */
+                street2_like?: string;
+                /** @description differs from */
+                zip_ne?: string;
+                /** @description is at least */
+                zip_gte?: string;
+                /** @description is at most */
+                zip_lte?: string;
+                /** @description contains, in any case */
+                zip_like?: string;
+                /** @description differs from */
+                city_ne?: string;
+                /** @description is at least */
+                city_gte?: string;
+                /** @description is at most */
+                city_lte?: string;
+                /** @description contains, in any case */
+                city_like?: string;
+                /** @description differs from */
+                state_ne?: number;
+                /** @description contains, in any case */
+                state_like?: string;
+                /** @description differs from */
+                country_ne?: number;
+                /** @description contains, in any case */
+                country_like?: string;
+                /** @description differs from */
+                company_ne?: number;
+                /** @description contains, in any case */
+                company_like?: string;
+                /** @description differs from */
+                customer_rank_ne?: number;
+                /** @description is at least */
+                customer_rank_gte?: number;
+                /** @description is at most */
+                customer_rank_lte?: number;
+                /** @description differs from */
+                supplier_rank_ne?: number;
+                /** @description is at least */
+                supplier_rank_gte?: number;
+                /** @description is at most */
+                supplier_rank_lte?: number;
+                /** @description differs from */
+                active_ne?: boolean;
+                /** @description differs from */
+                created_at_ne?: string;
+                /** @description is at least */
+                created_at_gte?: string;
+                /** @description is at most */
+                created_at_lte?: string;
+                /** @description differs from */
+                updated_at_ne?: string;
+                /** @description is at least */
+                updated_at_gte?: string;
+                /** @description is at most */
+                updated_at_lte?: string;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, or with Refine's parameters a bare array */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OdooPagePartner"] | components["schemas"]["Partner"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createSupplier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "country": {
+                 *         "id": 68,
+                 *         "name": "España"
+                 *       },
+                 *       "email": "compras@example.com",
+                 *       "is_company": true,
+                 *       "name": "Ferretería Núñez"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PartnerCreate"];
+            };
+        };
+        responses: {
+            /** @description The supplier as Odoo completed it */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSupplier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The supplier */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    archiveSupplier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The supplier as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateSupplier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the ETag of the record as it was read: 412 if it has changed since */
+                "If-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "active": true,
+                 *       "phone": "+34 910 000 001"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PartnerUpdate"];
+            };
+        };
+        responses: {
+            /** @description The supplier as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Precondition Failed",
+                     *       "status": 412,
+                     *       "detail": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    supplierImage: {
+        parameters: {
+            query?: {
+                /**
+                 * @description pixels of the longer side; default 128
+                 * @example 256
+                 */
+                size?: 128 | 256 | 512 | 1024 | 1920;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (bytes) */
+                    "application/octet-stream": string;
+                    /** @example (bytes) */
+                    "image/bmp": string;
+                    /** @example (bytes) */
+                    "image/gif": string;
+                    /** @example (bytes) */
+                    "image/jpeg": string;
+                    /** @example (bytes) */
+                    "image/png": string;
+                    /** @example (bytes) */
+                    "image/webp": string;
+                    /** @example (bytes) */
+                    "image/x-icon": string;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */

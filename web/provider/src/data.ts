@@ -33,6 +33,8 @@ export interface ResonanceMeta {
   headers?: Record<string, string>;
   /** Milliseconds; 0 waits for ever. */
   timeout?: number;
+  /** Of a custom call: give a blob, such as an image, as a URL; URL.revokeObjectURL frees it. */
+  objectUrl?: boolean;
   /** The most rows that are read when pagination is off; 10,000. */
   maxRows?: number;
 }
@@ -134,8 +136,8 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
 
     getList: async ({ resource: name, pagination, filters, sorters, meta }: GetListParams) => {
       const resource = resourceOf(client, name);
-      const query = filterParams(client, filters);
-      const sort = sortParam(sorters);
+      const query = filterParams(client, filters, resource.key);
+      const sort = sortParam(sorters, resource.key);
       if (sort) query.set("sort", sort);
       extend(query, meta);
       const options = reading(meta);
@@ -249,8 +251,9 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
     custom: async ({ url, method, filters, sorters, payload, query, headers, meta }: CustomParams) => {
       const [path = "", search] = pathOf(client, url).split("?", 2);
       const params = new URLSearchParams(search);
-      for (const [name, value] of filterParams(client, filters)) params.append(name, value);
-      const sort = sortParam(sorters);
+      const key = path.startsWith("/api/orders") ? "record_id" : "id";
+      for (const [name, value] of filterParams(client, filters, key)) params.append(name, value);
+      const sort = sortParam(sorters, key);
       if (sort) params.set("sort", sort);
       extend(params, { query } as MetaQuery);
       extend(params, meta);
@@ -262,7 +265,9 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
         body: payload,
         headers: { ...options.headers, ...(headers as Record<string, string> | undefined) },
       });
-      return { data: await bodyOf(client, response), ...etag(response), ...freshness(response) };
+      const body = await bodyOf(client, response);
+      const asUrl = (meta as ResonanceMeta | undefined)?.objectUrl && body instanceof Blob;
+      return { data: asUrl ? URL.createObjectURL(body) : body, ...etag(response), ...freshness(response) };
     },
   };
   const { getList, getMany, getOne, custom } = provider;
@@ -316,10 +321,13 @@ function etag(response: Response): { etag?: string } {
   return tag ? { etag: tag } : {};
 }
 
-/** How old an answer is that comes from a cache since Odoo does not answer. */
-function freshness(response: Response): { age?: number } {
+/** How many seconds old an answer of Odoo's is; stale: Odoo is away, and it may be out of date. */
+function freshness(response: Response): { age?: number; stale?: true } {
   const age = response.headers.get("Age");
-  return age === null ? {} : { age: Number(age) };
+  return {
+    ...(age === null ? {} : { age: Number(age) }),
+    ...(response.headers.get("X-Resonance-Stale") === "true" ? { stale: true } : {}),
+  };
 }
 
 function reading(meta: MetaQuery | undefined, withQuery = false): RequestOptions {

@@ -30,14 +30,15 @@ const parameters = new Set(["q", "start_date", "end_date"]);
 const classic = new Set(["customer", "status", "priority"]);
 
 /**
- * Translates filters, which the API joins by AND. A filter without a value is none, as in the API.
+ * Translates filters, which the API joins by AND. `key` is the column that Refine calls id. A filter without a value is none, as in the API.
  * What the API cannot do is an ApiError with status 400: a filter is never left out quietly.
  */
-export function filterParams(client: Client, filters: readonly CrudFilter[] = []): URLSearchParams {
+export function filterParams(client: Client, filters: readonly CrudFilter[] = [], key = "id"): URLSearchParams {
   const params = new URLSearchParams();
   const excluded = new Map<string, Set<string>>();
   const seen = new Map<string, string>();
-  for (const { field, operator, value } of flatten(client, filters)) {
+  for (const { field: name, operator, value } of flatten(client, filters)) {
+    const field = name === "id" ? key : name;
     const fail = (es: string, en: string): never => refuse(client, field, operator, es, en);
     if (parameters.has(field)) {
       if (!["eq", "contains"].includes(operator)) fail("use eq", "use eq");
@@ -154,10 +155,10 @@ function text(value: unknown): string {
   return String(value);
 }
 
-/** Translates sorters: `-order_date,customer`. */
-export function sortParam(sorters: readonly CrudSort[] = []): string {
+/** Translates sorters: `-order_date,customer`. `key` is the column that Refine calls id. */
+export function sortParam(sorters: readonly CrudSort[] = [], key = "id"): string {
   return sorters
     .filter((s) => s.order)
-    .map((s) => (s.order === "desc" ? `-${s.field}` : s.field))
+    .map(({ field, order }) => (order === "desc" ? "-" : "") + (field === "id" ? key : field))
     .join(",");
 }

@@ -14,6 +14,14 @@ export type OrdersSummary = Schemas["Summary"];
 export type SyncState = Schemas["SyncState"];
 /** A run of the sync. */
 export type SyncRun = Schemas["Run"];
+/** Of Odoo; so are those that follow. */
+export type Product = Schemas["Product"];
+/** A supplier or a customer. */
+export type Partner = Schemas["Partner"];
+export type Sale = Schemas["Sale"];
+export type SaleLine = Schemas["SaleLine"];
+/** The answer of /api/v1/sales/summary. */
+export type SalesSummary = Schemas["SalesSummary"];
 /** What a user may do; each role includes the ones before it. */
 export type Role = Schemas["Tokens"]["role"];
 export type Tokens = Schemas["Tokens"];

@@ -240,7 +240,10 @@ describe("custom", () => {
   it("reads history with parameters, and how the sync stands", async () => {
     const url = `/api/orders/${rows[0]?.id}/history`;
     const history = await resonance.dataProvider.custom({ url, method: "get", query: { page_size: 5 } });
-    expect(history.data).toMatchObject({ page_size: 5, data: [{ change: "created" }] });
+    expect(history.data).toMatchObject({
+      page_size: 5,
+      data: expect.arrayContaining([expect.objectContaining({ change: "created" })]),
+    });
     const sync = await resonance.dataProvider.custom({ url: "/api/orders/sync", method: "get" });
     expect(sync.data).toMatchObject({ last: { state: "succeeded" } });
   });
