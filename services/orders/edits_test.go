@@ -514,14 +514,18 @@ func TestEditBehindASlowProjection(t *testing.T) {
 		t.Fatal(err)
 	}
 	result, o := w.edit("rec1", status("Sent"))
-	if before, _ := w.get("rec1"); before.Edit != nil || *o.Status != "Sent" || o.Edit.ID != result.EditID {
+	before, etag := w.get("rec1")
+	if before.Edit != nil || *o.Status != "Sent" || o.Edit.ID != result.EditID {
 		t.Fatalf("answered %s", result.Order)
 	}
+	// Nor is an edit of the state before it accepted, although that is what is served.
+	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("Cancelled"), IfMatch: etag}}})
+	w.fails(results, err, fault.Unavailable)
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.serves("rec1", "Sent", event.Pending)
-	if _, etag := w.get("rec1"); etag != result.ETag {
+	if _, etag = w.get("rec1"); etag != result.ETag {
 		t.Error("it is served in another form than it was answered in")
 	}
 }

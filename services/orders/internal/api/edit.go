@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/resonance/resonance/pkg/bus"
@@ -48,7 +50,11 @@ func (a *api) edit(ctx context.Context, q rpc.EditRequest) (bus.Reply, error) {
 	if err != nil {
 		return bus.Reply{}, err
 	}
-	results, edits, err := check(locking, lock, &q, orders)
+	unseen, err := a.unseen(locking, lock, &q)
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	results, edits, err := check(locking, lock, &q, orders, unseen)
 	if err != nil {
 		return bus.Reply{}, err
 	}
@@ -108,6 +114,56 @@ func oneOf(value *string, values []string) bool {
 	return value == nil || slices.Contains(values, *value)
 }
 
+// unseen gives the records with an If-Match that have an accepted edit which the projection does not
+// show yet: nobody can have read the state that the tag would have to be compared with.
+func (a *api) unseen(ctx context.Context, lock *store.Lock, q *rpc.EditRequest) (map[string]bool, error) {
+	var matched []string
+	for _, e := range q.Edits {
+		if e.IfMatch != "" {
+			matched = append(matched, e.RecordID)
+		}
+	}
+	if len(matched) == 0 {
+		return nil, nil
+	}
+	stream, err := a.js.Stream(ctx, bus.StreamEdits)
+	if err != nil {
+		return nil, fault.Away("NATS", err)
+	}
+	ids := make([]string, len(matched)) // of the newest edit in the queue, where there is one
+	group, asking := errgroup.WithContext(ctx)
+	group.SetLimit(inFlight)
+	for i, id := range matched {
+		group.Go(func() error {
+			msg, err := stream.GetLastMsgForSubject(asking, event.TypeOrderEdit+"."+id)
+			if err != nil {
+				if errors.Is(err, jetstream.ErrMsgNotFound) {
+					return nil
+				}
+				return fault.Away("NATS", err)
+			}
+			if e, _, err := event.ParseOrderEdit(msg.Subject, msg.Header, msg.Data); err == nil { // else it is no edit
+				ids[i] = e.ID
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	known, err := lock.Edits(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	unseen := map[string]bool{}
+	for i, id := range ids {
+		if _, seen := known[id]; id != "" && !seen {
+			unseen[matched[i]] = true
+		}
+	}
+	return unseen, nil
+}
+
 // attempt is an edit that may be made, and the place of its result.
 type attempt struct {
 	event.OrderEdit
@@ -115,7 +171,9 @@ type attempt struct {
 }
 
 // check makes the results of what is known already or cannot be, and gives the edits that can be made.
-func check(ctx context.Context, lock *store.Lock, q *rpc.EditRequest, orders map[string]store.Served) ([]rpc.EditResult, []attempt, error) {
+func check(
+	ctx context.Context, lock *store.Lock, q *rpc.EditRequest, orders map[string]store.Served, unseen map[string]bool,
+) ([]rpc.EditResult, []attempt, error) {
 	ids := make([]string, len(q.Edits))
 	for i, e := range q.Edits {
 		ids[i] = editID(q, e.RecordID)
@@ -141,6 +199,9 @@ func check(ctx context.Context, lock *store.Lock, q *rpc.EditRequest, orders map
 		case !exists:
 			results[i] = failed(e.RecordID, fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
 		case repeated:
+		case unseen[e.RecordID]:
+			results[i] = failed(e.RecordID, fault.Unavailable, fault.T(
+				"Otra edición de este pedido está en camino; inténtelo de nuevo", "Another edit of this order is on its way; try again"))
 		case e.IfMatch != "" && !match(e.IfMatch, store.ETag(order.Doc)):
 			results[i] = failed(e.RecordID, fault.Stale, fault.T(
 				"El pedido ha cambiado desde que se leyó", "The order has changed since it was read"))
