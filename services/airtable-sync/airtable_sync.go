@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
+	"github.com/resonance/resonance/services/airtable-sync/internal/budget"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
 	"github.com/resonance/resonance/services/airtable-sync/internal/edits"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
@@ -41,8 +44,10 @@ type Config struct {
 	RateLimit   float64 `env:"AIRTABLE_RATE_LIMIT" envDefault:"5"` // requests a second; 0 for no limit
 
 	IntervalMinutes float64 `env:"SYNC_INTERVAL_MINUTES" envDefault:"5"`
-	Mode            string  `env:"SYNC_MODE" envDefault:"auto"`          // auto or full
+	Mode            string  `env:"SYNC_MODE" envDefault:"auto"`          // auto, webhook, incremental or full
 	FullScanHours   float64 `env:"SYNC_FULL_SCAN_HOURS" envDefault:"24"` // a full scan at least this often
+	PublicURL       string  `env:"PUBLIC_URL"`                           // of the gateway, for Airtable's pings; "" for none
+	MonthlyLimit    int     `env:"AIRTABLE_MONTHLY_LIMIT"`               // calls a month by Airtable's plan; 0 if unknown or unlimited
 
 	// The names of the table's fields, where they cannot be guessed; "-" for none.
 	FieldName      string `env:"AIRTABLE_FIELD_NAME"`
@@ -52,6 +57,8 @@ type Config struct {
 	FieldAmount    string `env:"AIRTABLE_FIELD_AMOUNT"`
 	FieldOrderDate string `env:"AIRTABLE_FIELD_ORDER_DATE"`
 	FieldUpdatedAt string `env:"AIRTABLE_FIELD_UPDATED_AT"`
+
+	Now func() time.Time `env:"-"` // time.Now if nil
 }
 
 // Validate reports every wrong variable, each by its name.
@@ -73,13 +80,35 @@ func (c *Config) Validate() error {
 	if !(c.IntervalMinutes > 0 && c.IntervalMinutes <= 7*24*60) {
 		errs = append(errs, fmt.Errorf("SYNC_INTERVAL_MINUTES: %v is not above 0 and at most a week", c.IntervalMinutes))
 	}
-	if c.Mode != string(rpc.Auto) && c.Mode != string(rpc.Full) {
-		errs = append(errs, fmt.Errorf("SYNC_MODE: %q is neither auto nor full", c.Mode))
+	if !slices.Contains([]rpc.Mode{rpc.Auto, rpc.Webhook, rpc.Incremental, rpc.Full}, rpc.Mode(c.Mode)) {
+		errs = append(errs, fmt.Errorf("SYNC_MODE: %q is none of auto, webhook, incremental and full", c.Mode))
+	}
+	if c.PublicURL != "" && !isBaseURL(c.PublicURL) {
+		errs = append(errs, fmt.Errorf("PUBLIC_URL: %q is not an http(s) URL without query", c.PublicURL))
+	}
+	if c.MonthlyLimit < 0 {
+		errs = append(errs, fmt.Errorf("AIRTABLE_MONTHLY_LIMIT: %d is negative", c.MonthlyLimit))
 	}
 	if !(c.FullScanHours > 0 && c.FullScanHours <= 24*366) {
 		errs = append(errs, fmt.Errorf("SYNC_FULL_SCAN_HOURS: %v is not above 0 and at most a year", c.FullScanHours))
 	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	return errors.Join(errs...)
+}
+
+func isBaseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.RawQuery == "" && u.Fragment == ""
+}
+
+// pingURL is the gateway's route for Airtable's pings, as Airtable reaches it; "" if it cannot.
+func (c *Config) pingURL() string {
+	if c.PublicURL == "" {
+		return ""
+	}
+	return strings.TrimRight(c.PublicURL, "/") + "/webhooks/airtable"
 }
 
 // Run syncs until ctx ends, waiting for NATS and for its turn as the one active instance. An
@@ -117,9 +146,10 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		return nil
 	})
+	meter := budget.New(budget.Config{Limit: cfg.MonthlyLimit, Interval: minutes(cfg.IntervalMinutes), Now: cfg.Now, Log: log})
 	client := airtable.New(airtable.Config{
 		Endpoint: cfg.EndpointURL, Key: cfg.APIKey, Base: cfg.BaseID, Table: cfg.TableID,
-		RatePerSecond: cfg.RateLimit, Log: log,
+		RatePerSecond: cfg.RateLimit, Meter: meter, Log: log,
 	})
 	instance := instanceName()
 	for ctx.Err() == nil {
@@ -132,7 +162,12 @@ func Run(ctx context.Context, cfg Config) error {
 				return fmt.Errorf("bucket %s: %w", bus.BucketSyncState, err)
 			}
 			return lease.Hold(ctx, kv, leaseKey, instance, func(ctx context.Context) error {
-				return cfg.term(ctx, log, instance, client, nc, js, kv)
+				stop, err := meter.Keep(ctx, kv)
+				if err != nil {
+					return err
+				}
+				defer stop()
+				return cfg.term(ctx, log, instance, client, meter, nc, js, kv)
 			})
 		}()
 		switch {
@@ -157,7 +192,7 @@ const leaseKey = "lease"
 // publish through the same ledger.
 func (c *Config) term(
 	ctx context.Context, log *slog.Logger, instance string,
-	client *airtable.Client, nc *nats.Conn, js jetstream.JetStream, kv jetstream.KeyValue,
+	client *airtable.Client, meter *budget.Meter, nc *nats.Conn, js jetstream.JetStream, kv jetstream.KeyValue,
 ) error {
 	ctx, end := context.WithCancel(ctx)
 	schema, book := column.NewSchema(client, c.named(), log), ledger.New(js, client.Source())
@@ -167,7 +202,8 @@ func (c *Config) term(
 	}, client, schema, book, nc, js)
 	s := syncer.New(syncer.Config{
 		Instance: instance, Interval: minutes(c.IntervalMinutes), Mode: rpc.Mode(c.Mode),
-		FullEvery: minutes(60 * c.FullScanHours), Replicas: c.NATSReplicas, Edits: writer.State, Log: log,
+		FullEvery: minutes(60 * c.FullScanHours), PingURL: c.pingURL(), Replicas: c.NATSReplicas, Budget: meter, Edits: writer.State,
+		Now: c.Now, Log: log,
 	}, client, schema, book, nc, js, kv)
 	var writing sync.WaitGroup
 	defer writing.Wait()

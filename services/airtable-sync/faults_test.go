@@ -58,7 +58,7 @@ func TestLastingFaultsDeleteNothing(t *testing.T) {
 		"iterators":       {airtabletest.Fault{On: airtabletest.List, Do: airtabletest.ExpiredIterator, Times: -1}, "ITERATOR"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, airtabletest.Config{Orders: 220})
+			w := newWorld(t, airtabletest.Config{Orders: 220, NoWebhookScope: true}) // which would tell of the deletion
 			w.start()
 			w.ok(w.synced())
 			before := w.messages()

@@ -30,6 +30,7 @@ type world struct {
 	nats     *natstest.Server
 	nc       *nats.Conn
 	js       jetstream.JetStream
+	starts   map[string]bool // ids of runs that synced has returned
 }
 
 func newWorld(t *testing.T, cfg airtabletest.Config) *world {
@@ -40,7 +41,7 @@ func newWorld(t *testing.T, cfg airtabletest.Config) *world {
 	sandbox, endpoint := airtabletest.Start(t, cfg)
 	n := natstest.Start(t)
 	nc, js := n.Connect()
-	return &world{T: t, sandbox: sandbox, endpoint: endpoint, nats: n, nc: nc, js: js}
+	return &world{T: t, sandbox: sandbox, endpoint: endpoint, nats: n, nc: nc, js: js, starts: map[string]bool{}}
 }
 
 func (w *world) config(change ...func(*airtablesync.Config)) airtablesync.Config {
@@ -135,21 +136,16 @@ func (w *world) wait(id string) rpc.Run {
 	return rpc.Run{}
 }
 
-// synced waits until the run at start has ended and returns it.
+// synced waits until the run at the latest start has ended and returns it.
 func (w *world) synced() rpc.Run {
 	w.Helper()
-	st := w.status()
-	for _, r := range st.Recent {
-		if r.Trigger == "start" {
-			return r
-		}
-	}
-	if st.Current != nil {
-		return w.wait(st.Current.ID)
-	}
-	for range 1000 {
-		if st = w.status(); st.Last != nil {
-			return *st.Last
+	for range 4000 {
+		st := w.status()
+		for _, r := range st.Recent {
+			if r.Trigger == "start" && !w.starts[r.ID] {
+				w.starts[r.ID] = true
+				return r
+			}
 		}
 		time.Sleep(5 * time.Millisecond) // poll
 	}

@@ -480,7 +480,7 @@ func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 			body.Order = *before
 		default:
 			body.Previous = differences(before, &c.Order)
-			if body.Previous["status"] == nil && body.Previous["priority"] == nil { // what edits change
+			if len(c.EditIDs) > 0 && body.Previous["status"] == nil && body.Previous["priority"] == nil { // what edits change
 				body.EditIDs, body.Actor = nil, nil
 			}
 		}

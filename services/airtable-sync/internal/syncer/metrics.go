@@ -18,9 +18,6 @@ var (
 	events = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "airtable_sync_events_total", Help: "Events published, by change.",
 	}, []string{"change"})
-	calls = promauto.NewCounter(prometheus.CounterOpts{
-		Name: "airtable_calls_total", Help: "Requests sent to Airtable by ended runs.",
-	})
 )
 
 func observe(r rpc.Run) {
@@ -29,5 +26,4 @@ func observe(r rpc.Run) {
 	events.WithLabelValues("created").Add(float64(r.Created))
 	events.WithLabelValues("updated").Add(float64(r.Updated))
 	events.WithLabelValues("deleted").Add(float64(r.Deleted))
-	calls.Add(float64(r.APICalls))
 }

@@ -35,25 +35,43 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error)
 	if err := s.prepare(ctx, log); err != nil {
 		return err
 	}
-	mode, why := s.choose(j.run.Mode)
-	s.progress(func(r *rpc.Run) { r.Mode = mode })
-	log.Info("sync started", "mode", mode, "why", why, "trigger", j.run.Trigger)
-	if mode == rpc.Full {
-		s.refreshed, err = true, s.schema.Refresh(ctx)
-	} else {
-		s.refreshed, err = s.schema.Load(ctx)
-	}
-	if err != nil {
+	s.actors, s.checking = nil, false
+	if s.refreshed, err = s.schema.Load(ctx); err != nil {
 		return err
 	}
-	if err := s.find(ctx, log, mode, j.confirm); err != nil {
+	hooked := false
+	if j.run.Mode != rpc.Incremental {
+		if hooked, err = s.watch(ctx, log, j.run.Trigger == "request"); err != nil {
+			return err
+		}
+	}
+	mode, why := s.choose(j.run.Mode, hooked)
+	s.checking = why == whyCheck
+	s.progress(func(r *rpc.Run) { r.Mode, r.Why = mode, why })
+	log.Info("sync started", "mode", mode, "why", why.EN, "trigger", j.run.Trigger)
+	if err := s.find(ctx, log, mode, hooked, j.confirm); err != nil {
 		return err
 	}
 	return s.lookAgain(ctx)
 }
 
-func (s *Syncer) find(ctx context.Context, log *slog.Logger, mode rpc.Mode, confirm bool) error {
-	if mode == rpc.Incremental {
+// find goes through the modes from mode down, until one has found all changes.
+func (s *Syncer) find(ctx context.Context, log *slog.Logger, mode rpc.Mode, hooked, confirm bool) error {
+	if mode == rpc.Webhook {
+		less, why, err := s.webhook(ctx, log, false)
+		if err != nil || less == "" {
+			return err
+		}
+		mode = less
+		log.Warn("the webhook does not tell enough, scanning", "mode", mode, "why", why.EN)
+		s.progress(func(r *rpc.Run) { r.Mode, r.Why = mode, why })
+	} else if mode == rpc.Full && hooked && s.hook().Reconcile == (fault.Text{}) {
+		// The scan would find the same, without who did it.
+		if _, _, err := s.webhook(ctx, log, true); err != nil {
+			log.Warn("the webhook was not read before the scan", "error", err)
+		}
+	}
+	if mode == rpc.Incremental && s.formulaTaken() {
 		err := s.incremental(ctx)
 		if !airtable.IsBadFormula(err) {
 			return err
@@ -62,9 +80,22 @@ func (s *Syncer) find(ctx context.Context, log *slog.Logger, mode rpc.Mode, conf
 		s.mu.Lock()
 		s.noFormula = fault.T("Airtable no acepta el filtro LAST_MODIFIED_TIME()", "Airtable refuses the LAST_MODIFIED_TIME() filter")
 		s.mu.Unlock()
-		s.progress(func(r *rpc.Run) { r.Mode = rpc.Full })
+	}
+	s.progress(func(r *rpc.Run) { r.Mode = rpc.Full })
+	if !s.refreshed {
+		s.refreshed = true
+		if err := s.schema.Refresh(ctx); err != nil {
+			return err
+		}
 	}
 	return s.full(ctx, log, confirm)
+}
+
+// formulaTaken reports whether Airtable takes the filter of incremental runs, as far as is known.
+func (s *Syncer) formulaTaken() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noFormula == fault.Text{}
 }
 
 // prepare makes sure that the streams are there and that the ledger is of this stream.
@@ -89,27 +120,34 @@ func (s *Syncer) prepare(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// choose settles the mode of a run, and says why.
-func (s *Syncer) choose(asked rpc.Mode) (rpc.Mode, string) {
+var whyCheck = fault.T("toca una comprobación completa", "due as a check")
+
+// choose settles the mode of a run, and says why. hooked is whether there is a webhook to read.
+func (s *Syncer) choose(asked rpc.Mode, hooked bool) (rpc.Mode, fault.Text) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	due := s.cfg.Now().Sub(s.state.LastFull) >= s.cfg.FullEvery
 	switch {
 	case asked == rpc.Full:
-		return rpc.Full, "asked for"
+		return rpc.Full, fault.T("alguien lo pidió", "asked for")
 	case s.state.Since.IsZero():
-		return rpc.Full, "no earlier run to continue"
-	case s.noFormula != fault.Text{}:
-		return rpc.Full, s.noFormula.EN
-	case asked == rpc.Incremental:
-		return rpc.Incremental, "asked for"
+		return rpc.Full, fault.T("no hay una sincronización anterior que continuar", "no earlier run to continue")
+	case asked == rpc.Incremental && s.noFormula == (fault.Text{}):
+		return rpc.Incremental, fault.T("alguien lo pidió", "asked for")
 	case s.cfg.Mode == rpc.Full:
-		return rpc.Full, "configured"
-	case time.Since(s.state.LastFull) >= s.cfg.FullEvery:
-		return rpc.Full, "due as a check"
+		return rpc.Full, fault.T("así está configurado (SYNC_MODE)", "configured")
+	case hooked && s.state.Hook.Reconcile != (fault.Text{}):
+		return rpc.Full, s.state.Hook.Reconcile
+	case asked != rpc.Webhook && due && s.cfg.Budget.Affords(s.orders/airtable.PageSize+2):
+		return rpc.Full, whyCheck
+	case hooked:
+		return rpc.Webhook, fault.T("continúa la anterior", "continues the last run")
+	case s.noFormula != fault.Text{}:
+		return rpc.Full, s.noFormula
 	case s.orders <= airtable.PageSize:
-		return rpc.Full, "costs one call as well"
+		return rpc.Full, fault.T("cuesta una sola llamada", "costs one call as well")
 	default:
-		return rpc.Incremental, "continues the last run"
+		return rpc.Incremental, fault.T("continúa la anterior", "continues the last run")
 	}
 }
 
@@ -126,18 +164,19 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 	}
 	gone := s.ledger.Missing(seen, asked)
 	hold := len(gone) > 0 && !confirm &&
-		(len(seen) == 0 || (known >= heldFrom && len(gone)*heldShare > known))
-	var held *rpc.Held
+		(len(seen) == 0 || tooMany(len(gone), known))
 	if hold {
-		held = &rpc.Held{Count: len(gone), Known: known}
-		log.Error("deletions are held until somebody confirms them", "gone", len(gone), "known", known)
+		s.hold(log, len(gone), known)
 	} else if err := s.delete(ctx, gone, began, asked); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Held = held
-	s.state.Since, s.state.LastFull, s.state.LastSeq = began, time.Now(), s.ledger.Last()
+	if !hold {
+		s.state.Held = nil
+	}
+	s.state.Since, s.state.LastFull, s.state.LastSeq = began, s.cfg.Now(), s.ledger.Last()
+	s.state.Hook.Reconcile = fault.Text{}
 	if len(seen) > 0 || confirm { // an empty answer alone proves nothing
 		s.state.Scan = &rpc.ScanMark{StreamCreated: s.ledger.Created(), Through: s.ledger.Last(), Confirmed: confirm}
 	}
@@ -151,6 +190,7 @@ func (s *Syncer) delete(ctx context.Context, ids []string, at time.Time, asked l
 		// The event carries the order as the stream last had it; this is what is left if it cannot.
 		changes[i] = ledger.Change{
 			Order: event.Order{RecordID: id, CreatedAt: at, UpdatedAt: at}, Kind: event.Deleted, Found: at, Asked: asked,
+			Actor: s.actors[id],
 		}
 	}
 	if err := s.out.Publish(ctx, changes); err != nil {
@@ -159,7 +199,7 @@ func (s *Syncer) delete(ctx context.Context, ids []string, at time.Time, asked l
 	if err := s.out.Flush(ctx); err != nil {
 		return err
 	}
-	s.progress(func(r *rpc.Run) { r.Deleted = len(ids) })
+	s.progress(func(r *rpc.Run) { r.Deleted += len(ids) })
 	return nil
 }
 
@@ -298,7 +338,7 @@ func (s *Syncer) take(ctx context.Context, p page, seen map[string]struct{}) err
 		default:
 			updated++
 		}
-		changes = append(changes, ledger.Change{Order: order, Kind: kind, Digest: digest, Found: p.At, Asked: p.asked})
+		changes = append(changes, ledger.Change{Order: order, Kind: kind, Digest: digest, Found: p.At, Asked: p.asked, Actor: s.actors[r.ID]})
 	}
 	if err := s.out.Publish(ctx, changes); err != nil {
 		return err

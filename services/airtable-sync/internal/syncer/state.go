@@ -29,6 +29,7 @@ type state struct {
 	Held     *rpc.Held     `json:"held,omitempty"`
 	Success  time.Time     `json:"success,omitzero"` // start of the last successful run
 	Recent   []rpc.Run     `json:"recent,omitempty"` // newest first
+	Hook     hook          `json:"webhook,omitzero"`
 }
 
 func loadState(ctx context.Context, kv jetstream.KeyValue, source string) (state, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,6 +19,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
+	"github.com/resonance/resonance/services/airtable-sync/internal/budget"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 )
@@ -26,11 +28,15 @@ import (
 type Config struct {
 	Instance string // this process's name among the instances
 	Interval time.Duration
-	Mode     rpc.Mode // of scheduled runs: auto or full
+	Mode     rpc.Mode // of scheduled runs; auto for the best there is
+	// PingURL is where Airtable can reach us with its pings, "" if it cannot.
+	PingURL string
 	// FullEvery is how often an incremental mode is checked by a full scan.
 	FullEvery time.Duration
 	Edits     func() rpc.EditsState // how the edit writer stands
 	Replicas  int
+	Budget    *budget.Meter
+	Now       func() time.Time
 	Log       *slog.Logger
 }
 
@@ -49,13 +55,24 @@ type Syncer struct {
 	out       *ledger.Publisher        // of this run
 	refreshed bool                     // the schema was read in this run
 	yielded   map[string]column.Digest // what was left to the edit writer, as it was found
+	actors    map[string]*event.Actor  // who made the changes of this run, where the webhook says so
+	checking  bool                     // this run is a scan that only checks
+
+	table   string    // its id, as payloads name it
+	looked  bool      // the webhook was looked at in this tenure, and nothing speaks against it since
+	listed  int64     // its next cursor as it was listed in this run, 0 if it was not
+	refused time.Time // webhooks are not asked for again before this
 
 	mu        sync.Mutex // guards what follows
 	noFormula fault.Text // why the incremental mode is out of the question, if it is
+	noHook    fault.Text // why there is no webhook, if there is none
+	pingless  fault.Text // why the webhook does not ping although it should, if it does not
 	state     state
 	next      *job // the run that has not begun yet
 	current   *job
-	nextAt    time.Time
+	ranAt     time.Time // when the last run ended that the schedule counts from
+	failed    bool      // it failed
+	paused    string    // what the log last said of the schedule
 	orders    int
 }
 
@@ -63,7 +80,7 @@ type Syncer struct {
 type job struct {
 	run     rpc.Run
 	confirm bool
-	calls   int // of Airtable's API before it began
+	calls   *atomic.Int64 // of Airtable's API
 	done    chan struct{}
 }
 
@@ -92,7 +109,7 @@ func (s *Syncer) Active(ctx context.Context, version string) (err error) {
 	server, err := bus.Serve(s.nc, s.cfg.Log, bus.Service{
 		Name: "airtable-sync", Description: "Finds every change in Airtable", Version: version,
 		Workers: 64, Timeout: time.Minute, // waiting for a run costs a goroutine and no more
-		Endpoints: map[string]bus.Handler{rpc.SyncRunNow: s.serveRun, rpc.SyncStatus: s.serveStatus},
+		Endpoints: map[string]bus.Handler{rpc.SyncRunNow: s.serveRun, rpc.SyncStatus: s.serveStatus, rpc.SyncPing: s.servePing},
 	})
 	if err != nil {
 		return err
@@ -110,17 +127,55 @@ func (s *Syncer) Active(ctx context.Context, version string) (err error) {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timer.C:
-			s.enqueue("interval", rpc.RunRequest{Mode: rpc.Auto})
-		case <-s.wake:
-			wait := s.cfg.Interval
-			if !s.runNext(ctx) {
-				wait = min(wait, retryAfter)
+			if !s.cfg.Now().Before(s.nextAt()) {
+				s.enqueue("interval", rpc.RunRequest{Mode: rpc.Auto})
 			}
-			timer.Reset(wait)
-			s.mu.Lock()
-			s.nextAt = time.Now().Add(wait)
-			s.mu.Unlock()
+		case <-s.wake:
+			s.runNext(ctx)
 		}
+		timer.Reset(s.untilLook())
+	}
+}
+
+// nextAt is when the next scheduled run is due, by what the budget allows now.
+func (s *Syncer) nextAt() time.Time {
+	plan := s.cfg.Budget.Plan()
+	s.tellPlan(plan)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case plan.Until.After(s.ranAt):
+		return plan.Until
+	case s.failed && plan.Interval == s.cfg.Interval:
+		return s.ranAt.Add(min(plan.Interval, retryAfter))
+	default:
+		return s.ranAt.Add(plan.Interval)
+	}
+}
+
+// untilLook is when to look at the schedule again: what the budget allows changes meanwhile.
+func (s *Syncer) untilLook() time.Duration {
+	return min(max(s.nextAt().Sub(s.cfg.Now()), time.Millisecond), s.cfg.Interval)
+}
+
+// tellPlan logs when the budget begins or ends to govern the schedule.
+func (s *Syncer) tellPlan(p budget.Plan) {
+	state := ""
+	switch {
+	case !p.Until.IsZero():
+		state = "paused"
+	case p.Interval > s.cfg.Interval:
+		state = "stretched"
+	}
+	s.mu.Lock()
+	news := s.paused != state
+	s.paused = state
+	s.mu.Unlock()
+	switch {
+	case news && state == "":
+		s.cfg.Log.Info("runs are scheduled as configured", "interval", p.Interval)
+	case news:
+		s.cfg.Log.Warn("the budget of Airtable's calls governs the schedule", "schedule", state, "interval", p.Interval, "why", p.Reason.EN)
 	}
 }
 
@@ -134,7 +189,9 @@ func (s *Syncer) enqueue(trigger string, req rpc.RunRequest) string {
 			done: make(chan struct{}),
 		}
 	}
-	if req.Mode != rpc.Auto && s.next.run.Mode != rpc.Full {
+	switch asked := s.next.run.Mode; {
+	case req.Mode == rpc.Auto, asked == rpc.Full, req.Mode == rpc.Webhook && asked != rpc.Auto:
+	default:
 		s.next.run.Mode = req.Mode
 	}
 	if trigger == "request" {
@@ -151,29 +208,31 @@ func (s *Syncer) enqueue(trigger string, req rpc.RunRequest) string {
 // retryAfter is when a failed run is followed by the next, if the interval is longer.
 const retryAfter = time.Minute
 
-// runNext carries out the run that waits, remembers it, and reports whether it succeeded.
-func (s *Syncer) runNext(ctx context.Context) bool {
-	calls, _ := s.client.Calls()
+// runNext carries out the run that waits, and remembers it.
+func (s *Syncer) runNext(ctx context.Context) {
+	counted, calls := airtable.Counting(ctx)
 	s.mu.Lock()
 	j := s.next
 	if j == nil { // two asked for what was one run
 		s.mu.Unlock()
-		return true
+		return
 	}
 	s.next, s.current = nil, j
-	j.calls, j.run.StartedAt = calls, time.Now().UTC()
+	j.calls, j.run.StartedAt = calls, s.cfg.Now().UTC()
 	s.mu.Unlock()
 
 	log := s.cfg.Log.With("run", j.run.ID)
-	err := s.sync(ctx, log, j)
+	err := s.sync(counted, log, j)
 	if err != nil {
 		s.ledger.Forget() // some of it may be wrong
 	}
-	calls, _ = s.client.Calls()
+	if j.run.Trigger == "interval" && !s.checking {
+		s.cfg.Budget.Ran(int(calls.Load()))
+	}
 
 	s.mu.Lock()
-	ended := time.Now().UTC()
-	j.run.FinishedAt, j.run.APICalls = &ended, calls-j.calls
+	ended := s.cfg.Now().UTC()
+	j.run.FinishedAt, j.run.APICalls = &ended, int(calls.Load())
 	j.run.State, j.run.Progress.Percent = rpc.Succeeded, 100
 	if err != nil {
 		j.run.State, j.run.Reason = rpc.Failed, reason(ctx, err)
@@ -183,6 +242,9 @@ func (s *Syncer) runNext(ctx context.Context) bool {
 	}
 	s.state.ended(j.run)
 	s.current = nil
+	if j.run.Trigger != "ping" || err != nil { // pings come on top of the schedule, which also checks
+		s.ranAt, s.failed = ended, err != nil
+	}
 	run, st := j.run, s.state
 	s.mu.Unlock()
 	close(j.done)
@@ -203,7 +265,6 @@ func (s *Syncer) runNext(ctx context.Context) bool {
 	if err := st.save(context.WithoutCancel(ctx), s.kv); err != nil && ctx.Err() == nil {
 		log.Warn("the sync state was not saved", "error", err)
 	}
-	return run.State == rpc.Succeeded
 }
 
 // progress changes the current run under the lock.
@@ -229,9 +290,9 @@ func (s *Syncer) serveRun(_ context.Context, data []byte) (bus.Reply, error) {
 	switch req.Mode {
 	case "", rpc.Auto:
 		req.Mode = rpc.Full // what a person asks for must also find deletions
-	case rpc.Full, rpc.Incremental:
+	case rpc.Full, rpc.Incremental, rpc.Webhook:
 	default:
-		return bus.Reply{}, fault.Field("mode", fault.T("debe ser auto, full o incremental", "must be auto, full or incremental"))
+		return bus.Reply{}, fault.Field("mode", fault.T("debe ser auto, webhook, incremental o full", "must be auto, webhook, incremental or full"))
 	}
 	return reply(rpc.RunAccepted{RunID: s.enqueue("request", req)})
 }
@@ -268,18 +329,20 @@ func (s *Syncer) running(id string) <-chan struct{} {
 // Status is how the sync stands.
 func (s *Syncer) Status() rpc.SyncState {
 	total, byKind := s.client.Calls()
+	plan, next := s.cfg.Budget.Plan(), s.nextAt()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := rpc.SyncState{
-		Mode: rpc.Incremental, ModeReason: s.noFormula, State: "idle", Instance: s.cfg.Instance,
-		IntervalSeconds: s.cfg.Interval.Seconds(), Recent: s.state.Recent, HeldDeletions: s.state.Held,
-		Orders: s.orders, Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: rpc.APICalls{Total: total, ByKind: byKind},
+		State: "idle", Instance: s.cfg.Instance, Recent: s.state.Recent, HeldDeletions: s.state.Held,
+		IntervalSeconds: plan.Interval.Seconds(), IntervalReason: plan.Reason,
+		Orders: s.orders, Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: rpc.APICalls{Total: total, ByKind: byKind}, Budget: &plan.Budget,
 	}
-	switch {
-	case s.cfg.Mode == rpc.Full:
-		st.Mode, st.ModeReason = rpc.Full, fault.T("así está configurado (SYNC_MODE)", "it is configured so (SYNC_MODE)")
-	case s.noFormula != fault.Text{}:
-		st.Mode = rpc.Full
+	st.Mode, st.ModeReason = s.mode()
+	if h := s.state.Hook; st.Mode == rpc.Webhook {
+		st.Hook = &rpc.Hook{ID: h.ID, URL: h.URL, Cursor: h.Cursor, Expires: h.Expires.UTC()}
+		if !h.Pinged.IsZero() {
+			st.Hook.LastPing = &h.Pinged
+		}
 	}
 	if len(s.state.Recent) > 0 {
 		st.Last = &s.state.Recent[0]
@@ -287,18 +350,34 @@ func (s *Syncer) Status() rpc.SyncState {
 	if s.current != nil {
 		st.State = string(rpc.Running)
 		run := s.current.run
-		run.APICalls = total - s.current.calls
+		run.APICalls = int(s.current.calls.Load())
 		st.Current = &run
 	}
-	if !s.nextAt.IsZero() {
-		at := s.nextAt.UTC()
-		st.NextRunAt = &at
+	if !s.ranAt.IsZero() {
+		next = next.UTC()
+		st.NextRunAt = &next
 	}
 	if !s.state.Success.IsZero() {
-		lag := time.Since(s.state.Success).Seconds()
+		lag := s.cfg.Now().Sub(s.state.Success).Seconds()
 		st.LagSeconds = &lag
 	}
 	return st
+}
+
+// mode is how scheduled runs find changes, and why they have no better way. s.mu is held.
+func (s *Syncer) mode() (rpc.Mode, fault.Text) {
+	switch {
+	case s.cfg.Mode == rpc.Full:
+		return rpc.Full, fault.T("así está configurado (SYNC_MODE)", "it is configured so (SYNC_MODE)")
+	case s.noHook == fault.Text{} && s.state.Hook.ID != "" && s.cfg.Mode != rpc.Incremental:
+		return rpc.Webhook, s.pingless
+	case s.noFormula == fault.Text{}:
+		return rpc.Incremental, s.noHook
+	case s.noHook == fault.Text{}:
+		return rpc.Full, s.noFormula
+	default:
+		return rpc.Full, fault.T(s.noHook.ES+"; "+s.noFormula.ES, s.noHook.EN+"; "+s.noFormula.EN)
+	}
 }
 
 func reply(v any) (bus.Reply, error) {

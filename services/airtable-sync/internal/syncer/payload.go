@@ -1,0 +1,318 @@
+package syncer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
+	"github.com/resonance/resonance/services/airtable-sync/internal/column"
+	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
+)
+
+const (
+	// burst is how many records may be touched before a scan is made instead of reading them by id.
+	burst = 300
+	// burstPages of payloads are read before the rest is left to a full scan.
+	burstPages = 10
+	// pingLate is how old a change may be that no ping told of before pings are looked after.
+	pingLate = time.Minute
+)
+
+// news is what payloads tell: which records were touched, and by whom. What cells hold is read as
+// records, in the form that scans read too: payloads write them differently, and an order that
+// did not change must not be news.
+type news struct {
+	touched map[string]touch // the last of each record
+	cursor  int64            // after what was read
+	at      time.Time        // when Airtable first answered, by its clock; zero if it was not asked
+	asked   ledger.Moment    // before that
+	newest  time.Time        // of the payloads
+	fields  bool             // the table's fields are others
+	unread  bool             // there is more than was read
+	broken  bool             // the webhook tells nothing any more
+	scan    fault.Text       // why only a full scan can tell what happened
+}
+
+type touch struct {
+	destroyed bool
+	by        *event.Actor
+}
+
+// webhook publishes what happened since the last run by what the webhook tells. Where it does not
+// tell enough it returns the mode to go on with, and why. scanning says that a full scan follows.
+func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (rpc.Mode, fault.Text, error) {
+	h := s.hook()
+	n, err := s.read(ctx, h)
+	switch {
+	case airtable.IsForbidden(err):
+		return s.unreadable(ctx, log, err)
+	case err != nil:
+		return "", fault.Text{}, err
+	}
+	s.actors = make(map[string]*event.Actor, len(n.touched))
+	for id, t := range n.touched {
+		s.actors[id] = t.by
+	}
+	if h.URL != "" && n.newest.After(h.Pinged) && s.cfg.Now().Sub(n.newest) > pingLate {
+		s.looked = false // no ping told of it: see next time whether Airtable still pings
+	}
+	many := fault.T(
+		fmt.Sprintf("una ráfaga de más de %d cambios", burst), fmt.Sprintf("a burst of more than %d changes", burst))
+	switch {
+	case n.broken:
+		return s.replace(ctx, log, h, n.scan)
+	case n.scan == (fault.Text{}) && n.unread:
+		n.scan = many
+		if err := s.skip(ctx, h, n); err != nil {
+			return "", fault.Text{}, err
+		}
+	case n.scan == (fault.Text{}) && len(n.touched) > burst && (scanning || !s.formulaTaken()):
+		n.scan = many
+	}
+	if n.scan != (fault.Text{}) {
+		s.reconcile(n)
+		return rpc.Full, n.scan, nil
+	}
+	if n.fields {
+		s.refreshed = true
+		if err := s.schema.Refresh(ctx); err != nil {
+			return "", fault.Text{}, err
+		}
+	}
+	if err := s.publish(ctx, log, n, many); airtable.IsBadFormula(err) {
+		n.scan = fault.T("Airtable no acepta el filtro de los registros cambiados", "Airtable refuses the filter of the records that changed")
+		s.reconcile(n)
+		return rpc.Full, n.scan, nil
+	} else if err != nil {
+		return "", fault.Text{}, err
+	}
+	s.advance(n)
+	return "", fault.Text{}, nil
+}
+
+// read lists payloads from where the last run ended, until there are no more or too many.
+func (s *Syncer) read(ctx context.Context, h hook) (*news, error) {
+	n := &news{touched: map[string]touch{}, cursor: h.Cursor, asked: s.ledger.Now()}
+	if s.listed == h.Cursor {
+		return n, nil // this run has seen in the list of webhooks that there is nothing
+	}
+	gap := fault.T("faltan avisos del webhook", "payloads of the webhook are missing")
+	for page := 1; ; page++ {
+		p, err := s.client.Payloads(ctx, h.ID, n.cursor)
+		if err != nil {
+			return nil, err
+		}
+		if page == 1 {
+			n.at = p.At
+		}
+		for i := range p.Payloads {
+			if err := n.hear(&p.Payloads[i], s.table); err != nil {
+				return nil, err
+			}
+		}
+		if p.Cursor != n.cursor+int64(len(p.Payloads)) {
+			n.scan = gap
+		}
+		n.cursor = p.Cursor
+		switch {
+		case n.scan != (fault.Text{}):
+			return n, nil
+		case !p.More && n.cursor < s.listed: // they are kept for a week
+			n.scan, n.cursor = gap, s.listed
+			return n, nil
+		case !p.More:
+			return n, nil
+		case len(p.Payloads) == 0:
+			return nil, fmt.Errorf("%w: no payloads, and more of them", airtable.ErrNonsense)
+		case page == burstPages || len(n.touched) > burst:
+			n.unread = true
+			return n, nil
+		}
+	}
+}
+
+// hear takes in one payload.
+func (n *news) hear(p *airtable.Payload, table string) error {
+	if p.Error {
+		n.broken = p.Code != "INTERNAL_ERROR" // which passes
+		n.scan = fault.T("el webhook avisa de un error: "+p.Code, "the webhook tells of an error: "+p.Code)
+		return nil
+	}
+	if p.Timestamp.After(n.newest) {
+		n.newest = p.Timestamp
+	}
+	change, ours := p.ChangedTables[table]
+	if !ours {
+		return nil
+	}
+	var by *event.Actor
+	if u := p.Action.SourceMetadata.User; u != nil && u.ID != "" {
+		by = &event.Actor{ID: u.ID, Email: u.Email, Name: u.Name}
+	}
+	for _, ids := range []map[string]struct{}{change.Created, change.Changed} {
+		for id := range ids {
+			n.touched[id] = touch{by: by}
+		}
+	}
+	for _, id := range change.Destroyed {
+		n.touched[id] = touch{destroyed: true, by: by}
+	}
+	for id := range n.touched {
+		if !event.ValidRecordID(id) {
+			return fmt.Errorf("%w: the record id %q", airtable.ErrNonsense, id)
+		}
+	}
+	n.fields = n.fields || len(change.CreatedFields)+len(change.ChangedFields)+len(change.DestroyedFields) > 0
+	for _, f := range change.ChangedFields {
+		if f.Current.Name == nil || f.Current.Type != nil { // more than a new name may change every cell
+			n.scan = fault.T("una columna de la tabla ha cambiado", "a field of the table was changed")
+		}
+	}
+	if len(change.DestroyedFields) > 0 {
+		n.scan = fault.T("se quitó una columna de la tabla", "a field of the table was removed")
+	}
+	return nil
+}
+
+// publish reads what was touched, and publishes what is news of it.
+func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news, many fault.Text) error {
+	known := s.ledger.Live()
+	var there, gone []string
+	for id, t := range n.touched {
+		switch {
+		case !t.destroyed:
+			there = append(there, id)
+		case s.lives(id):
+			gone = append(gone, id)
+		}
+	}
+	slices.Sort(there)
+	slices.Sort(gone)
+	if len(n.touched) > burst {
+		log.Info("scanning what was modified", "why", many.EN, "records", len(n.touched))
+		s.progress(func(r *rpc.Run) { r.Mode, r.Why = rpc.Incremental, many })
+		if err := s.incremental(ctx); err != nil {
+			return err
+		}
+	} else {
+		s.progress(func(r *rpc.Run) { r.Progress.Expected = len(there) })
+		if err := s.fetch(ctx, there, map[string]struct{}{}); err != nil {
+			return err
+		}
+	}
+	if tooMany(len(gone), known) { // invariant 6
+		s.hold(log, len(gone), known)
+		return s.out.Flush(ctx)
+	}
+	if err := s.delete(ctx, gone, n.at, n.asked); err != nil {
+		return err
+	}
+	// The edit writer may have met one of them between the payload and now: see who came last.
+	gone = slices.DeleteFunc(gone, func(id string) bool { return !s.lives(id) })
+	if len(gone) == 0 {
+		return nil
+	}
+	asked, seen := s.ledger.Now(), map[string]struct{}{}
+	if err := s.fetch(ctx, gone, seen); err != nil {
+		return err
+	}
+	return s.delete(ctx, slices.DeleteFunc(gone, func(id string) bool { _, ok := seen[id]; return ok }), n.at, asked)
+}
+
+// lives reports whether the stream has the order, and not as deleted.
+func (s *Syncer) lives(id string) bool {
+	return s.ledger.Kind(id, column.Digest{}) == event.Updated // no order has that digest
+}
+
+// fetch reads records by id, a hundred a call, and publishes what is news. seen gets those there are.
+func (s *Syncer) fetch(ctx context.Context, ids []string, seen map[string]struct{}) error {
+	for some := range slices.Chunk(ids, airtable.PageSize) {
+		asked := s.ledger.Now()
+		p, err := s.client.Page(ctx, airtable.Query{Formula: airtable.Among(some), ByFieldID: s.schema.Mapper().ByID()}, "")
+		if err != nil {
+			return err
+		}
+		if err := s.take(ctx, page{Page: p, asked: asked}, seen); err != nil {
+			return err
+		}
+	}
+	return s.out.Flush(ctx)
+}
+
+// advance moves the cursor: all that was read is in the stream by now.
+func (s *Syncer) advance(n *news) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Hook.Cursor = n.cursor
+	s.state.LastSeq, s.orders = s.ledger.Last(), s.ledger.Live()
+	if !n.at.IsZero() {
+		s.state.Since = n.at
+		s.state.Hook.Expires = s.cfg.Now().Add(airtable.WebhookLife)
+	}
+}
+
+// reconcile notes that a full scan must tell what was read up to the cursor.
+func (s *Syncer) reconcile(n *news) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Hook.Cursor, s.state.Hook.Reconcile = n.cursor, n.scan
+}
+
+// skip moves the cursor behind the last payload there is.
+func (s *Syncer) skip(ctx context.Context, h hook, n *news) error {
+	list, err := s.client.Webhooks(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if list[i].ID == h.ID {
+			n.cursor = max(n.cursor, list[i].NextCursor)
+		}
+	}
+	return nil
+}
+
+// unreadable finds out why the webhook's payloads are refused: a lone 403 or 404 proves nothing.
+func (s *Syncer) unreadable(ctx context.Context, log *slog.Logger, refusal error) (rpc.Mode, fault.Text, error) {
+	log.Warn("the webhook cannot be read, looking for it", "error", refusal)
+	s.looked = false
+	usable, err := s.watch(ctx, log, true)
+	switch h := s.hook(); {
+	case err != nil:
+		return "", fault.Text{}, err
+	case !usable:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return rpc.Incremental, s.noHook, nil
+	case h.Reconcile != (fault.Text{}):
+		return rpc.Full, h.Reconcile, nil
+	default:
+		return "", fault.Text{}, refusal
+	}
+}
+
+// replace makes a new webhook in the place of one that tells nothing any more.
+func (s *Syncer) replace(ctx context.Context, log *slog.Logger, h hook, why fault.Text) (rpc.Mode, fault.Text, error) {
+	err := s.client.DeleteWebhook(ctx, h.ID)
+	s.keep(ctx, log, func(kept *hook) { *kept = hook{Reconcile: why} })
+	if err == nil {
+		_, err = s.watch(ctx, log, true)
+	}
+	return rpc.Full, why, err
+}
+
+// tooMany reports whether so many deletions at once wait for a person (invariant 6).
+func tooMany(gone, known int) bool { return known >= heldFrom && gone*heldShare > known }
+
+func (s *Syncer) hold(log *slog.Logger, gone, known int) {
+	log.Error("deletions are held until somebody confirms them", "gone", gone, "known", known)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Held = &rpc.Held{Count: gone, Known: known}
+}

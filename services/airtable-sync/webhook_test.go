@@ -1,0 +1,835 @@
+package airtablesync_test
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	airtablesync "github.com/resonance/resonance/services/airtable-sync"
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+)
+
+var ana = airtabletest.User{ID: "usrAna00000000000", Email: "ana@example.com", PermissionLevel: "edit", Name: "Ana"}
+
+// clock can be set ahead.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// on sets the syncer's clock, and a week between checks by full scans.
+func on(c *clock) func(*airtablesync.Config) {
+	return func(cfg *airtablesync.Config) { cfg.Now, cfg.FullScanHours = c.now, 24*365 }
+}
+
+// poll has the syncer read its webhook, and expects that that is enough.
+func (w *world) poll() rpc.Run {
+	w.Helper()
+	run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+	if run.Mode != rpc.Webhook {
+		w.Fatalf("run %+v", run)
+	}
+	return run
+}
+
+// scans has the syncer read its webhook, and expects that it scans for this reason.
+func (w *world) scans(mode rpc.Mode, why string) rpc.Run {
+	w.Helper()
+	run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+	if run.Mode != mode || !strings.Contains(run.Why.EN, why) || run.Why.ES == "" {
+		w.Fatalf("mode %s because %q, want %s because of %q", run.Mode, run.Why.EN, mode, why)
+	}
+	w.converged()
+	return run
+}
+
+func (w *world) hook() airtabletest.Webhook {
+	w.Helper()
+	hooks := w.sandbox.Webhooks()
+	if len(hooks) != 1 {
+		w.Fatalf("webhooks %+v", hooks)
+	}
+	return hooks[0]
+}
+
+func (w *world) update(id string, f airtabletest.Fields) {
+	w.Helper()
+	if err := w.sandbox.As(ana).UpdateRecord(id, f); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func TestWebhookTellsEveryChange(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 230})
+	w.start()
+	w.ok(w.synced())
+	st := w.status()
+	if hook := w.hook(); st.Mode != rpc.Webhook || st.ModeReason.EN != "" || st.Hook == nil || st.Hook.ID != hook.ID || hook.NotificationURL != "" {
+		t.Fatalf("state %+v", st)
+	}
+	w.sandbox.ResetCalls()
+	if idle := w.poll(); idle.APICalls != 1 || w.sandbox.Calls() != (airtabletest.Calls{Payloads: 1}) {
+		t.Fatalf("idle: %+v, %+v", idle, w.sandbox.Calls())
+	}
+
+	ids, before := w.sandbox.RecordIDs(), w.messages()
+	was, _ := w.newest(ids[3])
+	status := "Cancelled"
+	if *was.Order.Status == status {
+		status = "Sent"
+	}
+	w.update(ids[3], airtabletest.Fields{"Status": status, "Amount": 12.5, "Tags": []string{"Web", "Export"}})
+	w.update(ids[3], airtabletest.Fields{"Amount": 13.5, "Paid": true})
+	w.update(ids[4], airtabletest.Fields{"Customer": nil})
+	w.update(ids[5], airtabletest.Fields{"Notes": "changed"})
+	noted, _ := w.newest(ids[5])
+	var notes any
+	if f := map[string]json.RawMessage{}; json.Unmarshal(noted.Order.Fields, &f) == nil {
+		notes = decode(t, f["Notes"])
+	}
+	w.update(ids[5], airtabletest.Fields{"Notes": notes}) // and back: no news
+	created, err := w.sandbox.As(ana).CreateRecord(airtabletest.Fields{"Order": "Año \"1\" 🎉", "Customer": "Núñez", "Status": "Pending"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	brief, err := w.sandbox.As(ana).CreateRecord(airtabletest.Fields{"Order": "brief"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sandbox.As(ana).DeleteRecords(ids[7], ids[8], brief)
+	w.sandbox.ResetCalls()
+	run := w.poll()
+	if run.Created != 1 || run.Updated != 2 || run.Unchanged != 1 || run.Deleted != 2 || run.APICalls != 2 || w.sandbox.Calls() != (airtabletest.Calls{Payloads: 1, List: 1}) {
+		t.Fatalf("run %+v, calls %+v", run, w.sandbox.Calls())
+	}
+	if got := w.messages() - before; got != 5 {
+		t.Fatalf("%d messages", got)
+	}
+	w.converged()
+	by := event.Actor{ID: ana.ID, Email: ana.Email, Name: ana.Name}
+	for id, change := range map[string]event.Change{ids[3]: event.Updated, ids[4]: event.Updated, created: event.Created, ids[7]: event.Deleted} {
+		if c, _ := w.newest(id); c.Change != change || c.Actor == nil || *c.Actor != by {
+			t.Errorf("%s of %s by %+v", c.Change, id, c.Actor)
+		}
+	}
+	c, _ := w.newest(ids[3])
+	if got, want := string(c.Previous["status"]), fmt.Sprintf("%q", *was.Order.Status); got != want {
+		t.Errorf("previous status %s, want %s", got, want)
+	}
+	if c, _ := w.newest(ids[7]); c.Order.Name == nil {
+		t.Error("a deletion says what the order was")
+	}
+
+	// What the webhook made of it is what a scan finds.
+	before = w.messages()
+	if full := w.ok(w.run(rpc.RunRequest{})); full.Mode != rpc.Full || full.Created+full.Updated+full.Deleted != 0 || w.messages() != before {
+		t.Fatalf("a scan finds news: %+v", full)
+	}
+	// A scan that is asked for tells who made the changes too.
+	w.update(ids[9], airtabletest.Fields{"Customer": "by Ana"})
+	w.ok(w.run(rpc.RunRequest{}))
+	if c, _ := w.newest(ids[9]); c.Actor == nil || *c.Actor != by {
+		t.Errorf("by %+v", c.Actor)
+	}
+}
+
+func TestIdleIntervalCostsOneCall(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 150})
+	w.start(func(c *airtablesync.Config) { c.IntervalMinutes = 0.001 })
+	w.ok(w.synced())
+	var st rpc.SyncState
+	w.eventually("twenty runs on schedule", func() bool { st = w.status(); return len(st.Recent) == 20 && st.Recent[19].Trigger == "interval" })
+	for _, r := range st.Recent {
+		if r.APICalls != 1 || r.Mode != rpc.Webhook {
+			t.Fatalf("run %+v", r)
+		}
+	}
+}
+
+// eventually polls until what is so.
+func (w *world) eventually(what string, is func() bool) {
+	w.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !is(); {
+		if time.Now().After(deadline) {
+			w.Fatal("never: " + what)
+		}
+		time.Sleep(5 * time.Millisecond) // poll
+	}
+}
+
+func TestWebhookSurvivesRestarts(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 130})
+	stop := w.start()
+	w.ok(w.synced())
+	first := w.hook()
+	ids := w.sandbox.RecordIDs()
+	stop()
+	w.update(ids[0], airtabletest.Fields{"Status": "Sent", "Customer": "while it was away"})
+	w.sandbox.DeleteRecords(ids[1])
+
+	stop = w.start()
+	if run := w.ok(w.synced()); run.Mode != rpc.Webhook || run.Updated != 1 || run.Deleted != 1 || w.hook().ID != first.ID {
+		t.Fatalf("run %+v, webhook %+v", run, w.hook())
+	}
+	w.converged()
+
+	// Interrupted between payloads and records, it reads them again: the cursor waits for the events.
+	w.update(ids[2], airtabletest.Fields{"Customer": "half-way"})
+	hang := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Hang})
+	var accepted rpc.RunAccepted
+	w.ask(rpc.SyncRunNow, rpc.RunRequest{Mode: rpc.Webhook}, &accepted)
+	<-hang.Done()
+	stop()
+	stop = w.start()
+	if run := w.ok(w.synced()); run.Mode != rpc.Webhook || run.Updated != 1 {
+		t.Fatalf("run %+v", run)
+	}
+	w.converged()
+
+	// With all it knew lost, the webhook is found again; only a scan can tell what it has missed.
+	stop()
+	kv, err := w.js.KeyValue(t.Context(), bus.BucketSyncState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kv.Purge(t.Context(), "state"); err != nil {
+		t.Fatal(err)
+	}
+	w.update(ids[3], airtabletest.Fields{"Customer": "unknown"})
+	w.start()
+	if run := w.ok(w.synced()); run.Mode != rpc.Full || run.Updated != 1 || w.hook().ID != first.ID {
+		t.Fatalf("run %+v, webhook %+v", run, w.hook())
+	}
+	w.converged()
+	w.update(ids[4], airtabletest.Fields{"Customer": "goes on"})
+	if run := w.poll(); run.Updated != 1 {
+		t.Fatalf("run %+v", run)
+	}
+}
+
+// A creation without an answer makes no second webhook.
+func TestWebhookIsNotDoubled(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 130})
+	lost := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Webhooks, Method: http.MethodPost, Do: airtabletest.Drop, Applied: true})
+	w.start()
+	w.ok(w.synced())
+	<-lost.Done()
+	if st := w.status(); st.Mode == rpc.Webhook || st.ModeReason.EN == "" {
+		t.Fatalf("state %+v", st)
+	}
+	w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "meanwhile"})
+	w.scans(rpc.Full, "not known")
+	w.hook()
+	w.poll()
+}
+
+func TestWebhookIsMadeAnew(t *testing.T) {
+	t.Run("expired while away", func(t *testing.T) {
+		c := &clock{}
+		w := newWorld(t, airtabletest.Config{Orders: 130, Now: c.now})
+		stop := w.start(on(c))
+		w.ok(w.synced())
+		old := w.hook()
+		stop()
+		c.advance(8 * 24 * time.Hour)
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "missed"})
+		w.start(on(c))
+		run := w.ok(w.synced())
+		if run.Mode != rpc.Full || !strings.Contains(run.Why.EN, "expired") || run.Updated != 1 || w.hook().ID == old.ID {
+			t.Fatalf("run %+v", run)
+		}
+		w.converged()
+	})
+	t.Run("refreshed before that", func(t *testing.T) {
+		c := &clock{}
+		w := newWorld(t, airtabletest.Config{Orders: 130, Now: c.now})
+		stop := w.start(on(c))
+		w.ok(w.synced())
+		old := w.hook()
+		stop()
+		c.advance(6 * 24 * time.Hour)
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "not missed"})
+		stop = w.start(on(c))
+		if run := w.ok(w.synced()); run.Mode != rpc.Webhook || run.Updated != 1 {
+			t.Fatalf("run %+v", run)
+		}
+		// Nothing new: that the list tells so costs no more than a poll would.
+		stop()
+		c.advance(4 * 24 * time.Hour)
+		w.start(on(c))
+		w.ok(w.synced())
+		if hook := w.hook(); hook.ID != old.ID || hook.Expires.Sub(c.now()) < 6*24*time.Hour+23*time.Hour {
+			t.Fatalf("expires in %s", hook.Expires.Sub(c.now()))
+		}
+		for range 8 {
+			c.advance(24 * time.Hour)
+			if run := w.poll(); run.APICalls > 2 {
+				t.Fatalf("run %+v", run)
+			}
+		}
+		if w.hook().ID != old.ID {
+			t.Error("a week of polling lost it")
+		}
+	})
+	t.Run("disabled", func(t *testing.T) {
+		c := &clock{}
+		w := newWorld(t, airtabletest.Config{Orders: 130, Now: c.now})
+		w.start(on(c))
+		w.ok(w.synced())
+		old := w.hook()
+		if err := w.sandbox.ExpireWebhook(old.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "missed"})
+		c.advance(25 * time.Hour) // until it is looked at
+		w.scans(rpc.Full, "expired")
+		if w.hook().ID == old.ID {
+			t.Error("it is of no use any more")
+		}
+	})
+	t.Run("removed", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130})
+		w.start()
+		w.ok(w.synced())
+		old := w.hook()
+		if err := w.sandbox.RemoveWebhook(old.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[0])
+		if run := w.scans(rpc.Full, "removed"); run.Deleted != 1 || w.hook().ID == old.ID {
+			t.Fatalf("run %+v", run)
+		}
+		w.poll()
+	})
+	t.Run("a lone 404 removes nothing", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130})
+		w.start()
+		w.ok(w.synced())
+		old := w.hook()
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Payloads, Do: airtabletest.NotFound})
+		if run := w.run(rpc.RunRequest{Mode: rpc.Webhook}); run.State != rpc.Failed {
+			t.Fatalf("run %+v", run)
+		}
+		w.poll()
+		if w.hook().ID != old.ID {
+			t.Error("the webhook was there all along")
+		}
+	})
+	t.Run("error payload", func(t *testing.T) {
+		for _, code := range []string{airtabletest.CodeInvalidHook, airtabletest.CodeInvalidFilters, airtabletest.CodeInternalError} {
+			t.Run(code, func(t *testing.T) {
+				w := newWorld(t, airtabletest.Config{Orders: 130})
+				w.start()
+				w.ok(w.synced())
+				old := w.hook()
+				if err := w.sandbox.AddErrorPayload(old.ID, code); err != nil {
+					t.Fatal(err)
+				}
+				w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "untold"})
+				if run := w.scans(rpc.Full, code); run.Updated != 1 {
+					t.Fatalf("run %+v", run)
+				}
+				if same := w.hook().ID == old.ID; same != (code == airtabletest.CodeInternalError) {
+					t.Errorf("the same webhook: %v", same)
+				}
+				w.poll()
+			})
+		}
+	})
+}
+
+func TestWebhookGap(t *testing.T) {
+	t.Run("in the cursor", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130})
+		w.start()
+		w.ok(w.synced())
+		if err := w.sandbox.SkipPayloads(w.hook().ID, 2); err != nil {
+			t.Fatal(err)
+		}
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "after the gap"})
+		w.scans(rpc.Full, "missing")
+		w.poll()
+	})
+	t.Run("forgotten after a week", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130})
+		stop := w.start()
+		w.ok(w.synced())
+		stop()
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "forgotten"})
+		if err := w.sandbox.ForgetPayloads(w.hook().ID); err != nil {
+			t.Fatal(err)
+		}
+		w.start()
+		if run := w.ok(w.synced()); run.Mode != rpc.Full || !strings.Contains(run.Why.EN, "missing") || run.Updated != 1 {
+			t.Fatalf("run %+v", run)
+		}
+		w.converged()
+		w.poll()
+	})
+	t.Run("the scan is owed until it succeeds", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 230})
+		w.start()
+		w.ok(w.synced())
+		if err := w.sandbox.SkipPayloads(w.hook().ID, 2); err != nil {
+			t.Fatal(err)
+		}
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "after the gap"})
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Forbidden, After: 1})
+		if run := w.run(rpc.RunRequest{Mode: rpc.Webhook}); run.State != rpc.Failed || run.Mode != rpc.Full {
+			t.Fatalf("run %+v", run)
+		}
+		w.scans(rpc.Full, "missing")
+		w.poll()
+	})
+}
+
+func TestWebhookBurst(t *testing.T) {
+	t.Run("scans what was modified", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 900})
+		w.start()
+		w.ok(w.synced())
+		ids := w.sandbox.RecordIDs()
+		if err := w.sandbox.As(ana).UpdateRecords(ids[:450], airtabletest.Fields{"Customer": "pasted"}); err != nil {
+			t.Fatal(err)
+		}
+		w.sandbox.DeleteRecords(ids[900-1])
+		run := w.scans(rpc.Incremental, "burst")
+		if run.Updated != 450 || run.Deleted != 1 || run.APICalls > 8 {
+			t.Fatalf("run %+v", run)
+		}
+		if c, _ := w.newest(ids[0]); c.Actor == nil || c.Actor.Name != "Ana" {
+			t.Errorf("by %+v", c.Actor)
+		}
+		if idle := w.poll(); idle.APICalls != 1 {
+			t.Fatalf("run %+v", idle)
+		}
+	})
+	t.Run("too many payloads", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 150})
+		w.start()
+		w.ok(w.synced())
+		ids := w.sandbox.RecordIDs()
+		for i := range 700 { // a script, one cell at a time
+			w.update(ids[i%10], airtabletest.Fields{"Amount": i})
+		}
+		w.sandbox.DeleteRecords(ids[20])
+		run := w.scans(rpc.Full, "burst")
+		if run.Updated != 10 || run.Deleted != 1 {
+			t.Fatalf("run %+v", run)
+		}
+		if idle := w.poll(); idle.APICalls != 1 {
+			t.Fatalf("run %+v", idle)
+		}
+	})
+}
+
+func TestWebhookDeletionsAreHeld(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 200})
+	w.start()
+	w.ok(w.synced())
+	before := w.messages()
+	w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[:41]...)
+	if run := w.poll(); run.Deleted != 0 || w.messages() != before {
+		t.Fatalf("run %+v", run)
+	}
+	if held := w.status().HeldDeletions; held == nil || held.Count != 41 || held.Known != 200 {
+		t.Fatalf("held %+v", held)
+	}
+	w.poll()
+	if w.status().HeldDeletions == nil {
+		t.Fatal("a run that finds nothing confirms nothing")
+	}
+	if run := w.ok(w.run(rpc.RunRequest{ConfirmDeletions: true})); run.Deleted != 41 {
+		t.Fatalf("run %+v", run)
+	}
+	w.converged()
+}
+
+func TestWebhookSchemaChanges(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 130})
+	w.start()
+	w.ok(w.synced())
+	ids, before := w.sandbox.RecordIDs(), w.messages()
+	if err := w.sandbox.RenameField("Status", "Where it is"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.sandbox.AddField(airtabletest.Field{Name: "Due", Type: airtabletest.DateField}); err != nil {
+		t.Fatal(err)
+	}
+	if run := w.poll(); run.APICalls != 2 || w.messages() != before {
+		t.Fatalf("a new name is no news: %+v", run)
+	}
+	w.update(ids[0], airtabletest.Fields{"Where it is": "Sent", "Due": "2026-12-24", "Customer": "x"})
+	if run := w.poll(); run.Updated != 1 || run.APICalls != 2 {
+		t.Fatalf("run %+v", run)
+	}
+	if c, _ := w.newest(ids[0]); *c.Order.Status != "Sent" || !strings.Contains(string(c.Order.Fields), `"Due":"2026-12-24"`) {
+		t.Fatalf("order %s", c.Order.Fields)
+	}
+	if err := w.sandbox.DeleteField("Due"); err != nil {
+		t.Fatal(err)
+	}
+	if run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook})); run.Mode != rpc.Full || !strings.Contains(run.Why.EN, "removed") || run.Updated != 1 {
+		t.Fatalf("the cell is gone: %+v", run)
+	}
+	if c, _ := w.newest(ids[0]); strings.Contains(string(c.Order.Fields), `"Due"`) {
+		t.Fatalf("order %s", c.Order.Fields)
+	}
+	w.poll()
+}
+
+func TestWithoutWebhook(t *testing.T) {
+	t.Run("no permission", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130, NoWebhookScope: true})
+		w.start()
+		w.ok(w.synced())
+		st := w.status()
+		if st.Mode != rpc.Incremental || !strings.Contains(st.ModeReason.EN, "webhook:manage") || !strings.Contains(st.ModeReason.ES, "webhook:manage") || st.Hook != nil {
+			t.Fatalf("state %+v", st)
+		}
+		// It is asked for again when somebody asks for a run, and not each time.
+		w.sandbox.Grant(airtabletest.WebhooksManage)
+		w.scans(rpc.Full, "new")
+		if st := w.status(); st.Mode != rpc.Webhook || st.ModeReason.EN != "" {
+			t.Fatalf("state %+v", st)
+		}
+		// Lost and given back, nothing is missed.
+		w.sandbox.Revoke(airtabletest.WebhooksManage)
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "meanwhile"})
+		w.scans(rpc.Incremental, "webhook:manage")
+		w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[1])
+		w.sandbox.Grant(airtabletest.WebhooksManage)
+		if run := w.poll(); run.Deleted != 1 {
+			t.Fatalf("run %+v", run)
+		}
+		w.converged()
+	})
+	t.Run("the refusal costs nothing each time", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130, NoWebhookScope: true})
+		w.start(func(c *airtablesync.Config) { c.IntervalMinutes = 0.001 })
+		w.ok(w.synced())
+		w.eventually("five runs on schedule", func() bool { return len(w.status().Recent) > 5 })
+		for _, r := range w.status().Recent[:5] {
+			if r.APICalls != 1 || r.Mode != rpc.Incremental {
+				t.Fatalf("run %+v", r)
+			}
+		}
+	})
+	t.Run("no place left", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130})
+		stop := w.start()
+		w.ok(w.synced())
+		stop()
+		spec := w.hook().Specification
+		if err := w.sandbox.RemoveWebhook(w.hook().ID); err != nil {
+			t.Fatal(err)
+		}
+		other := strings.Replace(string(spec), `"tableFields"`, `"tableMetadata"`, 1)
+		for range 10 {
+			w.post("/v0/bases/"+w.sandbox.Config().BaseID+"/webhooks", `{"specification":`+other+`}`)
+		}
+		w.start()
+		w.ok(w.synced())
+		if st := w.status(); st.Mode != rpc.Incremental || !strings.Contains(st.ModeReason.EN, "as many webhooks") {
+			t.Fatalf("state %+v", st)
+		}
+		if n := len(w.sandbox.Webhooks()); n != 10 {
+			t.Fatalf("%d webhooks: others' are not ours to remove", n)
+		}
+	})
+	t.Run("configured", func(t *testing.T) {
+		for _, mode := range []rpc.Mode{rpc.Incremental, rpc.Full} {
+			t.Run(string(mode), func(t *testing.T) {
+				w := newWorld(t, airtabletest.Config{Orders: 130})
+				w.start(func(c *airtablesync.Config) { c.Mode = string(mode) })
+				w.ok(w.synced())
+				if st := w.status(); st.Mode != mode || !strings.Contains(st.ModeReason.EN, "SYNC_MODE") || len(w.sandbox.Webhooks()) != 0 {
+					t.Fatalf("state %+v", st)
+				}
+			})
+		}
+	})
+	t.Run("table by name, no schema scope", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130, NoSchemaScope: true})
+		w.start(func(c *airtablesync.Config) { c.TableID = w.sandbox.TableName() })
+		w.ok(w.synced())
+		if st := w.status(); st.Mode != rpc.Incremental || !strings.Contains(st.ModeReason.EN, "AIRTABLE_TABLE_ID") {
+			t.Fatalf("state %+v", st)
+		}
+	})
+	t.Run("table by id, no schema scope", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130, NoSchemaScope: true})
+		w.start()
+		w.ok(w.synced())
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "x"})
+		if run := w.poll(); run.Updated != 1 {
+			t.Fatalf("run %+v", run)
+		}
+	})
+}
+
+// post calls Airtable's API as another client of the token.
+func (w *world) post(path, body string) {
+	w.Helper()
+	req, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.endpoint+path, strings.NewReader(body))
+	if err != nil {
+		w.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+w.sandbox.Config().APIKey)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		answer, _ := io.ReadAll(res.Body)
+		w.Fatalf("%s: %d %s", path, res.StatusCode, answer)
+	}
+}
+
+// relay passes pings on as the gateway does, and remembers them.
+type relay struct {
+	*world
+	url  string
+	deaf atomic.Bool
+
+	mu    sync.Mutex
+	pings []rpc.Ping
+}
+
+func newRelay(w *world) *relay {
+	w.Helper()
+	r := &relay{world: w}
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(req.Body)
+		if err != nil || r.deaf.Load() || req.URL.Path != "/base/webhooks/airtable" {
+			rw.WriteHeader(http.StatusNotFound)
+			return
+		}
+		ping := rpc.Ping{Body: body, MAC: req.Header.Get("X-Airtable-Content-Mac")}
+		r.mu.Lock()
+		r.pings = append(r.pings, ping)
+		r.mu.Unlock()
+		rw.WriteHeader(int(r.ping(ping)))
+	}))
+	w.Cleanup(srv.Close)
+	r.url = srv.URL
+	return r
+}
+
+// ping asks the syncer as the gateway would, and returns the status it would answer.
+func (r *relay) ping(p rpc.Ping) fault.Code {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if _, err := bus.Ask(ctx, r.nc, rpc.SyncPing, p); err != nil {
+		return fault.CodeOf(err)
+	}
+	return http.StatusNoContent
+}
+
+func (r *relay) last() rpc.Ping {
+	r.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.pings) == 0 {
+		r.Fatal("no ping")
+	}
+	return r.pings[len(r.pings)-1]
+}
+
+func (r *relay) public(c *airtablesync.Config) { c.PublicURL = r.url + "/base/" }
+
+// settled waits until no run is under way or waiting, and returns how many there were.
+func (w *world) settled() (runs int) {
+	w.Helper()
+	w.eventually("idle", func() bool {
+		st := w.status()
+		runs = len(st.Recent)
+		return st.State == "idle"
+	})
+	return runs
+}
+
+func TestPingsMakeItImmediate(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 230, RatePerSecond: 5, PingRetry: 50 * time.Millisecond})
+	r := newRelay(w)
+	w.start(r.public, func(c *airtablesync.Config) { c.RateLimit = 5 })
+	w.ok(w.synced())
+	if hook := w.hook(); hook.NotificationURL != r.url+"/base/webhooks/airtable" {
+		t.Fatalf("webhook %+v", hook)
+	}
+	sub, err := w.nc.SubscribeSync(event.OrdersChanged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := w.sandbox.RecordIDs()
+	for i, change := range []func(){
+		func() { w.update(ids[0], airtabletest.Fields{"Customer": "at once"}) },
+		func() { w.sandbox.As(ana).DeleteRecords(ids[1]) },
+		func() {
+			if _, err := w.sandbox.As(ana).CreateRecord(airtabletest.Fields{"Order": "new"}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		began := time.Now()
+		change()
+		msg, err := sub.NextMsg(20 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("change %d took %s", i, took)
+		}
+		c, _, err := event.ParseOrderChanged(msg.Subject, msg.Header, msg.Data)
+		if err != nil || c.Actor == nil || c.Actor.ID != ana.ID {
+			t.Fatalf("%+v %v", c, err)
+		}
+	}
+	w.settled()
+	st := w.status()
+	if st.Last.Trigger != "ping" || st.Last.Mode != rpc.Webhook || st.Hook == nil || st.Hook.LastPing == nil || st.Hook.URL == "" {
+		t.Fatalf("state %+v", st)
+	}
+	w.converged()
+	// Many at once are told together.
+	runs := w.settled()
+	for i := range 40 {
+		w.update(ids[10+i], airtabletest.Fields{"Customer": "all"})
+	}
+	w.eventually("converged", func() bool { c, _ := w.newest(ids[49]); return *c.Order.Customer == "all" })
+	if more := w.settled() - runs; more > 10 {
+		t.Errorf("%d runs for 40 changes in a row", more)
+	}
+	w.converged()
+}
+
+func TestPingsThatAreNotAirtables(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 130, PingRetry: 50 * time.Millisecond})
+	r := newRelay(w)
+	stop := w.start(r.public)
+	w.ok(w.synced())
+	w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "pinged"})
+	w.eventually("run by ping", func() bool { last := w.status().Last; return last != nil && last.Trigger == "ping" })
+	good, runs := r.last(), w.settled()
+	w.sandbox.ResetCalls()
+	flip := func(s string) string {
+		raw, err := hex.DecodeString(strings.TrimPrefix(s, "hmac-sha256="))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw[31] ^= 1
+		return "hmac-sha256=" + hex.EncodeToString(raw)
+	}
+	for name, bad := range map[string]rpc.Ping{
+		"unsigned":     {Body: good.Body},
+		"empty":        {},
+		"not hex":      {Body: good.Body, MAC: "hmac-sha256=zz"},
+		"cut":          {Body: good.Body, MAC: good.MAC[:40]},
+		"one bit":      {Body: good.Body, MAC: flip(good.MAC)},
+		"other body":   {Body: append([]byte(" "), good.Body...), MAC: good.MAC},
+		"empty secret": {Body: good.Body, MAC: "hmac-sha256=b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"},
+	} {
+		if code := r.ping(bad); code != fault.Forbidden {
+			t.Errorf("%s: %d", name, code)
+		}
+	}
+	// Airtable repeats what it thinks was lost, and so may anybody who overheard it.
+	if code := r.ping(good); code != http.StatusNoContent {
+		t.Errorf("replayed: %d", code)
+	}
+	stop()
+	w.start(r.public)
+	w.ok(w.synced())
+	started := w.settled()
+	if code := r.ping(good); code != http.StatusNoContent {
+		t.Errorf("replayed after a restart: %d", code)
+	}
+	if got := w.settled(); got != started || started != runs+1 {
+		t.Errorf("runs: %d, %d after the restart, %d after the replay", runs, started, got)
+	}
+	if calls := w.sandbox.Calls(); calls.Payloads > 1 {
+		t.Errorf("calls %+v", calls)
+	}
+}
+
+func TestPingsAreLookedAfter(t *testing.T) {
+	t.Run("switched off by Airtable", func(t *testing.T) {
+		c := &clock{}
+		w := newWorld(t, airtabletest.Config{Orders: 130, Now: c.now, PingRetry: time.Millisecond, PingGiveUp: 2 * time.Millisecond})
+		r := newRelay(w)
+		w.start(r.public, on(c), func(cfg *airtablesync.Config) { cfg.IntervalMinutes = 60 })
+		w.ok(w.synced())
+		id := w.hook().ID
+		r.deaf.Store(true)
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "unheard"})
+		w.eventually("Airtable gives up", func() bool { return !w.hook().NotificationsEnabled })
+		r.deaf.Store(false)
+		c.advance(2 * time.Minute)
+		if run := w.poll(); run.Updated != 1 { // which tells that no ping came
+			t.Fatalf("run %+v", run)
+		}
+		w.poll()
+		if hook := w.hook(); hook.ID != id || !hook.NotificationsEnabled {
+			t.Fatalf("webhook %+v", hook)
+		}
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "heard"})
+		w.eventually("run by ping", func() bool { return w.status().Last.Trigger == "ping" })
+	})
+	t.Run("secret lost", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130, PingRetry: 50 * time.Millisecond})
+		r := newRelay(w)
+		stop := w.start(r.public)
+		w.ok(w.synced())
+		old := w.hook()
+		stop()
+		kv, err := w.js.KeyValue(t.Context(), bus.BucketSyncState)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := kv.Delete(t.Context(), "state"); err != nil {
+			t.Fatal(err)
+		}
+		w.start(r.public)
+		w.ok(w.synced())
+		if w.hook().ID == old.ID {
+			t.Fatal("nobody can tell its pings from others'")
+		}
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "heard"})
+		w.eventually("run by ping", func() bool { return w.status().Last.Trigger == "ping" })
+	})
+	t.Run("PUBLIC_URL set, changed and taken away", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130, PingRetry: 50 * time.Millisecond})
+		stop := w.start()
+		w.ok(w.synced())
+		for _, r := range []*relay{newRelay(w), newRelay(w)} {
+			stop()
+			stop = w.start(r.public)
+			if run := w.ok(w.synced()); run.Mode != rpc.Full || !strings.Contains(run.Why.EN, "PUBLIC_URL") {
+				t.Fatalf("run %+v", run)
+			}
+			if hook := w.hook(); hook.NotificationURL != r.url+"/base/webhooks/airtable" {
+				t.Fatalf("webhook %+v", hook)
+			}
+		}
+		stop()
+		w.start()
+		w.ok(w.synced())
+		if hook := w.hook(); hook.NotificationURL != "" {
+			t.Fatalf("webhook %+v", hook)
+		}
+	})
+}
