@@ -247,6 +247,39 @@ func TestStolenMessages(t *testing.T) {
 	w.consistent()
 }
 
+// Invariant 5: the same of the newest message, after which no gap shows. The leader notices that the
+// consumer has given more than has arrived.
+func TestStolenNewestMessage(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.publish(changed("rec0", "s"))
+	want := map[string]string{"rec0": "s"}
+	w.holds(want)
+	thief, err := w.js.Consumer(t.Context(), bus.StreamOrders, "orders-projection")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loot, err := thief.Fetch(1, jetstream.FetchMaxWait(30*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; len(loot.Messages()) == 0; i++ { // one at a time, so that the stolen one is the newest
+		id := fmt.Sprint("rec", i)
+		want[id] = "s"
+		w.publish(changed(id, "s"))
+		w.eventually(id, func() error {
+			_, err := w.ask(rpc.OrdersGet, rpc.OrderRef{RecordID: id})
+			if len(loot.Messages()) > 0 {
+				return nil
+			}
+			return errors.Join(err, loot.Error())
+		})
+	}
+	w.holds(want)
+	w.consistent()
+}
+
 // watch calls check all the while; the function it returns ends that and gives what failed.
 func (w *world) watch(check func() error) (failures func() []error) {
 	done := make(chan struct{})
