@@ -1,0 +1,130 @@
+import { Authenticated, Refine, useCan, useResourceParams } from "@refinedev/core";
+import routerProvider, { UnsavedChangesNotifier } from "@refinedev/react-router";
+import { retry } from "@resonance/refine";
+import { App as AntApp, ConfigProvider } from "antd";
+import enLocale from "antd/locale/en_GB";
+import esLocale from "antd/locale/es_ES";
+import dayjs from "dayjs";
+import "dayjs/locale/es";
+import "dayjs/locale/en-gb";
+import { type ReactNode, Suspense } from "react";
+import { BrowserRouter, Navigate, Outlet, Route, Routes } from "react-router";
+import { Empty, Forbidden, NotFound, PageLoading } from "./components/states.tsx";
+import { language } from "./i18n/index.ts";
+import { Layout } from "./layout/layout.tsx";
+import { useNotifications } from "./notifications.tsx";
+import Login from "./pages/login/index.tsx";
+import { useDark, usePreference } from "./preferences.ts";
+import { resonance } from "./resonance.ts";
+import { resources } from "./resources.tsx";
+import * as pages from "./routes.tsx";
+import { themeOf } from "./theme.ts";
+
+export function App() {
+  const dark = useDark();
+  const locale = usePreference(language);
+  dayjs.locale(locale === "en" ? "en-gb" : "es");
+  return (
+    <ConfigProvider theme={themeOf(dark)} locale={locale === "en" ? enLocale : esLocale} renderEmpty={() => <Empty />}>
+      <AntApp>
+        <BrowserRouter>
+          <Providers>
+            <Pages />
+            <UnsavedChangesNotifier />
+          </Providers>
+        </BrowserRouter>
+      </AntApp>
+    </ConfigProvider>
+  );
+}
+
+function Providers({ children }: { children: ReactNode }) {
+  return (
+    <Refine
+      dataProvider={resonance.dataProvider}
+      authProvider={resonance.authProvider}
+      liveProvider={resonance.liveProvider}
+      accessControlProvider={resonance.accessControlProvider}
+      i18nProvider={resonance.i18nProvider}
+      routerProvider={routerProvider}
+      notificationProvider={useNotifications()}
+      resources={resources}
+      options={{
+        disableTelemetry: true,
+        syncWithLocation: true,
+        warnWhenUnsavedChanges: true,
+        liveMode: "auto",
+        reactQuery: {
+          clientConfig: {
+            defaultOptions: {
+              queries: { retry, staleTime: 5_000, networkMode: "always" },
+              mutations: { networkMode: "always" },
+            },
+          },
+        },
+      }}
+    >
+      {children}
+    </Refine>
+  );
+}
+
+function Pages() {
+  return (
+    <Routes>
+      <Route
+        path="/login"
+        element={
+          <Authenticated key="login" fallback={<Login />}>
+            <Navigate to="/" replace />
+          </Authenticated>
+        }
+      />
+      <Route
+        element={
+          <Authenticated key="in" redirectOnFail="/login" appendCurrentPathToQuery loading={null}>
+            <Layout>
+              <Page />
+            </Layout>
+          </Authenticated>
+        }
+      >
+        <Route index element={<pages.Dashboard />} />
+        <Route path="sync" element={<pages.Sync />} />
+        <Route path="orders">
+          <Route index element={<pages.OrderList />} />
+          <Route path="board" element={<pages.OrderBoard />} />
+          <Route path="show/:id" element={<pages.OrderShow />} />
+        </Route>
+        <Route path="products">
+          <Route index element={<pages.ProductList />} />
+          <Route path="create" element={<pages.ProductCreate />} />
+          <Route path="edit/:id" element={<pages.ProductEdit />} />
+          <Route path="show/:id" element={<pages.ProductShow />} />
+        </Route>
+        {["suppliers", "customers"].map((name) => (
+          <Route key={name} path={name}>
+            <Route index element={<pages.PartnerList key={name} />} />
+            <Route path="create" element={<pages.PartnerCreate key={name} />} />
+            <Route path="edit/:id" element={<pages.PartnerEdit key={name} />} />
+            <Route path="show/:id" element={<pages.PartnerShow key={name} />} />
+          </Route>
+        ))}
+        <Route path="sales">
+          <Route index element={<pages.SaleList />} />
+          <Route path="create" element={<pages.SaleCreate />} />
+          <Route path="edit/:id" element={<pages.SaleEdit />} />
+          <Route path="show/:id" element={<pages.SaleShow />} />
+        </Route>
+        <Route path="*" element={<NotFound />} />
+      </Route>
+    </Routes>
+  );
+}
+
+/** What the address says, if the user may see it. */
+function Page() {
+  const { resource, action = "list", id } = useResourceParams();
+  const { data: answer } = useCan({ resource: resource?.name, action, params: { id, resource } });
+  return <Suspense fallback={<PageLoading />}>{answer && !answer.can ? <Forbidden /> : <Outlet />}</Suspense>;
+}

@@ -1,0 +1,12 @@
+import { useTranslate } from "@refinedev/core";
+import { Page } from "../../components/page.tsx";
+import { Empty } from "../../components/states.tsx";
+
+export default function Dashboard() {
+  const t = useTranslate();
+  return (
+    <Page title={t("nav.dashboard")}>
+      <Empty />
+    </Page>
+  );
+}
