@@ -837,6 +837,17 @@ export interface components {
             /** @enum {string} */
             state: "pending" | "applied" | "rejected";
         };
+        EditsState: {
+            /** @description why they are not being written; absent if they are */
+            error?: components["schemas"]["Text"];
+            /**
+             * Format: double
+             * @description since the oldest of them was accepted
+             */
+            oldest_seconds?: number;
+            /** Format: int64 */
+            pending: number;
+        };
         Held: {
             /** Format: int64 */
             count: number;
@@ -1556,6 +1567,7 @@ export interface components {
             /** @description what the month's calls of Airtable's API are spent on */
             budget?: components["schemas"]["Budget"];
             current?: components["schemas"]["Run"];
+            edits: components["schemas"]["EditsState"];
             held_deletions?: components["schemas"]["Held"];
             /** @description the active syncer */
             instance: string;
@@ -3509,6 +3521,9 @@ export interface operations {
                      *         "since": "2026-11-03T09:30:00Z",
                      *         "suggested_interval_seconds": 26000,
                      *         "warning": "a este ritmo las llamadas del mes se acaban en unas horas"
+                     *       },
+                     *       "edits": {
+                     *         "pending": 0
                      *       },
                      *       "instance": "sync-1",
                      *       "interval_seconds": 300,

@@ -139,7 +139,7 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
       const query = filterParams(client, filters, resource.key);
       const sort = sortParam(sorters, resource.key);
       if (sort) query.set("sort", sort);
-      extend(query, meta);
+      extend(query, metaOf(meta).query);
       const options = reading(meta);
       const { currentPage = 1, pageSize: size = 10, mode = "server" } = pagination ?? {};
       if (mode === "server" && size <= pageSize) {
@@ -149,7 +149,7 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
       }
       const [from, to] =
         mode === "server" ? [(currentPage - 1) * size, currentPage * size] : [0, Number.MAX_SAFE_INTEGER];
-      const limit = (meta as ResonanceMeta | undefined)?.maxRows ?? 10_000;
+      const limit = metaOf(meta).maxRows ?? 10_000;
       const { parts, ...found } = await all(resource, query, options, from, to);
       if (mode !== "server" && found.total > limit) {
         throw new ApiError(413, client.text("resonance.tooMany", { total: found.total, limit }));
@@ -161,8 +161,7 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
       const resource = resourceOf(client, name);
       const parts = await inTurn(chunks([...new Set(ids.map(String))], pageSize), (part) => {
         const query = new URLSearchParams(part.map((id) => ["id", id]));
-        extend(query, meta);
-        return list(resource, query, reading(meta));
+        return list(resource, extend(query, metaOf(meta).query), reading(meta));
       });
       const found = new Map(parts.flatMap((p) => p.data).map((row) => [String(row.id), row]));
       return { data: ids.flatMap((id) => found.get(String(id)) ?? []) };
@@ -170,7 +169,10 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
 
     getOne: async ({ resource: name, id, meta }: GetOneParams) => {
       const resource = resourceOf(client, name);
-      const { data, response } = await client.json<BaseRecord>(resource.one(id), reading(meta, true));
+      const { data, response } = await client.json<BaseRecord>(resource.one(id), {
+        ...reading(meta),
+        query: extend(new URLSearchParams(), metaOf(meta).query),
+      });
       return { data: withId(resource, data), ...etag(response), ...freshness(response) };
     },
 
@@ -255,9 +257,9 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
       for (const [name, value] of filterParams(client, filters, key)) params.append(name, value);
       const sort = sortParam(sorters, key);
       if (sort) params.set("sort", sort);
-      extend(params, { query } as MetaQuery);
-      extend(params, meta);
-      const options = method === "get" || method === "head" ? reading(meta, true) : writing(meta);
+      extend(params, query as ResonanceMeta["query"]);
+      extend(params, metaOf(meta).query);
+      const options = method === "get" || method === "head" ? reading(meta) : writing(meta);
       const response = await client.request(path, {
         ...options,
         method: method.toUpperCase(),
@@ -266,7 +268,7 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
         headers: { ...options.headers, ...(headers as Record<string, string> | undefined) },
       });
       const body = await bodyOf(client, response);
-      const asUrl = (meta as ResonanceMeta | undefined)?.objectUrl && body instanceof Blob;
+      const asUrl = metaOf(meta).objectUrl && body instanceof Blob;
       return { data: asUrl ? URL.createObjectURL(body) : body, ...etag(response), ...freshness(response) };
     },
   };
@@ -330,36 +332,50 @@ function freshness(response: Response): { age?: number; stale?: true } {
   };
 }
 
-function reading(meta: MetaQuery | undefined, withQuery = false): RequestOptions {
-  const { headers, timeout, query } = (meta ?? {}) as ResonanceMeta;
+/** What `meta` says to this provider. Refine puts the page's own parameters into it, texts all of them. */
+function metaOf(meta: MetaQuery | undefined): ResonanceMeta {
+  const is = (type: string, value: unknown) => typeof value === type && value !== null;
+  const known: [string, string][] = [
+    ["ifMatch", "string"],
+    ["idempotencyKey", "string"],
+    ["wait", "number"],
+    ["timeout", "number"],
+    ["maxRows", "number"],
+    ["query", "object"],
+    ["headers", "object"],
+    ["objectUrl", "boolean"],
+  ];
+  return Object.fromEntries(known.flatMap(([name, type]) => (is(type, meta?.[name]) ? [[name, meta?.[name]]] : [])));
+}
+
+function reading(meta: MetaQuery | undefined): RequestOptions {
+  const { headers, timeout } = metaOf(meta);
   const signal = meta?.queryContext?.signal;
-  const params = new URLSearchParams();
-  if (withQuery && query) extend(params, meta);
   return {
     ...(headers ? { headers } : {}),
     ...(timeout === undefined ? {} : { timeout }),
     ...(signal ? { signal } : {}),
-    ...(params.size > 0 ? { query: params } : {}),
   };
 }
 
 function writing(meta: MetaQuery | undefined, keyed = false): RequestOptions {
-  const { ifMatch, idempotencyKey, wait, headers, timeout } = (meta ?? {}) as ResonanceMeta;
+  const { ifMatch, idempotencyKey, wait, headers, timeout } = metaOf(meta);
   return {
     headers: {
       ...headers,
-      "If-Match": ifMatch,
-      "Idempotency-Key": idempotencyKey ?? (keyed ? newKey() : undefined),
+      "If-Match": ifMatch ?? headers?.["If-Match"],
+      "Idempotency-Key": idempotencyKey ?? headers?.["Idempotency-Key"] ?? (keyed ? newKey() : undefined),
       Prefer: wait === undefined ? headers?.Prefer : `wait=${wait}`,
     },
     ...(timeout === undefined ? (wait ? { timeout: 30_000 + wait * 1000 } : {}) : { timeout }),
   };
 }
 
-function extend(query: URLSearchParams, meta: MetaQuery | undefined): void {
-  for (const [name, value] of Object.entries((meta as ResonanceMeta | undefined)?.query ?? {})) {
+function extend(query: URLSearchParams, more: ResonanceMeta["query"] = {}): URLSearchParams {
+  for (const [name, value] of Object.entries(more)) {
     if (value !== undefined) query.append(name, String(value));
   }
+  return query;
 }
 
 /** The path of an address of the API. Any other would be sent the user's token. */

@@ -30,36 +30,32 @@ export function openSocket(
 ): Connection {
   const base = client.url || globalThis.location?.origin || "";
   const socket = new WebSocket(`${base.replace(/^http/, "ws")}/ws`);
+  let end: (code: number) => void = () => undefined;
   const ended = new Promise<number>((resolve) => {
-    const late = setTimeout(() => end(0), opening);
-    const end = (code: number) => {
-      clearTimeout(late);
-      resolve(code);
-      socket.close();
-    };
-    socket.onopen = () => socket.send(JSON.stringify({ token, ...(since === undefined ? {} : { since }) }));
-    socket.onmessage = ({ data }) => {
-      clearTimeout(late);
-      const message = parse(data);
-      if (message) events.message(message);
-    };
-    socket.onerror = () => undefined; // a close follows
-    socket.onclose = ({ code }) => end(code);
+    end = resolve;
   });
-  let closed: ((code: number) => void) | undefined;
-  const given = new Promise<number>((resolve) => {
-    closed = resolve;
-  });
+  const late = setTimeout(() => close(0), opening);
+  // The handshake of a dead connection may never end: nobody waits for it.
+  const close = (code: number) => {
+    clearTimeout(late);
+    socket.onmessage = null;
+    socket.close();
+    end(code);
+  };
+  socket.onopen = () => socket.send(JSON.stringify({ token, ...(since === undefined ? {} : { since }) }));
+  socket.onmessage = ({ data }) => {
+    clearTimeout(late);
+    const message = parse(data);
+    if (message) events.message(message);
+  };
+  socket.onerror = () => undefined; // a close follows
+  socket.onclose = ({ code }) => close(code);
   return {
-    close: () => {
-      closed?.(1000); // the handshake of a dead connection may never end
-      socket.onmessage = null;
-      socket.close();
-    },
+    close: () => close(1000),
     renew: (newer) => {
       if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ token: newer }));
     },
-    ended: Promise.race([ended, given]),
+    ended,
   };
 }
 

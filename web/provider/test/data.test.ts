@@ -255,6 +255,13 @@ describe("custom", () => {
   });
 });
 
+it("takes nothing of the page's own parameters, which Refine puts into meta", async () => {
+  const meta = { query: "status=Sent", wait: "5", timeout: "0", maxRows: "1", headers: "x", objectUrl: "true" };
+  expect((await resonance.dataProvider.getList({ resource: "orders", meta })).total).toBe(orders);
+  const { total } = await resonance.dataProvider.getList({ resource: "orders", meta: { query: { status: "Sent" } } });
+  expect(total).toBe(rows.filter((r) => r.status === "Sent").length);
+});
+
 describe("what is not there", () => {
   it("is said, before anything is sent", async () => {
     const { dataProvider } = app({ fetch: () => Promise.reject(new Error("sent")) });

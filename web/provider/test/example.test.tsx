@@ -1,12 +1,9 @@
 // @vitest-environment jsdom
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { act } from "react";
 import { createRoot } from "react-dom/client";
 import { expect, inject, it, vi } from "vitest";
 import { password, sandbox, until } from "./product.ts";
-
-Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
 
 /** The example is for a product at its usual place, with a password of its own. */
 vi.mock("@resonance/refine", async () => {
@@ -31,7 +28,7 @@ it("shows orders, and a change in Airtable without being told to look", async ()
   const { App, resonance } = await import("../example/app.tsx");
   const page = document.body.appendChild(document.createElement("div"));
   const root = createRoot(page);
-  await act(async () => root.render(<App />));
+  root.render(<App />);
   await until(() => page.querySelectorAll("p").length === 10);
   await until(() => resonance.liveProvider.state === "open");
   const [first] = (await resonance.dataProvider.getList({ resource: "orders" })).data;
@@ -40,5 +37,5 @@ it("shows orders, and a change in Airtable without being told to look", async ()
     update: [{ ids: [first?.id], fields: { Order: name } }],
   });
   await until(() => page.textContent?.includes(name));
-  await act(async () => root.unmount());
+  root.unmount();
 });

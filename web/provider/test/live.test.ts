@@ -169,6 +169,23 @@ it("uses one connection for everybody, and hands over renewed tokens", async () 
   }
 });
 
+it("renews the token before its connection ends with it", async () => {
+  const relay = await Relay.before(product.url);
+  try {
+    const { resonance, heard } = await connected({ url: relay.url });
+    const session = resonance.client.session.get();
+    if (!session) throw new Error("not logged in");
+    resonance.client.session.set({ ...session, expiresAt: Date.now() + 61_000 });
+    await until(() => relay.count("POST /token/refresh") === 1);
+    await until(() => (resonance.client.session.get()?.expiresAt ?? 0) > Date.now() + 800_000);
+    expect(relay.count("GET /ws")).toBe(1);
+    expect(resonance.liveProvider.state).toBe("open");
+    heard.end();
+  } finally {
+    await relay.close();
+  }
+});
+
 it("gets another token when its own is refused", async () => {
   const resonance = await appOf("viewer", { url: product.url });
   const session = resonance.client.session.get();

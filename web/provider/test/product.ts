@@ -55,6 +55,7 @@ export class Product {
       SYNC_INTERVAL_MINUTES: "0.02",
       JWT_SECRET: "a secret of the tests, with more than 32 bytes",
       ADMIN_PASSWORD: password,
+      CORS_ORIGINS: "http://localhost:3000", // of jsdom's pages
     };
   }
 
