@@ -268,11 +268,14 @@ type order struct {
 	Amount    any            `json:"amount"`
 	OrderDate any            `json:"order_date"`
 	Fields    map[string]any `json:"fields"`
-	Edit      *rpc.Edit      `json:"edit"`
+	Edit      struct {
+		ID    string          `json:"id"`
+		State event.EditState `json:"state"`
+	} `json:"edit"`
 }
 
 func (o order) equals(r airtabletest.Record) error {
-	if o.Edit != nil && o.Edit.State == event.Pending {
+	if o.Edit.State == event.Pending {
 		return fmt.Errorf("edit %s is pending", o.Edit.ID)
 	}
 	for field, column := range map[string]any{
