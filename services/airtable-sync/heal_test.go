@@ -115,7 +115,7 @@ func TestRequestsShareARun(t *testing.T) {
 		wg.Go(func() { w.run(rpc.RunRequest{}) })
 	}
 	wg.Wait()
-	// One may have begun before the others asked: two runs of a metadata call and two pages each.
+	// One may have begun before the others asked: two runs of a metadata call, payloads and two pages each.
 	if got := w.sandbox.Calls().Total(); got > 9 {
 		t.Fatalf("%d calls for 20 requests", got)
 	}

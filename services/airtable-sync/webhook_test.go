@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -832,4 +834,33 @@ func TestPingsAreLookedAfter(t *testing.T) {
 			t.Fatalf("webhook %+v", hook)
 		}
 	})
+}
+
+// Payloads that make no sense are passed over, and a scan tells what they would have.
+func TestUnreadablePayloads(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 130})
+	target, err := url.Parse(w.endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mangle atomic.Bool
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ModifyResponse = func(res *http.Response) error {
+		if mangle.Load() && strings.Contains(res.Request.URL.Path, "/payloads") {
+			body := `{"payloads":[{"changedTablesById":{"` + w.sandbox.Config().TableID + `":{"changedRecordsById":{"order.changed.>":{}}}}}],"cursor":2,"mightHaveMore":false}`
+			res.Body, res.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+			res.Header.Del("Content-Length")
+		}
+		return nil
+	}
+	srv := httptest.NewServer(proxy)
+	t.Cleanup(srv.Close)
+	w.endpoint = srv.URL
+	w.start()
+	w.ok(w.synced())
+	w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "unreadable"})
+	mangle.Store(true)
+	w.scans(rpc.Full, "unreadable")
+	mangle.Store(false)
+	w.poll()
 }

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -52,6 +53,9 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 	switch {
 	case airtable.IsForbidden(err):
 		return s.unreadable(ctx, log, err)
+	case errors.Is(err, airtable.ErrNonsense):
+		log.Warn("payloads that cannot be read are passed over", "error", err)
+		n = &news{cursor: h.Cursor, unread: true, scan: fault.T("los avisos del webhook son ilegibles", "the webhook's payloads are unreadable")}
 	case err != nil:
 		return "", fault.Text{}, err
 	}
@@ -67,8 +71,10 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 	switch {
 	case n.broken:
 		return s.replace(ctx, log, h, n.scan)
-	case n.scan == (fault.Text{}) && n.unread:
-		n.scan = many
+	case n.unread:
+		if n.scan == (fault.Text{}) {
+			n.scan = many
+		}
 		if err := s.skip(ctx, h, n); err != nil {
 			return "", fault.Text{}, err
 		}

@@ -70,6 +70,7 @@ func (s *Syncer) watch(ctx context.Context, log *slog.Logger, anew bool) (bool, 
 	case !anew && now.Before(s.refused):
 		return false, nil
 	case h.ID != "" && s.looked && now.Sub(h.Looked) < lookEvery && h.Expires.Sub(now) > renewBelow:
+		s.setNoHook(fault.Text{})
 		return true, nil
 	}
 	err := s.look(ctx, log, h)
