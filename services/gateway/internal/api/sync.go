@@ -31,10 +31,11 @@ type SyncAccepted struct {
 	Run   *Run   `json:"run,omitempty" doc:"absent if it has not begun"`
 }
 
-// Run is rpc.Run with its reason in the caller's language.
+// Run is rpc.Run with its reasons in the caller's language.
 type Run struct {
 	rpc.Run
-	Reason string `json:"reason,omitempty" doc:"why the run failed"`
+	Reason     string `json:"reason,omitempty" doc:"why the run failed"`
+	ModeReason string `json:"mode_reason,omitempty" doc:"why the run has this mode"`
 }
 
 // SyncState is rpc.SyncState with its reasons in the caller's language.
@@ -58,7 +59,7 @@ func runIn(lang string, r *rpc.Run) *Run {
 	if r == nil {
 		return nil
 	}
-	return &Run{Run: *r, Reason: r.Reason.In(lang)}
+	return &Run{Run: *r, Reason: r.Reason.In(lang), ModeReason: r.Why.In(lang)}
 }
 
 func stateIn(lang string, s rpc.SyncState) SyncState {
