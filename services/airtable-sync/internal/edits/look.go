@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -102,9 +103,7 @@ func (r *round) newer(ctx context.Context, tasks []*task, hits map[string]airtab
 		if err != nil {
 			return nil, err
 		}
-		for id, rec := range found {
-			newer[c][id] = rec
-		}
+		maps.Copy(newer[c], found)
 	}
 	return newer, nil
 }

@@ -188,6 +188,7 @@ func (r *reader) watch(ctx context.Context, stop context.CancelCauseFunc) {
 		if err != nil {
 			continue // disconnected: noticed when it is back
 		}
+		r.behind.Store(info.NumPending)
 		_, held, _ := r.queue.stands()
 		if info.NumAckPending <= held {
 			suspect = nil

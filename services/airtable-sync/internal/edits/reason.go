@@ -54,8 +54,7 @@ func refusal(err error, field airtable.Field, value string) fault.Text {
 		return fault.T("El campo «"+field.Name+"» de Airtable no existe o es calculado",
 			"The field “"+field.Name+"” in Airtable is gone or computed")
 	}
-	var refused *airtable.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*airtable.Error](err); ok {
 		return fault.T("Airtable rechaza la edición: "+refused.Error(), refused.Error())
 	}
 	return airtable.Reason(err)

@@ -156,7 +156,8 @@ func (r *round) publishEnds(ctx context.Context, outcomes []outcome) error {
 	for _, s := range flight {
 		select {
 		case <-s.ack.Ok():
-		case <-s.ack.Err():
+		case err := <-s.ack.Err():
+			r.cfg.Log.Debug("published again", "subject", s.msg.Subject, "error", err)
 			if _, err := bus.Publish(ctx, r.js, s.msg); err != nil {
 				return err
 			}

@@ -122,6 +122,12 @@ func (r *round) refuse(ctx context.Context, t *task, err error) error {
 	if err != nil && !airtable.IsVerdict(err) {
 		return err
 	}
+	if airtable.IsBadChoice(err) && r.mapper.ByID() && len(r.refused) == 0 { // the reason tells the choices
+		if err := r.schema.Refresh(ctx); err != nil {
+			return err
+		}
+		r.mapper = r.schema.Mapper()
+	}
 	e, reason := from[0], airtable.Reason(err)
 	if guilty >= 0 {
 		e = from[guilty]
@@ -218,14 +224,14 @@ func (r *round) verify(ctx context.Context, t *task, err error) error {
 	found, _, unread := r.list(ctx, airtable.Among([]string{t.id}))
 	switch {
 	case unread != nil:
-		return &notNow{unread} // the table cannot be read either
+		return &unclearError{unread} // the table cannot be read either
 	case len(found) == 0:
 		return &airtable.Error{Status: 404, Type: "ROW_DOES_NOT_EXIST"}
 	}
 	return err
 }
 
-// notNow is a refusal that is no verdict on a record.
-type notNow struct{ cause error }
+// unclearError is a refusal that is no verdict on a record.
+type unclearError struct{ cause error }
 
-func (e *notNow) Error() string { return e.cause.Error() }
+func (e *unclearError) Error() string { return e.cause.Error() }

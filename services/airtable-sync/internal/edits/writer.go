@@ -136,7 +136,7 @@ func (w *Writer) note(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var missing *column.MissingError
-	var later *notNow
+	var later *unclearError
 	switch {
 	case err == nil:
 		w.trouble = fault.Text{}

@@ -39,7 +39,8 @@ type Ledger struct {
 
 	mu      sync.Mutex // guards what follows
 	stream  jetstream.Stream
-	created time.Time // of the stream; zero: to be read anew
+	stale   bool      // to be read anew
+	created time.Time // of the stream
 	last    uint64    // the highest order.changed sequence that is known
 	entries map[string]Entry
 	live    int
@@ -83,12 +84,18 @@ func PublishOptions() []jetstream.JetStreamOpt {
 
 // New makes a ledger that knows nothing yet. source goes into every event.
 func New(js jetstream.JetStream, source string) *Ledger {
-	return &Ledger{js: js, source: source, entries: map[string]Entry{}, claimed: map[string]int{}, met: map[string]Moment{}}
+	return &Ledger{
+		js: js, source: source, stale: true,
+		entries: map[string]Entry{}, claimed: map[string]int{}, met: map[string]Moment{},
+	}
 }
 
 // Load reads the stream if nobody has yet, or not since Forget.
 func (l *Ledger) Load(ctx context.Context) error {
-	if !l.Created().IsZero() {
+	l.mu.Lock()
+	stale := l.stale
+	l.mu.Unlock()
+	if !stale {
 		return nil
 	}
 	_, err := l.Refresh(ctx)
@@ -113,7 +120,7 @@ func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
 	}
 	created := stream.CachedInfo().Created
 	l.mu.Lock()
-	known := l.created.Equal(created) && l.last == last
+	known := !l.stale && l.created.Equal(created) && l.last == last
 	l.mu.Unlock()
 	if known {
 		return false, nil
@@ -124,7 +131,7 @@ func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stream, l.created = stream, created
+	l.stream, l.created, l.stale = stream, created, false
 	l.entries, l.live, l.last = entries, 0, 0
 	for _, e := range entries {
 		l.last = max(l.last, e.Seq)
@@ -139,7 +146,7 @@ func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
 func (l *Ledger) Forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.created = time.Time{}
+	l.stale = true
 }
 
 func load(ctx context.Context, stream jetstream.Stream) (map[string]Entry, error) {
