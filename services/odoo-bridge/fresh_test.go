@@ -123,6 +123,14 @@ func (f *fleet) reads() int {
 	return f.odoo.Calls()[odootest.Call{Model: "product.product", Method: "web_search_read"}]
 }
 
+// settle waits for looks until nothing written before is looked at again.
+func (f *fleet) settle() {
+	f.t.Helper()
+	looks := func() int { return f.odoo.Calls()[odootest.Call{Model: "product.category", Method: "search_read"}] }
+	began, first := time.Now(), looks()
+	f.eventually("looks at Odoo", func() bool { return looks() > first+3 && time.Since(began) > 5*time.Second })
+}
+
 var page = rpc.OdooQuery{Limit: 10}
 
 func names(t *testing.T, reply bus.Reply) []string {
@@ -183,7 +191,7 @@ func TestCoalescing(t *testing.T) {
 // What is changed in Odoo itself shows within the poll interval, whatever it is.
 func TestFreshness(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, odootest.Config{}, 0.2)
+	f := newFleet(t, odootest.Config{}, 1) // so long that looks are in time, and the cache is believed
 	f.start()
 	f.warm(5)
 	template, err := f.odoo.Create("product.template", odootest.Values{"name": "AAA new", "list_price": 3.0})
@@ -243,6 +251,7 @@ func TestFreshness(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.eventually("the customer's new name in the sale", func() bool { return order().Partner.Name == "After" })
+	f.settle() // else what was just written is read again anyhow
 	for _, line := range order().Lines {
 		if line.DisplayType != nil {
 			if err := f.odoo.Delete("sale.order.line", int(line.ID)); err != nil {
@@ -268,7 +277,7 @@ func TestFreshness(t *testing.T) {
 // A change made through one instance shows at once in every other.
 func TestWritesShowAtOnce(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, odootest.Config{}, 30) // the poller does not help
+	f := newFleet(t, odootest.Config{}, 3600) // the poller does not help
 	stops := []func(){f.start(), f.start(), f.start()}
 	f.warm(30)
 	var created rpc.Product
@@ -292,6 +301,10 @@ func TestWritesShowAtOnce(t *testing.T) {
 			stops[0]()
 		}
 	}
+	f.eventually("an event of the last one", func() bool {
+		all := f.events("products")
+		return len(all) > 0 && strings.Contains(string(all[len(all)-1].Record), `"AAA 40"`)
+	})
 }
 
 // While Odoo is away, what was read is shown, marked; when it is back, it is fresh again.
@@ -493,6 +506,7 @@ func TestEvents(t *testing.T) {
 	tells("customers", second, "created")
 	tells("customers", partner, "created updated updated deleted")
 	tells("suppliers", partner, "created deleted")
+	f.settle() // what is found again is not told again
 	// What was there before the first look, and did not change, was not told.
 	if all := f.events("products"); len(all) != 0 {
 		t.Errorf("%d products were told of", len(all))

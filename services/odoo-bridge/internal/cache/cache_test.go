@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
@@ -362,4 +363,85 @@ func TestEntriesSurviveTheBucket(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A write is not answered before another instance, however slow, knows of it.
+func TestWritesWaitForEveryInstance(t *testing.T) {
+	t.Parallel()
+	n := natstest.Start(t)
+	a, b := newRig(t, n, 1<<20), newRig(t, n, 1<<20)
+	a.look(everything())
+	if err := b.Trusted(b.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	for over := time.Now().Add(soon); ; {
+		a.mu.RLock()
+		known := len(a.peers)
+		a.mu.RUnlock()
+		if known == 1 {
+			break
+		}
+		if time.Now().After(over) {
+			t.Fatal("they do not know each other")
+		}
+	}
+	nc, _ := n.Connect()
+	asked := make(chan struct{}, 1)
+	if _, err := nc.Subscribe(a.subject("seen"), func(*nats.Msg) { asked <- struct{}{} }); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	before := b.views["sales"].N
+	b.mu.Lock() // it learns of nothing
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		a.Told(a.ctx(), map[string][]int64{"sales": {5}})
+	}()
+	select {
+	case <-asked:
+	case <-time.After(soon):
+		t.Error("nobody was asked")
+	}
+	select {
+	case <-told:
+		t.Error("answered without the other instance")
+	default:
+	}
+	b.mu.Unlock()
+	<-told
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if b.views["sales"].N != before+1 {
+		t.Errorf("%d after %d", b.views["sales"].N, before)
+	}
+}
+
+// A change that cannot be written down makes all instances ask Odoo until somebody has looked.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	n := natstest.Start(t)
+	a, b := newRig(t, n, 1<<20), newRig(t, n, 1<<20)
+	a.look(everything())
+	if err := b.Trusted(b.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	b.page("sales")
+	b.asks(0, "again", func() { b.page("sales") })
+	for over := time.Now().Add(soon); ; {
+		a.mu.Lock()
+		if len(a.peers) == 1 {
+			a.kv = nil // as when JetStream is away
+			a.mu.Unlock()
+			break
+		}
+		a.mu.Unlock()
+		if time.Now().After(over) {
+			t.Fatal("they do not know each other")
+		}
+	}
+	a.Told(a.ctx(), map[string][]int64{"sales": {5}})
+	b.asks(2, "after a change that nobody knows", func() { b.page("sales"); b.page("sales") })
 }
