@@ -1,5 +1,9 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import react from "@vitejs/plugin-react";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -7,8 +11,33 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 /** Where `npm run dev` finds a running Resonance. */
 const gateway = process.env.RESONANCE_URL ?? "http://127.0.0.1:8000";
 
+/** Puts compressed forms beside what gets smaller by it, for the gateway to send as they are. */
+function compressed(): Plugin {
+  let directory: string;
+  return {
+    name: "compressed",
+    apply: "build",
+    configResolved: ({ build }) => {
+      directory = build.outDir;
+    },
+    closeBundle: () => {
+      for (const file of readdirSync(directory, { recursive: true }) as string[]) {
+        if (!/\.(html|js|css|svg|json)$/.test(file)) continue;
+        const path = join(directory, file);
+        const content = readFileSync(path);
+        for (const [extension, form] of [
+          [".br", brotliCompressSync(content)],
+          [".gz", gzipSync(content, { level: 9 })],
+        ] as const) {
+          if (form.length < content.length) writeFileSync(path + extension, form);
+        }
+      }
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), compressed()],
   resolve: { alias: { "@resonance/refine": here("../provider/src/index.ts") } },
   build: {
     outDir: here("../../services/gateway/internal/admin/dist"),

@@ -5,6 +5,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -96,7 +97,7 @@ func New(c Config) (*API, error) {
 	a.router.Get("/healthz", service.Alive)
 	a.router.Method(http.MethodGet, "/readyz", c.Health)
 	a.router.Method(http.MethodGet, "/metrics", promhttp.Handler())
-	return a, a.docRoutes()
+	return a, errors.Join(a.docRoutes(), a.adminRoutes())
 }
 
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.ServeHTTP(w, r) }

@@ -378,9 +378,25 @@ func TestDocs(t *testing.T) {
 	if regexp.MustCompile(`(src|href)="(https?:)?//`).Match(page.body) {
 		t.Error("the page needs the network")
 	}
-	home := r.do(http.MethodGet, "/").want(http.StatusOK)
-	if !strings.Contains(string(home.body), `href="/docs"`) {
-		t.Errorf("%s", home.body)
+}
+
+func TestTheAdminAndTheAPIDoNotMeet(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, path := range []string{"/", "/orders/show/rec1", "/login"} {
+		page := r.do(http.MethodGet, path).want(http.StatusOK)
+		policy := page.Header.Get("Content-Security-Policy")
+		if !strings.Contains(string(page.body), `href="/docs"`) || !strings.Contains(policy, "script-src 'self';") ||
+			!strings.Contains(policy, "frame-ancestors 'none'") || page.Header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %s %s", path, page.Header, page.body)
+		}
+		r.do(http.MethodHead, path).want(http.StatusOK)
+		r.do(http.MethodPost, path).want(http.StatusMethodNotAllowed)
+	}
+	for _, path := range []string{"/api/nothing", "/nothing", "/assets/nothing.js", "/index.html", "/token/nothing"} {
+		if got := r.do(http.MethodGet, path).want(http.StatusNotFound); got.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %s", path, got.Header)
+		}
 	}
 }
 

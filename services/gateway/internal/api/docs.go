@@ -1,17 +1,16 @@
 package api
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-chi/chi/v5"
 	"github.com/swaggest/swgui/v5emb"
-)
 
-//go:embed home.html
-var home []byte
+	"github.com/resonance/resonance/services/gateway/internal/admin"
+)
 
 func humaConfig() huma.Config {
 	return huma.Config{
@@ -43,7 +42,7 @@ func humaConfig() huma.Config {
 	}
 }
 
-// docRoutes serves the document, Swagger UI from this binary, and the page at /.
+// docRoutes serves the document, and Swagger UI from this binary.
 func (a *API) docRoutes() error {
 	document, err := json.Marshal(a.huma.OpenAPI())
 	if err != nil {
@@ -61,10 +60,23 @@ func (a *API) docRoutes() error {
 	}
 	a.router.Get("/docs", docs)
 	a.router.Get("/docs/*", docs)
-	a.router.Get("/", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		protectPage(w, "default-src 'none'; style-src 'unsafe-inline'")
-		_, _ = w.Write(home) // the client has gone
+	return nil
+}
+
+// adminRoutes serves the web admin.
+func (a *API) adminRoutes() error {
+	app, err := admin.New()
+	if err != nil {
+		return err
+	}
+	a.router.Group(func(r chi.Router) {
+		r.Use(func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				protectPage(w, admin.Policy)
+				next.ServeHTTP(w, req)
+			})
+		})
+		app.Mount(r, func(w http.ResponseWriter, req *http.Request) { fail(w, req, errNoRoute) })
 	})
 	return nil
 }
