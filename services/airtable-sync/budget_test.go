@@ -120,3 +120,24 @@ func TestMonthUsedUp(t *testing.T) {
 	w.ok(w.run(rpc.RunRequest{}))
 	w.converged()
 }
+
+func TestConfigMistakes(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{})
+	cfg := w.config()
+	for _, mode := range []string{"auto", "webhook", "incremental", "full"} {
+		cfg.Mode = mode
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+	cfg.Mode, cfg.MonthlyLimit = "often", -1
+	for _, url := range []string{"example.com", "ftp://example.com", "https://", "https://example.com/?a=b", "https://example.com/#a", "https://[::1"} {
+		cfg.PublicURL = url
+		err := cfg.Validate()
+		for _, variable := range []string{"SYNC_MODE: ", "PUBLIC_URL: ", "AIRTABLE_MONTHLY_LIMIT: "} {
+			if err == nil || strings.Count(err.Error(), variable) != 1 {
+				t.Errorf("%s: %s in %v", url, variable, err)
+			}
+		}
+	}
+}
