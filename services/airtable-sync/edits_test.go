@@ -159,11 +159,11 @@ func (w *world) cell(id, field string) any {
 	return r.Fields[field]
 }
 
-// unchanged checks that another scan, and another incremental run, publish nothing.
+// unchanged checks that another run, in whatever mode, publishes nothing.
 func (w *world) unchanged() {
 	w.Helper()
 	before := w.changes()
-	for _, mode := range []rpc.Mode{rpc.Incremental, rpc.Full} {
+	for _, mode := range []rpc.Mode{rpc.Webhook, rpc.Incremental, rpc.Full} {
 		if run := w.ok(w.run(rpc.RunRequest{Mode: mode})); run.Created+run.Updated+run.Deleted != 0 {
 			w.Fatalf("an edit came back as a foreign change: %+v", run)
 		}
@@ -568,7 +568,7 @@ func TestNewerForeignChangeWins(t *testing.T) {
 
 // A page that was asked for before an edit was written, and is looked at after it, publishes nothing.
 func TestStalePage(t *testing.T) {
-	for _, mode := range []rpc.Mode{rpc.Full, rpc.Incremental} {
+	for _, mode := range []rpc.Mode{rpc.Full, rpc.Incremental, rpc.Webhook} {
 		t.Run(string(mode), func(t *testing.T) {
 			w := newWorld(t, airtabletest.Config{Orders: 230})
 			w.begun()
