@@ -4,15 +4,36 @@ BIN := .bin
 GOLANGCI_VERSION := v2.15.0
 LINTER := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 10s
+ADMIN := services/gateway/internal/admin/dist/index.html
+ADMIN_SOURCES := $(shell find web -name node_modules -prune -o -name dist -prune -o -type f \( -path 'web/admin/*' -o -path 'web/provider/src/*' \) ! -path '*/test/*' ! -name '*.md' -print)
 
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: run
-run: ## the whole product in one process, on embedded defaults
+run: admin-if-node ## the whole product in one process, on embedded defaults
 	@go build -o $(BIN)/resonance ./deploy/standalone
 	@exec $(BIN)/resonance
+
+.PHONY: admin
+admin: $(ADMIN) ## the web admin, for the gateway to embed; needs Node
+
+$(ADMIN): $(ADMIN_SOURCES) web/node_modules/.ready
+	@cd web && npm run --silent build -w admin -- --logLevel warn
+
+web/node_modules/.ready: web/package-lock.json
+	@cd web && npm ci --no-audit --no-fund --loglevel error
+	@touch $@
+
+# Without Node the product is whole but for the admin, whose place a page takes that says so.
+.PHONY: admin-if-node
+admin-if-node:
+	@if ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(+a > 20 || (+a === 20 && +b >= 19) ? 0 : 1)' 2>/dev/null; then \
+	  echo "The web admin is left out: building it needs Node 20.19 or newer."; \
+	elif ! $(MAKE) --no-print-directory -s admin; then \
+	  echo "The web admin could not be built, for the reason above; everything else goes on without it."; \
+	fi
 
 .PHONY: test
 test: ## every test, with the race detector; needs Go and Node
@@ -47,7 +68,7 @@ $(LINTER):
 	mv $(BIN)/install/golangci-lint $@
 
 .PHONY: build
-build: ## the four services and the standalone, into .bin
+build: admin-if-node ## the four services and the standalone, into .bin
 	@for s in gateway airtable-sync orders odoo-bridge; do CGO_ENABLED=0 go build -o $(BIN)/$$s ./services/$$s/cmd/$$s || exit 1; done
 	@CGO_ENABLED=0 go build -o $(BIN)/resonance ./deploy/standalone
 

@@ -32,7 +32,8 @@ type banner struct {
 const english = `
 Resonance is ready ({{.Took}}).
 
-  API        http://{{.HTTPAddr}}   (documentation: http://{{.HTTPAddr}}/docs)
+  Admin      http://{{.HTTPAddr}}
+  API        http://{{.HTTPAddr}}/docs
   Login      {{if .Password}}{{.AdminUsername}} / {{.Password}}   (made just now and shown only once)
 {{- else if .FromEnv}}{{.AdminUsername}}, with ADMIN_PASSWORD
 {{- else}}{{.AdminUsername}}, with the password shown at the first start (remove {{.DataDir}}/users for a new one, or set ADMIN_PASSWORD){{end}}
@@ -57,7 +58,8 @@ Ctrl-C drains and stops; a second one stops at once.
 const spanish = `
 Resonance está listo ({{.Took}}).
 
-  API            http://{{.HTTPAddr}}   (documentación: http://{{.HTTPAddr}}/docs)
+  Administración http://{{.HTTPAddr}}
+  API            http://{{.HTTPAddr}}/docs
   Acceso         {{if .Password}}{{.AdminUsername}} / {{.Password}}   (recién creado; no se vuelve a mostrar)
 {{- else if .FromEnv}}{{.AdminUsername}}, con ADMIN_PASSWORD
 {{- else}}{{.AdminUsername}}, con la contraseña del primer arranque (borre {{.DataDir}}/users para otra, o defina ADMIN_PASSWORD){{end}}

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,7 +23,7 @@ func build() fstest.MapFS {
 }
 
 // served mounts the admin as the gateway does, beside another route.
-func served(t *testing.T, files fstest.MapFS) func(method, target string, header ...string) *http.Response {
+func served(t *testing.T, files fstest.MapFS) func(method, target string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	a, err := newAdmin(files)
 	if err != nil {
@@ -36,7 +35,7 @@ func served(t *testing.T, files fstest.MapFS) func(method, target string, header
 	r.NotFound(notFound)
 	r.Get("/api/orders", func(http.ResponseWriter, *http.Request) {})
 	a.Mount(r, notFound)
-	return func(method, target string, header ...string) *http.Response {
+	return func(method, target string, header ...string) *httptest.ResponseRecorder {
 		t.Helper()
 		req := httptest.NewRequestWithContext(t.Context(), method, "/", http.NoBody)
 		req.URL.Path = target // as it came, not cleaned
@@ -45,39 +44,30 @@ func served(t *testing.T, files fstest.MapFS) func(method, target string, header
 		}
 		w := httptest.NewRecorder()
 		r.ServeHTTP(w, req)
-		return w.Result()
+		return w
 	}
-}
-
-func body(t *testing.T, resp *http.Response) string {
-	t.Helper()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 func TestThePageIsServedAtTheAdminsAddressesOnly(t *testing.T) {
 	t.Parallel()
 	get := served(t, build())
 	for _, target := range []string{"/", "/login", "/orders", "/orders/board", "/orders/show/rec1", "/sales/edit/7", "/sync"} {
-		if resp := get(http.MethodGet, target); resp.StatusCode != http.StatusOK || body(t, resp) != "<page>" ||
-			resp.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("%s: %d %s", target, resp.StatusCode, resp.Header)
+		if resp := get(http.MethodGet, target); resp.Code != http.StatusOK || resp.Body.String() != "<page>" ||
+			resp.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: %d %s", target, resp.Code, resp.Header())
 		}
 	}
 	for _, target := range []string{"/api", "/api/order", "/token", "/ws", "/ordersx", "/index.html", "/secret", "/.gitkeep", "/favicon.ico"} {
-		if resp := get(http.MethodGet, target); resp.StatusCode != http.StatusTeapot {
-			t.Errorf("%s: %d", target, resp.StatusCode)
+		if resp := get(http.MethodGet, target); resp.Code != http.StatusTeapot {
+			t.Errorf("%s: %d", target, resp.Code)
 		}
 	}
-	if resp := get(http.MethodHead, "/orders", "Accept-Encoding", "gzip"); resp.StatusCode != http.StatusOK ||
-		resp.Header.Get("ETag") == "" || resp.Header.Get("Content-Encoding") != "gzip" || body(t, resp) != "" {
-		t.Errorf("HEAD: %d %s", resp.StatusCode, resp.Header)
+	if resp := get(http.MethodHead, "/orders", "Accept-Encoding", "gzip"); resp.Code != http.StatusOK ||
+		resp.Header().Get("ETag") == "" || resp.Header().Get("Content-Encoding") != "gzip" || resp.Body.String() != "" {
+		t.Errorf("HEAD: %d %s", resp.Code, resp.Header())
 	}
-	if resp := get(http.MethodPost, "/orders"); resp.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %d", resp.StatusCode)
+	if resp := get(http.MethodPost, "/orders"); resp.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", resp.Code)
 	}
 }
 
@@ -87,18 +77,18 @@ func TestThePageIsRevalidatedAndAssetsAreNot(t *testing.T) {
 	tags := map[string]bool{}
 	for _, coding := range []string{"", "gzip", "br"} {
 		page := get(http.MethodGet, "/", "Accept-Encoding", coding)
-		tag := page.Header.Get("ETag")
-		if page.Header.Get("Cache-Control") != "no-cache" || !strings.HasPrefix(tag, `"`) || tags[tag] {
-			t.Errorf("%q: %s", coding, page.Header)
+		tag := page.Header().Get("ETag")
+		if page.Header().Get("Cache-Control") != "no-cache" || !strings.HasPrefix(tag, `"`) || tags[tag] {
+			t.Errorf("%q: %s", coding, page.Header())
 		}
 		tags[tag] = true
 		again := get(http.MethodGet, "/orders", "Accept-Encoding", coding, "If-None-Match", `"other", W/`+tag)
-		if again.StatusCode != http.StatusNotModified || body(t, again) != "" || again.Header.Get("ETag") != tag {
-			t.Errorf("%q again: %d %s", coding, again.StatusCode, again.Header)
+		if again.Code != http.StatusNotModified || again.Body.String() != "" || again.Header().Get("ETag") != tag {
+			t.Errorf("%q again: %d %s", coding, again.Code, again.Header())
 		}
 	}
 	asset := get(http.MethodGet, "/assets/app-1a2b.js")
-	if got := asset.Header.Get("Cache-Control"); got != "public, max-age=31536000, immutable" {
+	if got := asset.Header().Get("Cache-Control"); got != "public, max-age=31536000, immutable" {
 		t.Errorf("asset: %s", got)
 	}
 }
@@ -118,14 +108,14 @@ func TestTheSmallestFormThatIsTaken(t *testing.T) {
 		{"", "", "app()"},
 	} {
 		resp := get(http.MethodGet, "/assets/app-1a2b.js", "Accept-Encoding", c.accept)
-		if got := body(t, resp); got != c.body || resp.Header.Get("Content-Encoding") != c.coding ||
-			resp.Header.Get("Vary") != "Accept-Encoding" || resp.Header.Get("Content-Type") != "text/javascript; charset=utf-8" {
-			t.Errorf("%q: %q %s", c.accept, got, resp.Header)
+		if got := resp.Body.String(); got != c.body || resp.Header().Get("Content-Encoding") != c.coding ||
+			resp.Header().Get("Vary") != "Accept-Encoding" || resp.Header().Get("Content-Type") != "text/javascript; charset=utf-8" {
+			t.Errorf("%q: %q %s", c.accept, got, resp.Header())
 		}
 	}
-	if resp := get(http.MethodGet, "/assets/logo-3c4d.svg", "Accept-Encoding", "gzip"); body(t, resp) != "<svg/>" ||
-		resp.Header.Get("Content-Encoding") != "" || resp.Header.Get("Content-Type") != "image/svg+xml" {
-		t.Errorf("a file without other forms: %s", resp.Header)
+	if resp := get(http.MethodGet, "/assets/logo-3c4d.svg", "Accept-Encoding", "gzip"); resp.Body.String() != "<svg/>" ||
+		resp.Header().Get("Content-Encoding") != "" || resp.Header().Get("Content-Type") != "image/svg+xml" {
+		t.Errorf("a file without other forms: %s", resp.Header())
 	}
 }
 
@@ -136,9 +126,9 @@ func TestOnlyAssetsAreReached(t *testing.T) {
 		"/assets", "/assets/", "/assets/.", "/assets/..", "/assets/nothing.js", "/assets/../secret", "/assets/x/../../secret",
 		"/assets/../../admin.go", "/assets//etc/passwd", `/assets/..\secret`, "/assets/app-1a2b.js\x00", "/assets/../index.html",
 	} {
-		if resp := get(http.MethodGet, target); resp.StatusCode != http.StatusTeapot || body(t, resp) != "" ||
-			strings.Contains(resp.Header.Get("Cache-Control"), "immutable") {
-			t.Errorf("%s: %d", target, resp.StatusCode)
+		if resp := get(http.MethodGet, target); resp.Code != http.StatusTeapot || resp.Body.String() != "" ||
+			strings.Contains(resp.Header().Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: %d", target, resp.Code)
 		}
 	}
 }
@@ -148,9 +138,9 @@ func TestWithoutABuildAPageSaysHowToGetIt(t *testing.T) {
 	get := served(t, fstest.MapFS{".gitkeep": {}})
 	for _, target := range []string{"/", "/orders/show/rec1"} {
 		resp := get(http.MethodGet, target)
-		text := body(t, resp)
-		if resp.StatusCode != http.StatusOK || resp.Header.Get("Cache-Control") != "no-cache" {
-			t.Errorf("%s: %d %s", target, resp.StatusCode, resp.Header)
+		text := resp.Body.String()
+		if resp.Code != http.StatusOK || resp.Header().Get("Cache-Control") != "no-cache" {
+			t.Errorf("%s: %d %s", target, resp.Code, resp.Header())
 		}
 		for _, want := range []string{"Node", "make run", `href="/docs"`, `lang="es"`, `lang="en"`} {
 			if !strings.Contains(text, want) {
@@ -158,8 +148,8 @@ func TestWithoutABuildAPageSaysHowToGetIt(t *testing.T) {
 			}
 		}
 	}
-	if resp := get(http.MethodGet, "/assets/app-1a2b.js"); resp.StatusCode != http.StatusTeapot {
-		t.Errorf("asset: %d", resp.StatusCode)
+	if resp := get(http.MethodGet, "/assets/app-1a2b.js"); resp.Code != http.StatusTeapot {
+		t.Errorf("asset: %d", resp.Code)
 	}
 }
 
