@@ -1,6 +1,8 @@
 package airtablesync_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -477,6 +479,60 @@ func TestBillingLimitStopsWriting(t *testing.T) {
 	if st := w.status().Edits; st.Pending != 0 || st.Error.EN != "" {
 		t.Fatalf("%+v", st)
 	}
+}
+
+// A 429 of a write keeps everybody from calling for as long as Airtable asks.
+func TestRefusedPaceSilencesAll(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 60})
+	w.begun()
+	w.sandbox.ResetCalls()
+	const silence = 2 * time.Second
+	fault := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.RateLimited, RetryAfter: silence})
+	id := w.sandbox.RecordIDs()[5]
+	e := edit(id, w.other(id), "")
+	w.accept(e)
+	<-fault.Done()
+	struck := time.Now()
+	w.until("trouble", func() bool { return w.status().Edits.Error.EN != "" })
+	w.ok(w.run(rpc.RunRequest{}))
+	if took := time.Since(struck); took < silence-200*time.Millisecond {
+		t.Fatalf("a run ended %s after the 429", took)
+	}
+	w.applied(e)
+	if got := w.sandbox.Calls().Write; got != 2 {
+		t.Fatalf("%d writes", got)
+	}
+}
+
+// An instance that does not know yet that it lost its turn writes nothing: whoever has it may have
+// written a later edit already.
+func TestLostTurnWritesNothing(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 60})
+	w.begun()
+	kv, err := w.js.KeyValue(t.Context(), bus.BucketSyncState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.PutString(t.Context(), "lease", "another"); err != nil {
+		t.Fatal(err)
+	}
+	id := w.sandbox.RecordIDs()[5]
+	e := edit(id, w.other(id), "")
+	w.accept(e)
+	w.until("the end of its turn", func() bool {
+		ctx, cancel := context.WithTimeout(w.Context(), 5*time.Second)
+		defer cancel()
+		_, err := bus.Ask(ctx, w.nc, rpc.SyncStatus, rpc.StatusRequest{})
+		return errors.Is(err, nats.ErrNoResponders)
+	})
+	if got := len(w.sandbox.Writes(0)); got != 0 {
+		t.Fatalf("%d writes", got)
+	}
+	if err := kv.Delete(t.Context(), "lease"); err != nil {
+		t.Fatal(err)
+	}
+	w.applied(e)
+	w.unchanged()
 }
 
 // ours and theirs: whoever changed the cell later has it, and both are told.

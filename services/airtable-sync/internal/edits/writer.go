@@ -106,7 +106,7 @@ func (w *Writer) Run(ctx context.Context) {
 // pause waits the longer the more often it failed. Where nothing can be reached or asked, an answer
 // to anybody else's call ends it early.
 func (w *Writer) pause(ctx context.Context, err error, failures int) {
-	const shortest, longest, exhausted = 250 * time.Millisecond, 30 * time.Second, 10 * time.Minute
+	const shortest, longest, exhausted = 250 * time.Millisecond, 30 * time.Second, time.Hour
 	var refused *airtable.Error
 	if errors.As(err, &refused) && refused.RateLimited() {
 		return // the client waits
