@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 
@@ -67,6 +68,7 @@ func (c *Config) Validate() error {
 		c.DataDir = filepath.Join(c.DataDir, "sandbox")
 		c.Sync.APIKey, c.Sync.BaseID, c.Sync.TableID = "sandbox", "sandbox", "sandbox"
 		c.Sync.EndpointURL = "http://" + c.SandboxAddr
+		c.Sync.PublicURL = cmp.Or(c.Sync.PublicURL, "http://"+c.Gateway.HTTPAddr) // the sandbox reaches it
 	}
 	c.Gateway.DataDir = c.DataDir
 	for _, v := range []service.Validator{&c.Gateway, &c.Orders, &c.Sync, &c.OdooBridge} {
