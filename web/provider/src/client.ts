@@ -87,12 +87,11 @@ export class Client {
 
   /** Sends a request and gives the answer if it is a success. Rejects with an ApiError, always. */
   async request(path: string, options: RequestOptions = {}): Promise<Response> {
-    let session = options.anonymous ? undefined : await this.#current();
+    let session = options.anonymous ? undefined : await this.current();
     let response = await this.#send(path, options, session);
     if (response.status === 401 && session) {
-      const before = session.accessToken;
       await response.body?.cancel();
-      session = await this.refresh(before);
+      session = await this.refresh(session);
       if (!session) throw new ApiError(401, this.text("resonance.signedOut"));
       response = await this.#send(path, options, session);
     }
@@ -128,12 +127,12 @@ export class Client {
 
   /**
    * Exchanges the refresh token unless somebody, in this tab or another, has just done so: `stale` is
-   * the access token that is not good any more. Undefined when the session is over. Rejects when the
+   * the session whose access token is not good any more. Undefined when the session is over. Rejects when the
    * server is not reached, and the session stays.
    */
-  refresh(stale: string): Promise<Session | undefined> {
+  refresh(stale: Session): Promise<Session | undefined> {
     const now = this.session.get();
-    if (now?.accessToken !== stale) return Promise.resolve(now);
+    if (now?.refreshToken !== stale.refreshToken) return Promise.resolve(now);
     this.#refreshing ??= exclusively(this.session.lock, () => this.#exchange(stale)).finally(() => {
       this.#refreshing = undefined;
     });
@@ -142,23 +141,24 @@ export class Client {
 
   /** A token that is good for a while; undefined when nobody is logged in. */
   async token(): Promise<string | undefined> {
-    return (await this.#current())?.accessToken;
+    return (await this.current())?.accessToken;
   }
 
-  async #current(): Promise<Session | undefined> {
+  /** The session, with a token that is good for a while. */
+  async current(): Promise<Session | undefined> {
     const session = this.session.get();
     if (!session || session.expiresAt - Date.now() > margin(session)) return session;
     try {
-      return await this.refresh(session.accessToken);
+      return await this.refresh(session);
     } catch (error) {
       if (session.expiresAt > Date.now()) return session;
       throw error;
     }
   }
 
-  async #exchange(stale: string): Promise<Session | undefined> {
+  async #exchange(stale: Session): Promise<Session | undefined> {
     const before = this.session.get();
-    if (before?.accessToken !== stale) return before;
+    if (before?.refreshToken !== stale.refreshToken) return before;
     const body = { grant_type: "refresh_token", refresh_token: before.refreshToken };
     let tokens: Tokens;
     try {

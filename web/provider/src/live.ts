@@ -180,13 +180,13 @@ export class LiveConnection implements Live {
   /** Ends when the connection does. */
   async #connect(stream: boolean, signal: AbortSignal): Promise<{ ready: boolean; refused: boolean }> {
     const outcome = { ready: false, refused: false };
-    let token: string | undefined;
+    let session: Session | undefined;
     try {
-      token = await this.#client.token();
+      session = await this.#client.current();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
     }
-    if (!token || signal.aborted) return outcome;
+    if (!session || signal.aborted) return outcome;
     const events = {
       message: (message: Message) => {
         if (signal.aborted) return;
@@ -201,10 +201,9 @@ export class LiveConnection implements Live {
     const connection =
       stream || !WebSocket
         ? openStream(this.#client, this.#cursor, events)
-        : openSocket(WebSocket, this.#client, token, this.#cursor, events);
+        : openSocket(WebSocket, this.#client, session.accessToken, this.#cursor, events);
     this.#connection = connection;
-    const session = this.#client.session.get();
-    if (session) this.#renewBefore(session);
+    this.#renewBefore(session);
     const code = await connection.ended;
     if (this.#connection === connection) {
       this.#connection = undefined;
@@ -212,7 +211,7 @@ export class LiveConnection implements Live {
     }
     if (code === tokenRefused && !signal.aborted) {
       outcome.refused = true;
-      await this.#client.refresh(token).catch(() => undefined); // without the server it is tried again
+      await this.#client.refresh(session).catch(() => undefined); // without the server it is tried again
     }
     return outcome;
   }

@@ -193,10 +193,13 @@ describe("refreshing", () => {
     const storage = memoryStorage();
     const resonance = await appOf("viewer", { url: relay.url, storage });
     expire(storage, { accessToken: "expired" });
-    const reading = read(resonance).catch((e) => e);
-    await resonance.authProvider.logout({});
-    expect(await reading).toMatchObject({ statusCode: 401 });
+    relay.fault = ({ url }) => {
+      if (url === "/token/refresh") resonance.client.session.set(undefined);
+      return undefined;
+    };
+    await expect(read(resonance)).rejects.toMatchObject({ statusCode: 401 });
     expect(resonance.client.session.get()).toBeUndefined();
+    expect(relay.count("POST /token/revoke")).toBe(1); // of the new token, which nobody is to have
   });
 });
 

@@ -1,5 +1,6 @@
 import type { LiveEvent } from "@refinedev/core";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import WebSocket from "ws";
 import type { Resonance } from "../src/index.ts";
 import { app, appOf } from "./app.ts";
 import { Product, password, sandbox, until } from "./product.ts";
@@ -156,9 +157,12 @@ it("uses one connection for everybody, and hands over renewed tokens", async () 
   try {
     const { resonance, heard } = await connected({ url: relay.url });
     const more = Array.from({ length: 10 }, () => listen(resonance));
-    const before = resonance.client.session.get()?.accessToken as string;
+    const before = resonance.client.session.get();
     // Tokens of one second are the same.
-    await until(async () => (await resonance.client.refresh(before))?.accessToken !== before);
+    await until(async () => {
+      const session = resonance.client.session.get();
+      return session && (await resonance.client.refresh(session))?.accessToken !== before?.accessToken;
+    });
     await change(ids[30], `Many ${Math.random()}`);
     await until(() => more.every((m) => m.ids().includes(ids[30] as string)));
     expect(relay.count("GET /ws")).toBe(1);
@@ -172,12 +176,21 @@ it("uses one connection for everybody, and hands over renewed tokens", async () 
 it("renews the token before its connection ends with it", async () => {
   const relay = await Relay.before(product.url);
   try {
-    const { resonance, heard } = await connected({ url: relay.url });
+    const sent: { token: string }[] = [];
+    class Recorder extends WebSocket {
+      override send(data: string) {
+        sent.push(JSON.parse(data));
+        super.send(data);
+      }
+    }
+    const { resonance, heard } = await connected({ url: relay.url, WebSocket: Recorder });
     const session = resonance.client.session.get();
     if (!session) throw new Error("not logged in");
     resonance.client.session.set({ ...session, expiresAt: Date.now() + 61_000 });
     await until(() => relay.count("POST /token/refresh") === 1);
     await until(() => (resonance.client.session.get()?.expiresAt ?? 0) > Date.now() + 800_000);
+    expect(sent.at(-1)).toEqual({ token: resonance.client.session.get()?.accessToken });
+    expect(sent.length).toBeGreaterThan(1);
     expect(relay.count("GET /ws")).toBe(1);
     expect(resonance.liveProvider.state).toBe("open");
     heard.end();
