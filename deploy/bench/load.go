@@ -29,6 +29,29 @@ func hammer(ctx context.Context, target, token string, n int, d time.Duration) (
 	}
 	request := []byte(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nAccept: application/json\r\n\r\n",
 		u.RequestURI(), u.Host, token))
+	l, err := together(ctx, n, d, func(ctx context.Context) ([]time.Duration, error) { return one(ctx, u.Host, request) })
+	if err != nil {
+		return load{}, fmt.Errorf("%s: %w", target, err)
+	}
+	return l, nil
+}
+
+// loop does something n at a time, one after another, for d.
+func loop(ctx context.Context, n int, d time.Duration, do func(context.Context) error) (load, error) {
+	return together(ctx, n, d, func(until context.Context) (took []time.Duration, err error) {
+		for until.Err() == nil {
+			began := time.Now()
+			if err := do(ctx); err != nil {
+				return nil, err
+			}
+			took = append(took, time.Since(began))
+		}
+		return took, nil
+	})
+}
+
+// together sums up what n workers measure until d is over.
+func together(ctx context.Context, n int, d time.Duration, work func(context.Context) ([]time.Duration, error)) (load, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	var (
@@ -40,7 +63,7 @@ func hammer(ctx context.Context, target, token string, n int, d time.Duration) (
 	began := time.Now()
 	for range n {
 		wg.Go(func() {
-			took, err := one(ctx, u.Host, request)
+			took, err := work(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, took...)
@@ -50,11 +73,11 @@ func hammer(ctx context.Context, target, token string, n int, d time.Duration) (
 	wg.Wait()
 	elapsed := time.Since(began)
 	if err := errors.Join(errs...); err != nil {
-		return load{}, fmt.Errorf("%s: %w", target, err)
+		return load{}, err
 	}
 	slices.Sort(all)
 	if len(all) == 0 {
-		return load{}, fmt.Errorf("%s: no answer in %s", target, d)
+		return load{}, fmt.Errorf("no answer in %s", d)
 	}
 	return load{
 		perSecond: float64(len(all)) / elapsed.Seconds(),

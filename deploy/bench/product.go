@@ -34,7 +34,7 @@ type product struct {
 }
 
 // startProduct starts the product on free ports, with orders in its sandbox.
-func startProduct(ctx context.Context, binary, dir, database string, orders int) (*product, error) {
+func startProduct(ctx context.Context, binary, dir, database string, orders int, more ...string) (*product, error) {
 	httpAddr, err := freeAddr()
 	if err != nil {
 		return nil, err
@@ -53,6 +53,7 @@ func startProduct(ctx context.Context, binary, dir, database string, orders int)
 		"ADMIN_PASSWORD=" + password, "AIRTABLE_SANDBOX_ORDERS=" + strconv.Itoa(orders), "AIRTABLE_SANDBOX_RATE=0",
 		"SYNC_INTERVAL_MINUTES=600",
 	}
+	cmd.Env = append(cmd.Env, more...)
 	var output bytes.Buffer
 	cmd.Stderr = &output
 	began := time.Now()
@@ -145,6 +146,24 @@ func (p *product) until(ctx context.Context, n int) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// cached waits until path is answered without asking Odoo.
+func (p *product) cached(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		var header http.Header
+		err := p.call(ctx, http.MethodGet, path, nil, new(json.RawMessage), &header)
+		if age, bad := strconv.Atoi(header.Get("Age")); err == nil && bad == nil && age > 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("%s does not come from the cache", path), err)
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }

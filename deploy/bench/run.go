@@ -70,6 +70,9 @@ func run(ctx context.Context, o options) error {
 	if err := b.main(ctx, dir, pg, db, small); err != nil {
 		return err
 	}
+	if err := b.odoo(ctx, dir, pg); err != nil {
+		return err
+	}
 	b.print()
 	return nil
 }
