@@ -596,6 +596,23 @@ func (w *world) offered(want ...string) {
 	})
 }
 
+// looked returns when the leader has looked after edits long enough to have found what is lost.
+func (w *world) looked() {
+	w.t.Helper()
+	sub, err := w.nc.SubscribeSync("$JS.API.STREAM.INFO." + bus.StreamEdits)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for range 6 {
+		if _, err := sub.NextMsg(time.Minute); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := sub.Unsubscribe(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // Invariant 7: edits whose outcome is lost are offered again, in their order, and without what newer
 // edits have overwritten.
 func TestLostOutcome(t *testing.T) {
@@ -625,6 +642,7 @@ func TestLostOutcome(t *testing.T) {
 	older, _ := w.edit("rec0", status("Sent"))
 	w.purge()
 	newer, _ := w.edit("rec0", status("Delivered"))
+	w.looked()
 	w.offered(newer.EditID + " Delivered")
 	w.settle(newer.EditID, nil)
 	w.answers("select state from edits where id = '"+older.EditID+"'", "applied")

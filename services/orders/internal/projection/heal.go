@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -80,7 +82,11 @@ func (h *healer) look(ctx context.Context) error {
 		return nil
 	}
 	h.short, h.wait = 0, min(2*h.wait, lossRarely)
-	return h.offerLost(ctx, stream)
+	found, err := h.offerLost(ctx, stream)
+	if found {
+		h.wait = lossPatience
+	}
+	return err
 }
 
 // tellUnknown publishes the pending event of edits that nobody has told of.
@@ -171,17 +177,18 @@ func (h *healer) caughtUp(ctx context.Context) error {
 	}
 }
 
-// offerLost publishes the pending edits that are in EDITS no more on it again.
-func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) error {
+// offerLost publishes the pending edits that are in EDITS no more on it again, and reports whether
+// it could do something.
+func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) (found bool, err error) {
 	suspects, err := h.store.PendingEditIDs(ctx)
 	if err != nil {
-		return fmt.Errorf("read pending edits: %w", err)
+		return false, fmt.Errorf("read pending edits: %w", err)
 	}
 	queued := map[string]bool{}
 	for next := uint64(1); ; {
 		edits, after, err := editsFrom(ctx, stream, next, time.Time{})
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, e := range edits {
 			queued[e.ID] = true
@@ -191,37 +198,39 @@ func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) error {
 		}
 		next = after
 	}
-	var missing []string
+	missing := map[string]bool{}
 	for _, id := range suspects {
 		if !queued[id] {
-			missing = append(missing, id)
+			missing[id] = true
 		}
 	}
 	if len(missing) == 0 {
-		return nil
+		return false, nil
 	}
 	if err := h.caughtUp(ctx); err != nil {
-		return err
+		return false, err
 	}
-	lost, err := h.store.LostEdits(ctx, missing)
+	lost, err := h.store.LostEdits(ctx, slices.Collect(maps.Keys(missing)))
 	if err != nil {
-		return fmt.Errorf("read lost edits: %w", err)
+		return false, fmt.Errorf("read lost edits: %w", err)
 	}
 	for _, e := range lost {
-		if err := h.offer(ctx, e, queued); err != nil {
-			return err
+		offered, err := h.offer(ctx, e, missing)
+		if err != nil {
+			return found, err
 		}
+		found = found || offered
 	}
-	return nil
+	return found, nil
 }
 
 // offer puts a lost edit in the queue again, without what newer edits of its order have overwritten
-// since. While one of those is queued it waits: edits of an order keep their order (invariant 4).
-func (h *healer) offer(ctx context.Context, lost store.LostEdit, queued map[string]bool) error {
+// since. While one of those is in the queue the edit waits, for it would overtake (invariant 4).
+func (h *healer) offer(ctx context.Context, lost store.LostEdit, missing map[string]bool) (offered bool, err error) {
 	e := lost.OrderEdit
 	for _, newer := range lost.Newer {
-		if queued[newer.ID] {
-			return nil
+		if newer.State == event.Pending && !missing[newer.ID] {
+			return false, nil
 		}
 		if newer.State == event.Applied {
 			if newer.Values.Status != nil {
@@ -234,14 +243,14 @@ func (h *healer) offer(ctx context.Context, lost store.LostEdit, queued map[stri
 	}
 	if (e.Values == event.EditValues{}) {
 		h.log.Info("an edit whose outcome was lost went into a newer one", "record_id", e.RecordID, "edit_id", e.ID)
-		return h.publishEdited(ctx, lost.Settled(nil), time.Now())
+		return true, h.publishEdited(ctx, lost.Settled(nil), time.Now())
 	}
 	h.log.Info("an edit whose outcome was lost is offered again", "record_id", e.RecordID, "edit_id", e.ID)
 	msg, err := event.NewOrderEdit(event.Envelope{ID: event.NewID(), Source: event.SourceOrders, Time: time.Now()}, &e)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return h.publish(ctx, msg)
+	return true, h.publish(ctx, msg)
 }
 
 func (h *healer) publishEdited(ctx context.Context, e event.OrderEdited, at time.Time) error {

@@ -349,7 +349,7 @@ func TestAgainstModel(t *testing.T) {
 							row.OrderDate = &d
 						}
 						if r.IntN(4) == 0 {
-							batch = append(batch, e.next(r, seq, id))
+							batch = append(batch, e.next(r, seq, fmt.Sprint("rec", r.IntN(30)))) // several of an order
 							continue
 						}
 						c := row.change(seq, id, deleted)
@@ -521,8 +521,13 @@ func TestGuards(t *testing.T) {
 	if err := w.Apply(t.Context(), cp, []*Change{Row{Status: &older}.change(9, "rec1", false), Row{}.change(8, "rec1", true)}, 11, "m11"); err != nil {
 		t.Fatal(err)
 	}
+	wanted := "wanted"
+	edit := &Change{Seq: 12, RecordID: "rec1", Current: true, Edit: &rpc.Edit{ID: "e", State: event.Pending, Values: event.EditValues{Priority: &wanted}}}
+	if err := w.Apply(t.Context(), cp, []*Change{Row{Status: &older}.change(9, "rec1", false), edit}, 12, "m12"); err != nil {
+		t.Fatal(err)
+	}
 	sum, err := s.Summary(t.Context(), rpc.OrdersQuery{})
-	if err != nil || sum.Total != 1 || *sum.ByStatus[0].Status != newer || len(sum.ByStatus) != 1 {
+	if err != nil || *sum.ByPriority[0].Priority != wanted || sum.Total != 1 || *sum.ByStatus[0].Status != newer || len(sum.ByStatus) != 1 {
 		t.Fatalf("summary %+v %v", sum, err)
 	}
 	if err := w.Apply(t.Context(), &stale, []*Change{Row{Status: &older}.change(12, "rec2", false)}, 12, "m12"); !errors.Is(err, ErrFenced) {
@@ -536,6 +541,27 @@ func TestGuards(t *testing.T) {
 	}
 	if _, err := s.Get(t.Context(), "rec2"); fault.CodeOf(err) != fault.NotFound {
 		t.Fatalf("a fenced write left a row: %v", err)
+	}
+}
+
+// Invariant 6: an edit does not make a row one that the replay has found in the stream.
+func TestEditTouchesNothing(t *testing.T) {
+	t.Parallel()
+	_, w, cp := open(t)
+	wanted := "Sent"
+	if err := w.Apply(t.Context(), cp, []*Change{Row{}.change(1, "rec1", false), Row{}.change(2, "rec2", false)}, 2, "m2"); err != nil {
+		t.Fatal(err)
+	}
+	next, err := w.StartReplay(t.Context(), cp, *cp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := &Change{Seq: 1, RecordID: "rec1", Edit: &rpc.Edit{ID: "e", State: event.Pending, Values: event.EditValues{Status: &wanted}}}
+	if err := w.Apply(t.Context(), &next, []*Change{edit, Row{}.change(2, "rec2", false)}, 2, "m2"); err != nil {
+		t.Fatal(err)
+	}
+	if untouched, all, err := w.Untouched(t.Context(), &next); untouched != 1 || all != 2 || err != nil {
+		t.Fatalf("%d of %d, %v", untouched, all, err)
 	}
 }
 
