@@ -90,7 +90,7 @@ func (l *link) maintain(ctx context.Context, base service.Base) error {
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // told to stop while waiting
+			return nil // told to stop while waiting
 		}
 		return err
 	}

@@ -116,7 +116,7 @@ func (a *API) subscribe(ctx context.Context, cursor string) (*live.Client, error
 	return a.live.Subscribe(ctx, cursor)
 }
 
-func (a *API) events(w http.ResponseWriter, r *http.Request) error {
+func (a *API) events(_ http.ResponseWriter, r *http.Request) error {
 	_, expires, err := a.auth.IdentifyUntil(r.Header.Get("Authorization"))
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer client.Close()
-	w = exchangeOf(r.Context()) // past the compression, which would gather it
+	w := exchangeOf(r.Context()) // past the compression, which would gather it
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("X-Accel-Buffering", "no") // nor must proxies
@@ -188,7 +188,7 @@ func (a *API) webSocket(w http.ResponseWriter, r *http.Request) error {
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: a.origins, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
-		return nil //nolint:nilerr // Accept has answered
+		return nil // Accept has answered
 	}
 	defer conn.CloseNow() //nolint:errcheck // closed with a reason below, or the client has gone
 	conn.SetReadLimit(maxHello)

@@ -42,6 +42,7 @@ type Problem struct { //nolint:errname // the name is in the document
 	Title    string            `json:"title" doc:"the name of the status"`
 	Status   int               `json:"status" minimum:"400" maximum:"599"`
 	Detail   string            `json:"detail" doc:"a sentence for people, in Spanish, or in English with Accept-Language: en"`
+	Message  string            `json:"message" doc:"the same as detail: where Refine's own providers look"`
 	Instance string            `json:"instance,omitempty" format:"uri" doc:"names this request, as X-Request-ID does"`
 	Errors   map[string]string `json:"errors,omitempty" doc:"what is wrong, by field or parameter"`
 
@@ -60,7 +61,7 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 func problemOf(f *fault.Error, lang, requestID string) *Problem {
 	p := &Problem{
 		Type: "about:blank", Title: http.StatusText(int(f.Code)), Status: int(f.Code),
-		Detail: f.Detail.In(lang), retryAfter: f.RetryAfter,
+		Detail: f.Detail.In(lang), Message: f.Detail.In(lang), retryAfter: f.RetryAfter,
 	}
 	if p.Title == "" { // a code this version does not know
 		p.Status, p.Title = http.StatusInternalServerError, http.StatusText(http.StatusInternalServerError)

@@ -47,6 +47,13 @@ type SyncState struct {
 	Last           *Run    `json:"last,omitempty"`
 	Recent         []Run   `json:"recent,omitempty"`
 	Budget         *Budget `json:"budget,omitempty" doc:"what the month's calls of Airtable's API are spent on"`
+	Edits          Edits   `json:"edits" doc:"those that Airtable has not taken yet"`
+}
+
+// Edits is rpc.EditsState with its error in the caller's language.
+type Edits struct {
+	rpc.EditsState
+	Error string `json:"error,omitempty" doc:"why they wait"`
 }
 
 // Budget is rpc.Budget with its warning in the caller's language.
@@ -65,7 +72,7 @@ func runIn(lang string, r *rpc.Run) *Run {
 func stateIn(lang string, s rpc.SyncState) SyncState {
 	out := SyncState{
 		SyncState: s, ModeReason: s.ModeReason.In(lang), IntervalReason: s.IntervalReason.In(lang),
-		Current: runIn(lang, s.Current), Last: runIn(lang, s.Last),
+		Current: runIn(lang, s.Current), Last: runIn(lang, s.Last), Edits: Edits{EditsState: s.Edits, Error: s.Edits.Error.In(lang)},
 	}
 	if s.Budget != nil {
 		out.Budget = &Budget{Budget: *s.Budget, Warning: s.Budget.Warning.In(lang)}
