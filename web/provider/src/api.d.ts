@@ -837,9 +837,9 @@ export interface components {
             /** @enum {string} */
             state: "pending" | "applied" | "rejected";
         };
-        EditsState: {
-            /** @description why they are not being written; absent if they are */
-            error?: components["schemas"]["Text"];
+        Edits: {
+            /** @description why they wait */
+            error?: string;
             /**
              * Format: double
              * @description since the oldest of them was accepted
@@ -1152,6 +1152,8 @@ export interface components {
              * @description names this request, as X-Request-ID does
              */
             instance?: string;
+            /** @description the same as detail: where Refine's own providers look */
+            message: string;
             /** Format: int64 */
             status: number;
             /** @description the name of the status */
@@ -1567,7 +1569,8 @@ export interface components {
             /** @description what the month's calls of Airtable's API are spent on */
             budget?: components["schemas"]["Budget"];
             current?: components["schemas"]["Run"];
-            edits: components["schemas"]["EditsState"];
+            /** @description those that Airtable has not taken yet */
+            edits: components["schemas"]["Edits"];
             held_deletions?: components["schemas"]["Held"];
             /** @description the active syncer */
             instance: string;
@@ -1673,6 +1676,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -1695,6 +1699,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -1713,6 +1718,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -1731,6 +1737,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -1750,6 +1757,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -1797,6 +1805,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -1815,6 +1824,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -1833,6 +1843,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2037,6 +2048,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -2059,6 +2071,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2077,6 +2090,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2095,6 +2109,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2114,6 +2129,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2182,6 +2198,7 @@ export interface operations {
                      *         {
                      *           "problem": {
                      *             "detail": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *             "message": "No existe el pedido recA1b2C3d4E5f6G7",
                      *             "status": 404,
                      *             "title": "Not Found",
                      *             "type": "about:blank"
@@ -2207,6 +2224,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -2229,6 +2247,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2247,6 +2266,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2265,6 +2285,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Esa Idempotency-Key ya se usó para otra petición",
+                     *       "message": "Esa Idempotency-Key ya se usó para otra petición",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2283,6 +2304,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2301,6 +2323,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2319,6 +2342,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2338,6 +2362,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2511,6 +2536,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -2533,6 +2559,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2551,6 +2578,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2569,6 +2597,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2588,6 +2617,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2658,6 +2688,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -2680,6 +2711,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2698,6 +2730,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "message": "No existe el pedido recA1b2C3d4E5f6G7",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2716,6 +2749,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2734,6 +2768,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2753,6 +2788,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2830,6 +2866,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -2852,6 +2889,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2870,6 +2908,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2888,6 +2927,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "message": "No existe el pedido recA1b2C3d4E5f6G7",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2906,6 +2946,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Esa Idempotency-Key ya se usó para otra petición",
+                     *       "message": "Esa Idempotency-Key ya se usó para otra petición",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2924,6 +2965,7 @@ export interface operations {
                      *       "title": "Precondition Failed",
                      *       "status": 412,
                      *       "detail": "El pedido ha cambiado entretanto",
+                     *       "message": "El pedido ha cambiado entretanto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2942,6 +2984,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2960,6 +3003,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2978,6 +3022,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -2997,6 +3042,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3104,6 +3150,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -3126,6 +3173,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3144,6 +3192,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "message": "No existe el pedido recA1b2C3d4E5f6G7",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3162,6 +3211,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3180,6 +3230,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3199,6 +3250,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3399,6 +3451,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -3421,6 +3474,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3439,6 +3493,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3457,6 +3512,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3476,6 +3532,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3568,6 +3625,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -3590,6 +3648,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3608,6 +3667,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3626,6 +3686,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3645,6 +3706,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3726,6 +3788,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -3748,6 +3811,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3766,6 +3830,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3784,6 +3849,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3802,6 +3868,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3820,6 +3887,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3839,6 +3907,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3909,6 +3978,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -3931,6 +4001,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3949,6 +4020,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "message": "No existe el pedido recA1b2C3d4E5f6G7",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3967,6 +4039,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -3985,6 +4058,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4004,6 +4078,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4081,6 +4156,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -4103,6 +4179,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4121,6 +4198,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4139,6 +4217,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "message": "No existe el pedido recA1b2C3d4E5f6G7",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4157,6 +4236,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Esa Idempotency-Key ya se usó para otra petición",
+                     *       "message": "Esa Idempotency-Key ya se usó para otra petición",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4175,6 +4255,7 @@ export interface operations {
                      *       "title": "Precondition Failed",
                      *       "status": 412,
                      *       "detail": "El pedido ha cambiado entretanto",
+                     *       "message": "El pedido ha cambiado entretanto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4193,6 +4274,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4211,6 +4293,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4229,6 +4312,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4248,6 +4332,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4355,6 +4440,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -4377,6 +4463,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4395,6 +4482,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "message": "No existe el pedido recA1b2C3d4E5f6G7",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4413,6 +4501,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4431,6 +4520,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4450,6 +4540,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4748,6 +4839,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -4770,6 +4862,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4788,6 +4881,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4806,6 +4900,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4824,6 +4919,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4843,6 +4939,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4942,6 +5039,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -4964,6 +5062,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -4982,6 +5081,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5000,6 +5100,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -5021,6 +5122,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5039,6 +5141,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5057,6 +5160,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5076,6 +5180,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5176,6 +5281,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -5198,6 +5304,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5216,6 +5323,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5234,6 +5342,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5252,6 +5361,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5270,6 +5380,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5289,6 +5400,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5375,6 +5487,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -5397,6 +5510,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5415,6 +5529,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5433,6 +5548,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5451,6 +5567,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -5472,6 +5589,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5490,6 +5608,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5509,6 +5628,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5607,6 +5727,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -5629,6 +5750,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5647,6 +5769,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5665,6 +5788,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5683,6 +5807,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -5704,6 +5829,7 @@ export interface operations {
                      *       "title": "Precondition Failed",
                      *       "status": 412,
                      *       "detail": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "message": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5722,6 +5848,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5740,6 +5867,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5758,6 +5886,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5777,6 +5906,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5863,6 +5993,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -5885,6 +6016,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5903,6 +6035,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5921,6 +6054,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5939,6 +6073,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5957,6 +6092,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -5976,6 +6112,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6258,6 +6395,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -6280,6 +6418,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6298,6 +6437,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6316,6 +6456,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6334,6 +6475,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6353,6 +6495,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6459,6 +6602,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -6481,6 +6625,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6499,6 +6644,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6517,6 +6663,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -6538,6 +6685,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6556,6 +6704,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6574,6 +6723,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6593,6 +6743,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6703,6 +6854,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -6725,6 +6877,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6743,6 +6896,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6761,6 +6915,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6779,6 +6934,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6797,6 +6953,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6816,6 +6973,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6912,6 +7070,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -6934,6 +7093,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6952,6 +7112,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6970,6 +7131,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -6988,6 +7150,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -7009,6 +7172,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7027,6 +7191,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7046,6 +7211,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7154,6 +7320,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -7176,6 +7343,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7194,6 +7362,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7212,6 +7381,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7230,6 +7400,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -7251,6 +7422,7 @@ export interface operations {
                      *       "title": "Precondition Failed",
                      *       "status": 412,
                      *       "detail": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "message": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7269,6 +7441,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7287,6 +7460,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7305,6 +7479,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7324,6 +7499,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7410,6 +7586,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -7432,6 +7609,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7450,6 +7628,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7468,6 +7647,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7486,6 +7666,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7504,6 +7685,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7523,6 +7705,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7771,6 +7954,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -7793,6 +7977,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7811,6 +7996,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7829,6 +8015,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7847,6 +8034,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7866,6 +8054,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -7992,6 +8181,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -8014,6 +8204,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8032,6 +8223,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8050,6 +8242,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -8071,6 +8264,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8089,6 +8283,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8107,6 +8302,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8126,6 +8322,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8369,6 +8566,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -8391,6 +8589,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8409,6 +8608,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8427,6 +8627,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8445,6 +8646,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8464,6 +8666,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8590,6 +8793,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -8612,6 +8816,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8630,6 +8835,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8648,6 +8854,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8666,6 +8873,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8684,6 +8892,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8703,6 +8912,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8815,6 +9025,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -8837,6 +9048,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8855,6 +9067,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8873,6 +9086,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8891,6 +9105,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -8912,6 +9127,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8930,6 +9146,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8949,6 +9166,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9081,6 +9299,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -9103,6 +9322,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9121,6 +9341,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9139,6 +9360,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9157,6 +9379,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -9178,6 +9401,7 @@ export interface operations {
                      *       "title": "Precondition Failed",
                      *       "status": 412,
                      *       "detail": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "message": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9196,6 +9420,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9214,6 +9439,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9232,6 +9458,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9251,6 +9478,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9363,6 +9591,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -9385,6 +9614,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9403,6 +9633,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9421,6 +9652,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9439,6 +9671,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -9460,6 +9693,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9478,6 +9712,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9497,6 +9732,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9609,6 +9845,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -9631,6 +9868,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9649,6 +9887,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9667,6 +9906,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9685,6 +9925,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -9706,6 +9947,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9724,6 +9966,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -9743,6 +9986,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10041,6 +10285,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -10063,6 +10308,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10081,6 +10327,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10099,6 +10346,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10117,6 +10365,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10136,6 +10385,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10235,6 +10485,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -10257,6 +10508,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10275,6 +10527,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10293,6 +10546,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -10314,6 +10568,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10332,6 +10587,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10350,6 +10606,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10369,6 +10626,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10469,6 +10727,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -10491,6 +10750,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10509,6 +10769,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10527,6 +10788,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10545,6 +10807,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10563,6 +10826,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10582,6 +10846,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10668,6 +10933,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -10690,6 +10956,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10708,6 +10975,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10726,6 +10994,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10744,6 +11013,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -10765,6 +11035,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10783,6 +11054,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10802,6 +11074,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10900,6 +11173,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -10922,6 +11196,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10940,6 +11215,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10958,6 +11234,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10976,6 +11253,7 @@ export interface operations {
                      *       "title": "Conflict",
                      *       "status": 409,
                      *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "barcode": "ya lo tiene otro producto"
@@ -10997,6 +11275,7 @@ export interface operations {
                      *       "title": "Precondition Failed",
                      *       "status": 412,
                      *       "detail": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "message": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11015,6 +11294,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11033,6 +11313,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11051,6 +11332,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11070,6 +11352,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11156,6 +11439,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "limit": "debe estar entre 1 y 100"
@@ -11178,6 +11462,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11196,6 +11481,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11214,6 +11500,7 @@ export interface operations {
                      *       "title": "Not Found",
                      *       "status": 404,
                      *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11232,6 +11519,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11250,6 +11538,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11269,6 +11558,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11333,6 +11623,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -11355,6 +11646,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11373,6 +11665,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11391,6 +11684,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11410,6 +11704,7 @@ export interface operations {
                      *       "title": "Too Many Requests",
                      *       "status": 429,
                      *       "detail": "Demasiados intentos; espere un momento",
+                     *       "message": "Demasiados intentos; espere un momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11428,6 +11723,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11447,6 +11743,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11509,6 +11806,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -11531,6 +11829,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11549,6 +11848,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11567,6 +11867,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11585,6 +11886,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11604,6 +11906,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11655,6 +11958,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -11676,6 +11980,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11694,6 +11999,7 @@ export interface operations {
                      *       "title": "Unsupported Media Type",
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11712,6 +12018,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11731,6 +12038,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11788,6 +12096,7 @@ export interface operations {
                      *       "title": "Bad Request",
                      *       "status": 400,
                      *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
                      *       "errors": {
                      *         "page": "debe ser al menos 1"
@@ -11809,6 +12118,7 @@ export interface operations {
                      *       "title": "Forbidden",
                      *       "status": 403,
                      *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11827,6 +12137,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11846,6 +12157,7 @@ export interface operations {
                      *       "title": "Too Many Requests",
                      *       "status": 429,
                      *       "detail": "Demasiados intentos; espere un momento",
+                     *       "message": "Demasiados intentos; espere un momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11864,6 +12176,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11883,6 +12196,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11949,6 +12263,7 @@ export interface operations {
                      *       "title": "Unauthorized",
                      *       "status": 401,
                      *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11967,6 +12282,7 @@ export interface operations {
                      *       "title": "Request Entity Too Large",
                      *       "status": 413,
                      *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -11985,6 +12301,7 @@ export interface operations {
                      *       "title": "Upgrade Required",
                      *       "status": 426,
                      *       "detail": "Esta dirección es de un WebSocket",
+                     *       "message": "Esta dirección es de un WebSocket",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -12003,6 +12320,7 @@ export interface operations {
                      *       "title": "Internal Server Error",
                      *       "status": 500,
                      *       "detail": "Error interno",
+                     *       "message": "Error interno",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -12022,6 +12340,7 @@ export interface operations {
                      *       "title": "Service Unavailable",
                      *       "status": 503,
                      *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
