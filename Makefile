@@ -36,8 +36,13 @@ admin-if-node:
 	fi
 
 .PHONY: test
-test: ## every test, with the race detector; needs Go and Node
+test: admin ## every test but those in a browser, with the race detector; needs Go and Node
 	go test -race -timeout 15m $(addsuffix /...,$(addprefix ./,$(MODULES)))
+	cd web && npm test
+
+.PHONY: e2e
+e2e: build ## the admin in a real Chromium (CHROMIUM, default /usr/bin/chromium) against the whole product
+	cd web && npm run e2e -w e2e
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
@@ -59,8 +64,9 @@ bench: ## speed beside its floors, measured in the same run
 	@$(BIN)/bench
 
 .PHONY: lint
-lint: $(LINTER) ## golangci-lint, and that modules and formatting are tidy
+lint: $(LINTER) web/node_modules/.ready ## golangci-lint, Biome and tsc, and that modules and formatting are tidy
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/$(LINTER) run ./...) || exit 1; done
+	@cd web && npm run --silent lint
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go build -o /dev/null ./...) || exit 1; done
 
 $(LINTER):
