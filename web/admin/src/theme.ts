@@ -1,6 +1,7 @@
 import { theme as antd, type ThemeConfig } from "antd";
 
 const shared: ThemeConfig["token"] = {
+  motion: !matchMedia("(prefers-reduced-motion: reduce)").matches,
   borderRadius: 8,
   borderRadiusLG: 12,
   fontFamily: "inherit",
