@@ -9,6 +9,7 @@ export function useNotifications(): NotificationProvider {
   return useMemo(
     () => ({
       open: ({ key, message, description, type, cancelMutation, undoableTimeout = 0 }) => {
+        if (key === "login-error") return; // the form says it
         if (type === "progress") {
           const undo = () => {
             cancelMutation?.();
