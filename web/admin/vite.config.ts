@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
@@ -13,17 +13,13 @@ const gateway = process.env.RESONANCE_URL ?? "http://127.0.0.1:8000";
 
 /** Puts compressed forms beside what gets smaller by it, for the gateway to send as they are. */
 function compressed(): Plugin {
-  let directory: string;
   return {
     name: "compressed",
     apply: "build",
-    configResolved: ({ build }) => {
-      directory = build.outDir;
-    },
-    closeBundle: () => {
-      for (const file of readdirSync(directory, { recursive: true }) as string[]) {
+    writeBundle: ({ dir = "." }, bundle) => {
+      for (const file of Object.keys(bundle)) {
         if (!/\.(html|js|css|svg|json)$/.test(file)) continue;
-        const path = join(directory, file);
+        const path = join(dir, file);
         const content = readFileSync(path);
         for (const [extension, form] of [
           [".br", brotliCompressSync(content)],
@@ -38,7 +34,11 @@ function compressed(): Plugin {
 
 export default defineConfig({
   plugins: [react(), compressed()],
-  resolve: { alias: { "@resonance/refine": here("../provider/src/index.ts") } },
+  resolve: {
+    alias: {
+      "@resonance/refine": here("../provider/src/index.ts"),
+    },
+  },
   build: {
     outDir: here("../../services/gateway/internal/admin/dist"),
     emptyOutDir: true,

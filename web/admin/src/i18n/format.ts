@@ -90,6 +90,7 @@ function make(of: Language): Format {
       if (typeof seconds !== "number" || !Number.isFinite(seconds)) return missing;
       const unit = (value: number, name: string, digits = 0) =>
         number(value, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits });
+      if (seconds > 0 && seconds < 0.1) return `< ${unit(0.1, "second", 1)}`;
       if (seconds < 60) return unit(seconds, "second", seconds < 10 ? 1 : 0);
       const all = Math.round(seconds);
       const [days, hours, minutes, rest] = [

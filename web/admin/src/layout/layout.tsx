@@ -9,6 +9,7 @@ import { Account } from "./account.tsx";
 import { LanguageChoice, ThemeChoice } from "./choices.tsx";
 import { ConnectionBanner, ConnectionState } from "./connection.tsx";
 import { Navigation } from "./navigation.tsx";
+import { Search } from "./search.tsx";
 
 const width = 228;
 
@@ -68,6 +69,7 @@ export function Layout({ children }: { children: ReactNode }) {
               </Drawer>
             </>
           )}
+          <Search short={!sm} />
           <div style={{ flex: 1 }} />
           <div style={{ paddingInline: 8, lineHeight: 1 }}>
             <ConnectionState short={!sm} />

@@ -58,11 +58,9 @@ export function Chart({ bins, earlier, metric, step, summary }: Props) {
   };
 
   return (
-    // biome-ignore lint/a11y/useSemanticElements: there is no element for a chart
     <div
       ref={frame}
       role="group"
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: the arrow keys go through the values
       tabIndex={0}
       aria-labelledby={label}
       onKeyDown={go}

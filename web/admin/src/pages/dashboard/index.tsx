@@ -1,10 +1,10 @@
-import { ArrowDownOutlined, ArrowUpOutlined, CheckCircleOutlined, SwapOutlined } from "@ant-design/icons";
+import { ArrowDownOutlined, ArrowUpOutlined, CalendarOutlined, CheckCircleOutlined } from "@ant-design/icons";
 import { useCustom, useList, useSubscription, useTranslate } from "@refinedev/core";
 import type { Order, OrdersSummary } from "@resonance/refine";
 import { keepPreviousData } from "@tanstack/react-query";
-import { Card, DatePicker, Grid, Progress, Segmented, Skeleton, Space, Typography, theme } from "antd";
+import { Button, Card, Progress, Segmented, Skeleton, Space, Typography, theme } from "antd";
 import dayjs from "dayjs";
-import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { lazy, type ReactNode, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useSearchParams } from "react-router";
 import { Fact, Facts } from "../../components/facts.tsx";
 import { Page } from "../../components/page.tsx";
@@ -27,6 +27,8 @@ import { type ToneName, toneOf } from "../../theme.ts";
 import { Chart, type Metric } from "./chart.tsx";
 import { before, binsOf, lastDays, lengthOf, type Period, param, parse, stepOf, trend } from "./period.ts";
 import "./texts.ts";
+
+const RangePicker = lazy(() => import("./range.tsx"));
 
 const presets = [7, 30, 90, 365];
 const usual = 30; // days
@@ -124,9 +126,16 @@ function useSummary(period: Period | undefined) {
 
 function Range({ period, choose }: { period: Period; choose: (period: Period) => void }) {
   const t = useTranslate();
-  const { sm } = Grid.useBreakpoint();
+  const { date } = useFormat();
+  const [open, setOpen] = useState(false);
   const length = lengthOf(period);
   const preset = presets.includes(length) && param(period.to) === param(dayjs()) ? length : undefined;
+  const button = (loading: boolean) => (
+    <Button icon={<CalendarOutlined />} loading={loading} onClick={() => setOpen(true)}>
+      <span className="only-read">{t("dashboard.range.label")}: </span>
+      {date(param(period.from), { day: "numeric", month: "short" })} – {date(param(period.to))}
+    </Button>
+  );
   return (
     <>
       <Segmented<number>
@@ -135,20 +144,13 @@ function Range({ period, choose }: { period: Period; choose: (period: Period) =>
         onChange={(days) => choose(lastDays(days))}
         options={presets.map((value) => ({ value, label: t(`dashboard.range.days_${value}`) }))}
       />
-      <DatePicker.RangePicker
-        aria-label={t("dashboard.range.label")}
-        value={[period.from, period.to]}
-        allowClear={false}
-        disabledDate={(day) => day.isAfter(dayjs(), "day")}
-        format={sm ? "D MMM YYYY" : "D MMM YY"}
-        onChange={(range) =>
-          range?.[0] && range[1] && choose({ from: range[0].startOf("day"), to: range[1].startOf("day") })
-        }
-        placeholder={[t("dashboard.range.from"), t("dashboard.range.to")]}
-        separator={<SwapOutlined aria-hidden style={{ opacity: 0.45 }} />}
-        inputReadOnly={!sm}
-        style={{ width: sm ? 270 : 232 }}
-      />
+      {open ? (
+        <Suspense fallback={button(true)}>
+          <RangePicker period={period} choose={choose} onClose={() => setOpen(false)} />
+        </Suspense>
+      ) : (
+        button(false)
+      )}
     </>
   );
 }
@@ -169,7 +171,7 @@ function Tiles({ now, then }: { now?: OrdersSummary; then?: OrdersSummary }) {
   const open = useOpen();
   const mean = (of: OrdersSummary | undefined) => of && (of.total > 0 ? of.amount / of.total : 0);
   return (
-    <div style={{ display: "grid", gap: 16, gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 200px), 1fr))" }}>
+    <div style={{ display: "grid", gap: 16, gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 150px), 1fr))" }}>
       <Tile name={t("dashboard.orders")} value={now?.total} before={then?.total} write={number} />
       <Tile name={t("dashboard.amount")} value={now?.amount} before={then?.amount} write={money} />
       <Tile name={t("dashboard.average")} value={mean(now)} before={mean(then)} write={money} />

@@ -1,0 +1,51 @@
+import { SearchOutlined } from "@ant-design/icons";
+import { useTranslate } from "@refinedev/core";
+import { Button, theme } from "antd";
+import { lazy, Suspense, useEffect, useState } from "react";
+
+const Palette = lazy(() => import("./palette.tsx"));
+
+const mac = /mac|iphone|ipad/i.test(navigator.userAgent);
+
+/** Opens the palette, as Ctrl+K does anywhere. */
+export function Search({ short }: { short: boolean }) {
+  const t = useTranslate();
+  const { token } = theme.useToken();
+  const [open, setOpen] = useState(false);
+
+  useEffect(() => {
+    const key = (event: KeyboardEvent) => {
+      if (event.key.toLowerCase() !== "k" || !(mac ? event.metaKey : event.ctrlKey) || event.shiftKey || event.altKey)
+        return;
+      event.preventDefault();
+      setOpen(true);
+    };
+    addEventListener("keydown", key);
+    return () => removeEventListener("keydown", key);
+  }, []);
+
+  return (
+    <>
+      <Button
+        type={short ? "text" : "default"}
+        icon={<SearchOutlined />}
+        onClick={() => setOpen(true)}
+        aria-keyshortcuts={mac ? "Meta+K" : "Control+K"}
+        aria-label={t("header.search")}
+        style={short ? undefined : { width: 240, justifyContent: "start", color: token.colorTextSecondary }}
+      >
+        {!short && (
+          <>
+            <span style={{ flex: 1, textAlign: "start", fontWeight: 400 }}>{t("header.search")}</span>
+            <kbd style={{ font: "inherit", fontSize: 12, fontWeight: 400 }}>{mac ? "⌘ K" : "Ctrl K"}</kbd>
+          </>
+        )}
+      </Button>
+      {open && (
+        <Suspense>
+          <Palette onClose={() => setOpen(false)} />
+        </Suspense>
+      )}
+    </>
+  );
+}
