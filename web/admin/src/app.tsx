@@ -72,14 +72,7 @@ function Providers({ children }: { children: ReactNode }) {
 function Pages() {
   return (
     <Routes>
-      <Route
-        path="/login"
-        element={
-          <Authenticated key="login" fallback={<Login />}>
-            <Navigate to="/" replace />
-          </Authenticated>
-        }
-      />
+      <Route path="/login" element={<Entrance />} />
       <Route
         element={
           <Authenticated key="in" redirectOnFail="/login" appendCurrentPathToQuery loading={null}>
@@ -120,6 +113,11 @@ function Pages() {
       </Route>
     </Routes>
   );
+}
+
+/** The login, unless there is a session. What Refine knows of it is out of date right after a logout. */
+function Entrance() {
+  return resonance.client.session.get() ? <Navigate to="/" replace /> : <Login />;
 }
 
 /** What the address says, if the user may see it. */
