@@ -1,12 +1,5 @@
-import { useTranslate } from "@refinedev/core";
-import { Page } from "../../components/page.tsx";
-import { Empty } from "../../components/states.tsx";
+import { ProductForm } from "./form.tsx";
 
 export default function ProductCreate() {
-  const t = useTranslate();
-  return (
-    <Page title={t("nav.products")}>
-      <Empty />
-    </Page>
-  );
+  return <ProductForm />;
 }
