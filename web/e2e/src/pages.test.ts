@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { browse, desktop, phone, Visitors } from "./browser.ts";
+import { pages } from "./pages.ts";
+import { Product } from "./product.ts";
+
+const limit = 500 * 1024; // bytes
+
+let visitors: Visitors;
+before(async () => {
+  visitors = await Visitors.with(await Product.start());
+});
+after(async () => {
+  await visitors.close();
+  await visitors.product.remove();
+});
+const look = browse.bind(undefined, () => visitors);
+
+look("the login is accessible and fits a phone, in both themes", { as: null }, async (tab) => {
+  await tab.go("/login");
+  await everywhere(tab);
+});
+
+test("every page is accessible and fits a phone, in both themes", { timeout: 240_000 }, async (t) => {
+  for (const [name, path] of Object.entries(await pages(visitors.product))) {
+    await t.test(name, async () => {
+      const tab = await visitors.open();
+      try {
+        await tab.go(path);
+        assert.match(await tab.page.title(), /\S+ · Resonance$/);
+        await everywhere(tab);
+        assert.deepEqual(tab.complaints, []);
+      } finally {
+        await tab.page.context().close();
+      }
+    });
+  }
+});
+
+look("the login page and the dashboard weigh less than 500 KiB on the wire", { as: null }, async (tab) => {
+  const { page } = tab;
+  const client = await page.context().newCDPSession(page);
+  await client.send("Network.enable");
+  const weights = new Map<string, number>();
+  const addresses = new Map<string, string>();
+  client.on("Network.requestWillBeSent", ({ requestId, request }) => addresses.set(requestId, request.url));
+  client.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
+    weights.set(addresses.get(requestId) ?? requestId, encodedDataLength);
+  });
+  await tab.go("/login");
+  await tab.login("admin");
+  await page.waitForURL(`${tab.url}/`);
+  await tab.loaded();
+  await page.waitForLoadState("networkidle");
+  const sum = [...weights.values()].reduce((all, weight) => all + weight, 0);
+  assert.ok(weights.size > 5 && sum > 50_000, "something was measured");
+  assert.ok(sum < limit, `${Math.round(sum / 1024)} KiB: ${JSON.stringify([...weights])}`);
+});
+
+/** Looks at what is shown in both themes and sizes. */
+async function everywhere(tab: Awaited<ReturnType<Visitors["open"]>>): Promise<void> {
+  const { page } = tab;
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    assert.deepEqual(await tab.accessibility(), [], `axe, ${colorScheme}`);
+  }
+  await page.setViewportSize(phone);
+  await tab.loaded();
+  const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(Number(wide) <= Number(screen), `${wide} px wide on a phone of ${screen} px`);
+  assert.deepEqual(await tab.accessibility(), [], "axe, phone");
+  await page.setViewportSize(desktop);
+}
