@@ -92,20 +92,22 @@ func TestLogin(t *testing.T) {
 func TestUnknownUserCostsTheSame(t *testing.T) {
 	t.Parallel()
 	a, _ := newTestAuth(t)
-	fastest := func(name string) time.Duration {
-		best := time.Hour
-		for range 5 {
-			began := time.Now()
-			if _, err := a.check(t.Context(), name, "wrong"); !errors.Is(err, errLogin) {
-				t.Fatal(err)
-			}
-			best = min(best, time.Since(began))
+	known, unknown := time.Hour, time.Hour
+	check := func(name string, fastest *time.Duration) {
+		began := time.Now()
+		if _, err := a.check(t.Context(), name, "wrong"); !errors.Is(err, errLogin) {
+			t.Fatal(err)
 		}
-		return best
+		*fastest = min(*fastest, time.Since(began))
 	}
-	if known, unknown := fastest("ana"), fastest("nobody"); unknown < known/3 {
-		t.Errorf("a wrong password takes %s, an unknown user %s", known, unknown)
+	for range 30 { // in turn, since a busy machine is slow for a while; what is skipped never gets there
+		check("ana", &known)
+		check("nobody", &unknown)
+		if unknown >= known/3 {
+			return
+		}
 	}
+	t.Errorf("a wrong password takes %s, an unknown user %s", known, unknown)
 }
 
 func TestGuessingIsSlowedDown(t *testing.T) {
