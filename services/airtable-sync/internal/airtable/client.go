@@ -23,7 +23,6 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"golang.org/x/time/rate"
 )
 
 // Limits of Airtable's Web API, from its documentation.
@@ -63,9 +62,10 @@ type Config struct {
 
 // Client calls Airtable. It is safe for concurrent use.
 type Client struct {
-	cfg     Config
-	http    *http.Client
-	limiter *rate.Limiter
+	cfg    Config
+	http   *http.Client
+	slots  chan struct{} // one for each call that may be sent now; nil for no limit
+	window time.Duration // after its answer, until a call's slot is free again
 
 	mu       sync.Mutex
 	paused   time.Time     // no call before this
@@ -76,20 +76,24 @@ type Client struct {
 
 // New makes a client.
 func New(cfg Config) *Client {
-	limit := rate.Inf
-	if cfg.RatePerSecond > 0 {
-		// A little below, since calls may reach Airtable closer together than they were sent.
-		limit = rate.Limit(0.95 * cfg.RatePerSecond)
-	}
 	cfg.Endpoint = strings.TrimRight(cfg.Endpoint, "/")
-	return &Client{
-		cfg: cfg, limiter: rate.NewLimiter(limit, 1), counts: map[string]int{},
+	c := &Client{
+		cfg: cfg, counts: map[string]int{},
 		http: &http.Client{
 			Timeout: callTimeout,
 			// A redirect would carry the token elsewhere; Airtable's API sends none.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
+	if cfg.RatePerSecond > 0 {
+		n := max(1, int(cfg.RatePerSecond))
+		c.window = time.Duration(float64(n) / cfg.RatePerSecond * float64(time.Second))
+		c.slots = make(chan struct{}, n)
+		for range n {
+			c.slots <- struct{}{}
+		}
+	}
+	return c
 }
 
 // Calls returns how many requests were sent so far, in all and by kind.
@@ -316,7 +320,9 @@ func (c *Client) once(ctx context.Context, kind, method, path string, payload []
 	return c.send(ctx, kind, method, path, payload, out)
 }
 
+// send sends a request whose turn pace has found.
 func (c *Client) send(ctx context.Context, kind, method, path string, payload []byte, out any) (_ time.Time, err error) {
+	defer c.free()
 	req, err := http.NewRequestWithContext(ctx, method, c.cfg.Endpoint+path, bytes.NewReader(payload))
 	if err != nil {
 		return time.Time{}, fmt.Errorf("make the request: %w", err)
@@ -369,11 +375,17 @@ func (c *Client) send(ctx context.Context, kind, method, path string, payload []
 	return at, nil
 }
 
-// pace waits for the penalty to end and for a free place in the rate.
+// pace waits for the penalty to end and for a slot. Airtable counts calls as they reach it, which is
+// some time between sending and answer: five whose sixth is sent a second after the first's answer
+// are never too many, however they were delayed. The slot is to be freed once the call is answered.
 func (c *Client) pace(ctx context.Context) error {
 	for {
-		if err := c.limiter.Wait(ctx); err != nil {
-			return err
+		if c.slots != nil {
+			select {
+			case <-c.slots:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		c.mu.Lock() // somebody may have been refused meanwhile
 		wait := time.Until(c.paused)
@@ -381,9 +393,19 @@ func (c *Client) pace(ctx context.Context) error {
 		if wait <= 0 {
 			return nil
 		}
+		if c.slots != nil {
+			c.slots <- struct{}{}
+		}
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
+	}
+}
+
+// free gives a slot back.
+func (c *Client) free() {
+	if c.slots != nil {
+		time.AfterFunc(c.window, func() { c.slots <- struct{}{} })
 	}
 }
 

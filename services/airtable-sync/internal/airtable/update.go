@@ -35,6 +35,7 @@ func (c *Client) Update(ctx context.Context, updates []Update, byFieldID bool, b
 		return nil, time.Time{}, err
 	}
 	if err := before(ctx); err != nil {
+		c.free()
 		return nil, time.Time{}, err
 	}
 	var answer struct {
