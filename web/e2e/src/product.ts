@@ -28,6 +28,7 @@ export interface Order {
 export class Product {
   readonly url: string;
   readonly #airtable: string;
+  readonly #odoo: string;
   readonly #dir = mkdtempSync(join(tmpdir(), "resonance-e2e-"));
   readonly #env: NodeJS.ProcessEnv;
   #token: string | undefined;
@@ -36,6 +37,7 @@ export class Product {
   private constructor([http, nats, airtable, odoo]: number[], env: NodeJS.ProcessEnv) {
     this.url = `http://127.0.0.1:${http}`;
     this.#airtable = `http://127.0.0.1:${airtable}`;
+    this.#odoo = `http://127.0.0.1:${odoo}`;
     this.#env = {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
@@ -48,6 +50,7 @@ export class Product {
       AIRTABLE_SANDBOX_ORDERS: "500",
       AIRTABLE_SANDBOX_RATE: "0",
       SYNC_INTERVAL_MINUTES: "0.05",
+      ODOO_POLL_SECONDS: "0.5",
       JWT_SECRET: secret,
       ADMIN_PASSWORD: password,
       ...env,
@@ -114,6 +117,11 @@ export class Product {
       `patSandboxSandbox.${"0123456789abcdef".repeat(4)}`,
       body,
     );
+  }
+
+  /** Calls a method of the sandbox of Odoo over JSON-2. */
+  async odoo<T>(model: string, method: string, args: unknown): Promise<T> {
+    return json(`${this.#odoo}/json/2/${model}/${method}`, "POST", "key-admin", args);
   }
 
   /** Changes a record as a person in Airtable does. */

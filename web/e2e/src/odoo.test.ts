@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import type { Page } from "playwright-core";
+import { browse, gone, type Tab, Visitors } from "./browser.ts";
+import { Product } from "./product.ts";
+
+let visitors: Visitors;
+before(async () => {
+  visitors = await Visitors.with(await Product.start());
+});
+after(async () => {
+  await visitors.close();
+  await visitors.product.remove();
+});
+const look = browse.bind(undefined, () => visitors);
+
+interface Row {
+  id: number;
+  name: string;
+  barcode: string;
+}
+const products = async () => (await visitors.product.api<{ data: Row[] }>("/api/v1/products?limit=5")).data;
+
+look("what Odoo refuses is said at its field, and nothing typed is lost", { expected: / 409 / }, async (tab) => {
+  const { page } = tab;
+  const [other] = await products();
+  assert.ok(other);
+  await tab.go("/products/create");
+  await page.getByLabel(tab.t("products.fields.name")).fill("Corner flag");
+  const barcode = page.getByLabel(tab.t("products.fields.barcode"));
+  await barcode.fill(other.barcode);
+  await save(tab);
+  await page.waitForFunction((input) => input?.getAttribute("aria-invalid") === "true", await barcode.elementHandle());
+  assert.match(await described(page, await barcode.getAttribute("aria-describedby")), /another product/i);
+  assert.equal(await page.getByLabel(tab.t("products.fields.name")).inputValue(), "Corner flag");
+  await barcode.fill("8400000999992");
+  await save(tab);
+  await page.getByRole("heading", { level: 1, name: "Corner flag" }).waitFor();
+  await page.getByText("8400000999992").waitFor();
+});
+
+look("a field that is missing is said before anything is sent", {}, async (tab) => {
+  const { page } = tab;
+  await tab.go("/products/create");
+  const sent: string[] = [];
+  page.on("request", (request) => request.method() === "POST" && sent.push(request.url()));
+  await save(tab);
+  const name = page.getByLabel(tab.t("products.fields.name"));
+  await page.waitForFunction((input) => input?.getAttribute("aria-invalid") === "true", await name.elementHandle());
+  assert.deepEqual(sent, []);
+});
+
+look("a change in Odoo appears without a reload", {}, async (tab) => {
+  const { page } = tab;
+  const [, row] = await products();
+  assert.ok(row);
+  await tab.go("/products");
+  await page.getByRole("link", { name: row.name, exact: true }).waitFor();
+  await page.getByText(tab.t("connection.live"), { exact: true }).waitFor();
+  await visitors.product.odoo("product.product", "write", { ids: [row.id], vals: { name: "A whistle" } });
+  await page.getByRole("link", { name: "A whistle", exact: true }).waitFor();
+});
+
+look("two who change one product at a time: the second is told", { expected: / 412 / }, async (tab) => {
+  const { page } = tab;
+  const [, , row] = await products();
+  assert.ok(row);
+  await tab.go(`/products/edit/${row.id}`);
+  await page.getByLabel(tab.t("products.fields.weight")).fill("3.5");
+  await visitors.product.odoo("product.product", "write", { ids: [row.id], vals: { name: "Theirs" } });
+  const notice = page.getByText(tab.t("records.conflict.title"));
+  await notice.waitFor();
+  await page.getByRole("button", { name: tab.t("records.conflict.mine") }).click();
+  await page.getByRole("heading", { level: 1, name: "Theirs" }).waitFor();
+  const { weight, name } = await visitors.product.api<{ weight: number; name: string }>(`/api/v1/products/${row.id}`);
+  assert.deepEqual({ weight, name }, { weight: 3.5, name: "Theirs" }, "neither change is lost");
+});
+
+look("archiving a product can be undone while it is counted down", {}, async (tab) => {
+  const { page } = tab;
+  const [, , , row] = await products();
+  assert.ok(row);
+  await tab.go(`/products/show/${row.id}`);
+  await page.getByRole("button", { name: tab.t("records.archive") }).click();
+  await page.getByRole("button", { name: tab.t("buttons.undo") }).click();
+  await page.getByRole("button", { name: tab.t("records.archive") }).waitFor();
+  assert.equal((await visitors.product.api<{ active: boolean }>(`/api/v1/products/${row.id}`)).active, true);
+});
+
+look("viewers read, and are offered nothing to change", { as: "viewer" }, async (tab) => {
+  const { page } = tab;
+  const [row] = await products();
+  await tab.go("/products");
+  assert.equal(await page.getByRole("button", { name: tab.t("products.new") }).count(), 0);
+  await tab.go(`/products/show/${row?.id}`);
+  assert.equal(await page.getByRole("button", { name: tab.t("buttons.edit") }).count(), 0);
+  await page.goto(`${tab.url}/products/edit/${row?.id}`);
+  await page.getByText(tab.t("states.forbidden")).waitFor();
+  await gone(page.getByRole("textbox"));
+});
+
+async function save(tab: Tab): Promise<void> {
+  await tab.page.getByRole("button", { name: tab.t("buttons.save") }).click();
+}
+
+/** What describes an input to those who do not see it. */
+async function described(page: Page, ids: string | null): Promise<string> {
+  const texts = (ids ?? "").split(" ").map((id) => page.locator(`[id="${id}"]`).innerText());
+  return (await Promise.all(texts)).join(" ");
+}
