@@ -90,6 +90,7 @@ export function themeOf(isDark: boolean): ThemeConfig {
         headerBg: isDark ? "#1e2729" : "#f1f4f2",
         headerColor: token.colorTextSecondary,
         headerSplitColor: "transparent",
+        headerBorderRadius: 0,
         bodySortBg: "transparent",
         headerSortActiveBg: isDark ? "#1e2729" : "#f1f4f2",
         rowHoverBg: isDark ? "#202a2c" : "#f7f9f8",

@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,7 +111,9 @@ var variants = []variant{{"br", ".br"}, {"gzip", ".gz"}}
 // serve answers with a file that is there, in the smallest form that the client takes.
 func (a *Admin) serve(w http.ResponseWriter, r *http.Request, name string) {
 	header := w.Header()
-	header.Add("Vary", "Accept-Encoding")
+	if vary := "Accept-Encoding"; !slices.Contains(header.Values("Vary"), vary) {
+		header.Add("Vary", vary)
+	}
 	header.Set("Content-Type", contentType(name))
 	file, form := a.open(r, name)
 	if file == nil {

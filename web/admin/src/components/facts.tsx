@@ -11,7 +11,7 @@ export function Fact({ name, note, children }: { name: string; note?: ReactNode;
   const { token } = theme.useToken();
   return (
     <div style={{ display: "flex", justifyContent: "space-between", gap: 16 }}>
-      <dt style={{ color: token.colorTextSecondary }}>{name}</dt>
+      <dt style={{ color: token.colorTextSecondary, flexShrink: 0 }}>{name}</dt>
       <dd style={{ margin: 0, textAlign: "end", minWidth: 0 }}>
         {children}
         {note && <div style={{ color: token.colorTextSecondary, fontSize: 12.5, maxWidth: 260 }}>{note}</div>}

@@ -10,10 +10,12 @@ interface StateProps {
   text?: ReactNode;
   action?: ReactNode;
   role?: "alert" | "status";
+  /** It is all there is on the page, so its title is the page's. */
+  whole?: boolean;
 }
 
 /** What stands where there is nothing else to show. */
-function State({ icon, title, text, action, role }: StateProps) {
+function State({ icon, title, text, action, role, whole }: StateProps) {
   return (
     <div
       role={role}
@@ -22,9 +24,15 @@ function State({ icon, title, text, action, role }: StateProps) {
       <Typography.Text type="secondary" aria-hidden style={{ fontSize: 30, lineHeight: 1, marginBlockEnd: 8 }}>
         {icon}
       </Typography.Text>
-      <Typography.Text strong style={{ fontSize: 15 }}>
-        {title}
-      </Typography.Text>
+      {whole ? (
+        <Typography.Title level={1} style={{ fontSize: 20, margin: 0 }}>
+          {title}
+        </Typography.Title>
+      ) : (
+        <Typography.Text strong style={{ fontSize: 15 }}>
+          {title}
+        </Typography.Text>
+      )}
       {text && (
         <Typography.Text type="secondary" style={{ maxWidth: 440 }}>
           {text}
@@ -66,7 +74,16 @@ export function ErrorState({ error, onRetry }: { error?: HttpError | Error | nul
 export function Forbidden() {
   const t = useTranslate();
   return (
-    <State icon={<LockOutlined />} title={t("states.forbidden")} text={t("states.forbiddenText")} action={<Home />} />
+    <>
+      <title>{`${t("states.forbidden")} · Resonance`}</title>
+      <State
+        whole
+        icon={<LockOutlined />}
+        title={t("states.forbidden")}
+        text={t("states.forbiddenText")}
+        action={<Home />}
+      />
+    </>
   );
 }
 
@@ -75,7 +92,7 @@ export function NotFound() {
   return (
     <>
       <title>{`${t("states.notFound")} · Resonance`}</title>
-      <State icon="404" title={t("states.notFound")} text={t("states.notFoundText")} action={<Home />} />
+      <State whole icon="404" title={t("states.notFound")} text={t("states.notFoundText")} action={<Home />} />
     </>
   );
 }

@@ -1,7 +1,7 @@
 import { SearchOutlined } from "@ant-design/icons";
 import { useList, useLogout, useTranslate } from "@refinedev/core";
 import { theme as antd, Input, type InputRef, Modal, Spin } from "antd";
-import { type KeyboardEvent, type ReactNode, useId, useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useMemo, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { useSettled } from "../connection.ts";
 import { language } from "../i18n/index.ts";
@@ -20,9 +20,9 @@ interface Choice {
 /** Where the records of each resource are shown, and what is searched in. */
 const searched = [
   { resource: "orders", group: "nav.orders", note: "customer", field: "q", operator: "eq" },
-  { resource: "products", group: "nav.products", note: "sku", field: "name", operator: "contains" },
+  { resource: "products", group: "nav.products", note: "default_code", field: "name", operator: "contains" },
   { resource: "customers", group: "nav.customers", note: "email", field: "name", operator: "contains" },
-  { resource: "sales", group: "nav.sales", note: "customer_name", field: "name", operator: "contains" },
+  { resource: "sales", group: "nav.sales", note: "client_order_ref", field: "name", operator: "contains" },
 ] as const;
 
 const plain = (text: string) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
@@ -38,6 +38,17 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const input = useRef<InputRef>(null);
   const { found, busy } = useFound(useSettled(typed.trim(), 200));
   const commands = useCommands();
+
+  // The dialog is not displayed at once, and what cannot be seen cannot have the focus.
+  useEffect(() => {
+    let frame = 0;
+    const focus = () => {
+      input.current?.focus();
+      if (document.activeElement !== input.current?.input) frame = requestAnimationFrame(focus);
+    };
+    focus();
+    return () => cancelAnimationFrame(frame);
+  }, []);
 
   const choices = useMemo(() => {
     const wanted = plain(typed.trim());
@@ -65,7 +76,6 @@ export default function Palette({ onClose }: { onClose: () => void }) {
       open={open}
       onCancel={() => setOpen(false)}
       afterClose={onClose}
-      afterOpenChange={(is) => is && input.current?.focus()}
       footer={null}
       closable={false}
       width={600}

@@ -31,14 +31,15 @@ export function Search({ short }: { short: boolean }) {
         icon={<SearchOutlined />}
         onClick={() => setOpen(true)}
         aria-keyshortcuts={mac ? "Meta+K" : "Control+K"}
-        aria-label={t("header.search")}
         style={short ? undefined : { width: 240, justifyContent: "start", color: token.colorTextSecondary }}
       >
+        <span className={short ? "only-read" : undefined} style={{ flex: 1, textAlign: "start", fontWeight: 400 }}>
+          {t("header.search")}
+        </span>
         {!short && (
-          <>
-            <span style={{ flex: 1, textAlign: "start", fontWeight: 400 }}>{t("header.search")}</span>
-            <kbd style={{ font: "inherit", fontSize: 12, fontWeight: 400 }}>{mac ? "⌘ K" : "Ctrl K"}</kbd>
-          </>
+          <kbd aria-hidden style={{ font: "inherit", fontSize: 12, fontWeight: 400 }}>
+            {mac ? "⌘ K" : "Ctrl K"}
+          </kbd>
         )}
       </Button>
       {open && (

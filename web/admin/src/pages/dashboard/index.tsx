@@ -1,6 +1,6 @@
 import { ArrowDownOutlined, ArrowUpOutlined, CalendarOutlined, CheckCircleOutlined } from "@ant-design/icons";
 import { useCustom, useList, useSubscription, useTranslate } from "@refinedev/core";
-import type { Order, OrdersSummary } from "@resonance/refine";
+import type { Order, OrdersSummary, SyncRun } from "@resonance/refine";
 import { keepPreviousData } from "@tanstack/react-query";
 import { Button, Card, Progress, Segmented, Skeleton, Space, Typography, theme } from "antd";
 import dayjs from "dayjs";
@@ -192,7 +192,7 @@ interface TileProps {
 function Tile({ name, value, before, note, write }: TileProps) {
   const { token } = theme.useToken();
   return (
-    <Card styles={{ body: { padding: "16px 20px" } }}>
+    <Card styles={{ body: { padding: "16px min(20px, 4vw)" } }}>
       <div style={{ color: token.colorTextSecondary }}>{name}</div>
       {value === undefined ? (
         <Skeleton
@@ -465,15 +465,16 @@ function Waiting() {
                 key={order.id}
                 style={{
                   display: "flex",
+                  flexWrap: "wrap",
                   alignItems: "center",
                   justifyContent: "space-between",
-                  gap: 12,
+                  gap: "4px 12px",
                   paddingBlock: 9,
                   borderBlockStart: i > 0 ? `1px solid ${token.colorBorderSecondary}` : undefined,
                 }}
               >
-                <div style={{ minWidth: 0 }}>
-                  <Link to={`/orders/show/${order.id}`} style={{ fontWeight: 500 }}>
+                <div style={{ minWidth: 0, flex: "1 1 120px" }}>
+                  <Link to={`/orders/show/${order.id}`} style={{ fontWeight: 500, whiteSpace: "nowrap" }}>
                     {order.name ?? t("dashboard.waiting.unnamed")}
                   </Link>
                   <Typography.Text type="secondary" ellipsis style={{ display: "block", fontSize: 13 }}>
@@ -553,6 +554,7 @@ function SyncCard() {
               </Fact>
             )}
           </Facts>
+          <Recent runs={state.recent ?? []} />
         </Space>
       ) : query.isError ? (
         <ErrorState error={query.error} onRetry={() => void query.refetch()} />
@@ -560,5 +562,55 @@ function SyncCard() {
         <Skeleton active title={false} paragraph={{ rows: 5, width: "100%" }} />
       )}
     </Card>
+  );
+}
+
+const runTones = { succeeded: "green", failed: "red", running: "blue" } as const;
+
+/** The last runs of the sync, in a line each. */
+function Recent({ runs }: { runs: SyncRun[] }) {
+  const t = useTranslate();
+  const { token } = theme.useToken();
+  const { number } = useFormat();
+  const isDark = useDark();
+  return (
+    <ul style={{ listStyle: "none", margin: 0, padding: 0 }} aria-label={t("dashboard.sync.recent")}>
+      {runs.slice(0, 4).map((run) => (
+        <li
+          key={run.id}
+          style={{
+            display: "flex",
+            justifyContent: "space-between",
+            gap: 12,
+            paddingBlock: 8,
+            borderBlockStart: `1px solid ${token.colorBorderSecondary}`,
+          }}
+        >
+          <span style={{ display: "inline-flex", alignItems: "baseline", gap: 8 }}>
+            <span
+              aria-hidden
+              style={{
+                width: 7,
+                height: 7,
+                borderRadius: 4,
+                flexShrink: 0,
+                background: toneOf(runTones[run.state], isDark).solid,
+              }}
+            />
+            <span>
+              {run.state === "failed"
+                ? t("dashboard.sync.failedRun")
+                : t("dashboard.sync.changes", {
+                    count: run.created + run.updated + run.deleted,
+                    number: number(run.created + run.updated + run.deleted),
+                  })}
+            </span>
+          </span>
+          <span style={{ color: token.colorTextSecondary, whiteSpace: "nowrap" }}>
+            <Ago value={run.started_at} />
+          </span>
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -313,11 +313,12 @@ function Runs({ runs }: { runs: SyncRun[] }) {
     key,
     title: t(`sync.runs.${text}`),
     align: "right" as const,
+    className: "one-line",
     responsive: wide ? ["lg" as const] : ["md" as const],
     render: (_: unknown, run: SyncRun) => (run[key] === 0 ? <Quiet>0</Quiet> : number(run[key])),
   });
   return (
-    <Card title={t("sync.runs.title")} styles={{ body: { padding: 0 } }}>
+    <Card title={t("sync.runs.title")} styles={{ body: { padding: 0, overflow: "hidden" } }}>
       <Table<SyncRun>
         rowKey="id"
         dataSource={runs}
@@ -363,9 +364,10 @@ function Runs({ runs }: { runs: SyncRun[] }) {
           {
             title: t("sync.trigger.label"),
             responsive: ["lg"],
+            className: "one-line",
             render: (_, run) => t(`sync.trigger.${run.trigger}`, undefined, run.trigger),
           },
-          { title: t("sync.runs.when"), render: (_, run) => <Ago value={run.started_at} /> },
+          { title: t("sync.runs.when"), className: "one-line", render: (_, run) => <Ago value={run.started_at} /> },
           {
             title: t("sync.runs.took"),
             align: "right",
