@@ -27,7 +27,7 @@ import (
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
 
-const password = "chaos-chaos-chaos" //nolint:gosec // of a server on loopback that dies with the test
+const password = "chaos-chaos-chaos"
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
@@ -51,8 +51,8 @@ func TestNothingIsLost(t *testing.T) {
 	seconds := setting(t, "CHAOS_SECONDS", 10)
 	seed := setting(t, "CHAOS_SEED", time.Now().UnixNano()%1_000_000)
 	t.Logf("CHAOS_SEED=%d CHAOS_SECONDS=%d", seed, seconds)
-	random := func(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), stream)) } //nolint:gosec // repeatable on purpose
-	w := newWorld(t, uint64(seed))                                                                  //nolint:gosec // any bits do
+	random := func(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), stream)) }
+	w := newWorld(t, uint64(seed))
 	eventually(t, 2*time.Minute, w.converged)
 	t.Logf("all is up, and %d orders are there", w.airtable.Len())
 	w.misbehave()
@@ -66,7 +66,7 @@ func TestNothingIsLost(t *testing.T) {
 		share := len(ids) / len(editors)
 		editors[i] = &editor{
 			client: w.client, name: fmt.Sprint("editor-", seed, "-", i), records: ids[i*share : (i+1)*share],
-			rand: random(uint64(i)), pause: 30 * time.Millisecond, //nolint:gosec // small
+			rand: random(uint64(i)), pause: 30 * time.Millisecond,
 		}
 		work.Go(func() error { return editors[i].work(load) })
 	}

@@ -67,7 +67,7 @@ func newProcess(t *testing.T, logs, name, path string, env []string, args ...str
 
 func (p *process) start() {
 	p.t.Helper()
-	p.cmd = exec.Command(p.path, p.args...) //nolint:noctx // it ends by kill, which is the point
+	p.cmd = exec.Command(p.path, p.args...)
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=halt_on_error=1"}, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
