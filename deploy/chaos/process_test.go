@@ -131,7 +131,7 @@ func eventually(t *testing.T, within time.Duration, what func() error) {
 	defer deadline.Stop()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	err := fmt.Errorf("not tried")
+	var err error
 	for {
 		if err = what(); err == nil {
 			return
