@@ -88,7 +88,7 @@ export function RecordSelect<T extends BaseRecord & Ref>({
       filterOption={false}
       searchValue={typed}
       onSearch={setTyped}
-      onDropdownVisibleChange={(next) => {
+      onOpenChange={(next) => {
         setOpen(next);
         if (!next) setTyped("");
       }}

@@ -1,12 +1,5 @@
-import { useTranslate } from "@refinedev/core";
-import { Page } from "../../components/page.tsx";
-import { Empty } from "../../components/states.tsx";
+import { PartnerForm } from "./form.tsx";
 
 export default function PartnerEdit() {
-  const t = useTranslate();
-  return (
-    <Page title={t("nav.customers")}>
-      <Empty />
-    </Page>
-  );
+  return <PartnerForm />;
 }

@@ -1,12 +1,5 @@
-import { useTranslate } from "@refinedev/core";
-import { Page } from "../../components/page.tsx";
-import { Empty } from "../../components/states.tsx";
+import { SaleForm } from "./form.tsx";
 
 export default function SaleEdit() {
-  const t = useTranslate();
-  return (
-    <Page title={t("nav.sales")}>
-      <Empty />
-    </Page>
-  );
+  return <SaleForm />;
 }

@@ -1,0 +1,45 @@
+import { ShopOutlined, UserOutlined } from "@ant-design/icons";
+import { useResourceParams } from "@refinedev/core";
+import type { Partner } from "@resonance/refine";
+import { Picture } from "../../components/records/picture.tsx";
+import "./texts.ts";
+
+export type Kind = "customers" | "suppliers";
+
+/** Which of the two the page is of. */
+export const useKind = (): Kind => (useResourceParams().resource?.name === "suppliers" ? "suppliers" : "customers");
+
+/** `Málaga (ES)` is how Odoo names a province; the country stands beside it anyway. */
+export const shortState = (name: string | null | undefined): string => name?.replace(/ \([A-Z]{2}\)$/, "") ?? "";
+
+/** An address as it is written on a letter, line by line. What is not there leaves nothing behind. */
+export function addressLines(
+  partner: Pick<Partner, "street" | "street2" | "zip" | "city" | "state" | "country">,
+): string[] {
+  const { street, street2, zip, city, state, country } = partner;
+  const province = shortState(state?.name);
+  const town = [zip, city].filter(Boolean).join(" ");
+  const place =
+    province && province !== city ? [town, town ? `(${province})` : province].filter(Boolean).join(" ") : town;
+  return [street, street2, place, country?.name].filter((line): line is string => Boolean(line));
+}
+
+/** An address of a website that is safe to follow; undefined when it is none. */
+export function webAddress(website: string | null): string | undefined {
+  if (!website) return undefined;
+  const url = URL.parse(/^[a-z]+:/i.test(website) ? website : `https://${website}`);
+  return url && /^https?:$/.test(url.protocol) ? url.href : undefined;
+}
+
+export function PartnerPicture({ partner, kind, size }: { partner: Partner; kind: Kind; size: number }) {
+  const Icon = partner.is_company ? ShopOutlined : UserOutlined;
+  return (
+    <Picture
+      resource={kind}
+      record={partner}
+      size={size}
+      round={!partner.is_company}
+      otherwise={<Icon style={{ fontSize: size * 0.45, opacity: 0.6 }} />}
+    />
+  );
+}
