@@ -2,8 +2,8 @@ import { Authenticated, Refine, useCan, useResourceParams } from "@refinedev/cor
 import routerProvider, { UnsavedChangesNotifier } from "@refinedev/react-router";
 import { retry } from "@resonance/refine";
 import { App as AntApp, ConfigProvider } from "antd";
-import enLocale from "antd/locale/en_GB";
-import esLocale from "antd/locale/es_ES";
+import enLocale from "antd/es/locale/en_GB";
+import esLocale from "antd/es/locale/es_ES";
 import dayjs from "dayjs";
 import "dayjs/locale/es";
 import "dayjs/locale/en-gb";

@@ -4,7 +4,8 @@ const shared: ThemeConfig["token"] = {
   motion: !matchMedia("(prefers-reduced-motion: reduce)").matches,
   borderRadius: 8,
   borderRadiusLG: 12,
-  fontFamily: "inherit",
+  fontFamily:
+    'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Helvetica Neue", Arial, sans-serif',
   fontSize: 14,
   controlHeight: 36,
   wireframe: false,

@@ -33,8 +33,9 @@ export function ConnectionState({ short }: { short: boolean }) {
 /** Says that what is seen may be out of date, once that has lasted. */
 export function ConnectionBanner() {
   const t = useTranslate();
-  const state = useSettled(useConnection(), patience);
-  if (state !== "reconnecting" && state !== "offline") return null;
+  const state = useConnection();
+  const lasts = useSettled(state !== "live" && state !== "connecting", patience);
+  if (!lasts || state === "live" || state === "connecting") return null;
   return (
     <Alert
       banner

@@ -133,7 +133,8 @@ function Range({ period, choose }: { period: Period; choose: (period: Period) =>
   const button = (loading: boolean) => (
     <Button icon={<CalendarOutlined />} loading={loading} onClick={() => setOpen(true)}>
       <span className="only-read">{t("dashboard.range.label")}: </span>
-      {date(param(period.from), { day: "numeric", month: "short" })} – {date(param(period.to))}
+      {date(param(period.from), period.from.isSame(period.to, "year") ? dayAndMonth : undefined)} –{" "}
+      {date(param(period.to))}
     </Button>
   );
   return (
@@ -224,7 +225,8 @@ function Trend({ now, then, write }: { now: number; then?: number; write: (value
   const change = trend(now, then);
   const quiet = { color: token.colorTextSecondary, fontSize: 13 };
   if (change === undefined) return <div style={quiet}>{t("dashboard.trendNone")}</div>;
-  const text = percent(Math.abs(change), Math.abs(change) < 0.1 ? 1 : 0);
+  const size = Math.abs(change);
+  const text = size > 9.99 ? `> ${percent(9.99)}` : percent(size, size < 0.1 ? 1 : 0);
   const sign = change > 0 ? "+" : change < 0 ? "−" : "";
   return (
     <div style={quiet}>
@@ -239,6 +241,8 @@ function Trend({ now, then, write }: { now: number; then?: number; write: (value
     </div>
   );
 }
+
+const dayAndMonth = { day: "numeric", month: "short" } as const;
 
 const unsent = ["Pending", "Processing"];
 
