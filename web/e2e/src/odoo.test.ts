@@ -87,6 +87,41 @@ look("archiving a product can be undone while it is counted down", {}, async (ta
   assert.equal((await visitors.product.api<{ active: boolean }>(`/api/v1/products/${row.id}`)).active, true);
 });
 
+look("a sale is made, confirmed and cancelled", {}, async (tab) => {
+  const { page } = tab;
+  const { product } = visitors;
+  const { data } = await product.api<{ data: Row[] }>("/api/v1/customers?limit=1");
+  const customer = data[0]?.name ?? "";
+  const [ball] = await products();
+  assert.ok(ball);
+  await tab.go("/sales");
+  await page.getByRole("link", { name: tab.t("sales.new") }).click();
+  await choose(page, tab.t("sales.fields.partner"), customer);
+  await choose(page, `${tab.t("sales.lines.line", { n: 1 })}: ${tab.t("sales.lines.product")}`, ball.name);
+  await page.getByLabel(`${tab.t("sales.lines.line", { n: 1 })}: ${tab.t("sales.lines.qty")}`).fill("3");
+  await save(tab);
+  await page.getByText(tab.t("sales.states.draft"), { exact: true }).waitFor();
+  const id = page.url().match(/\/sales\/show\/(\d+)/)?.[1];
+  const sale = async () =>
+    product.api<{ state: string; partner: Row; lines: { qty: number; product: Row }[] }>(`/api/v1/sales/${id}`);
+  const { lines, partner } = await sale();
+  assert.deepEqual([partner.name, lines.map(({ qty, product }) => [qty, product.id])], [customer, [[3, ball.id]]]);
+
+  const edit = page.getByRole("link", { name: tab.t("buttons.edit") });
+  await edit.waitFor();
+  await page.getByRole("button", { name: tab.t("sales.actions.confirm") }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: tab.t("sales.actions.confirm") }).click();
+  await page.getByText(tab.t("sales.states.sale"), { exact: true }).waitFor();
+  await gone(edit);
+  assert.equal((await sale()).state, "sale");
+
+  await page.getByRole("button", { name: tab.t("sales.actions.cancel") }).click();
+  await dialog.getByRole("button", { name: tab.t("sales.actions.cancel") }).click();
+  await page.getByText(tab.t("sales.states.cancel"), { exact: true }).waitFor();
+  assert.equal((await sale()).state, "cancel");
+});
+
 look("viewers read, and are offered nothing to change", { as: "viewer" }, async (tab) => {
   const { page } = tab;
   const [row] = await products();
@@ -98,6 +133,12 @@ look("viewers read, and are offered nothing to change", { as: "viewer" }, async 
   await page.getByText(tab.t("states.forbidden")).waitFor();
   await gone(page.getByRole("textbox"));
 });
+
+/** Searches in a select for what is called `name`, and takes it. */
+async function choose(page: Page, label: string, name: string): Promise<void> {
+  await page.getByRole("combobox", { name: label }).fill(name);
+  await page.locator(".ant-select-item-option").filter({ hasText: name }).first().click();
+}
 
 async function save(tab: Tab): Promise<void> {
   await tab.page.getByRole("button", { name: tab.t("buttons.save") }).click();

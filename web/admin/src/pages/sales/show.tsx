@@ -103,9 +103,11 @@ function Facts({ sale }: { sale: Sale }) {
   const { showUrl } = useNavigation();
   return (
     <Columns
+      sideLast
       side={
         <Panel title={t("records.details")}>
           <Details
+            width={140}
             items={[
               [
                 t("sales.fields.partner"),
@@ -269,20 +271,12 @@ function Totals({ sale }: { sale: Sale }) {
     </div>
   );
   return (
-    <dl
-      style={{
-        display: "grid",
-        gap: 6,
-        margin: 0,
-        padding: "16px 12px",
-        borderBlockStart: `1px solid ${token.colorBorderSecondary}`,
-      }}
-    >
-      <div style={{ display: "grid", gap: 6, width: "100%", maxWidth: 300, marginInlineStart: "auto" }}>
+    <div style={{ padding: "16px 12px", borderBlockStart: `1px solid ${token.colorBorderSecondary}` }}>
+      <dl style={{ display: "grid", gap: 6, width: "100%", maxWidth: 300, margin: 0, marginInlineStart: "auto" }}>
         {row(t("sales.totals.untaxed"), sale.amount_untaxed)}
         {row(t("sales.totals.tax"), sale.amount_tax)}
         {row(t("sales.totals.total"), sale.amount_total, true)}
-      </div>
-    </dl>
+      </dl>
+    </div>
   );
 }
