@@ -76,8 +76,8 @@ export function RecordPage({
   );
 }
 
-/** A narrow column beside a wide one; one above the other where there is little room. */
-export function Columns({ side, children }: { side: ReactNode; children: ReactNode }) {
+/** A narrow column beside a wide one. Where there is little room it comes above, or beneath. */
+export function Columns({ side, sideLast, children }: { side: ReactNode; sideLast?: boolean; children: ReactNode }) {
   const { lg } = Grid.useBreakpoint();
   return (
     <div
@@ -88,8 +88,8 @@ export function Columns({ side, children }: { side: ReactNode; children: ReactNo
         alignItems: "start",
       }}
     >
-      <div style={{ display: "grid", gap: 16 }}>{side}</div>
-      <div style={{ display: "grid", gap: 16 }}>{children}</div>
+      <div style={{ display: "grid", gap: 16, minWidth: 0, ...(sideLast && !lg && { order: 1 }) }}>{side}</div>
+      <div style={{ display: "grid", gap: 16, minWidth: 0 }}>{children}</div>
     </div>
   );
 }

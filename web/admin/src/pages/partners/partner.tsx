@@ -27,7 +27,8 @@ export function addressLines(
 /** An address of a website that is safe to follow; undefined when it is none. */
 export function webAddress(website: string | null): string | undefined {
   if (!website) return undefined;
-  const url = URL.parse(/^[a-z]+:/i.test(website) ? website : `https://${website}`);
+  const address = /^[a-z]+:/i.test(website) ? website : `https://${website}`;
+  const url = URL.canParse(address) ? new URL(address) : undefined;
   return url && /^https?:$/.test(url.protocol) ? url.href : undefined;
 }
 

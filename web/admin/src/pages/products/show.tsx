@@ -81,6 +81,7 @@ function Facts({ product: p }: { product: Product }) {
       </Card>
       <Panel title={t("records.details")}>
         <Details
+          width={140}
           items={[
             [t("products.fields.default_code"), p.default_code],
             [t("products.fields.barcode"), p.barcode],

@@ -181,7 +181,7 @@ function Chart({ months, currency }: { months: Month[]; currency: string }) {
   const top = ceiling(Math.max(...months.map(({ total }) => total)));
   const name = (month: string) => date(`${month}-01`, { month: "long", year: "numeric" });
   return (
-    <figure style={{ margin: 0 }}>
+    <figure style={{ margin: 0, position: "relative" }}>
       <figcaption style={{ color: token.colorTextSecondary, fontSize: 13, marginBlockEnd: 10 }}>
         {t("sales.summary.chart")}
       </figcaption>
@@ -263,31 +263,33 @@ function Chart({ months, currency }: { months: Month[]; currency: string }) {
           ))}
         </div>
       </div>
-      <table className="only-read">
-        <caption>{t("sales.summary.chart")}</caption>
-        <thead>
-          <tr>
-            <th scope="col">{t("sales.summary.month")}</th>
-            {shown.map((state) => (
-              <th key={state} scope="col">
-                {t(`sales.states.${state}`)}
-              </th>
-            ))}
-            <th scope="col">{t("sales.summary.total")}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {months.map(({ month, amounts, total }) => (
-            <tr key={month}>
-              <th scope="row">{name(month)}</th>
+      <div className="only-read">
+        <table>
+          <caption>{t("sales.summary.chart")}</caption>
+          <thead>
+            <tr>
+              <th scope="col">{t("sales.summary.month")}</th>
               {shown.map((state) => (
-                <td key={state}>{money(amounts[state] ?? 0, currency)}</td>
+                <th key={state} scope="col">
+                  {t(`sales.states.${state}`)}
+                </th>
               ))}
-              <td>{money(total, currency)}</td>
+              <th scope="col">{t("sales.summary.total")}</th>
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {months.map(({ month, amounts, total }) => (
+              <tr key={month}>
+                <th scope="row">{name(month)}</th>
+                {shown.map((state) => (
+                  <td key={state}>{money(amounts[state] ?? 0, currency)}</td>
+                ))}
+                <td>{money(total, currency)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </figure>
   );
 }

@@ -1,0 +1,108 @@
+import type { HttpError } from "@refinedev/core";
+import { describe, expect, it } from "vitest";
+import { changes, given } from "../src/components/records/changes.ts";
+import { type Path, placeErrors } from "../src/components/records/errors.ts";
+import {
+  archivedFilters,
+  archivedOf,
+  filterIds,
+  filterOf,
+  sortOf,
+  sortText,
+} from "../src/components/records/filters.ts";
+import { gather } from "../src/components/records/links.ts";
+import { fits } from "../src/components/records/selects.tsx";
+
+describe("changes", () => {
+  it("are what differs, and null where nothing is left", () => {
+    const before = { name: "Silla", barcode: "84", price: 10, uom: undefined as number | undefined };
+    expect(changes(before, { ...before })).toEqual({});
+    expect(changes(before, { ...before, barcode: " ", price: 0 })).toEqual({ barcode: null, price: 0 });
+    expect(changes(before, { ...before, uom: 3 })).toEqual({ uom: 3 });
+  });
+
+  it("see no difference between nothing and nothing", () => {
+    expect(changes({ a: null, b: undefined, c: "" } as object, { a: "", b: null, c: undefined } as object)).toEqual({});
+  });
+
+  it("of a new record are what there is", () => {
+    expect(given({ name: "x", email: "", ok: false, n: 0, m: null })).toEqual({ name: "x", ok: false, n: 0 });
+  });
+});
+
+describe("errors of an answer", () => {
+  const has = (path: Path) => ["barcode", "partner", "lines.0.qty"].includes(path.join("."));
+  const error = (errors?: HttpError["errors"]): HttpError => ({
+    message: "Otro producto tiene ya ese código",
+    statusCode: 409,
+    ...(errors && { errors }),
+  });
+
+  it("go to their fields, in lines too, and a link's by its other name", () => {
+    const { fields, rest } = placeErrors(
+      error({ barcode: "ya lo tiene otro", "lines.0.qty": ["debe ser un número"], partner_id: "falta" }),
+      has,
+    );
+    expect(fields).toEqual([
+      { name: ["barcode"], errors: ["Ya lo tiene otro"] },
+      { name: ["lines", 0, "qty"], errors: ["Debe ser un número"] },
+      { name: ["partner"], errors: ["Falta"] },
+    ]);
+    expect(rest).toEqual([]);
+  });
+
+  it("stand above when no field is theirs", () => {
+    expect(placeErrors(error({ barcode: "mal", margin: "no" }), has).rest).toEqual(["margin: no"]);
+    expect(placeErrors(error({ margin: "no" }), has)).toEqual({ fields: [], rest: [error().message] });
+    expect(placeErrors(error(), has).rest).toEqual([error().message]);
+  });
+});
+
+describe("filters", () => {
+  it("of several ids come from lists and from addresses", () => {
+    expect(filterIds([{ field: "category", operator: "in", value: ["2", 3, "x"] }], "category")).toEqual([2, 3]);
+    expect(filterIds([{ field: "category", operator: "in", value: "4,5" }], "category")).toEqual([4, 5]);
+    expect(filterIds([{ field: "uom", operator: "in", value: [1] }], "category")).toEqual([]);
+  });
+
+  it("without a value are none", () => {
+    for (const nothing of ["", null, []]) expect(filterOf("q", "eq", nothing)).toMatchObject({ value: undefined });
+    expect(filterOf("active", "eq", "false")).toMatchObject({ value: "false" });
+  });
+
+  it("of what is archived are read as they are made", () => {
+    for (const archived of ["active", "archived", "all"] as const) {
+      const made = archivedFilters(archived).filter((f) => f.value !== undefined);
+      expect(archivedOf(made)).toBe(archived);
+    }
+  });
+
+  it("sorts are written and read", () => {
+    for (const text of ["name", "-list_price"]) expect(sortText(sortOf(text))).toBe(text);
+  });
+});
+
+describe("links", () => {
+  it("are gathered until a page brings none that is new", async () => {
+    const all = ["Portugal", "España", "Ávila"].map((name, i) => ({ id: i + 1, name }));
+    const asked: number[][] = [];
+    const found = await gather(async (known) => {
+      asked.push(known);
+      return all.filter(({ id }) => !known.includes(id)).slice(0, 2);
+    });
+    expect(found.map(({ name }) => name)).toEqual(["Ávila", "España", "Portugal"]);
+    expect(asked).toEqual([[], [1, 2], [1, 2, 3]]);
+  });
+
+  it("are not asked for without end", async () => {
+    let asked = 0;
+    await gather(async () => [{ id: ++asked, name: "x" }]);
+    expect(asked).toBe(8);
+  });
+
+  it("are found without accents", () => {
+    expect(fits("A Coruña", "coruna")).toBe(true);
+    expect(fits("Málaga", "MALA ")).toBe(true);
+    expect(fits("Málaga", "mel")).toBe(false);
+  });
+});
