@@ -229,6 +229,9 @@ func (e *env) set(r *record, f *field, v any) {
 		}
 	case f.translate && e.lang != "en_US" && v != nil:
 		text, _ := v.(string)
+		if r.values[f.name] == nil { // the first text is that of every language
+			e.put(r, f.name, v)
+		}
 		e.translate(r, f.name, e.lang, text)
 	case f.name == "image_1920":
 		for name, image := range thumbnails(v) {

@@ -187,6 +187,10 @@ func TestLanguages(t *testing.T) {
 	if name(nil) != "Football size 5" || name(es) != "Esférico" {
 		t.Errorf("names %v, %v", name(nil), name(es))
 	}
+	product = must(t, c, "product.template", "create", []any{Values{"name": "Silla"}}, es).(int)
+	if name(nil) != "Silla" || name(es) != "Silla" {
+		t.Errorf("names %v, %v", name(nil), name(es))
+	}
 	f := refused(t, c, "sale.order", "create", []any{Values{}}, es)
 	if f.code != 2 || !strings.Contains(f.text, "Falta el valor requerido para el campo 'Cliente' (partner_id)") {
 		t.Error(f)
