@@ -1,7 +1,7 @@
 import type { NotificationProvider, OpenNotificationParams } from "@refinedev/core";
-import { useTranslate } from "@refinedev/core";
 import { App, Button, Progress } from "antd";
 import { useMemo } from "react";
+import { useTranslation } from "react-i18next";
 
 /** Refine's notifications by Ant Design's, with a countdown and a word to undo what can be undone. */
 export function useNotifications(): NotificationProvider {
@@ -46,7 +46,7 @@ function Undoable({
   seconds,
   undo,
 }: { seconds: number; undo: () => void } & Pick<OpenNotificationParams, "message">) {
-  const t = useTranslate();
+  const { t } = useTranslation(); // Refine's own hook knows no provider out here
   return (
     <div style={{ display: "flex", alignItems: "center", gap: 12 }}>
       <Progress
