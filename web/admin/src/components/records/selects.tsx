@@ -57,6 +57,7 @@ export function RecordSelect<T extends BaseRecord & Ref>({
   value,
   onChange,
   describe,
+  "aria-required": _, // Select puts it on an element without a role, where it means nothing
   ...props
 }: Omit<SelectProps<number>, "options" | "onChange"> & {
   resource: string;
