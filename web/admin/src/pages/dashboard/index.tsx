@@ -49,7 +49,7 @@ export default function Dashboard() {
           <ErrorState error={fetched.query.error} onRetry={() => void fetched.query.refetch()} />
         </Card>
       ) : (
-        <div style={{ display: "grid", gap: 16 }}>
+        <div style={{ display: "grid", gap: 16, gridTemplateColumns: "minmax(0, 1fr)" }}>
           <Tiles now={now.data} then={then.data} />
           <Flow period={period} earlier={earlier} now={now.data} then={then.data} />
           <Columns min={300}>
@@ -203,8 +203,17 @@ function Tile({ name, value, before, note, write }: TileProps) {
         />
       ) : (
         <>
-          <div style={{ fontSize: 27, fontWeight: 650, letterSpacing: "-0.02em", lineHeight: 1.45 }}>
-            {write(value)}
+          <div style={{ containerType: "inline-size" }}>
+            <div
+              style={{
+                fontSize: "clamp(16px, 14cqi, 27px)",
+                fontWeight: 650,
+                letterSpacing: "-0.02em",
+                lineHeight: 1.45,
+              }}
+            >
+              {write(value)}
+            </div>
           </div>
           {note ? (
             <div style={{ color: token.colorTextSecondary, fontSize: 13 }}>{note}</div>

@@ -76,7 +76,7 @@ export default function Sync() {
       }
     >
       {state ? (
-        <div style={{ display: "grid", gap: 16 }}>
+        <div style={{ display: "grid", gap: 16, gridTemplateColumns: "minmax(0, 1fr)" }}>
           <Warnings state={state} confirm={() => run("full", true)} mayConfirm={may?.can ?? false} />
           {state.current && <Current run={state.current} />}
           <div
@@ -137,20 +137,22 @@ function Warnings({ state, confirm, mayConfirm }: { state: SyncState; confirm: (
           type="warning"
           showIcon
           message={t("sync.held.title", counts)}
-          description={t("sync.held.text", counts)}
-          action={
-            <Popconfirm
-              title={t("sync.held.sure", counts)}
-              description={t("sync.held.sureText")}
-              okText={t("sync.held.confirm")}
-              okButtonProps={{ danger: true }}
-              onConfirm={confirm}
-              placement="bottomRight"
-            >
-              <Button danger disabled={!mayConfirm || state.state === "running"}>
-                {t("sync.held.confirm")}
-              </Button>
-            </Popconfirm>
+          description={
+            <>
+              <p style={{ marginBlock: "0 12px" }}>{t("sync.held.text", counts)}</p>
+              <Popconfirm
+                title={t("sync.held.sure", counts)}
+                description={<div style={{ maxWidth: 220 }}>{t("sync.held.sureText")}</div>}
+                okText={t("buttons.delete")}
+                okButtonProps={{ danger: true }}
+                onConfirm={confirm}
+                placement="bottomLeft"
+              >
+                <Button danger disabled={!mayConfirm || state.state === "running"}>
+                  {t("sync.held.confirm")}
+                </Button>
+              </Popconfirm>
+            </>
           }
         />
       )}
@@ -216,7 +218,7 @@ function How({ state }: { state: SyncState }) {
           {t(`sync.mode.${state.mode}`)}
         </Fact>
         <Fact name={t("sync.how.last")}>
-          {good ? <Ago value={good} /> : lag === undefined ? t("sync.neverYet") : duration(lag)}
+          {good ? <Ago value={good} /> : lag === undefined ? t("sync.neverYet") : ago(new Date(now - lag * 1000), now)}
         </Fact>
         <Fact name={t("sync.how.next")} note={next && time(next)}>
           {next ? ago(next, Math.min(now, Date.parse(next))) : t("sync.how.nextNone")}
@@ -314,7 +316,7 @@ function Runs({ runs }: { runs: SyncRun[] }) {
     title: t(`sync.runs.${text}`),
     align: "right" as const,
     className: "one-line",
-    responsive: wide ? ["lg" as const] : ["md" as const],
+    responsive: wide ? ["xxl" as const] : ["md" as const],
     render: (_: unknown, run: SyncRun) => (run[key] === 0 ? <Quiet>0</Quiet> : number(run[key])),
   });
   return (
@@ -322,8 +324,9 @@ function Runs({ runs }: { runs: SyncRun[] }) {
       <Table<SyncRun>
         rowKey="id"
         dataSource={runs}
-        pagination={false}
+        pagination={{ pageSize: 10, hideOnSinglePage: true, showSizeChanger: false, style: { paddingInline: 16 } }}
         size={md ? "middle" : "small"}
+        scroll={md ? { x: "max-content" } : undefined}
         locale={{ emptyText: <Empty title={t("sync.runs.empty")} /> }}
         columns={[
           {
@@ -333,7 +336,11 @@ function Runs({ runs }: { runs: SyncRun[] }) {
                 <Chip tone={tones[run.state]} dot>
                   {t(`sync.runs.${run.state}`)}
                 </Chip>
-                {spoken(run.reason) && <div style={{ marginBlockStart: 4, maxWidth: 420 }}>{spoken(run.reason)}</div>}
+                {spoken(run.reason) && (
+                  <div style={{ marginBlockStart: 4, width: md ? 190 : undefined, whiteSpace: "normal" }}>
+                    {spoken(run.reason)}
+                  </div>
+                )}
               </>
             ),
           },
@@ -341,7 +348,7 @@ function Runs({ runs }: { runs: SyncRun[] }) {
             title: t("sync.mode.label"),
             render: (_, run) => (
               <>
-                {t(`sync.mode.${run.mode}`)}
+                <div style={{ minWidth: md ? 170 : undefined }}>{t(`sync.mode.${run.mode}`)}</div>
                 {!md && (
                   <div>
                     <Quiet>
@@ -379,7 +386,7 @@ function Runs({ runs }: { runs: SyncRun[] }) {
           count("updated", "updated"),
           count("deleted", "deleted"),
           count("unchanged", "unchanged", true),
-          count("api_calls", "calls", true),
+          count("api_calls", "calls"),
         ]}
       />
     </Card>
