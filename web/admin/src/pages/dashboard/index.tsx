@@ -358,18 +358,7 @@ interface Share {
 
 /** The address of the orders that have a value, in the period. */
 function ordersWith(field: string, value: string, { from, to }: Period): string {
-  const filters = [
-    [field, "eq", value],
-    ["order_date", "gte", param(from)],
-    ["order_date", "lte", param(to)],
-  ];
-  const params = new URLSearchParams();
-  for (const [i, [name, operator, text]] of filters.entries()) {
-    params.set(`filters[${i}][field]`, name ?? "");
-    params.set(`filters[${i}][operator]`, operator ?? "");
-    params.set(`filters[${i}][value]`, text ?? "");
-  }
-  return `/orders?${params}`;
+  return `/orders?${new URLSearchParams({ [field]: value, start_date: param(from), end_date: param(to) })}`;
 }
 
 function Shares({
