@@ -1,0 +1,128 @@
+import { ClockCircleOutlined, DownOutlined, ExclamationCircleFilled } from "@ant-design/icons";
+import { useTranslate } from "@refinedev/core";
+import type { Order } from "@resonance/refine";
+import { Button, Dropdown, Popover, Space, Tooltip } from "antd";
+import { useRef, useState } from "react";
+import { PriorityTag, priorities, StatusTag, statuses, useOrderTexts } from "../../components/tags.tsx";
+import { Ago } from "../../components/time.tsx";
+import { dismiss, useDismissed } from "./dismissed.ts";
+import type { Field, Values } from "./own.ts";
+import "./orders.css";
+
+const tags = { status: StatusTag, priority: PriorityTag };
+const known = { status: statuses, priority: priorities } as const;
+
+interface Props {
+  order: Order;
+  field: Field;
+  /** Not given to those who may only read. */
+  edit?: (values: Values) => void;
+}
+
+/** A status or a priority, to be chosen by those who may, and how far an edit of it has come. */
+export function Value({ order, field, edit }: Props) {
+  const t = useTranslate();
+  const name = useOrderTexts()[field];
+  const button = useRef<HTMLButtonElement>(null);
+  const Tag = tags[field];
+  const value = order[field];
+  return (
+    <span className="order-value">
+      {edit ? (
+        <Dropdown
+          trigger={["click"]}
+          autoFocus
+          menu={{
+            selectable: true,
+            selectedKeys: value ? [value] : [],
+            items: known[field].map((choice) => ({ key: choice, label: <Tag value={choice} /> })),
+            onClick: ({ key, domEvent }) => {
+              domEvent.stopPropagation();
+              if (key !== value) edit({ [field]: key });
+              button.current?.focus();
+            },
+          }}
+        >
+          <button
+            ref={button}
+            type="button"
+            className="order-choice"
+            aria-haspopup="menu"
+            aria-label={t("orders.edit.change", { field: t(`orders.fields.${field}`), value: name(value) })}
+          >
+            <Tag value={value} />
+            <DownOutlined aria-hidden />
+          </button>
+        </Dropdown>
+      ) : (
+        <Tag value={value} />
+      )}
+      <EditMark order={order} field={field} edit={edit} />
+    </span>
+  );
+}
+
+/** A quiet mark while Airtable has not taken an edit, and a louder one when it refused. */
+export function EditMark({ order: { edit: newest, ...order }, field, edit }: Props) {
+  const t = useTranslate();
+  const name = useOrderTexts()[field];
+  const dismissed = useDismissed();
+  const [open, setOpen] = useState(false);
+  const wanted = newest?.values[field];
+  if (!newest || wanted === undefined) return null;
+  if (newest.state === "pending")
+    return (
+      <Tooltip title={t("orders.edit.pending")}>
+        <span className="order-pending" role="status">
+          <ClockCircleOutlined aria-hidden />
+          <span className="only-read">{t("orders.edit.pending")}</span>
+        </span>
+      </Tooltip>
+    );
+  if (newest.state !== "rejected" || dismissed.includes(newest.id)) return null;
+  const label = t("orders.edit.rejected", { field: t(`orders.fields.${field}`), value: name(wanted) });
+  return (
+    <Popover
+      trigger="click"
+      open={open}
+      onOpenChange={setOpen}
+      title={label}
+      content={
+        <div style={{ maxWidth: 280, display: "grid", gap: 10 }}>
+          <span>{newest.reason}</span>
+          <small style={{ color: "var(--ant-color-text-secondary)" }}>
+            {newest.actor.name ?? newest.actor.email ?? newest.actor.id} ·{" "}
+            <Ago value={newest.settled_at ?? newest.at} />
+          </small>
+          <Space>
+            {edit && (
+              <Button
+                size="small"
+                type="primary"
+                onClick={() => {
+                  setOpen(false);
+                  edit({ [field]: wanted });
+                }}
+              >
+                {t("states.retry")}
+              </Button>
+            )}
+            <Button
+              size="small"
+              onClick={() => {
+                setOpen(false);
+                dismiss(newest.id);
+              }}
+            >
+              {t("orders.edit.dismiss")}
+            </Button>
+          </Space>
+        </div>
+      }
+    >
+      <button type="button" className="order-rejected" aria-label={`${label}. ${order.name ?? ""}`}>
+        <ExclamationCircleFilled aria-hidden />
+      </button>
+    </Popover>
+  );
+}
