@@ -20,7 +20,7 @@ look(
   { as: null, expected: /\/token/ },
   async (tab) => {
     const { page } = tab;
-    await tab.go("/orders?current=2");
+    await tab.go("/orders?page=2");
     await page.waitForURL(/\/login/);
     await tab.login("admin", "wrong");
     const alert = page.getByRole("alert");
@@ -28,7 +28,7 @@ look(
     assert.match((await alert.innerText()).trim(), /password/i);
     await tab.login("admin");
     await page.waitForURL(/\/orders/);
-    assert.match(page.url(), /current=2/, "what was asked for is not forgotten");
+    assert.match(page.url(), /page=2/, "what was asked for is not forgotten");
     await tab.loaded();
     await page.getByRole("button", { name: "admin" }).click();
     await page.getByRole("menuitem", { name: tab.t("header.logout") }).click();
@@ -112,7 +112,7 @@ look(
     await tab.go("/login");
     await tab.login("operator");
     await page.waitForURL(`${tab.url}/`);
-    await tab.go("/orders?current=2");
+    await tab.go("/orders?page=2");
     // As when an administrator ends the session: its refresh token is good no more.
     await page.evaluate(async () => {
       const key = Object.keys(localStorage).find((name) => name.startsWith("resonance.session")) ?? "";
