@@ -83,7 +83,7 @@ export default function OrderBoard() {
       subtitle={read.data && t(total === 1 ? "orders.count.one" : "orders.count.many", { n: number(total) })}
       actions={<ViewSwitch at="/orders/board" query={query} />}
     >
-      <search style={{ display: "flex", flexWrap: "wrap", gap: 8, marginBlockEnd: 12 }}>
+      <search className="orders-tools">
         <SearchBox
           value={query.filters.q ?? ""}
           onSearch={(q) => q !== (query.filters.q ?? "") && query.filter({ q })}

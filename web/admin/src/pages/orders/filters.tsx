@@ -177,16 +177,19 @@ export function FilterButton({ query, children }: { query: UsedQuery; children?:
   const t = useTranslate();
   const { md } = Grid.useBreakpoint();
   const [open, setOpen] = useState(false);
-  const count = Object.keys(query.filters).filter((name) => name !== "q").length;
+  const { q: _, ...filters } = query.filters;
+  const count = new Set(Object.keys(filters).map((name) => name.replace(/^(start|end)_|_[gl]te$/, ""))).size;
   const panel = (
-    <div style={{ display: "grid", gap: 18, width: md ? 340 : undefined, padding: md ? 4 : 0 }}>
+    <div style={{ display: "grid", gap: 18, width: md ? 360 : undefined, padding: md ? 4 : 0 }}>
       {children}
-      <Group name={t("orders.fields.status")}>
-        <ChoiceFilter field="status" {...query} />
-      </Group>
-      <Group name={t("orders.fields.priority")}>
-        <ChoiceFilter field="priority" {...query} />
-      </Group>
+      <div style={{ display: "grid", gridTemplateColumns: "1fr 1fr", gap: 18 }}>
+        <Group name={t("orders.fields.status")}>
+          <ChoiceFilter field="status" {...query} />
+        </Group>
+        <Group name={t("orders.fields.priority")}>
+          <ChoiceFilter field="priority" {...query} />
+        </Group>
+      </div>
       <Group name={t("orders.fields.customer")}>
         <CustomerFilter {...query} />
       </Group>

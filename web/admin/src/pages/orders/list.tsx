@@ -16,7 +16,7 @@ import {
   type TableColumnType,
   theme,
 } from "antd";
-import { type ReactNode, useEffect, useMemo, useState } from "react";
+import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { useMay } from "../../components/records/archive.tsx";
@@ -102,7 +102,7 @@ export default function OrderList() {
         </>
       }
     >
-      <search style={{ display: "flex", flexWrap: "wrap", gap: 8, marginBlockEnd: 12 }}>
+      <search className="orders-tools">
         <SearchBox
           value={query.filters.q ?? ""}
           onSearch={(q) => q !== (query.filters.q ?? "") && query.filter({ q })}
@@ -178,56 +178,76 @@ function Rows({ query, list: { query: read, orders, flashes }, edit, selection }
   const navigate = useNavigate();
   const origin = useListOrigin(orders);
   const columns = useColumns(query, edit, origin);
+  const least = columns.reduce((sum, { width = flexible }) => sum + Number(width), selection ? selectionWidth : 0);
+  const { ref, width } = useWidth();
   const loading = read.isPending;
   return (
-    <Table<Order>
-      rowKey="id"
-      size={size}
-      tableLayout="fixed"
-      scroll={{ x: 880 }}
-      sticky={{ offsetHeader: 60 }}
-      pagination={false}
-      showSorterTooltip={false}
-      dataSource={loading ? placeholders : orders}
-      columns={
-        loading
-          ? columns.map((column) => ({
-              ...column,
-              ellipsis: false,
-              render: () => <Skeleton.Input active size="small" block style={{ minWidth: 0, maxWidth: 120 }} />,
-            }))
-          : columns
-      }
-      rowClassName={({ id }) => (flashes.has(id) ? "order-row order-flash" : "order-row")}
-      rowSelection={
-        selection && {
-          columnWidth: 44,
-          selectedRowKeys: [...selection.selected.keys()],
-          preserveSelectedRowKeys: true,
-          getCheckboxProps: ({ name, id }) => ({ "aria-label": name ?? id, disabled: loading }) as object,
-          onChange: (_, rows) => selection.setSelected(new Map(rows.filter(Boolean).map((order) => [order.id, order]))),
+    <div ref={ref} className={width >= least ? "orders-table orders-table-fits" : "orders-table"}>
+      <Table<Order>
+        rowKey="id"
+        size={size}
+        tableLayout="fixed"
+        pagination={false}
+        showSorterTooltip={false}
+        dataSource={loading ? placeholders : orders}
+        columns={
+          loading
+            ? columns.map((column) => ({
+                ...column,
+                ellipsis: false,
+                render: () => <Skeleton.Input active size="small" block style={{ minWidth: 0, maxWidth: 120 }} />,
+              }))
+            : columns
         }
-      }
-      onChange={(_, __, sorter) => {
-        const { columnKey, order } = Array.isArray(sorter) ? (sorter[0] ?? {}) : sorter;
-        query.change({ sort: order ? (order === "descend" ? "-" : "") + String(columnKey) : "", page: 1 });
-      }}
-      onRow={({ id }) => ({
-        onClick: ({ target }) => {
-          if (loading || !(target instanceof Element) || !target.closest("td")) return;
-          if (target.closest("a, button, input, label, .ant-table-selection-column, .ant-dropdown, .ant-popover"))
-            return;
-          if (getSelection()?.toString()) return; // somebody copies
-          void navigate(showPath(id), { state: origin });
-        },
-      })}
-      style={{
-        opacity: read.isPlaceholderData ? 0.6 : 1,
-        transition: token.motion ? "opacity .15s .15s" : undefined,
-      }}
-    />
+        rowClassName={({ id }) => (flashes.has(id) ? "order-row order-flash" : "order-row")}
+        rowSelection={
+          selection && {
+            columnWidth: selectionWidth,
+            selectedRowKeys: [...selection.selected.keys()],
+            preserveSelectedRowKeys: true,
+            getCheckboxProps: ({ name, id }) => ({ "aria-label": name ?? id, disabled: loading }) as object,
+            onChange: (_, rows) =>
+              selection.setSelected(new Map(rows.filter(Boolean).map((order) => [order.id, order]))),
+          }
+        }
+        onChange={(_, __, sorter) => {
+          const { columnKey, order } = Array.isArray(sorter) ? (sorter[0] ?? {}) : sorter;
+          query.change({ sort: order ? (order === "descend" ? "-" : "") + String(columnKey) : "", page: 1 });
+        }}
+        onRow={({ id }) => ({
+          onClick: ({ target }) => {
+            if (loading || !(target instanceof Element) || !target.closest("td")) return;
+            if (target.closest("a, button, input, label, .ant-table-selection-column, .ant-dropdown, .ant-popover"))
+              return;
+            if (getSelection()?.toString()) return; // somebody copies
+            void navigate(showPath(id), { state: origin });
+          },
+        })}
+        style={{
+          opacity: read.isPlaceholderData ? 0.6 : 1,
+          transition: token.motion ? "opacity .15s .15s" : undefined,
+          minWidth: least,
+        }}
+      />
+    </div>
   );
 }
+
+/** How wide an element is, in pixels. */
+function useWidth() {
+  const ref = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    if (!ref.current) return;
+    const observer = new ResizeObserver(([entry]) => entry && setWidth(entry.contentRect.width));
+    observer.observe(ref.current);
+    return () => observer.disconnect();
+  }, []);
+  return { ref, width };
+}
+
+const selectionWidth = 44; // px, as all widths of columns
+const flexible = 170; // at least, of the column that takes the rest
 
 const placeholders = Array.from({ length: 10 }, (_, i) => ({ id: `…${i}` })) as Order[];
 
@@ -240,7 +260,7 @@ function useColumns(query: UsedQuery, edit: Edit | undefined, origin: Origin): T
 
   const own: Record<ColumnName, TableColumnType<Order>> = {
     name: {
-      width: 160,
+      width: 150,
       ellipsis: true,
       render: (_, { id, name }) => (
         <Link to={showPath(id)} state={origin} style={{ fontWeight: 500 }}>
@@ -259,7 +279,7 @@ function useColumns(query: UsedQuery, edit: Edit | undefined, origin: Origin): T
       ),
     },
     status: {
-      width: 176,
+      width: 166,
       render: (_, order) => (
         <Value order={order} field="status" edit={edit && ((values) => void edit([order], values))} />
       ),
@@ -277,7 +297,7 @@ function useColumns(query: UsedQuery, edit: Edit | undefined, origin: Origin): T
       ),
     },
     amount: {
-      width: 136,
+      width: 130,
       align: "right",
       render: (_, { amount }) => money(amount),
       ...head(
@@ -297,7 +317,7 @@ function useColumns(query: UsedQuery, edit: Edit | undefined, origin: Origin): T
         340,
       ),
     },
-    updated_at: { width: 150, ellipsis: true, render: (_, { updated_at }) => <Ago value={updated_at} /> },
+    updated_at: { width: 160, ellipsis: true, render: (_, { updated_at }) => <Ago value={updated_at} /> },
     created_at: { width: 170, ellipsis: true, render: (_, { created_at }) => dateTime(created_at) },
   };
 

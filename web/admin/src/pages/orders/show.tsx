@@ -64,7 +64,7 @@ function OrderPage({ id }: { id: string }) {
       title={order.name || t("orders.unnamed")}
       back={back}
       tags={
-        <Space size={2}>
+        <Space size={8}>
           <Value order={order} field="status" edit={change} />
           <Value order={order} field="priority" edit={change} />
         </Space>
@@ -178,6 +178,7 @@ function Facts({ order, flash }: { order: Order; flash: boolean }) {
   return (
     <Card className={flash ? "order-flash" : undefined}>
       <Details
+        width={130}
         items={[
           [t("orders.fields.customer"), order.customer ?? "–"],
           [t("orders.fields.amount"), <span style={{ fontSize: 18, fontWeight: 500 }}>{money(order.amount)}</span>],
@@ -231,7 +232,7 @@ function AirtableFields({ order }: { order: Order }) {
         <Empty title={t("orders.noFields")} />
       ) : (
         <div style={{ display: "grid", gap: 16 }}>
-          <Details width={200} items={entries.filter((entry) => !wide.includes(entry)).map(item)} />
+          <Details width={140} items={entries.filter((entry) => !wide.includes(entry)).map(item)} />
           {wide.length > 0 && <Details width={600} items={wide.map(item)} />}
         </div>
       )}
