@@ -1,6 +1,7 @@
 import { CloudOutlined, HistoryOutlined, ReloadOutlined } from "@ant-design/icons";
 import { type HttpError, useTranslate } from "@refinedev/core";
 import { Button, theme } from "antd";
+import { useState } from "react";
 import { useFormat } from "../../i18n/format.ts";
 import { Empty, ErrorState } from "../states.tsx";
 import { useNow } from "../time.tsx";
@@ -12,6 +13,21 @@ interface Query {
   isError: boolean;
   dataUpdatedAt: number;
   refetch: () => unknown;
+}
+
+/**
+ * Why there is nothing to show; null once there is. React Query forgets it while it tries again, and what it says
+ * would come and go.
+ */
+export function useFailure(query: {
+  data?: unknown;
+  error: HttpError | Error | null;
+  failureReason: HttpError | Error | null;
+}): HttpError | Error | null {
+  const [last, setLast] = useState<HttpError | Error | null>(null);
+  const now = query.data === undefined ? (query.error ?? query.failureReason ?? last) : null;
+  if (now !== last) setLast(now);
+  return now;
 }
 
 /** A quiet line while what is shown may be out of date: Odoo is away, or reading it again failed. */

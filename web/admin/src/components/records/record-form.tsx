@@ -13,7 +13,7 @@ import { useFormat } from "../../i18n/format.ts";
 import { PageLoading } from "../states.tsx";
 import { changes, given } from "./changes.ts";
 import { type Path, placeErrors } from "./errors.ts";
-import { AwayState, FreshnessNotice } from "./freshness.tsx";
+import { AwayState, FreshnessNotice, useFailure } from "./freshness.tsx";
 import { whileAway } from "./use-rows.ts";
 import "./texts.ts";
 
@@ -173,11 +173,12 @@ export function RecordForm<T extends BaseRecord, V extends object>({
   const { list } = useFormat();
   const { md } = Grid.useBreakpoint();
   const { form, base, query, creating, saving, error, conflict } = control;
+  const failure = useFailure(query);
   if (!creating && !base) {
-    if (!query.isError) return <PageLoading />;
+    if (!failure) return <PageLoading />;
     return (
       <Card>
-        <AwayState error={query.error} onRetry={() => void query.refetch()} />
+        <AwayState error={failure} onRetry={() => void query.refetch()} />
       </Card>
     );
   }

@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 import { Link } from "react-router";
 import { Page } from "../page.tsx";
 import { PageLoading } from "../states.tsx";
-import { AwayState, FreshnessNotice } from "./freshness.tsx";
+import { AwayState, FreshnessNotice, useFailure } from "./freshness.tsx";
 import { whileAway } from "./use-rows.ts";
 
 /** One record of Odoo's, kept fresh. */
@@ -55,12 +55,13 @@ export function RecordPage({
   actions?: ReactNode;
   children: ReactNode;
 }) {
+  const failure = useFailure(query);
   if (!query.data) {
     return (
       <Page title={listTitle} back={<Back to={`/${list}`}>{listTitle}</Back>}>
-        {query.isError ? (
+        {failure ? (
           <Card>
-            <AwayState error={query.error} onRetry={() => void query.refetch()} />
+            <AwayState error={failure} onRetry={() => void query.refetch()} />
           </Card>
         ) : (
           <PageLoading />

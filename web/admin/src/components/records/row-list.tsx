@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { Link } from "react-router";
 import { useFormat } from "../../i18n/format.ts";
 import { Empty } from "../states.tsx";
-import { AwayState, FreshnessNotice } from "./freshness.tsx";
+import { AwayState, FreshnessNotice, useFailure } from "./freshness.tsx";
 import type { Rows } from "./use-rows.ts";
 import "./texts.ts";
 
@@ -23,10 +23,11 @@ interface Props<T extends BaseRecord> {
 export function RowList<T extends BaseRecord>({ rows, columns, card, grid = false, empty }: Props<T>) {
   const { md } = Grid.useBreakpoint();
   const { tableQuery: query, total } = rows;
-  if (query.isError && !query.data) {
+  const failure = useFailure(query);
+  if (failure) {
     return (
       <Card>
-        <AwayState error={query.error} onRetry={() => void query.refetch()} />
+        <AwayState error={failure} onRetry={() => void query.refetch()} />
       </Card>
     );
   }

@@ -70,7 +70,7 @@ export function RecordSelect<T extends BaseRecord & Ref>({
   const t = useTranslate();
   const [typed, setTyped] = useState("");
   const [open, setOpen] = useState(false);
-  const [chosen, setChosen] = useState<Ref | null>(known ?? null);
+  const [chosen, setChosen] = useState<Ref | null>(null);
   const searched = usePaused(typed);
   const { query, result } = useList<T>({
     resource,

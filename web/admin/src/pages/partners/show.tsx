@@ -5,7 +5,7 @@ import { Alert, Button, Grid, Skeleton } from "antd";
 import { Link } from "react-router";
 import { ArchiveButton, ArchivedTag, useMay } from "../../components/records/archive.tsx";
 import { Details } from "../../components/records/details.tsx";
-import { AwayState } from "../../components/records/freshness.tsx";
+import { AwayState, useFailure } from "../../components/records/freshness.tsx";
 import { Columns, Panel, RecordPage, useRecord } from "../../components/records/record-page.tsx";
 import { Empty } from "../../components/states.tsx";
 import { Chip } from "../../components/tags.tsx";
@@ -135,6 +135,7 @@ function LatestSales({ partner }: { partner: Partner }) {
       <SaleTag state={sale.state} />
     </span>
   );
+  const failure = useFailure(query);
   const all = new URLSearchParams({
     "filters[0][field]": "partner",
     "filters[0][operator]": "eq",
@@ -157,8 +158,8 @@ function LatestSales({ partner }: { partner: Partner }) {
         </span>
       }
     >
-      {query.isError && !query.data ? (
-        <AwayState error={query.error} onRetry={() => void query.refetch()} />
+      {failure ? (
+        <AwayState error={failure} onRetry={() => void query.refetch()} />
       ) : query.isLoading ? (
         <div style={{ padding: 20 }}>
           <Skeleton active title={false} paragraph={{ rows: 3 }} />

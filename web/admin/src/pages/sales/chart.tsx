@@ -5,6 +5,8 @@ import { filterParams } from "@resonance/refine";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Card, Grid, Segmented, Skeleton, Tooltip, theme } from "antd";
 import { useState } from "react";
+import { useFailure } from "../../components/records/freshness.tsx";
+import { whileAway } from "../../components/records/use-rows.ts";
 import { useFormat } from "../../i18n/format.ts";
 import { useDark } from "../../preferences.ts";
 import { resonance } from "../../resonance.ts";
@@ -16,14 +18,14 @@ import "./texts.ts";
 /** The summary of the sales that match. A change of any sale reads it again, as it does Refine's own lists. */
 function useSummary(filters: CrudFilter[]) {
   const { keys } = useKeys();
-  const params = filterParams(resonance.client, filters).toString();
   return useQuery({
-    queryKey: [...keys().data("default").resource("sales").get(), "summary", params],
+    queryKey: [...keys().data("default").resource("sales").get(), "summary", filters],
     queryFn: async ({ signal }) => {
-      const query = new URLSearchParams(params);
+      const query = filterParams(resonance.client, filters);
       return (await resonance.client.json<SalesSummary>("/api/v1/sales/summary", { query, signal })).data;
     },
     placeholderData: keepPreviousData,
+    refetchInterval: whileAway,
   });
 }
 
@@ -41,10 +43,11 @@ export function Summary({
   const t = useTranslate();
   const query = useSummary(filters);
   const [currency, setCurrency] = useState<string>();
+  const failure = useFailure(query);
   const summary = query.data;
   if (!summary) {
     // The list beneath says what is wrong.
-    return query.isError ? null : (
+    return failure ? null : (
       <Card style={{ marginBlockEnd: 16 }}>
         <Skeleton active title={false} paragraph={{ rows: 5 }} />
       </Card>

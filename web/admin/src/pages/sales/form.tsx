@@ -58,7 +58,7 @@ export function SaleForm() {
   const sale = control.base?.record;
   const name = sale?.name ?? "";
   const back = editing ? (
-    <Back to={`/sales/show/${editing}`}>{name}</Back>
+    <Back to={`/sales/show/${editing}`}>{name || t("sales.title")}</Back>
   ) : (
     <Back to="/sales">{t("sales.title")}</Back>
   );
