@@ -114,7 +114,7 @@ export function Toolbar<T extends BaseRecord>({
             value={sortText(rows.sort)}
             onChange={(text) => rows.sortBy(sortOf(text))}
             options={sorts}
-            width={190}
+            width={170}
           />
         )}
       </div>

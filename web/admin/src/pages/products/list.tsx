@@ -99,7 +99,7 @@ export default function ProductList() {
           placeholder={t("products.fields.category")}
           value={filterIds(rows.filters, "category")}
           onChange={(ids) => rows.set("category", "in", ids)}
-          style={{ minWidth: 0, width: "100%", maxWidth: 220 }}
+          style={{ minWidth: 0, width: "100%", maxWidth: 200 }}
         />
         {tracked && (
           <FilterSelect

@@ -273,7 +273,8 @@ function OneLine({
         onChange={(product, record) => {
           const list = record ? (record.lst_price ?? record.list_price) : null;
           const known = record ? { id: record.id, name: record.name } : null;
-          form.setFieldValue(["lines", field.name], { ...line, product, known, list, price_unit: null });
+          const currency = record?.currency?.name;
+          form.setFieldValue(["lines", field.name], { ...line, product, known, list, currency, price_unit: null });
         }}
       />
     </Form.Item>
@@ -298,7 +299,7 @@ function OneLine({
       <NumberInput aria-label={own("discount")} max={100} placeholder="0" />
     </Form.Item>
   );
-  const subtotal = sum === undefined ? "–" : money(sum, currency);
+  const subtotal = sum === undefined ? "–" : money(sum, currency ?? line.currency);
   if (md) {
     return (
       <div style={{ ...columns, alignItems: "start", marginBlockEnd: 12 }}>
@@ -358,7 +359,8 @@ function Estimate({ currency }: { currency: string | undefined }) {
   return (
     sum !== undefined && (
       <span>
-        {t("sales.lines.estimate")}: <strong>{money(sum, currency)}</strong>
+        {t("sales.lines.estimate")}:{" "}
+        <strong>{money(sum, currency ?? lines.find((line) => line?.currency)?.currency)}</strong>
       </span>
     )
   );

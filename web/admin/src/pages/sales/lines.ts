@@ -9,6 +9,7 @@ export interface Line {
   /** The product by name, and its price in the list. */
   known?: Ref | null;
   list?: number | null;
+  currency?: string | undefined;
   name?: string | null;
   qty?: number | null;
   price_unit?: number | null;
