@@ -156,6 +156,43 @@ look("many are changed at once, and not when that is undone", {}, async (tab) =>
   for (const order of orders) await gone(rowOf(page, order)); // they match the filter no more
 });
 
+look("on the board an order is dragged to another column, by keys and by mouse", {}, async (tab) => {
+  const { page } = tab;
+  const [first, second] = (await list("status=Pending")).data;
+  assert.ok(first && second);
+  await tab.go("/orders/board");
+  await live(tab);
+  const column = (status: string) =>
+    page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: tab.t(`status.${status}`) }) });
+  const handle = ({ name }: Order) => page.getByRole("button", { name: tab.t("orders.board.drag", { name }) });
+
+  await handle(first).focus();
+  await page.keyboard.press("Space");
+  const values = { name: first.name, from: tab.t("status.Pending"), to: tab.t("status.Processing") };
+  await said(page, tab.t("orders.board.picked", values), tab.t("orders.board.over", { ...values, to: values.from }));
+  await page.keyboard.press("ArrowRight");
+  await said(page, tab.t("orders.board.over", values));
+  await page.keyboard.press("Space");
+  await said(page, tab.t("orders.board.dropped", values));
+  await column("Processing").getByText(first.name, { exact: true }).waitFor();
+  await gone(column("Pending").getByText(first.name, { exact: true }));
+  await until("it is in Airtable", 20_000, async () => {
+    return (await product.inAirtable(first.record_id)).Status === "Processing";
+  });
+
+  const from = await handle(second).boundingBox();
+  const to = await column("Sent").getByRole("heading").boundingBox();
+  assert.ok(from && to);
+  await page.mouse.move(from.x + 4, from.y + 4);
+  await page.mouse.down();
+  await page.mouse.move(to.x + 40, to.y + 120, { steps: 8 });
+  await page.mouse.up();
+  await column("Sent").getByText(second.name, { exact: true }).waitFor();
+  await page.getByRole("button", { name: tab.t("buttons.undo") }).click();
+  await column("Pending").getByText(second.name, { exact: true }).waitFor();
+  assert.equal((await product.inAirtable(second.record_id)).Status, "Pending");
+});
+
 look("the export holds every order that matches", {}, async (tab) => {
   const { page } = tab;
   const { total } = await list("status=Delivered");
@@ -202,6 +239,14 @@ look("viewers see all and change nothing", { as: "viewer" }, async (tab) => {
 const rowOf = (page: Page, { name }: Order): Locator => page.getByRole("row").filter({ hasText: name });
 
 const names = (page: Page): Promise<string[]> => page.getByRole("row").getByRole("link").allInnerTexts();
+
+/** Waits until one of these is said to those who do not see the board. */
+async function said(page: Page, ...texts: string[]): Promise<void> {
+  await page.waitForFunction(
+    (all) => all.includes(document.querySelector("[aria-live=assertive]")?.textContent ?? ""),
+    texts,
+  );
+}
 
 /** Waits until the page says that so many orders match. */
 async function counted(tab: Tab, n: number): Promise<void> {
