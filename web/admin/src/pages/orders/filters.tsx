@@ -1,12 +1,13 @@
 import { CloseOutlined, FilterOutlined } from "@ant-design/icons";
 import { useTranslate } from "@refinedev/core";
-import { Badge, Button, Checkbox, DatePicker, Drawer, Grid, Input, Popover, Space, theme } from "antd";
+import { Button, Checkbox, DatePicker, Drawer, Grid, Input, Space, theme } from "antd";
 import dayjs from "dayjs";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { NumberInput } from "../../components/records/number-input.tsx";
 import { PriorityTag, StatusTag, useOrderTexts } from "../../components/tags.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import type { Field } from "./own.ts";
+import { Pop } from "./pop.tsx";
 import { choices, type FilterName, type Filters, listOf, other } from "./query.ts";
 import type { UsedQuery } from "./use-query.ts";
 
@@ -202,23 +203,27 @@ export function FilterButton({ query, children }: { query: UsedQuery; children?:
     </div>
   );
   const button = (
-    <Button icon={<FilterOutlined />} aria-expanded={open} onClick={md ? undefined : () => setOpen(true)}>
+    <Button
+      icon={<FilterOutlined />}
+      aria-haspopup="dialog"
+      aria-expanded={open}
+      onClick={md ? undefined : () => setOpen(true)}
+    >
       {t("orders.filters.title")}
-      {count > 0 && <Badge count={count} color="var(--ant-color-primary)" size="small" />}
+      {count > 0 && <span className="orders-count">{count}</span>}
     </Button>
   );
   if (md)
     return (
-      <Popover
-        trigger="click"
+      <Pop
+        label={t("orders.filters.title")}
         placement="bottomLeft"
-        arrow={false}
         open={open}
-        onOpenChange={setOpen}
+        onOpen={setOpen}
         content={<div style={{ maxHeight: "70vh", overflow: "auto", marginInline: -4 }}>{panel}</div>}
       >
         {button}
-      </Popover>
+      </Pop>
     );
   return (
     <>

@@ -8,7 +8,6 @@ import {
   Checkbox,
   Grid,
   Pagination,
-  Popover,
   Segmented,
   Select,
   Skeleton,
@@ -42,6 +41,7 @@ import { useFlashes } from "./flashes.ts";
 import { useSearchKey } from "./keys.ts";
 import { type Origin, showPath } from "./origin.ts";
 import { shown } from "./own.ts";
+import { Pop } from "./pop.tsx";
 import { columns as columnPreferences, density } from "./preferences.ts";
 import { type ColumnName, columnNames, crudFilters, pageSizes, sortersOf } from "./query.ts";
 import { ExportButton, ViewSwitch } from "./shared.tsx";
@@ -360,12 +360,14 @@ function ViewOptions() {
   const t = useTranslate();
   const visible = useVisible();
   const now = usePreference(density);
+  const [open, setOpen] = useState(false);
   const titles = { middle: t("orders.density.middle"), small: t("orders.density.small") };
   return (
-    <Popover
-      trigger="click"
+    <Pop
+      label={t("orders.view.options")}
       placement="bottomLeft"
-      arrow={false}
+      open={open}
+      onOpen={setOpen}
       content={
         <div style={{ display: "grid", gap: 16, padding: 4, minWidth: 200 }}>
           <Segmented<"middle" | "small">
@@ -392,8 +394,10 @@ function ViewOptions() {
         </div>
       }
     >
-      <Button icon={<SettingOutlined />}>{t("orders.view.options")}</Button>
-    </Popover>
+      <Button icon={<SettingOutlined />} aria-haspopup="dialog" aria-expanded={open}>
+        {t("orders.view.options")}
+      </Button>
+    </Pop>
   );
 }
 

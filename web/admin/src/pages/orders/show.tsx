@@ -205,7 +205,7 @@ function CopyId({ id }: { id: string }) {
     }
   };
   return (
-    <Button size="small" icon={<CopyOutlined />} onClick={() => void copy()} title={id}>
+    <Button size="small" icon={<CopyOutlined />} onClick={() => void copy()} aria-label={t("orders.copyId")} title={id}>
       {t("orders.copy")}
     </Button>
   );

@@ -1,12 +1,13 @@
 import { ClockCircleOutlined, DownOutlined, ExclamationCircleFilled } from "@ant-design/icons";
 import { useTranslate } from "@refinedev/core";
 import type { Order } from "@resonance/refine";
-import { Button, Dropdown, Popover, Space, Tooltip } from "antd";
+import { Button, Dropdown, Space, Tooltip } from "antd";
 import { useRef, useState } from "react";
 import { PriorityTag, priorities, StatusTag, statuses, useOrderTexts } from "../../components/tags.tsx";
 import { Ago } from "../../components/time.tsx";
 import { dismiss, useDismissed } from "./dismissed.ts";
 import type { Field, Values } from "./own.ts";
+import { Pop } from "./pop.tsx";
 import "./orders.css";
 
 const tags = { status: StatusTag, priority: PriorityTag };
@@ -82,10 +83,10 @@ export function EditMark({ order: { edit: newest, ...order }, field, edit }: Pro
   if (newest.state !== "rejected" || dismissed.includes(newest.id)) return null;
   const label = t("orders.edit.rejected", { field: t(`orders.fields.${field}`), value: name(wanted) });
   return (
-    <Popover
-      trigger="click"
+    <Pop
+      label={label}
       open={open}
-      onOpenChange={setOpen}
+      onOpen={setOpen}
       title={label}
       content={
         <div style={{ maxWidth: 280, display: "grid", gap: 10 }}>
@@ -120,9 +121,15 @@ export function EditMark({ order: { edit: newest, ...order }, field, edit }: Pro
         </div>
       }
     >
-      <button type="button" className="order-rejected" aria-label={`${label}. ${order.name ?? ""}`}>
+      <button
+        type="button"
+        className="order-rejected"
+        aria-haspopup="dialog"
+        aria-expanded={open}
+        aria-label={`${label}. ${order.name ?? ""}`}
+      >
         <ExclamationCircleFilled aria-hidden />
       </button>
-    </Popover>
+    </Pop>
   );
 }
