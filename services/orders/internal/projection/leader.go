@@ -6,16 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/resonance/resonance/pkg/bus"
-	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
@@ -395,34 +392,12 @@ func grace(ctx context.Context, d time.Duration) (context.Context, context.Cance
 	return g, func() { stop(); cancel() }
 }
 
-// Headers of a dead letter; those of the message follow with originalPrefix before their names.
-const (
-	headerReason   = "Dead-Reason"
-	headerSequence = "Dead-Sequence" // in ORDERS
-	originalPrefix = "Original-"
-)
-
-// park records a message that no retry can make good, and returns when that is stored.
+// park records a message that no retry can make good, and returns when that is stored (invariant 5).
 func (l *leader) park(ctx context.Context, it *item) error {
-	reason := "unknown"
-	if it.poison != nil {
-		reason = strings.Join(strings.Fields(it.poison.Error()), " ") // a header is one line
-	}
-	dead := &nats.Msg{Subject: event.DeadSubject("orders", it.msg.Subject()), Header: nats.Header{}, Data: it.msg.Data()}
-	for name, values := range it.msg.Headers() {
-		dead.Header[originalPrefix+name] = values
-	}
-	dead.Header.Set(headerReason, reason)
-	dead.Header.Set(headerSequence, strconv.FormatUint(it.seq, 10))
-	dead.Header.Set(nats.MsgIdHdr, fmt.Sprintf("orders-%d-%d", l.cp.StreamCreated.UnixMicro(), it.seq))
-	if spare := int(l.nc.MaxPayload()) - 1024; dead.Size() > spare { // its own headers may be what is too much
-		dead.Data = dead.Data[:max(0, min(len(dead.Data), spare-(dead.Size()-len(dead.Data))))]
-		dead.Header.Set(headerReason, reason+" (body cut short)")
-	}
-	if _, err := bus.Publish(ctx, l.js, dead); err != nil {
-		return fmt.Errorf("park message %d: %w", it.seq, err)
+	if err := bus.Park(ctx, l.js, "orders", it.msg, it.poison); err != nil {
+		return err
 	}
 	deadLetters.Inc()
-	l.log.Error("event parked as a dead letter", "subject", it.msg.Subject(), "seq", it.seq, "dead", dead.Subject, "reason", reason)
+	l.log.Error("event parked as a dead letter", "subject", it.msg.Subject(), "seq", it.seq, "reason", it.poison)
 	return nil
 }
