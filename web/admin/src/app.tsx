@@ -1,4 +1,4 @@
-import { Authenticated, Refine, useCan, useResourceParams } from "@refinedev/core";
+import { Refine, useCan, useResourceParams } from "@refinedev/core";
 import routerProvider, { UnsavedChangesNotifier } from "@refinedev/react-router";
 import { retry } from "@resonance/refine";
 import { App as AntApp, ConfigProvider } from "antd";
@@ -7,8 +7,8 @@ import esLocale from "antd/es/locale/es_ES";
 import dayjs from "dayjs";
 import "dayjs/locale/es";
 import "dayjs/locale/en-gb";
-import { type ReactNode, Suspense } from "react";
-import { BrowserRouter, Navigate, Outlet, Route, Routes } from "react-router";
+import { type ReactNode, Suspense, useSyncExternalStore } from "react";
+import { BrowserRouter, Navigate, Outlet, Route, Routes, useLocation, useSearchParams } from "react-router";
 import { Empty, Forbidden, NotFound, PageLoading } from "./components/states.tsx";
 import { language } from "./i18n/index.ts";
 import { Layout } from "./layout/layout.tsx";
@@ -75,11 +75,11 @@ function Pages() {
       <Route path="/login" element={<Entrance />} />
       <Route
         element={
-          <Authenticated key="in" redirectOnFail="/login" appendCurrentPathToQuery loading={null}>
+          <Inside>
             <Layout>
               <Page />
             </Layout>
-          </Authenticated>
+          </Inside>
         }
       >
         <Route index element={<pages.Dashboard />} />
@@ -115,9 +115,23 @@ function Pages() {
   );
 }
 
-/** The login, unless there is a session. What Refine knows of it is out of date right after a logout. */
+const { session } = resonance.client;
+const listenSession = (listener: () => void) => session.listen(listener);
+
+/** Whether somebody is logged in, right now: what Refine remembers of it lags behind a login and a logout. */
+const useSession = () => useSyncExternalStore(listenSession, () => session.get() !== undefined);
+
+function Inside({ children }: { children: ReactNode }) {
+  const { pathname, search } = useLocation();
+  if (useSession()) return children;
+  const to = pathname + search;
+  return <Navigate to={to === "/" ? "/login" : `/login?to=${encodeURIComponent(to)}`} replace />;
+}
+
+/** The login, which leads back to where somebody was. */
 function Entrance() {
-  return resonance.client.session.get() ? <Navigate to="/" replace /> : <Login />;
+  const to = useSearchParams()[0].get("to") ?? "/";
+  return useSession() ? <Navigate to={/^\/(?!\/)/.test(to) ? to : "/"} replace /> : <Login />;
 }
 
 /** What the address says, if the user may see it. */

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import test from "node:test";
+import test, { after, before } from "node:test";
 import axe from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
-import { type Product, password } from "./product.ts";
+import { Product, password } from "./product.ts";
 import { type Language, text } from "./texts.ts";
 
 export const desktop = { width: 1440, height: 900 };
@@ -136,11 +136,38 @@ export class Visitors {
   }
 }
 
+/** Starts the product, with `env`, and a browser for the tests of a file, and ends both after them. */
+export function onProduct(env: NodeJS.ProcessEnv = {}) {
+  let product: Product | undefined;
+  let visitors: Visitors | undefined;
+  before(async () => {
+    product = await Product.start(env);
+    visitors = await Visitors.with(product);
+  });
+  after(async () => {
+    await visitors?.close();
+    await product?.remove();
+  });
+  const there = (): Visitors => {
+    assert.ok(visitors, "the product did not start");
+    return visitors;
+  };
+  return {
+    get product(): Product {
+      return there().product;
+    },
+    get visitors(): Visitors {
+      return there();
+    },
+    look: (name: string, visit: Visit, look: (tab: Tab) => Promise<void>) => browse(there, name, visit, look),
+  };
+}
+
 /**
  * A test in a browser of its own. It fails too if the page complained of anything, and leaves a picture
  * of what was there when it failed.
  */
-export function browse(visitors: () => Visitors, name: string, visit: Visit, look: (tab: Tab) => Promise<void>): void {
+function browse(visitors: () => Visitors, name: string, visit: Visit, look: (tab: Tab) => Promise<void>): void {
   test(name, { timeout: 90_000 }, async () => {
     const tab = await visitors().open(visit);
     try {

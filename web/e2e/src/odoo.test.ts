@@ -1,25 +1,16 @@
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 import type { Page } from "playwright-core";
-import { browse, gone, type Tab, Visitors } from "./browser.ts";
-import { Product } from "./product.ts";
+import { gone, onProduct, type Tab } from "./browser.ts";
 
-let visitors: Visitors;
-before(async () => {
-  visitors = await Visitors.with(await Product.start());
-});
-after(async () => {
-  await visitors.close();
-  await visitors.product.remove();
-});
-const look = browse.bind(undefined, () => visitors);
+const here = onProduct();
+const { look } = here;
 
 interface Row {
   id: number;
   name: string;
   barcode: string;
 }
-const products = async () => (await visitors.product.api<{ data: Row[] }>("/api/v1/products?limit=5")).data;
+const products = async () => (await here.product.api<{ data: Row[] }>("/api/v1/products?limit=5")).data;
 
 look("what Odoo refuses is said at its field, and nothing typed is lost", { expected: / 409 / }, async (tab) => {
   const { page } = tab;
@@ -57,7 +48,7 @@ look("a change in Odoo appears without a reload", {}, async (tab) => {
   await tab.go("/products");
   await page.getByRole("link", { name: row.name, exact: true }).waitFor();
   await page.getByText(tab.t("connection.live"), { exact: true }).waitFor();
-  await visitors.product.odoo("product.product", "write", { ids: [row.id], vals: { name: "A whistle" } });
+  await here.product.odoo("product.product", "write", { ids: [row.id], vals: { name: "A whistle" } });
   await page.getByRole("link", { name: "A whistle", exact: true }).waitFor();
 });
 
@@ -67,12 +58,12 @@ look("two who change one product at a time: the second is told", { expected: / 4
   assert.ok(row);
   await tab.go(`/products/edit/${row.id}`);
   await page.getByLabel(tab.t("products.fields.weight")).fill("3.5");
-  await visitors.product.odoo("product.product", "write", { ids: [row.id], vals: { name: "Theirs" } });
+  await here.product.odoo("product.product", "write", { ids: [row.id], vals: { name: "Theirs" } });
   const notice = page.getByText(tab.t("records.conflict.title"));
   await notice.waitFor();
   await page.getByRole("button", { name: tab.t("records.conflict.mine") }).click();
   await page.getByRole("heading", { level: 1, name: "Theirs" }).waitFor();
-  const { weight, name } = await visitors.product.api<{ weight: number; name: string }>(`/api/v1/products/${row.id}`);
+  const { weight, name } = await here.product.api<{ weight: number; name: string }>(`/api/v1/products/${row.id}`);
   assert.deepEqual({ weight, name }, { weight: 3.5, name: "Theirs" }, "neither change is lost");
 });
 
@@ -84,12 +75,12 @@ look("archiving a product can be undone while it is counted down", {}, async (ta
   await page.getByRole("button", { name: tab.t("records.archive") }).click();
   await page.getByRole("button", { name: tab.t("buttons.undo") }).click();
   await page.getByRole("button", { name: tab.t("records.archive") }).waitFor();
-  assert.equal((await visitors.product.api<{ active: boolean }>(`/api/v1/products/${row.id}`)).active, true);
+  assert.equal((await here.product.api<{ active: boolean }>(`/api/v1/products/${row.id}`)).active, true);
 });
 
 look("a sale is made, confirmed and cancelled", {}, async (tab) => {
   const { page } = tab;
-  const { product } = visitors;
+  const { product } = here;
   const { data } = await product.api<{ data: Row[] }>("/api/v1/customers?limit=1");
   const customer = data[0]?.name ?? "";
   const [ball] = await products();

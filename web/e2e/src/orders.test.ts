@@ -1,30 +1,21 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, afterEach, before } from "node:test";
+import { afterEach } from "node:test";
 import type { Locator, Page } from "playwright-core";
-import { browse, gone, type Tab, Visitors } from "./browser.ts";
-import { type Order, Product, until } from "./product.ts";
+import { gone, onProduct, type Tab } from "./browser.ts";
+import { type Order, until } from "./product.ts";
 
-let visitors: Visitors;
-let product: Product;
-before(async () => {
-  product = await Product.start();
-  visitors = await Visitors.with(product);
-});
+const here = onProduct();
+const { look } = here;
 afterEach(async () => {
-  await product.airtable("faults", "DELETE");
+  await here.product.airtable("faults", "DELETE");
 });
-after(async () => {
-  await visitors.close();
-  await product.remove();
-});
-const look = browse.bind(undefined, () => visitors);
 
 interface List {
   data: Order[];
   total: number;
 }
-const list = (query: string) => product.api<List>(`/api/orders?sort=-order_date&page_size=20&${query}`);
+const list = (query: string) => here.product.api<List>(`/api/orders?sort=-order_date&page_size=20&${query}`);
 
 look("filters are in the address: the back button and a reload keep to them", {}, async (tab) => {
   const { page } = tab;
@@ -64,14 +55,14 @@ look("a search, a sort and a page are those of the API", {}, async (tab) => {
   const found = await list("q=Logistics");
   await counted(tab, found.total);
   await page.getByRole("columnheader", { name: tab.t("orders.fields.amount") }).click();
-  const cheapest = await product.api<List>("/api/orders?q=Logistics&sort=amount&page_size=20");
+  const cheapest = await here.product.api<List>("/api/orders?q=Logistics&sort=amount&page_size=20");
   await until(
     "sorted",
     10_000,
     async () => String(await names(page)) === String(cheapest.data.map(({ name }) => name)),
   );
   await page.getByRole("listitem", { name: "2", exact: true }).click();
-  const second = await product.api<List>("/api/orders?q=Logistics&sort=amount&page_size=20&page=2");
+  const second = await here.product.api<List>("/api/orders?q=Logistics&sort=amount&page_size=20&page=2");
   await until("page 2", 10_000, async () => String(await names(page)) === String(second.data.map(({ name }) => name)));
   assert.match(page.url(), /page=2/);
 });
@@ -82,15 +73,15 @@ look("an edit shows at once as pending, and settles when Airtable has it", {}, a
   assert.ok(order);
   await tab.go(`/orders?q=${encodeURIComponent(order.name)}`);
   await live(tab);
-  await product.airtable("faults", "POST", { on: "write", do: "slow", delay_ms: 2000, times: 1 });
+  await here.product.airtable("faults", "POST", { on: "write", do: "slow", delay_ms: 2000, times: 1 });
   const row = rowOf(page, order);
   await change(tab, row, "status", "Sent");
   await row.getByText(tab.t("orders.edit.pending")).waitFor();
   await row.getByText(tab.t("status.Sent"), { exact: true }).waitFor();
-  assert.equal((await product.order(order.record_id)).edit?.state, "pending");
+  assert.equal((await here.product.order(order.record_id)).edit?.state, "pending");
   await gone(row.getByRole("status"));
   await row.getByText(tab.t("status.Sent"), { exact: true }).waitFor();
-  assert.equal((await product.inAirtable(order.record_id)).Status, "Sent");
+  assert.equal((await here.product.inAirtable(order.record_id)).Status, "Sent");
 });
 
 look("an edit that Airtable rejects: its reason is said and the old value comes back", {}, async (tab) => {
@@ -100,19 +91,19 @@ look("an edit that Airtable rejects: its reason is said and the old value comes 
   await tab.go(`/orders?q=${encodeURIComponent(order.name)}`);
   await live(tab);
   const row = rowOf(page, order);
-  await product.airtable("fields", "POST", { field: "Status", locked: true });
+  await here.product.airtable("fields", "POST", { field: "Status", locked: true });
   try {
     await change(tab, row, "status", "Delivered");
     const alert = page.getByRole("alert").filter({ hasText: tab.t("orders.edit.refused", { name: order.name }) });
     await alert.waitFor();
     const said = (await alert.innerText()).replace(tab.t("orders.edit.refused", { name: order.name }), "").trim();
-    const { edit } = await product.api<{ edit: { reason: string } }>(`/api/orders/id/${order.record_id}`);
+    const { edit } = await here.product.api<{ edit: { reason: string } }>(`/api/orders/id/${order.record_id}`);
     assert.ok(edit.reason.length > 10 && said.includes(edit.reason), `${said} has the reason ${edit.reason}`);
     await row.getByText(tab.t("status.Processing"), { exact: true }).waitFor();
     const values = { field: tab.t("orders.fields.status"), value: tab.t("status.Delivered") };
     await row.getByRole("button", { name: tab.t("orders.edit.rejected", values) }).waitFor();
   } finally {
-    await product.airtable("fields", "POST", { field: "Status", locked: false });
+    await here.product.airtable("fields", "POST", { field: "Status", locked: false });
   }
 });
 
@@ -122,13 +113,13 @@ look("what changes in Airtable appears without a reload: changed, new and delete
   assert.ok(order);
   await tab.go(`/orders?customer=${encodeURIComponent(order.customer)}`);
   await live(tab);
-  await product.changeInAirtable(order.record_id, { Amount: 98_765.43 });
+  await here.product.changeInAirtable(order.record_id, { Amount: 98_765.43 });
   await rowOf(page, order).getByText("98,765.43").waitFor();
   const fields = { Order: "Order X-1", Customer: order.customer, Status: "Pending", "Order date": "2099-01-01" };
-  const { created } = await product.airtable<{ created: string[] }>("records", "POST", { create: [fields] });
+  const { created } = await here.product.airtable<{ created: string[] }>("records", "POST", { create: [fields] });
   const row = page.getByRole("row").filter({ hasText: "Order X-1" });
   await row.waitFor();
-  await product.airtable("records", "POST", { delete: created });
+  await here.product.airtable("records", "POST", { delete: created });
   await gone(row);
 });
 
@@ -137,7 +128,7 @@ look("many are changed at once, and not when that is undone", {}, async (tab) =>
   const orders = (await list("status=Sent&priority=Low")).data.slice(0, 3);
   await tab.go("/orders?status=Sent&priority=Low");
   await live(tab);
-  const priorities = () => Promise.all(orders.map(async (o) => (await product.inAirtable(o.record_id)).Priority));
+  const priorities = () => Promise.all(orders.map(async (o) => (await here.product.inAirtable(o.record_id)).Priority));
   const bar = page.getByRole("region", { name: tab.t("orders.bulk.label") });
   const raise = async () => {
     for (const { name } of orders) await page.getByRole("checkbox", { name, exact: true }).check();
@@ -177,7 +168,7 @@ look("on the board an order is dragged to another column, by keys and by mouse",
   await column("Processing").getByText(first.name, { exact: true }).waitFor();
   await gone(column("Pending").getByText(first.name, { exact: true }));
   await until("it is in Airtable", 20_000, async () => {
-    return (await product.inAirtable(first.record_id)).Status === "Processing";
+    return (await here.product.inAirtable(first.record_id)).Status === "Processing";
   });
 
   const from = await handle(second).boundingBox();
@@ -190,7 +181,7 @@ look("on the board an order is dragged to another column, by keys and by mouse",
   await column("Sent").getByText(second.name, { exact: true }).waitFor();
   await page.getByRole("button", { name: tab.t("buttons.undo") }).click();
   await column("Pending").getByText(second.name, { exact: true }).waitFor();
-  assert.equal((await product.inAirtable(second.record_id)).Status, "Pending");
+  assert.equal((await here.product.inAirtable(second.record_id)).Status, "Pending");
 });
 
 look("the export holds every order that matches", {}, async (tab) => {
@@ -216,11 +207,11 @@ look("an order shows its history and all of its fields, and is edited there too"
   assert.ok(order);
   await tab.go(`/orders/show/${order.record_id}`);
   await live(tab);
-  await product.changeInAirtable(order.record_id, { Notes: "Ring twice.", Status: "Sent" });
+  await here.product.changeInAirtable(order.record_id, { Notes: "Ring twice.", Status: "Sent" });
   await page.getByText("Ring twice.").first().waitFor();
   await change(tab, page.getByRole("main"), "priority", order.priority === "High" ? "Low" : "High");
   await until("it is in Airtable", 20_000, async () => {
-    return (await product.inAirtable(order.record_id)).Priority !== order.priority;
+    return (await here.product.inAirtable(order.record_id)).Priority !== order.priority;
   });
   await page.getByText(tab.t("orders.history.source.api")).first().waitFor();
 });

@@ -1,24 +1,16 @@
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
-import { browse, gone, Visitors } from "./browser.ts";
-import { type Order, Product, until } from "./product.ts";
+import { gone, onProduct } from "./browser.ts";
+import { type Order, until } from "./product.ts";
 
-let visitors: Visitors;
-before(async () => {
-  visitors = await Visitors.with(await Product.start());
-});
-after(async () => {
-  await visitors.close();
-  await visitors.product.remove();
-});
-const look = browse.bind(undefined, () => visitors);
+const here = onProduct();
+const { look } = here;
 
 const offline =
   /ERR_CONNECTION|ERR_INTERNET_DISCONNECTED|WebSocket connection|ERR_NETWORK|ERR_EMPTY_RESPONSE|status of 50\d/;
 
 look("the product killed and restarted in the middle of work: nothing is lost", { expected: offline }, async (tab) => {
   const { page } = tab;
-  const { product } = visitors;
+  const { product } = here;
   const { data } = await product.api<{ data: Order[] }>("/api/orders?status=Pending&page_size=1");
   const [order] = data;
   assert.ok(order);
@@ -48,7 +40,7 @@ look("the product killed and restarted in the middle of work: nothing is lost", 
 
 look("without a network it says so, and catches up when that is back", { expected: offline }, async (tab) => {
   const { page } = tab;
-  const { product } = visitors;
+  const { product } = here;
   const { data } = await product.api<{ data: Order[] }>("/api/orders?status=Processing&page_size=1");
   const [order] = data;
   assert.ok(order);

@@ -1,20 +1,13 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { browse, desktop, phone, Visitors } from "./browser.ts";
+import { test } from "node:test";
+import { onProduct, phone, type Tab } from "./browser.ts";
 import { pages } from "./pages.ts";
-import { Product, until } from "./product.ts";
+import { until } from "./product.ts";
 
 const limit = 500 * 1024; // bytes
 
-let visitors: Visitors;
-before(async () => {
-  visitors = await Visitors.with(await Product.start());
-});
-after(async () => {
-  await visitors.close();
-  await visitors.product.remove();
-});
-const look = browse.bind(undefined, () => visitors);
+const here = onProduct({ AIRTABLE_SANDBOX_ORDERS: "100" });
+const { look } = here;
 
 look("the login is accessible and fits a phone, in both themes", { as: null }, async (tab) => {
   await tab.go("/login");
@@ -22,10 +15,10 @@ look("the login is accessible and fits a phone, in both themes", { as: null }, a
 });
 
 test("every page is accessible and fits a phone, in both themes", { timeout: 240_000 }, async (t) => {
-  for (const [name, path] of Object.entries(await pages(visitors.product))) {
+  for (const [name, path] of Object.entries(await pages(here.product))) {
     await t.test(name, async () => {
       // The form asks whether this Odoo knows mobile numbers, and the answer may be no.
-      const tab = await visitors.open({ expected: /mobile_nnull/ });
+      const tab = await here.visitors.open({ expected: /mobile_nnull/ });
       try {
         await tab.go(path);
         assert.match(await tab.page.title(), /\S+ · Resonance$/);
@@ -58,18 +51,15 @@ look("the login page and the dashboard weigh less than 500 KiB on the wire", { a
   assert.ok(sum < limit, `${Math.round(sum / 1024)} KiB: ${JSON.stringify([...weights])}`);
 });
 
-/** Looks at what is shown in both themes and sizes. */
-async function everywhere(tab: Awaited<ReturnType<Visitors["open"]>>): Promise<void> {
+/** Looks at what is shown in light on a desktop and in the dark on a phone. */
+async function everywhere(tab: Tab): Promise<void> {
   const { page } = tab;
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    assert.deepEqual(await tab.accessibility(), [], `axe, ${colorScheme}`);
-  }
+  assert.deepEqual(await tab.accessibility(), [], "axe, desktop, light");
+  await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
   await page.setViewportSize(phone);
   await tab.loaded();
   await until("it fits a phone", 5000, () =>
     page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth),
   );
-  assert.deepEqual(await tab.accessibility(), [], "axe, phone");
-  await page.setViewportSize(desktop);
+  assert.deepEqual(await tab.accessibility(), [], "axe, phone, dark");
 }

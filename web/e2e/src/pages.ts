@@ -36,6 +36,6 @@ export async function pages(product: Product): Promise<Record<string, string>> {
     customer: `/customers/show/${customer}`,
     "customer-edit": `/customers/edit/${customer}`,
     "customer-create": "/customers/create",
-    unknown: "/nothing-here",
+    unknown: "/sync/nothing-here",
   };
 }

@@ -1,24 +1,16 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before } from "node:test";
-import { browse, gone, Visitors } from "./browser.ts";
-import { Product } from "./product.ts";
+import { afterEach } from "node:test";
+import { gone, onProduct } from "./browser.ts";
 
-let visitors: Visitors;
-before(async () => {
-  visitors = await Visitors.with(await Product.start({ SYNC_INTERVAL_MINUTES: "60" }));
-});
-afterEach(() => visitors.product.airtable("faults", "DELETE"));
-after(async () => {
-  await visitors.close();
-  await visitors.product.remove();
-});
-const look = browse.bind(undefined, () => visitors);
+const here = onProduct({ SYNC_INTERVAL_MINUTES: "60" });
+const { look } = here;
+afterEach(() => here.product.airtable("faults", "DELETE"));
 
 look("a run that is asked for shows its progress and its outcome", {}, async (tab) => {
   const { page } = tab;
   await tab.go("/sync");
   // Every page of the list takes its time, as Airtable's do.
-  await visitors.product.airtable("faults", "POST", { on: "list", do: "slow", delay_ms: 600, times: -1 });
+  await here.product.airtable("faults", "POST", { on: "list", do: "slow", delay_ms: 600, times: -1 });
   await page.getByRole("button", { name: tab.t("sync.choose") }).click();
   await page.getByRole("menuitem", { name: tab.t("sync.runMode.full") }).click();
   const progress = page.getByRole("progressbar", { name: tab.t("sync.progress.label") });
@@ -43,7 +35,7 @@ look("a run that is asked for shows its progress and its outcome", {}, async (ta
 
 look("a run that fails says why, and the next one that it is over", {}, async (tab) => {
   const { page } = tab;
-  const { product } = visitors;
+  const { product } = here;
   await tab.go("/sync");
   await product.airtable("faults", "POST", { do: "unauthorized", times: -1 });
   await page.getByRole("button", { name: tab.t("sync.now") }).click();
@@ -57,7 +49,7 @@ look("a run that fails says why, and the next one that it is over", {}, async (t
 
 look("more than a fifth of the orders gone at once waits for a person", {}, async (tab) => {
   const { page } = tab;
-  const { product } = visitors;
+  const { product } = here;
   const { data } = await product.api<{ data: { record_id: string }[] }>("/api/orders?page_size=100");
   const more = await product.api<{ data: { record_id: string }[] }>("/api/orders?page_size=100&page=2");
   const ids = [...data, ...more.data].map(({ record_id }) => record_id);
