@@ -16,7 +16,7 @@ interface Props {
   filter: (more: Filters) => void;
 }
 
-const pause = 350; // ms between the last key and the filter
+const pause = 250; // ms between the last key and the filter
 
 /** What is typed, and told once the typing pauses. */
 function useTyped(value: string, tell: (value: string) => void) {

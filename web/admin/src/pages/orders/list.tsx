@@ -15,7 +15,7 @@ import {
   type TableColumnType,
   theme,
 } from "antd";
-import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { useMay } from "../../components/records/archive.tsx";
@@ -40,7 +40,7 @@ import {
 import { useFlashes } from "./flashes.ts";
 import { useSearchKey } from "./keys.ts";
 import { type Origin, showPath } from "./origin.ts";
-import { shown } from "./own.ts";
+import { type Field, shown } from "./own.ts";
 import { Pop } from "./pop.tsx";
 import { columns as columnPreferences, density } from "./preferences.ts";
 import { type ColumnName, columnNames, crudFilters, pageSizes, sortersOf } from "./query.ts";
@@ -169,7 +169,7 @@ interface RowsProps {
 /** What one order's page is told of where it was come to from. */
 function useListOrigin(orders: Order[]): Origin {
   const { pathname, search } = useLocation();
-  return { back: pathname + search, ids: orders.map(({ id }) => id) };
+  return useMemo(() => ({ back: pathname + search, ids: orders.map(({ id }) => id) }), [pathname, search, orders]);
 }
 
 function Rows({ query, list: { query: read, orders, flashes }, edit, selection }: RowsProps) {
@@ -177,59 +177,62 @@ function Rows({ query, list: { query: read, orders, flashes }, edit, selection }
   const size = usePreference(density);
   const navigate = useNavigate();
   const origin = useListOrigin(orders);
-  const columns = useColumns(query, edit, origin);
+  const columns = useColumns(query);
+  const surroundings = useMemo(() => ({ edit, origin }), [edit, origin]);
   const least = columns.reduce((sum, { width = flexible }) => sum + Number(width), selection ? selectionWidth : 0);
   const { ref, width } = useWidth();
   const loading = read.isPending;
   return (
-    <div ref={ref} className={width >= least ? "orders-table orders-table-fits" : "orders-table"}>
-      <Table<Order>
-        rowKey="id"
-        size={size}
-        tableLayout="fixed"
-        pagination={false}
-        showSorterTooltip={false}
-        dataSource={loading ? placeholders : orders}
-        columns={
-          loading
-            ? columns.map((column) => ({
-                ...column,
-                ellipsis: false,
-                render: () => <Skeleton.Input active size="small" block style={{ minWidth: 0, maxWidth: 120 }} />,
-              }))
-            : columns
-        }
-        rowClassName={({ id }) => (flashes.has(id) ? "order-row order-flash" : "order-row")}
-        rowSelection={
-          selection && {
-            columnWidth: selectionWidth,
-            selectedRowKeys: [...selection.selected.keys()],
-            preserveSelectedRowKeys: true,
-            getCheckboxProps: ({ name, id }) => ({ "aria-label": name ?? id, disabled: loading }) as object,
-            onChange: (_, rows) =>
-              selection.setSelected(new Map(rows.filter(Boolean).map((order) => [order.id, order]))),
+    <Surroundings value={surroundings}>
+      <div ref={ref} className={width >= least ? "orders-table orders-table-fits" : "orders-table"}>
+        <Table<Order>
+          rowKey="id"
+          size={size}
+          tableLayout="fixed"
+          pagination={false}
+          showSorterTooltip={false}
+          dataSource={loading ? placeholders : orders}
+          columns={
+            loading
+              ? columns.map((column) => ({
+                  ...column,
+                  ellipsis: false,
+                  render: () => <Skeleton.Input active size="small" block style={{ minWidth: 0, maxWidth: 120 }} />,
+                }))
+              : columns
           }
-        }
-        onChange={(_, __, sorter) => {
-          const { columnKey, order } = Array.isArray(sorter) ? (sorter[0] ?? {}) : sorter;
-          query.change({ sort: order ? (order === "descend" ? "-" : "") + String(columnKey) : "", page: 1 });
-        }}
-        onRow={({ id }) => ({
-          onClick: ({ target }) => {
-            if (loading || !(target instanceof Element) || !target.closest("td")) return;
-            if (target.closest("a, button, input, label, .ant-table-selection-column, .ant-dropdown, .ant-popover"))
-              return;
-            if (getSelection()?.toString()) return; // somebody copies
-            void navigate(showPath(id), { state: origin });
-          },
-        })}
-        style={{
-          opacity: read.isPlaceholderData ? 0.6 : 1,
-          transition: token.motion ? "opacity .15s .15s" : undefined,
-          minWidth: least,
-        }}
-      />
-    </div>
+          rowClassName={({ id }) => (flashes.has(id) ? "order-row order-flash" : "order-row")}
+          rowSelection={
+            selection && {
+              columnWidth: selectionWidth,
+              selectedRowKeys: [...selection.selected.keys()],
+              preserveSelectedRowKeys: true,
+              getCheckboxProps: ({ name, id }) => ({ "aria-label": name ?? id, disabled: loading }) as object,
+              onChange: (_, rows) =>
+                selection.setSelected(new Map(rows.filter(Boolean).map((order) => [order.id, order]))),
+            }
+          }
+          onChange={(_, __, sorter) => {
+            const { columnKey, order } = Array.isArray(sorter) ? (sorter[0] ?? {}) : sorter;
+            query.change({ sort: order ? (order === "descend" ? "-" : "") + String(columnKey) : "", page: 1 });
+          }}
+          onRow={({ id }) => ({
+            onClick: ({ target }) => {
+              if (loading || !(target instanceof Element) || !target.closest("td")) return;
+              if (target.closest("a, button, input, label, .ant-table-selection-column, .ant-dropdown, .ant-popover"))
+                return;
+              if (getSelection()?.toString()) return; // somebody copies
+              void navigate(showPath(id), { state: origin });
+            },
+          })}
+          style={{
+            opacity: read.isPlaceholderData ? 0.6 : 1,
+            transition: token.motion ? "opacity .15s .15s" : undefined,
+            minWidth: least,
+          }}
+        />
+      </div>
+    </Surroundings>
   );
 }
 
@@ -251,26 +254,15 @@ const flexible = 170; // at least, of the column that takes the rest
 
 const placeholders = Array.from({ length: 10 }, (_, i) => ({ id: `…${i}` })) as Order[];
 
-function useColumns(query: UsedQuery, edit: Edit | undefined, origin: Origin): TableColumnType<Order>[] {
+function useColumns({ filters, filter, sort }: UsedQuery): TableColumnType<Order>[] {
   const t = useTranslate();
-  const { money, date, dateTime } = useFormat();
   const visible = useVisible();
-  const { filters, filter, sort } = query;
   const sorted = sort.replace(/^-/, "");
 
-  const own: Record<ColumnName, TableColumnType<Order>> = {
-    name: {
-      width: 150,
-      ellipsis: true,
-      render: (_, { id, name }) => (
-        <Link to={showPath(id)} state={origin} style={{ fontWeight: 500 }}>
-          {name || t("orders.unnamed")}
-        </Link>
-      ),
-    },
+  const heads: Record<ColumnName, TableColumnType<Order>> = {
+    name: { width: 150, ellipsis: true },
     customer: {
       ellipsis: true,
-      render: (_, { customer }) => customer ?? "–",
       ...head(
         filters.customer,
         <CustomerFilter filters={filters} filter={filter} autoFocus />,
@@ -280,18 +272,12 @@ function useColumns(query: UsedQuery, edit: Edit | undefined, origin: Origin): T
     },
     status: {
       width: 166,
-      render: (_, order) => (
-        <Value order={order} field="status" edit={edit && ((values) => void edit([order], values))} />
-      ),
       ...head(filters.status, <ChoiceFilter field="status" filters={filters} filter={filter} />, () =>
         filter({ status: "" }),
       ),
     },
     priority: {
       width: 150,
-      render: (_, order) => (
-        <Value order={order} field="priority" edit={edit && ((values) => void edit([order], values))} />
-      ),
       ...head(filters.priority, <ChoiceFilter field="priority" filters={filters} filter={filter} />, () =>
         filter({ priority: "" }),
       ),
@@ -299,7 +285,6 @@ function useColumns(query: UsedQuery, edit: Edit | undefined, origin: Origin): T
     amount: {
       width: 130,
       align: "right",
-      render: (_, { amount }) => money(amount),
       ...head(
         filters.amount_gte || filters.amount_lte,
         <AmountFilter filters={filters} filter={filter} />,
@@ -309,7 +294,6 @@ function useColumns(query: UsedQuery, edit: Edit | undefined, origin: Origin): T
     },
     order_date: {
       width: 140,
-      render: (_, { order_date }) => date(order_date),
       ...head(
         filters.start_date || filters.end_date,
         <DateFilter filters={filters} filter={filter} />,
@@ -317,17 +301,55 @@ function useColumns(query: UsedQuery, edit: Edit | undefined, origin: Origin): T
         340,
       ),
     },
-    updated_at: { width: 160, ellipsis: true, render: (_, { updated_at }) => <Ago value={updated_at} /> },
-    created_at: { width: 170, ellipsis: true, render: (_, { created_at }) => dateTime(created_at) },
+    updated_at: { width: 160, ellipsis: true },
+    created_at: { width: 170, ellipsis: true },
   };
 
-  return columnNames.filter(visible).map((name) => ({
-    key: name,
-    title: t(`orders.fields.${name}`),
-    sorter: true,
-    sortOrder: sorted === name ? (sort.startsWith("-") ? "descend" : "ascend") : null,
-    ...own[name],
-  }));
+  return columnNames.filter(visible).map((name) => {
+    const Cell = cells[name];
+    return {
+      key: name,
+      title: t(`orders.fields.${name}`),
+      sorter: true,
+      sortOrder: sorted === name ? (sort.startsWith("-") ? "descend" : "ascend") : null,
+      render: (_, order) => <Cell order={order} />,
+      shouldCellUpdate: (now, before) => now !== before, // what else a cell shows, it sees to by itself
+      ...heads[name],
+    };
+  });
+}
+
+/** What cells need besides their order. */
+const Surroundings = createContext<{ edit: Edit | undefined; origin: Origin }>({
+  edit: undefined,
+  origin: { back: "/orders", ids: [] },
+});
+
+type CellProps = { order: Order };
+
+const cells: Record<ColumnName, (props: CellProps) => ReactNode> = {
+  name: NameCell,
+  customer: ({ order }) => order.customer ?? "–",
+  status: ({ order }) => <ValueCell order={order} field="status" />,
+  priority: ({ order }) => <ValueCell order={order} field="priority" />,
+  amount: ({ order }) => useFormat().money(order.amount),
+  order_date: ({ order }) => useFormat().date(order.order_date),
+  updated_at: ({ order }) => <Ago value={order.updated_at} />,
+  created_at: ({ order }) => useFormat().dateTime(order.created_at),
+};
+
+function NameCell({ order: { id, name } }: CellProps) {
+  const t = useTranslate();
+  return (
+    <Link to={showPath(id)} state={useContext(Surroundings).origin} style={{ fontWeight: 500 }}>
+      {name || t("orders.unnamed")}
+    </Link>
+  );
+}
+
+function ValueCell({ order, field }: CellProps & { field: Field }) {
+  const { edit } = useContext(Surroundings);
+  return <Value order={order} field={field} edit={edit && ((values) => void edit([order], values))} />;
 }
 
 /** A filter in the head of a column. */

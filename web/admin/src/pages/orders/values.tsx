@@ -27,34 +27,45 @@ export function Value({ order, field, edit }: Props) {
   const button = useRef<HTMLButtonElement>(null);
   const Tag = tags[field];
   const value = order[field];
+  const [menu, setMenu] = useState<boolean>(); // there is none until it is asked for: a table has many of these
+  const choice = (onClick?: () => void) => (
+    <button
+      ref={button}
+      type="button"
+      className="order-choice"
+      aria-haspopup="menu"
+      aria-label={t("orders.edit.change", { field: t(`orders.fields.${field}`), value: name(value) })}
+      onClick={onClick}
+    >
+      <Tag value={value} />
+      <DownOutlined aria-hidden />
+    </button>
+  );
   return (
     <span className="order-value">
       {edit ? (
-        <Dropdown
-          trigger={["click"]}
-          autoFocus
-          menu={{
-            selectable: true,
-            selectedKeys: value ? [value] : [],
-            items: known[field].map((choice) => ({ key: choice, label: <Tag value={choice} /> })),
-            onClick: ({ key, domEvent }) => {
-              domEvent.stopPropagation();
-              if (key !== value) edit({ [field]: key });
-              button.current?.focus();
-            },
-          }}
-        >
-          <button
-            ref={button}
-            type="button"
-            className="order-choice"
-            aria-haspopup="menu"
-            aria-label={t("orders.edit.change", { field: t(`orders.fields.${field}`), value: name(value) })}
+        menu === undefined ? (
+          choice(() => setMenu(true))
+        ) : (
+          <Dropdown
+            trigger={["click"]}
+            autoFocus
+            open={menu}
+            onOpenChange={setMenu}
+            menu={{
+              selectable: true,
+              selectedKeys: value ? [value] : [],
+              items: known[field].map((choice) => ({ key: choice, label: <Tag value={choice} /> })),
+              onClick: ({ key, domEvent }) => {
+                domEvent.stopPropagation();
+                if (key !== value) edit({ [field]: key });
+                button.current?.focus();
+              },
+            }}
           >
-            <Tag value={value} />
-            <DownOutlined aria-hidden />
-          </button>
-        </Dropdown>
+            {choice()}
+          </Dropdown>
+        )
       ) : (
         <Tag value={value} />
       )}
