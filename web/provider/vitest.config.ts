@@ -2,7 +2,6 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    fileParallelism: false, // each file runs a product of its own, on few cores
     include: ["test/**/*.test.{ts,tsx}"],
     alias: { "@resonance/refine": new URL("src/index.ts", import.meta.url).pathname },
     globalSetup: "test/setup.ts",
