@@ -24,6 +24,13 @@ export interface Order {
   edit?: { state: string };
 }
 
+/** Those that run, so that none outlives the tests, however these end. */
+const running = new Set<ChildProcess>();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
+process.once("exit", () => {
+  for (const child of running) child.kill();
+});
+
 /** The whole product in one process, as `make run` starts it, on ports and data of its own. */
 export class Product {
   readonly url: string;
@@ -73,10 +80,12 @@ export class Product {
   async run(): Promise<void> {
     const log = join(this.#dir, "log");
     const out = openSync(log, "a");
-    const running = spawn(binary, { env: this.#env, cwd: this.#dir, stdio: ["ignore", out, out] });
-    this.#process = running;
+    const child = spawn(binary, { env: this.#env, cwd: this.#dir, stdio: ["ignore", out, out] });
+    running.add(child);
+    child.once("exit", () => running.delete(child));
+    this.#process = child;
     await until("the product is ready", 60_000, async () => {
-      if (running.exitCode !== null) throw new Error(`the product ended:\n${readFileSync(log, "utf8")}`);
+      if (child.exitCode !== null) throw new Error(`the product ended:\n${readFileSync(log, "utf8")}`);
       if (!(await fetch(`${this.url}/readyz`).catch(() => undefined))?.ok) return false;
       const { total } = await this.api<{ total: number }>("/api/orders?page_size=1");
       return total >= Number(this.#env.AIRTABLE_SANDBOX_ORDERS);
@@ -84,11 +93,11 @@ export class Product {
   }
 
   async end(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
-    const running = this.#process;
+    const child = this.#process;
     this.#process = undefined;
-    if (!running || running.exitCode !== null) return;
-    const ended = once(running, "exit");
-    running.kill(signal);
+    if (!child || child.exitCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill(signal);
     await ended;
   }
 
