@@ -127,6 +127,33 @@ func goldenMessages(t testing.TB) []*nats.Msg {
 	return all
 }
 
+// asGolden checks that msg is encoded as the golden message is, and returns that.
+func asGolden(t *testing.T, name string, msg *nats.Msg) *nats.Msg {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(golden(name), text(msg), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := os.ReadFile(golden(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(file), string(text(msg))); diff != "" {
+		t.Errorf("encoding differs from the golden message (-golden +now):\n%s", diff)
+	}
+	return parse(t, file)
+}
+
+// flat is the headers as the schemas have them.
+func flat(h nats.Header) map[string]any {
+	all := map[string]any{}
+	for key, values := range h {
+		all[key] = values[0]
+	}
+	return all
+}
+
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	schema := schemaOf(t, event.OrderChangedSchema, "")
@@ -145,19 +172,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *update {
-				if err := os.WriteFile(golden(name), text(msg), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			file, err := os.ReadFile(golden(name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(file), string(text(msg))); diff != "" {
-				t.Errorf("encoding differs from the golden message (-golden +now):\n%s", diff)
-			}
-			stored := parse(t, file)
+			stored := asGolden(t, name, msg)
 			validates(t, schema, stored.Data)
 			got, env, err := event.ParseOrderChanged(stored.Subject, stored.Header, stored.Data)
 			if err != nil {

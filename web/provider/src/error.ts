@@ -3,7 +3,6 @@ import type { Problem } from "./types.ts";
 
 /** An error as Refine reads it, with what else the API said. `statusCode` 0: no answer arrived. */
 export class ApiError extends Error implements HttpError {
-  // biome-ignore lint/suspicious/noExplicitAny: HttpError is an open record
   [key: string]: any;
   readonly statusCode: number;
   /** What is wrong, by field. */

@@ -69,11 +69,17 @@ var errLogin = fault.New(fault.Unauthenticated, fault.T("Usuario o contraseña i
 
 // Identify returns who the Authorization header says the caller is, or ErrToken.
 func (a *Authenticator) Identify(header string) (Identity, error) {
-	id, err := a.tokens.read(header)
+	id, _, err := a.IdentifyUntil(header)
+	return id, err
+}
+
+// IdentifyUntil is Identify, and says when the token expires: for connections that outlive requests.
+func (a *Authenticator) IdentifyUntil(header string) (Identity, time.Time, error) {
+	v, err := a.tokens.read(header)
 	if err != nil {
-		return Identity{}, ErrToken
+		return Identity{}, time.Time{}, ErrToken
 	}
-	return id, nil
+	return v.Identity, v.expires, nil
 }
 
 // Login checks a password and opens a session. Errors: Unauthenticated; TooMany with RetryAfter

@@ -65,22 +65,22 @@ func (t *tokens) issue(id Identity) (string, error) {
 	return signed, nil
 }
 
-// read returns who the Authorization header says the caller is.
-func (t *tokens) read(header string) (Identity, error) {
+// read returns who the Authorization header says the caller is, and until when.
+func (t *tokens) read(header string) (verified, error) {
 	scheme, token, ok := strings.Cut(header, " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") || len(token) > maxToken {
-		return Identity{}, errToken
+		return verified{}, errToken
 	}
 	token = strings.TrimSpace(token)
 	t.mu.RLock()
 	v, ok := t.good[token]
 	t.mu.RUnlock()
 	if ok && t.now().Before(v.expires) {
-		return v.Identity, nil
+		return v, nil
 	}
 	v, err := t.verify(token)
 	if err != nil {
-		return Identity{}, err
+		return verified{}, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,7 +88,7 @@ func (t *tokens) read(header string) (Identity, error) {
 		clear(t.good)
 	}
 	t.good[token] = v
-	return v.Identity, nil
+	return v, nil
 }
 
 func (t *tokens) verify(token string) (verified, error) {

@@ -42,7 +42,7 @@ func TestTokens(t *testing.T) {
 
 	good := hs256(claims())
 	for _, header := range []string{good, strings.Replace(good, "Bearer", "bearer", 1), strings.Replace(good, " ", "  ", 1)} {
-		if id, err := tokens.read(header); err != nil || id != (Identity{Username: "ana", Role: Viewer}) {
+		if id, err := tokens.read(header); err != nil || id.Identity != (Identity{Username: "ana", Role: Viewer}) {
 			t.Errorf("good token: %+v, %v", id, err)
 		}
 	}
