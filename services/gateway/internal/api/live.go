@@ -1,9 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -206,16 +206,23 @@ type socket struct {
 	who  auth.Identity
 }
 
-// serve returns with what the connection is to be closed.
+// serve returns with what the connection is to be closed. Its reader goes on until that is done: a
+// Read that is given up ends the connection without a word.
 func (s *socket) serve(ctx context.Context, header, cursor string) (websocket.StatusCode, string) {
+	hellos, over := make(chan Hello), make(chan struct{})
+	defer close(over)
+	go s.listen(ctx, hellos, over)
 	if header == "" {
-		hello, err := s.hello(ctx, helloWait)
-		if err != nil {
+		wait := time.NewTimer(helloWait)
+		defer wait.Stop()
+		select {
+		case hello, ok := <-hellos:
+			if !ok {
+				return closedToken, "no token"
+			}
+			header, cursor = "Bearer "+hello.Token, cmp.Or(hello.Since, cursor)
+		case <-wait.C:
 			return closedToken, "no token"
-		}
-		header = "Bearer " + hello.Token
-		if hello.Since != "" {
-			cursor = hello.Since
 		}
 	}
 	who, expires, err := s.api.auth.IdentifyUntil(header)
@@ -231,31 +238,29 @@ func (s *socket) serve(ctx context.Context, header, cursor string) (websocket.St
 	if !s.write(ctx, client.First) {
 		return websocket.StatusPolicyViolation, "too slow"
 	}
-	return s.pump(ctx, client, expires)
+	return s.pump(ctx, client, hellos, expires)
 }
 
-func (s *socket) pump(ctx context.Context, client *live.Client, expires time.Time) (websocket.StatusCode, string) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	renewed := make(chan time.Time)
-	go func() {
-		defer cancel()
-		s.read(ctx, renewed)
-	}()
+func (s *socket) pump(ctx context.Context, client *live.Client, hellos <-chan Hello, expires time.Time) (websocket.StatusCode, string) {
 	expiry := time.NewTimer(time.Until(expires))
 	defer expiry.Stop()
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
 		select {
-		case <-ctx.Done():
-			return websocket.StatusNormalClosure, ""
 		case <-s.api.draining:
 			return websocket.StatusServiceRestart, "restarting"
 		case <-expiry.C:
 			return closedToken, "the token has expired"
-		case at := <-renewed:
-			expiry.Reset(time.Until(at))
+		case hello, ok := <-hellos:
+			if !ok {
+				return websocket.StatusNormalClosure, ""
+			}
+			who, expires, err := s.api.auth.IdentifyUntil("Bearer " + hello.Token)
+			if err != nil || who.Username != s.who.Username {
+				return closedToken, "bad token"
+			}
+			expiry.Reset(time.Until(expires))
 		case <-beat.C:
 			ping, done := context.WithTimeout(ctx, writeWait)
 			err := s.conn.Ping(ping)
@@ -271,39 +276,24 @@ func (s *socket) pump(ctx context.Context, client *live.Client, expires time.Tim
 	}
 }
 
-// read takes new tokens until the client goes or says something else.
-func (s *socket) read(ctx context.Context, renewed chan<- time.Time) {
+// listen passes hellos on until the client goes or says something else, which closes hellos.
+func (s *socket) listen(ctx context.Context, hellos chan<- Hello, over <-chan struct{}) {
+	defer close(hellos)
 	for {
-		hello, err := s.hello(ctx, 0)
+		_, data, err := s.conn.Read(ctx)
 		if err != nil {
 			return
 		}
-		who, expires, err := s.api.auth.IdentifyUntil("Bearer " + hello.Token)
-		if err != nil || who.Username != s.who.Username {
+		var hello Hello
+		if json.Unmarshal(data, &hello) != nil || hello.Token == "" {
 			return
 		}
 		select {
-		case renewed <- expires:
-		case <-ctx.Done():
+		case hellos <- hello:
+		case <-over:
 			return
 		}
 	}
-}
-
-var errNoHello = errors.New("not a hello")
-
-func (s *socket) hello(ctx context.Context, wait time.Duration) (Hello, error) {
-	if wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, wait)
-		defer cancel()
-	}
-	var hello Hello
-	_, data, err := s.conn.Read(ctx)
-	if err == nil && json.Unmarshal(data, &hello) != nil || hello.Token == "" && err == nil {
-		err = errNoHello
-	}
-	return hello, err
 }
 
 func (s *socket) write(ctx context.Context, f live.Frame) bool {
