@@ -1,7 +1,7 @@
 import dayjs from "dayjs";
 import { describe, expect, it } from "vitest";
 import { ticksOf } from "../src/pages/dashboard/chart.tsx";
-import { before, binsOf, lastDays, lengthOf, param, parse, stepOf, trend } from "../src/pages/dashboard/period.ts";
+import { binsOf, lastDays, lengthOf, param, parse, preceding, stepOf, trend } from "../src/pages/dashboard/period.ts";
 
 const today = dayjs("2026-11-24T15:00:00");
 const plain = ({ from, to }: { from: dayjs.Dayjs; to: dayjs.Dayjs }) => [param(from), param(to)];
@@ -10,8 +10,8 @@ describe("periods", () => {
   it("end today, and are compared with as many days before", () => {
     const week = lastDays(7, today);
     expect(plain(week)).toEqual(["2026-11-18", "2026-11-24"]);
-    expect(plain(before(week))).toEqual(["2026-11-11", "2026-11-17"]);
-    expect(lengthOf(before(week))).toBe(7);
+    expect(plain(preceding(week))).toEqual(["2026-11-11", "2026-11-17"]);
+    expect(lengthOf(preceding(week))).toBe(7);
   });
 
   it("are only taken from the address when they make sense", () => {

@@ -137,6 +137,6 @@ async function save(tab: Tab): Promise<void> {
 
 /** What describes an input to those who do not see it. */
 async function described(page: Page, ids: string | null): Promise<string> {
-  const texts = (ids ?? "").split(" ").map((id) => page.locator(`[id="${id}"]`).innerText());
+  const texts = (ids ?? "").split(" ").map((id) => page.locator(`[id="${id}"]`).textContent());
   return (await Promise.all(texts)).join(" ");
 }

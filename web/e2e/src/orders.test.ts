@@ -96,9 +96,9 @@ look("an edit that Airtable rejects: its reason is said and the old value comes 
     await change(tab, row, "status", "Delivered");
     const alert = page.getByRole("alert").filter({ hasText: tab.t("orders.edit.refused", { name: order.name }) });
     await alert.waitFor();
-    const said = (await alert.innerText()).replace(tab.t("orders.edit.refused", { name: order.name }), "").trim();
     const { edit } = await here.product.api<{ edit: { reason: string } }>(`/api/orders/id/${order.record_id}`);
-    assert.ok(edit.reason.length > 10 && said.includes(edit.reason), `${said} has the reason ${edit.reason}`);
+    assert.ok(edit.reason.length > 10, edit.reason);
+    await alert.getByText(edit.reason).waitFor();
     await row.getByText(tab.t("status.Processing"), { exact: true }).waitFor();
     const values = { field: tab.t("orders.fields.status"), value: tab.t("status.Delivered") };
     await row.getByRole("button", { name: tab.t("orders.edit.rejected", values) }).waitFor();

@@ -42,7 +42,7 @@ look("a run that fails says why, and the next one that it is over", {}, async (t
   await page.getByRole("button", { name: tab.t("sync.now") }).click();
   const alert = page.getByRole("alert").filter({ hasText: tab.t("sync.failure") });
   await alert.waitFor();
-  assert.ok((await alert.innerText()).length > tab.t("sync.failure").length + 10, "with a reason");
+  assert.ok(((await alert.textContent()) ?? "").length > tab.t("sync.failure").length + 10, "with a reason");
   await product.airtable("faults", "DELETE");
   await page.getByRole("button", { name: tab.t("sync.now") }).click();
   await gone(alert);

@@ -3,7 +3,7 @@ import type { Problem } from "./types.ts";
 
 /** An error as Refine reads it, with what else the API said. `statusCode` 0: no answer arrived. */
 export class ApiError extends Error implements HttpError {
-  [key: string]: any;
+  [key: string]: unknown;
   readonly statusCode: number;
   /** What is wrong, by field. */
   readonly errors?: ValidationErrors;

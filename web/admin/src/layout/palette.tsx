@@ -1,11 +1,13 @@
 import { SearchOutlined } from "@ant-design/icons";
-import { useList, useLogout, useTranslate } from "@refinedev/core";
+import { useLogout, useTranslate } from "@refinedev/core";
+import { useQueries } from "@tanstack/react-query";
 import { theme as antd, Input, type InputRef, Modal, Spin } from "antd";
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useMemo, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { useSettled } from "../connection.ts";
 import { language } from "../i18n/index.ts";
 import { theme } from "../preferences.ts";
+import { resonance } from "../resonance.ts";
 import { navigation } from "../resources.tsx";
 
 interface Choice {
@@ -122,6 +124,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
                 {choice.group}
               </div>
             )}
+            {/* biome-ignore lint/a11y/useKeyWithClickEvents: the focus stays in the combobox, whose keys choose and take */}
             <div
               id={list + choice.key}
               role="option"
@@ -192,20 +195,23 @@ function useFound(text: string): { found: Choice[]; busy: boolean } {
   const t = useTranslate();
   const navigate = useNavigate();
   const enabled = text.length > 1;
-  const answers = searched.map(({ resource, field, operator }) =>
-    useList({
-      resource,
-      filters: [{ field, operator, value: text }],
-      pagination: { currentPage: 1, pageSize: 5 },
-      liveMode: "off",
-      errorNotification: false,
-      queryOptions: { enabled, retry: false },
-    }),
-  );
+  const answers = useQueries({
+    queries: searched.map(({ resource, field, operator }) => ({
+      queryKey: ["palette", resource, text],
+      queryFn: () =>
+        resonance.dataProvider.getList({
+          resource,
+          filters: [{ field, operator, value: text }],
+          pagination: { currentPage: 1, pageSize: 5 },
+        }),
+      enabled,
+      retry: false,
+    })),
+  });
   if (!enabled) return { found: [], busy: false };
-  const found = answers.flatMap(({ result }, i) => {
+  const found = answers.flatMap(({ data }, i) => {
     const { resource, group, note } = searched[i] as (typeof searched)[number];
-    return (result.data ?? []).map((record) => ({
+    return (data?.data ?? []).map((record) => ({
       key: `${resource}-${record.id}`,
       group: t(group),
       text: String(record.name ?? "–"),
@@ -213,5 +219,5 @@ function useFound(text: string): { found: Choice[]; busy: boolean } {
       go: () => void navigate(`/${resource}/show/${record.id}`),
     }));
   });
-  return { found, busy: answers.some(({ query }) => query.isFetching) };
+  return { found, busy: answers.some(({ isFetching }) => isFetching) };
 }

@@ -1,9 +1,8 @@
 import { theme } from "antd";
 import type { ReactNode } from "react";
 
-/** Names above their values, in as many columns as there is room for. What is null or empty is left out. */
-export function Details({ items, width = 170 }: { items: [name: string, value: ReactNode][]; width?: number }) {
-  const { token } = theme.useToken();
+/** Names above their values, in as many columns of at least `width` px as there is room for. */
+export function Details({ width = 170, children }: { width?: number; children: ReactNode }) {
   return (
     <dl
       style={{
@@ -13,14 +12,19 @@ export function Details({ items, width = 170 }: { items: [name: string, value: R
         margin: 0,
       }}
     >
-      {items
-        .filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false)
-        .map(([name, value]) => (
-          <div key={name} style={{ minWidth: 0 }}>
-            <dt style={{ color: token.colorTextSecondary, fontSize: 13 }}>{name}</dt>
-            <dd style={{ margin: 0, overflowWrap: "anywhere", whiteSpace: "pre-line" }}>{value}</dd>
-          </div>
-        ))}
+      {children}
     </dl>
+  );
+}
+
+/** A name and its value; nothing at all where there is no value. */
+export function Detail({ name, children }: { name: string; children: ReactNode }) {
+  const { token } = theme.useToken();
+  if (children === null || children === undefined || children === "" || children === false) return null;
+  return (
+    <div style={{ minWidth: 0 }}>
+      <dt style={{ color: token.colorTextSecondary, fontSize: 13 }}>{name}</dt>
+      <dd style={{ margin: 0, overflowWrap: "anywhere", whiteSpace: "pre-line" }}>{children}</dd>
+    </div>
   );
 }

@@ -58,9 +58,11 @@ export function Chart({ bins, earlier, metric, step, summary }: Props) {
   };
 
   return (
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is of a form; this is one picture
     <div
       ref={frame}
       role="group"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: one stop for the keyboard, whose arrows go from bar to bar
       tabIndex={0}
       aria-labelledby={label}
       onKeyDown={go}

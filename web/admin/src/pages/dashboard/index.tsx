@@ -25,7 +25,7 @@ import { useDark } from "../../preferences.ts";
 import { useSync } from "../../sync.ts";
 import { type ToneName, toneOf } from "../../theme.ts";
 import { Chart, type Metric } from "./chart.tsx";
-import { before, binsOf, lastDays, lengthOf, type Period, param, parse, stepOf, trend } from "./period.ts";
+import { binsOf, lastDays, lengthOf, type Period, param, parse, preceding, stepOf, trend } from "./period.ts";
 import "./texts.ts";
 
 const RangePicker = lazy(() => import("./range.tsx"));
@@ -37,7 +37,7 @@ const calm = 2_000; // ms between two readings of the totals while orders change
 export default function Dashboard() {
   const t = useTranslate();
   const [period, choose] = usePeriod();
-  const earlier = useMemo(() => before(period), [period]);
+  const earlier = useMemo(() => preceding(period), [period]);
   const now = useSummary(period);
   const then = useSummary(earlier);
   const fetched = now.query.isError ? now : then.query.isError ? then : undefined;

@@ -29,7 +29,7 @@ export function lastDays(days: number, today: Dayjs = dayjs()): Period {
 export const lengthOf = ({ from, to }: Period): number => to.diff(from, "day") + 1;
 
 /** The period of the same length that ends the day before. */
-export function before(period: Period): Period {
+export function preceding(period: Period): Period {
   const to = period.from.subtract(1, "day");
   return { from: to.subtract(lengthOf(period) - 1, "day"), to };
 }

@@ -25,7 +25,7 @@ import { Page } from "../../components/page.tsx";
 import { useMay } from "../../components/records/archive.tsx";
 import { FreshnessNotice } from "../../components/records/freshness.tsx";
 import { SearchBox } from "../../components/records/toolbar.tsx";
-import { Empty, ErrorState } from "../../components/states.tsx";
+import { ErrorState } from "../../components/states.tsx";
 import { StatusTag, statuses, statusTone } from "../../components/tags.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { useDark } from "../../preferences.ts";

@@ -102,16 +102,11 @@ function failuresOf(orders: Order[], error: Partial<PartialError>): Refusal[] {
 function watch(orders: Order[], rejected: (orders: Order[]) => void): (ids: string[]) => void {
   const waiting = new Map(orders.map((order) => [order.id, order]));
   const refused: Order[] = [];
-  let gather: ReturnType<typeof setTimeout> | undefined;
   const stop = resonance.liveProvider.onEdit(({ recordId, state }) => {
     const order = waiting.get(recordId);
     if (!order || state === "pending") return;
     if (state === "rejected") {
-      refused.push(order);
-      gather ??= setTimeout(() => {
-        gather = undefined;
-        rejected(refused.splice(0));
-      }, gathering);
+      if (refused.push(order) === 1) setTimeout(() => rejected(refused.splice(0)), gathering);
     }
     forget([recordId]);
   });

@@ -15,7 +15,7 @@ import {
   type TableColumnType,
   theme,
 } from "antd";
-import { createContext, type ReactNode, useContext, useEffect, useMemo, useRef, useState } from "react";
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { useMay } from "../../components/records/archive.tsx";
@@ -42,7 +42,7 @@ import { useSearchKey } from "./keys.ts";
 import { type Origin, showPath } from "./origin.ts";
 import { type Field, shown } from "./own.ts";
 import { Pop } from "./pop.tsx";
-import { columns as columnPreferences, density } from "./preferences.ts";
+import { columns as columnPreferences, density, useShownColumns } from "./preferences.ts";
 import { type ColumnName, columnNames, crudFilters, pageSizes, sortersOf } from "./query.ts";
 import { ExportButton, ViewSwitch } from "./shared.tsx";
 import { type UsedQuery, useOrderQuery } from "./use-query.ts";
@@ -81,14 +81,11 @@ export default function OrderList() {
   const list = usePage(query);
   const may = useMay("orders");
   const edit = useEdit();
-  const [selected, setSelected] = useState<ReadonlyMap<string, Order>>(new Map());
-  const choice = JSON.stringify(query.filters);
-  useEffect(() => setSelected(new Map()), [choice]); // what was selected may not match any more
+  const selection = useSelection(query);
   useSearchKey();
 
   const { total, query: read } = list;
   const filtered = Object.keys(query.filters).length > 0;
-  const selection = may ? { selected, setSelected } : undefined;
   const failed = read.isError && !read.data;
 
   return (
@@ -141,29 +138,37 @@ export default function OrderList() {
             </Card>
           ) : md ? (
             <Card styles={{ body: { padding: 0 } }} style={{ overflow: "clip" }}>
-              <Rows query={query} list={list} edit={may ? edit : undefined} selection={selection} />
+              <Rows query={query} list={list} edit={may ? edit : undefined} selection={may ? selection : undefined} />
               <Pager query={query} total={total} inside />
             </Card>
           ) : (
             <>
-              <Cards query={query} list={list} edit={may ? edit : undefined} selection={selection} />
+              <Cards query={query} list={list} edit={may ? edit : undefined} selection={may ? selection : undefined} />
               <Pager query={query} total={total} />
             </>
           )}
         </div>
       )}
-      {selection && selected.size > 0 && <BulkBar {...selection} query={query} total={total} edit={edit} />}
+      {may && selection.selected.size > 0 && <BulkBar {...selection} query={query} total={total} edit={edit} />}
     </Page>
   );
+}
+
+const none: ReadonlyMap<string, Order> = new Map();
+
+/** The orders that are selected among those that match. With other filters, none are. */
+function useSelection({ filters }: UsedQuery) {
+  const among = JSON.stringify(filters);
+  const [selection, setSelection] = useState({ among, orders: none });
+  const setSelected = useCallback((orders: ReadonlyMap<string, Order>) => setSelection({ among, orders }), [among]);
+  return { selected: selection.among === among ? selection.orders : none, setSelected };
 }
 
 interface RowsProps {
   query: UsedQuery;
   list: ReturnType<typeof usePage>;
   edit: Edit | undefined;
-  selection:
-    | { selected: ReadonlyMap<string, Order>; setSelected: (orders: ReadonlyMap<string, Order>) => void }
-    | undefined;
+  selection: ReturnType<typeof useSelection> | undefined;
 }
 
 /** What one order's page is told of where it was come to from. */
@@ -256,7 +261,6 @@ const placeholders = Array.from({ length: 10 }, (_, i) => ({ id: `…${i}` })) a
 
 function useColumns({ filters, filter, sort }: UsedQuery): TableColumnType<Order>[] {
   const t = useTranslate();
-  const visible = useVisible();
   const sorted = sort.replace(/^-/, "");
 
   const heads: Record<ColumnName, TableColumnType<Order>> = {
@@ -305,7 +309,7 @@ function useColumns({ filters, filter, sort }: UsedQuery): TableColumnType<Order
     created_at: { width: 170, ellipsis: true },
   };
 
-  return columnNames.filter(visible).map((name) => {
+  return useShownColumns().map((name) => {
     const Cell = cells[name];
     return {
       key: name,
@@ -371,16 +375,10 @@ function head(
   };
 }
 
-/** Which columns are shown. */
-function useVisible(): (name: ColumnName) => boolean {
-  const hidden = columnNames.filter((name) => usePreference(columnPreferences[name]) === "hidden");
-  return (name) => name === "name" || !hidden.includes(name);
-}
-
 /** How the table looks: its columns, and how much room a row has. */
 function ViewOptions() {
   const t = useTranslate();
-  const visible = useVisible();
+  const shownColumns = useShownColumns();
   const now = usePreference(density);
   const [open, setOpen] = useState(false);
   const titles = { middle: t("orders.density.middle"), small: t("orders.density.small") };
@@ -399,20 +397,18 @@ function ViewOptions() {
             onChange={density.set}
             options={(["middle", "small"] as const).map((value) => ({ value, label: titles[value] }))}
           />
-          <div role="group" aria-label={t("orders.columns")} style={{ display: "grid", gap: 8 }}>
-            <div aria-hidden style={{ fontWeight: 500 }}>
-              {t("orders.columns")}
-            </div>
+          <fieldset style={{ display: "grid", gap: 8, margin: 0, padding: 0, border: 0 }}>
+            <legend style={{ fontWeight: 500, padding: "0 0 8px" }}>{t("orders.columns")}</legend>
             {columnNames.slice(1).map((name) => (
               <Checkbox
                 key={name}
-                checked={visible(name)}
+                checked={shownColumns.includes(name)}
                 onChange={({ target }) => columnPreferences[name].set(target.checked ? "shown" : "hidden")}
               >
                 {t(`orders.fields.${name}`)}
               </Checkbox>
             ))}
-          </div>
+          </fieldset>
         </div>
       }
     >

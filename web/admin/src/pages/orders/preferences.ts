@@ -1,3 +1,4 @@
+import { useSyncExternalStore } from "react";
 import { Preference } from "../../preferences.ts";
 import { type ColumnName, columnNames } from "./query.ts";
 
@@ -15,3 +16,14 @@ export const columns = Object.fromEntries(
     ),
   ]),
 ) as Record<ColumnName, Preference<"shown" | "hidden">>;
+
+const listen = (listener: () => void) => {
+  const ends = columnNames.map((name) => columns[name].listen(listener));
+  return () => {
+    for (const end of ends) end();
+  };
+};
+const shown = () => columnNames.filter((name) => name === "name" || columns[name].get() === "shown").join();
+
+/** The columns that are shown, in their order. */
+export const useShownColumns = () => useSyncExternalStore(listen, shown).split(",") as ColumnName[];

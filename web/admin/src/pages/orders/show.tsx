@@ -6,7 +6,7 @@ import { type ReactNode, useCallback } from "react";
 import { useNavigate } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { useMay } from "../../components/records/archive.tsx";
-import { Details } from "../../components/records/details.tsx";
+import { Detail, Details } from "../../components/records/details.tsx";
 import { FreshnessNotice } from "../../components/records/freshness.tsx";
 import { Back, Panel } from "../../components/records/record-page.tsx";
 import { Empty, ErrorState, PageLoading } from "../../components/states.tsx";
@@ -177,17 +177,20 @@ function Facts({ order, flash }: { order: Order; flash: boolean }) {
   const { money, date, dateTime } = useFormat();
   return (
     <Card className={flash ? "order-flash" : undefined}>
-      <Details
-        width={130}
-        items={[
-          [t("orders.fields.customer"), order.customer ?? "–"],
-          [t("orders.fields.amount"), <span style={{ fontSize: 18, fontWeight: 500 }}>{money(order.amount)}</span>],
-          [t("orders.fields.order_date"), date(order.order_date)],
-          [t("orders.fields.updated_at"), <Ago value={order.updated_at} />],
-          [t("orders.fields.created_at"), dateTime(order.created_at)],
-          [t("orders.id"), <CopyId id={order.record_id} />],
-        ]}
-      />
+      <Details width={130}>
+        <Detail name={t("orders.fields.customer")}>{order.customer ?? "–"}</Detail>
+        <Detail name={t("orders.fields.amount")}>
+          <span style={{ fontSize: 18, fontWeight: 500 }}>{money(order.amount)}</span>
+        </Detail>
+        <Detail name={t("orders.fields.order_date")}>{date(order.order_date)}</Detail>
+        <Detail name={t("orders.fields.updated_at")}>
+          <Ago value={order.updated_at} />
+        </Detail>
+        <Detail name={t("orders.fields.created_at")}>{dateTime(order.created_at)}</Detail>
+        <Detail name={t("orders.id")}>
+          <CopyId id={order.record_id} />
+        </Detail>
+      </Details>
     </Card>
   );
 }
@@ -224,7 +227,11 @@ function AirtableFields({ order }: { order: Order }) {
     if (value === order.amount) return money(order.amount);
     return <CellView value={value} />;
   };
-  const item = ([name, value]: [string, unknown]): [string, ReactNode] => [name, view(value)];
+  const item = ([name, value]: [string, unknown]) => (
+    <Detail key={name} name={name}>
+      {view(value)}
+    </Detail>
+  );
   const wide = entries.filter(([, value]) => isWide(value));
   return (
     <Panel title={t("orders.airtable")}>
@@ -232,8 +239,8 @@ function AirtableFields({ order }: { order: Order }) {
         <Empty title={t("orders.noFields")} />
       ) : (
         <div style={{ display: "grid", gap: 16 }}>
-          <Details width={140} items={entries.filter((entry) => !wide.includes(entry)).map(item)} />
-          {wide.length > 0 && <Details width={600} items={wide.map(item)} />}
+          <Details width={140}>{entries.filter((entry) => !wide.includes(entry)).map(item)}</Details>
+          {wide.length > 0 && <Details width={600}>{wide.map(item)}</Details>}
         </div>
       )}
     </Panel>

@@ -4,7 +4,7 @@ import type { Partner, Sale } from "@resonance/refine";
 import { Alert, Button, Grid, Skeleton } from "antd";
 import { Link } from "react-router";
 import { ArchiveButton, ArchivedTag, useMay } from "../../components/records/archive.tsx";
-import { Details } from "../../components/records/details.tsx";
+import { Detail, Details } from "../../components/records/details.tsx";
 import { AwayState, useFailure } from "../../components/records/freshness.tsx";
 import { Columns, Panel, RecordPage, useRecord } from "../../components/records/record-page.tsx";
 import { Empty } from "../../components/states.tsx";
@@ -65,24 +65,24 @@ function Facts({ partner: p, kind }: { partner: Partner; kind: Kind }) {
         <>
           <Panel title={t("partners.contact")} extra={<PartnerPicture partner={p} kind={kind} size={36} />}>
             {!contact && <Quiet>{t("partners.noContact")}</Quiet>}
-            <Details
-              width={220}
-              items={[
-                [t("partners.fields.email"), p.email && <a href={`mailto:${p.email}`}>{p.email}</a>],
-                [t("partners.fields.phone"), p.phone && <a href={`tel:${p.phone}`}>{p.phone}</a>],
-                [t("partners.fields.mobile"), p.mobile && <a href={`tel:${p.mobile}`}>{p.mobile}</a>],
-                [
-                  t("partners.fields.website"),
-                  web ? (
-                    <a href={web} target="_blank" rel="noreferrer">
-                      {p.website}
-                    </a>
-                  ) : (
-                    p.website
-                  ),
-                ],
-              ]}
-            />
+            <Details width={220}>
+              <Detail name={t("partners.fields.email")}>
+                {p.email && <a href={`mailto:${p.email}`}>{p.email}</a>}
+              </Detail>
+              <Detail name={t("partners.fields.phone")}>{p.phone && <a href={`tel:${p.phone}`}>{p.phone}</a>}</Detail>
+              <Detail name={t("partners.fields.mobile")}>
+                {p.mobile && <a href={`tel:${p.mobile}`}>{p.mobile}</a>}
+              </Detail>
+              <Detail name={t("partners.fields.website")}>
+                {web ? (
+                  <a href={web} target="_blank" rel="noreferrer">
+                    {p.website}
+                  </a>
+                ) : (
+                  p.website
+                )}
+              </Detail>
+            </Details>
           </Panel>
           <Panel title={t("partners.address")}>
             {address.length > 0 ? (
@@ -101,15 +101,13 @@ function Facts({ partner: p, kind }: { partner: Partner; kind: Kind }) {
       {!p.active && <Alert type="info" showIcon message={t("records.archivedNote")} />}
       {kind === "customers" && <LatestSales partner={p} />}
       <Panel title={t("partners.fiscal")}>
-        <Details
-          items={[
-            [t("partners.fields.vat"), p.vat],
-            [t("partners.fields.ref"), p.ref],
-            [t("partners.fields.company"), p.company?.name],
-            [t("records.createdAt"), dateTime(p.created_at)],
-            [t("records.updatedAt"), dateTime(p.updated_at)],
-          ]}
-        />
+        <Details>
+          <Detail name={t("partners.fields.vat")}>{p.vat}</Detail>
+          <Detail name={t("partners.fields.ref")}>{p.ref}</Detail>
+          <Detail name={t("partners.fields.company")}>{p.company?.name}</Detail>
+          <Detail name={t("records.createdAt")}>{dateTime(p.created_at)}</Detail>
+          <Detail name={t("records.updatedAt")}>{dateTime(p.updated_at)}</Detail>
+        </Details>
       </Panel>
     </Columns>
   );

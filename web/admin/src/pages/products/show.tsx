@@ -4,7 +4,7 @@ import type { Product } from "@resonance/refine";
 import { Alert, Button, Card, Statistic } from "antd";
 import { Link } from "react-router";
 import { ArchiveButton, ArchivedTag, useMay } from "../../components/records/archive.tsx";
-import { Details } from "../../components/records/details.tsx";
+import { Detail, Details } from "../../components/records/details.tsx";
 import { Columns, Panel, RecordPage, useRecord } from "../../components/records/record-page.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { ProductPicture, StockTag, stockOf, typeKey } from "./product.tsx";
@@ -80,25 +80,24 @@ function Facts({ product: p }: { product: Product }) {
         )}
       </Card>
       <Panel title={t("records.details")}>
-        <Details
-          width={140}
-          items={[
-            [t("products.fields.default_code"), p.default_code],
-            [t("products.fields.barcode"), p.barcode],
-            [t("products.fields.type"), t(typeKey(p.type), undefined, p.type)],
-            [t("products.fields.category"), p.category?.name],
-            [t("products.fields.uom"), p.uom?.name],
-            [t("products.fields.standard_price"), p.standard_price !== null && money(p.standard_price, currency)],
-            [t("products.fields.is_storable"), yesNo(p.is_storable)],
-            [t("products.fields.sale_ok"), yesNo(p.sale_ok)],
-            [t("products.fields.purchase_ok"), yesNo(p.purchase_ok)],
-            [t("products.fields.weight"), p.weight ? number(p.weight) : null],
-            [t("products.fields.volume"), p.volume ? number(p.volume) : null],
-            [t("products.fields.company"), p.company?.name],
-            [t("records.createdAt"), dateTime(p.created_at)],
-            [t("records.updatedAt"), dateTime(p.updated_at)],
-          ]}
-        />
+        <Details width={140}>
+          <Detail name={t("products.fields.default_code")}>{p.default_code}</Detail>
+          <Detail name={t("products.fields.barcode")}>{p.barcode}</Detail>
+          <Detail name={t("products.fields.type")}>{t(typeKey(p.type), undefined, p.type)}</Detail>
+          <Detail name={t("products.fields.category")}>{p.category?.name}</Detail>
+          <Detail name={t("products.fields.uom")}>{p.uom?.name}</Detail>
+          <Detail name={t("products.fields.standard_price")}>
+            {p.standard_price !== null && money(p.standard_price, currency)}
+          </Detail>
+          <Detail name={t("products.fields.is_storable")}>{yesNo(p.is_storable)}</Detail>
+          <Detail name={t("products.fields.sale_ok")}>{yesNo(p.sale_ok)}</Detail>
+          <Detail name={t("products.fields.purchase_ok")}>{yesNo(p.purchase_ok)}</Detail>
+          <Detail name={t("products.fields.weight")}>{p.weight ? number(p.weight) : null}</Detail>
+          <Detail name={t("products.fields.volume")}>{p.volume ? number(p.volume) : null}</Detail>
+          <Detail name={t("products.fields.company")}>{p.company?.name}</Detail>
+          <Detail name={t("records.createdAt")}>{dateTime(p.created_at)}</Detail>
+          <Detail name={t("records.updatedAt")}>{dateTime(p.updated_at)}</Detail>
+        </Details>
       </Panel>
       {p.description_sale && (
         <Panel title={t("products.fields.description_sale")}>

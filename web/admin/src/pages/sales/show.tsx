@@ -4,7 +4,7 @@ import type { Sale, SaleLine } from "@resonance/refine";
 import { Alert, App, Button, Grid, Table, theme } from "antd";
 import { Link } from "react-router";
 import { useMay } from "../../components/records/archive.tsx";
-import { Details } from "../../components/records/details.tsx";
+import { Detail, Details } from "../../components/records/details.tsx";
 import { Columns, Panel, RecordPage, useRecord } from "../../components/records/record-page.tsx";
 import { Empty } from "../../components/states.tsx";
 import { useFormat } from "../../i18n/format.ts";
@@ -106,25 +106,20 @@ function Facts({ sale }: { sale: Sale }) {
       sideLast
       side={
         <Panel title={t("records.details")}>
-          <Details
-            width={140}
-            items={[
-              [
-                t("sales.fields.partner"),
-                sale.partner && <Link to={showUrl("customers", sale.partner.id)}>{sale.partner.name}</Link>,
-              ],
-              [t("sales.fields.date_order"), sale.date_order && dateTime(sale.date_order)],
-              [t("sales.fields.validity_date"), sale.validity_date && date(sale.validity_date)],
-              [t("sales.fields.client_order_ref"), sale.client_order_ref],
-              [
-                t("sales.fields.invoice_status"),
-                sale.invoice_status && t(`sales.invoices.${sale.invoice_status}`, undefined, sale.invoice_status),
-              ],
-              [t("sales.fields.user"), sale.user?.name],
-              [t("sales.fields.company"), sale.company?.name],
-              [t("records.updatedAt"), dateTime(sale.updated_at)],
-            ]}
-          />
+          <Details width={140}>
+            <Detail name={t("sales.fields.partner")}>
+              {sale.partner && <Link to={showUrl("customers", sale.partner.id)}>{sale.partner.name}</Link>}
+            </Detail>
+            <Detail name={t("sales.fields.date_order")}>{sale.date_order && dateTime(sale.date_order)}</Detail>
+            <Detail name={t("sales.fields.validity_date")}>{sale.validity_date && date(sale.validity_date)}</Detail>
+            <Detail name={t("sales.fields.client_order_ref")}>{sale.client_order_ref}</Detail>
+            <Detail name={t("sales.fields.invoice_status")}>
+              {sale.invoice_status && t(`sales.invoices.${sale.invoice_status}`, undefined, sale.invoice_status)}
+            </Detail>
+            <Detail name={t("sales.fields.user")}>{sale.user?.name}</Detail>
+            <Detail name={t("sales.fields.company")}>{sale.company?.name}</Detail>
+            <Detail name={t("records.updatedAt")}>{dateTime(sale.updated_at)}</Detail>
+          </Details>
         </Panel>
       }
     >
