@@ -62,7 +62,7 @@ const (
 type Run struct {
 	ID         string     `json:"id"`
 	Mode       Mode       `json:"mode"`
-	Why        fault.Text `json:"mode_reason,omitzero" doc:"why the run has this mode"`
+	ModeReason fault.Text `json:"mode_reason,omitzero" doc:"why the run has this mode"`
 	Trigger    string     `json:"trigger" doc:"start, interval, request or ping"`
 	State      RunState   `json:"state" enum:"running,succeeded,failed"`
 	StartedAt  time.Time  `json:"started_at"`

@@ -51,8 +51,8 @@ func (w *world) poll() rpc.Run {
 func (w *world) scans(mode rpc.Mode, why string) rpc.Run {
 	w.Helper()
 	run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
-	if run.Mode != mode || !strings.Contains(run.Why.EN, why) || run.Why.ES == "" {
-		w.Fatalf("mode %s because %q, want %s because of %q", run.Mode, run.Why.EN, mode, why)
+	if run.Mode != mode || !strings.Contains(run.ModeReason.EN, why) || run.ModeReason.ES == "" {
+		w.Fatalf("mode %s because %q, want %s because of %q", run.Mode, run.ModeReason.EN, mode, why)
 	}
 	w.converged()
 	return run
@@ -250,7 +250,7 @@ func TestWebhookIsMadeAnew(t *testing.T) {
 		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "missed"})
 		w.start(on(c))
 		run := w.ok(w.synced())
-		if run.Mode != rpc.Full || !strings.Contains(run.Why.EN, "expired") || run.Updated != 1 || w.hook().ID == old.ID {
+		if run.Mode != rpc.Full || !strings.Contains(run.ModeReason.EN, "expired") || run.Updated != 1 || w.hook().ID == old.ID {
 			t.Fatalf("run %+v", run)
 		}
 		w.converged()
@@ -375,7 +375,7 @@ func TestWebhookGap(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.start()
-		if run := w.ok(w.synced()); run.Mode != rpc.Full || !strings.Contains(run.Why.EN, "missing") || run.Updated != 1 {
+		if run := w.ok(w.synced()); run.Mode != rpc.Full || !strings.Contains(run.ModeReason.EN, "missing") || run.Updated != 1 {
 			t.Fatalf("run %+v", run)
 		}
 		w.converged()
@@ -484,7 +484,7 @@ func TestWebhookSchemaChanges(t *testing.T) {
 	if err := w.sandbox.DeleteField("Due"); err != nil {
 		t.Fatal(err)
 	}
-	if run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook})); run.Mode != rpc.Full || !strings.Contains(run.Why.EN, "removed") || run.Updated != 1 {
+	if run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook})); run.Mode != rpc.Full || !strings.Contains(run.ModeReason.EN, "removed") || run.Updated != 1 {
 		t.Fatalf("the cell is gone: %+v", run)
 	}
 	if c, _ := w.newest(ids[0]); strings.Contains(string(c.Order.Fields), `"Due"`) {
@@ -824,7 +824,7 @@ func TestPingsAreLookedAfter(t *testing.T) {
 		for _, r := range []*relay{newRelay(w), newRelay(w)} {
 			stop()
 			stop = w.start(r.public)
-			if run := w.ok(w.synced()); run.Mode != rpc.Full || !strings.Contains(run.Why.EN, "PUBLIC_URL") {
+			if run := w.ok(w.synced()); run.Mode != rpc.Full || !strings.Contains(run.ModeReason.EN, "PUBLIC_URL") {
 				t.Fatalf("run %+v", run)
 			}
 			if hook := w.hook(); hook.NotificationURL != r.url+"/base/webhooks/airtable" {

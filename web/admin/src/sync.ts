@@ -1,18 +1,9 @@
 import { useCustom } from "@refinedev/core";
-import type { SyncEvent, SyncState } from "@resonance/refine";
+import type { SyncEvent, SyncRun, SyncRunEvent, SyncState } from "@resonance/refine";
 import { useEffect, useState } from "react";
 import { language } from "./i18n/index.ts";
 import { usePreference } from "./preferences.ts";
 import { resonance } from "./resonance.ts";
-
-/** A reason of the API's: in one language, or, where the same is told to everybody, in all. */
-export type Reason = string | { es?: string; en?: string } | null | undefined;
-
-/** Picks the present language of a reason. */
-export function useSpoken(): (reason: Reason) => string | undefined {
-  const now = usePreference(language);
-  return (reason) => (typeof reason === "object" ? reason?.[now] : reason) || undefined;
-}
 
 /** How the sync stands: read as a whole now and then, and kept up by what is told meanwhile. */
 export function useSync() {
@@ -37,7 +28,13 @@ export function useSync() {
 
   const read = query.data?.data;
   const newer = told && told.at > query.dataUpdatedAt ? told.event : undefined;
-  const { current: _, ...settled } = read ?? {};
-  const state: SyncState | undefined = read && newer ? { ...(settled as SyncState), ...newer } : read;
-  return { state, query };
+  return { state: read && newer ? merged(read, newer) : read, query };
+}
+
+/** What was read, as far as it still is so, with what was told since. */
+function merged(read: SyncState, told: SyncEvent): SyncState {
+  const known = [read.current, read.last, ...(read.recent ?? [])];
+  const run = (event: SyncRunEvent | undefined): SyncRun | undefined =>
+    event && { ...known.find((one) => one?.id === event.id), ...event };
+  return { ...read, ...told, current: run(told.current), last: run(told.last) ?? read.last };
 }

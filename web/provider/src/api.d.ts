@@ -1328,7 +1328,7 @@ export interface components {
             id: string;
             mode: string;
             /** @description why the run has this mode */
-            mode_reason?: components["schemas"]["Text"];
+            mode_reason?: string;
             progress: components["schemas"]["Progress"];
             /** @description why the run failed */
             reason?: string;
@@ -1603,10 +1603,6 @@ export interface components {
             /** @enum {string} */
             state: "idle" | "running";
             webhook?: components["schemas"]["Hook"];
-        };
-        Text: {
-            en: string;
-            es: string;
         };
         Tokens: {
             /** @description a JWT; send it as Authorization: Bearer */

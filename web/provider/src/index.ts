@@ -31,6 +31,7 @@ export type {
   SalesSummary,
   SyncEvent,
   SyncRun,
+  SyncRunEvent,
   SyncState,
 } from "./types.ts";
 

@@ -5,7 +5,7 @@ import { ApiError } from "./error.ts";
 import type { Reads } from "./reads.ts";
 import type { Session } from "./session.ts";
 import { type Connection, openSocket, openStream, tokenRefused } from "./transport.ts";
-import type { Message, SyncEvent, SyncRun, UnspokenRun } from "./types.ts";
+import type { Message, SyncEvent } from "./types.ts";
 
 /** How far an edit of an order has come. */
 export interface EditEvent {
@@ -267,20 +267,9 @@ export class LiveConnection implements Live {
     }
     for (const { record_id, id, state } of message.edits ?? []) this.#edits.tell({ recordId: record_id, id, state });
     if (message.sync) {
-      const { current, last, ...rest } = message.sync;
-      this.#sync = {
-        ...rest,
-        ...(current ? { current: this.#spoken(current) } : {}),
-        ...(last ? { last: this.#spoken(last) } : {}),
-      };
+      this.#sync = message.sync;
       this.#syncs.tell(this.#sync);
     }
-  }
-
-  /** The run with its reason in the client's language; it is sent in all of them. */
-  #spoken({ reason, ...run }: UnspokenRun): SyncRun {
-    const text = typeof reason === "object" ? reason[this.#client.language] : reason;
-    return { ...run, ...(text ? { reason: text } : {}) };
   }
 
   #gather(resource: string, change: { id: string; kind: Kind } | null): void {

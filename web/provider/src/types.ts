@@ -28,13 +28,11 @@ export type Tokens = Schemas["Tokens"];
 export type Problem = Partial<Schemas["Problem"]>;
 export type EditResults = Schemas["EditResults"];
 
-/** How the sync stands, as it is told while it goes on. */
-export type SyncEvent = Pick<SyncState, "state" | "mode" | "orders" | "current" | "last">;
+/** A run as it is told while it goes on: its reasons are in somebody's language, and are asked for. */
+export type SyncRunEvent = Omit<SyncRun, "reason" | "mode_reason">;
 
-/** A run with its reason in every language: the same is told to everybody. */
-export type UnspokenRun = Omit<SyncRun, "reason"> & { reason?: string | { es?: string; en?: string } };
+/** How the sync stands, as it is told while it goes on. */
+export type SyncEvent = Pick<SyncState, "state" | "mode" | "orders"> & { current?: SyncRunEvent; last?: SyncRunEvent };
 
 /** A message of GET /ws and GET /api/events. */
-export type Message = Omit<Schemas["Message"], "sync"> & {
-  sync?: Omit<SyncEvent, "current" | "last"> & { current?: UnspokenRun; last?: UnspokenRun };
-};
+export type Message = Omit<Schemas["Message"], "sync"> & { sync?: SyncEvent };

@@ -202,7 +202,7 @@ func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news, many fa
 	slices.Sort(gone)
 	if len(n.touched) > burst {
 		log.Info("scanning what was modified", "why", many.EN, "records", len(n.touched))
-		s.progress(func(r *rpc.Run) { r.Mode, r.Why = rpc.Incremental, many })
+		s.progress(func(r *rpc.Run) { r.Mode, r.ModeReason = rpc.Incremental, many })
 		if err := s.incremental(ctx); err != nil {
 			return err
 		}

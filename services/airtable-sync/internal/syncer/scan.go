@@ -47,7 +47,7 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error)
 	}
 	mode, why := s.choose(j.run.Mode, hooked)
 	s.checking = why == whyCheck
-	s.progress(func(r *rpc.Run) { r.Mode, r.Why = mode, why })
+	s.progress(func(r *rpc.Run) { r.Mode, r.ModeReason = mode, why })
 	log.Info("sync started", "mode", mode, "why", why.EN, "trigger", j.run.Trigger)
 	if err := s.find(ctx, log, mode, hooked, j.confirm); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (s *Syncer) find(ctx context.Context, log *slog.Logger, mode rpc.Mode, hook
 		}
 		mode = less
 		log.Warn("the webhook does not tell enough, scanning", "mode", mode, "why", why.EN)
-		s.progress(func(r *rpc.Run) { r.Mode, r.Why = mode, why })
+		s.progress(func(r *rpc.Run) { r.Mode, r.ModeReason = mode, why })
 	} else if mode == rpc.Full && hooked && s.hook().Reconcile == (fault.Text{}) {
 		// The scan would find the same, without who did it.
 		if _, _, err := s.webhook(ctx, log, true); err != nil {

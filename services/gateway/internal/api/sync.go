@@ -66,7 +66,7 @@ func runIn(lang string, r *rpc.Run) *Run {
 	if r == nil {
 		return nil
 	}
-	return &Run{Run: *r, Reason: r.Reason.In(lang), ModeReason: r.Why.In(lang)}
+	return &Run{Run: *r, Reason: r.Reason.In(lang), ModeReason: r.ModeReason.In(lang)}
 }
 
 func stateIn(lang string, s rpc.SyncState) SyncState {

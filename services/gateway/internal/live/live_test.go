@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -282,5 +283,20 @@ func TestSlowClient(t *testing.T) {
 	}
 	if _, m := r.subscribe(""); m.Sync == nil {
 		t.Error("a new client is not told how the sync stands")
+	}
+}
+
+// A message is the same for everybody: reasons, which are in somebody's language, are asked for.
+func TestSyncWithoutReasons(t *testing.T) {
+	t.Parallel()
+	r := start(t, false)
+	client, _ := r.subscribe("")
+	go r.hub.WatchSync(r.Context(), func(context.Context) ([]byte, error) {
+		reason := `"reason":{"es":"así es","en":"it is so"},"mode_reason":{"es":"así es","en":"it is so"}`
+		return []byte(`{"state":"running","current":{"id":"2",` + reason + `},"last":{"id":"1",` + reason + `}}`), nil
+	})
+	m := r.next(client)
+	if m.Type != "sync" || !strings.Contains(string(m.Sync), `"id":"2"`) || strings.Contains(string(m.Sync), "reason") {
+		t.Errorf("%s: %s", m.Type, m.Sync)
 	}
 }

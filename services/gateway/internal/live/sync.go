@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 )
 
-// SyncBrief is what clients are told of the sync while it goes on; the rest they ask for.
+// SyncBrief is what clients are told of the sync while it goes on; the rest they ask for, the reasons
+// too: a message is the same for everybody, and a reason is in somebody's language.
 type SyncBrief struct {
 	State   string   `json:"state" enum:"idle,running"`
 	Mode    rpc.Mode `json:"mode"`
@@ -39,6 +41,11 @@ func (h *Hub) WatchSync(ctx context.Context, ask func(context.Context) ([]byte, 
 		var brief SyncBrief
 		if json.Unmarshal(data, &brief) != nil {
 			continue
+		}
+		for _, run := range []*rpc.Run{brief.Current, brief.Last} {
+			if run != nil {
+				run.Reason, run.ModeReason = fault.Text{}, fault.Text{}
+			}
 		}
 		if now, err := json.Marshal(brief); err == nil && !bytes.Equal(now, told) {
 			told = now

@@ -9,7 +9,7 @@ import { Empty, ErrorState } from "../../components/states.tsx";
 import { Chip } from "../../components/tags.tsx";
 import { Ago, useNow } from "../../components/time.tsx";
 import { useFormat } from "../../i18n/format.ts";
-import { useSpoken, useSync } from "../../sync.ts";
+import { useSync } from "../../sync.ts";
 import "./texts.ts";
 
 type Mode = "auto" | "incremental" | "full";
@@ -125,11 +125,10 @@ function StateChip({ state }: { state: SyncState }) {
 function Warnings({ state, confirm, mayConfirm }: { state: SyncState; confirm: () => void; mayConfirm: boolean }) {
   const t = useTranslate();
   const { number } = useFormat();
-  const spoken = useSpoken();
   const { held_deletions: held, last, budget, edits } = state;
   const counts = held && { count: number(held.count), known: number(held.known) };
-  const failure = last?.state === "failed" ? spoken(last.reason) : undefined;
-  const stuck = spoken(edits?.error);
+  const failure = last?.state === "failed" ? last.reason : undefined;
+  const stuck = edits?.error;
   return (
     <>
       {counts && (
@@ -173,7 +172,6 @@ function Warnings({ state, confirm, mayConfirm }: { state: SyncState; confirm: (
 function Current({ run }: { run: SyncRun }) {
   const t = useTranslate();
   const { number } = useFormat();
-  const spoken = useSpoken();
   const { records, expected, percent } = run.progress;
   const counts = {
     records: number(records),
@@ -198,7 +196,7 @@ function Current({ run }: { run: SyncRun }) {
       />
       <Quiet>
         {t("sync.progress.found", counts)}
-        {spoken(run.mode_reason) && ` · ${spoken(run.mode_reason)}`}
+        {run.mode_reason && ` · ${run.mode_reason}`}
       </Quiet>
     </Card>
   );
@@ -207,14 +205,13 @@ function Current({ run }: { run: SyncRun }) {
 function How({ state }: { state: SyncState }) {
   const t = useTranslate();
   const { number, duration, ago, time } = useFormat();
-  const spoken = useSpoken();
   const now = useNow();
   const { last, webhook, lag_seconds: lag, next_run_at: next } = state;
   const good = last?.state === "succeeded" ? (last.finished_at ?? last.started_at) : undefined;
   return (
     <Card title={t("sync.how.title")}>
       <Facts>
-        <Fact name={t("sync.mode.label")} note={spoken(state.mode_reason)}>
+        <Fact name={t("sync.mode.label")} note={state.mode_reason}>
           {t(`sync.mode.${state.mode}`)}
         </Fact>
         <Fact name={t("sync.how.last")}>
@@ -223,7 +220,7 @@ function How({ state }: { state: SyncState }) {
         <Fact name={t("sync.how.next")} note={next && time(next)}>
           {next ? ago(next, Math.min(now, Date.parse(next))) : t("sync.how.nextNone")}
         </Fact>
-        <Fact name={t("sync.how.every")} note={spoken(state.interval_reason)}>
+        <Fact name={t("sync.how.every")} note={state.interval_reason}>
           {state.interval_seconds > 0 ? duration(state.interval_seconds) : "–"}
         </Fact>
         <Fact name={t("sync.how.orders")}>{number(state.orders)}</Fact>
@@ -309,7 +306,6 @@ const tones = { succeeded: "green", failed: "red", running: "blue" } as const;
 function Runs({ runs }: { runs: SyncRun[] }) {
   const t = useTranslate();
   const { number, duration } = useFormat();
-  const spoken = useSpoken();
   const { md } = Grid.useBreakpoint();
   const count = (key: "created" | "updated" | "deleted" | "unchanged" | "api_calls", text: string, wide = false) => ({
     key,
@@ -336,9 +332,9 @@ function Runs({ runs }: { runs: SyncRun[] }) {
                 <Chip tone={tones[run.state]} dot>
                   {t(`sync.runs.${run.state}`)}
                 </Chip>
-                {spoken(run.reason) && (
+                {run.reason && (
                   <div style={{ marginBlockStart: 4, width: md ? 190 : undefined, whiteSpace: "normal" }}>
-                    {spoken(run.reason)}
+                    {run.reason}
                   </div>
                 )}
               </>
@@ -360,9 +356,9 @@ function Runs({ runs }: { runs: SyncRun[] }) {
                     </Quiet>
                   </div>
                 )}
-                {md && spoken(run.mode_reason) && (
+                {md && run.mode_reason && (
                   <div>
-                    <Quiet>{spoken(run.mode_reason)}</Quiet>
+                    <Quiet>{run.mode_reason}</Quiet>
                   </div>
                 )}
               </>
