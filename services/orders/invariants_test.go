@@ -189,6 +189,49 @@ func rand16k() string {
 	return strings.ReplaceAll(string(b), "\\", "/")
 }
 
+// consumer is the one that the projection reads.
+func (w *world) consumer() string {
+	w.t.Helper()
+	name, err := w.query("select consumer from checkpoint")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return name
+}
+
+// Two databases on one NATS are projected without regard for each other: each has a consumer of its own.
+func TestTwoDatabases(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	other := *w
+	other.dsn = pgtest.New(t)
+	other.start()
+	for i := range 10 {
+		w.publish(changed("rec1", fmt.Sprint("s", i)))
+	}
+	for _, each := range []*world{w, &other} {
+		each.answers("select status from orders", "s9")
+		each.answers("select count(*)::text from order_history", "10")
+	}
+	stream, err := w.js.Stream(t.Context(), bus.StreamOrders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{w.consumer(), other.consumer()} {
+		cons, err := stream.Consumer(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info := cons.CachedInfo(); info.Delivered.Stream != w.lastSeq() {
+			t.Errorf("%s is at %d of %d", name, info.Delivered.Stream, w.lastSeq())
+		}
+	}
+	if w.consumer() == other.consumer() {
+		t.Error("both are projected from one consumer")
+	}
+}
+
 // Invariant 4: whatever is delivered again, an older event never overwrites a newer row.
 func TestRedeliveryChangesNothing(t *testing.T) {
 	w := newWorld(t, pgtest.New(t))
@@ -201,7 +244,7 @@ func TestRedeliveryChangesNothing(t *testing.T) {
 	want := map[string]string{"rec1": "s9", "rec2": "s9"}
 	w.holds(want)
 	for range 3 {
-		if _, err := w.js.ResetConsumerToSequence(t.Context(), bus.StreamOrders, "orders-projection", 1); err != nil {
+		if _, err := w.js.ResetConsumerToSequence(t.Context(), bus.StreamOrders, w.consumer(), 1); err != nil {
 			t.Fatal(err)
 		}
 		w.publish(changed("rec3", "x"), changed("rec3", ""))
@@ -220,7 +263,7 @@ func TestStolenMessages(t *testing.T) {
 	w.publish(changed("rec0", "s"))
 	want := map[string]string{"rec0": "s"}
 	w.holds(want)
-	thief, err := w.js.Consumer(t.Context(), bus.StreamOrders, "orders-projection")
+	thief, err := w.js.Consumer(t.Context(), bus.StreamOrders, w.consumer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +299,7 @@ func TestStolenNewestMessage(t *testing.T) {
 	w.publish(changed("rec0", "s"))
 	want := map[string]string{"rec0": "s"}
 	w.holds(want)
-	thief, err := w.js.Consumer(t.Context(), bus.StreamOrders, "orders-projection")
+	thief, err := w.js.Consumer(t.Context(), bus.StreamOrders, w.consumer())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,9 +162,9 @@ func (l *leader) stalled(ctx context.Context, lastSeq uint64) error {
 		return nil
 	}
 	l.quiet = 0
-	cons, err := l.stream.Consumer(ctx, Consumer)
+	cons, err := l.stream.Consumer(ctx, l.cp.Consumer)
 	if err != nil {
-		return fmt.Errorf("inspect consumer %s: %w", Consumer, err)
+		return fmt.Errorf("inspect consumer %s: %w", l.cp.Consumer, err)
 	}
 	if info := cons.CachedInfo(); info.NumPending > 0 || info.Delivered.Stream > l.cp.Seq {
 		return errStalled
@@ -301,22 +301,24 @@ func (l *leader) open(ctx context.Context) (*reader, error) {
 	setup, cancel := context.WithTimeout(ctx, setupTime)
 	defer cancel()
 	cons, err := l.stream.CreateOrUpdateConsumer(setup, jetstream.ConsumerConfig{
-		Durable:       Consumer,
+		Durable:       l.cp.Consumer,
 		Description:   "Projects orders into Postgres; the checkpoint there decides where it reads",
 		AckPolicy:     jetstream.AckAllPolicy,
 		AckWait:       ackWait,
 		MaxDeliver:    -1, // a finite one would be a silent gap (invariant 5)
 		MaxAckPending: -1,
+		// Of a database that is no more; one that comes back later makes its consumer again.
+		InactiveThreshold: 30 * 24 * time.Hour,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open consumer %s: %w", Consumer, err)
+		return nil, fmt.Errorf("open consumer %s: %w", l.cp.Consumer, err)
 	}
-	if _, err := l.stream.ResetConsumerToSequence(setup, Consumer, l.cp.Seq+1); err != nil {
-		return nil, fmt.Errorf("reset consumer %s: %w", Consumer, err)
+	if _, err := l.stream.ResetConsumerToSequence(setup, l.cp.Consumer, l.cp.Seq+1); err != nil {
+		return nil, fmt.Errorf("reset consumer %s: %w", l.cp.Consumer, err)
 	}
 	iter, err := cons.Messages(jetstream.PullMaxMessages(batchEvents/2), jetstream.PullHeartbeat(2*time.Second))
 	if err != nil {
-		return nil, fmt.Errorf("read consumer %s: %w", Consumer, err)
+		return nil, fmt.Errorf("read consumer %s: %w", l.cp.Consumer, err)
 	}
 	r := &reader{items: make(chan *item, batchEvents), budget: semaphore.NewWeighted(inFlight)}
 	ended := make(chan struct{})
@@ -335,11 +337,11 @@ func (r *reader) read(ctx context.Context, iter jetstream.MessagesContext) error
 	for expected := uint64(1); ; expected++ {
 		msg, err := iter.Next()
 		if err != nil {
-			return fmt.Errorf("read consumer %s: %w", Consumer, err)
+			return fmt.Errorf("read the consumer: %w", err)
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
-			return fmt.Errorf("read consumer %s: %w", Consumer, err)
+			return fmt.Errorf("read the consumer: %w", err)
 		}
 		if meta.Sequence.Consumer != expected || meta.NumDelivered != 1 {
 			return errGap

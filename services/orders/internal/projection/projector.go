@@ -32,9 +32,6 @@ import (
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
 
-// Consumer is the name of the durable consumer on ORDERS.
-const Consumer = "orders-projection"
-
 const (
 	standbyPoll = time.Second     // how often an instance that stands by tries to lead
 	drainTime   = 5 * time.Second // what a batch under way has to finish

@@ -31,6 +31,7 @@ type Checkpoint struct {
 	ReplayUntil   *uint64 // while rows of earlier epochs are not settled: where the replay ends
 	SameStream    bool    // the replay is of the stream the rows came from
 	Rebuild       bool    // a replay is asked for
+	Consumer      string  // durable, of this database alone; the database names it
 }
 
 // Change is one event as the store takes it.
@@ -114,7 +115,10 @@ func (w *Writer) Lead(ctx context.Context) (bool, error) {
 	return leads, err
 }
 
-const checkpointColumns = "stream, stream_created, epoch, seq, event_id, replay_until, same_stream, rebuild"
+const (
+	writtenColumns    = "stream, stream_created, epoch, seq, event_id, replay_until, same_stream, rebuild"
+	checkpointColumns = writtenColumns + ", consumer"
+)
 
 // Checkpoint reads the checkpoint of a stream; nil when there is none.
 func (w *Writer) Checkpoint(ctx context.Context, stream string) (*Checkpoint, error) {
@@ -153,7 +157,7 @@ func (w *Writer) StartReplay(ctx context.Context, previous *Checkpoint, next Che
 		epoch = previous.Epoch
 	}
 	rows, err := w.conn.Query(ctx, `
-		insert into checkpoint (`+checkpointColumns+`)
+		insert into checkpoint (`+writtenColumns+`)
 		select $1, $2, 1 + greatest($3, (select max(epoch) from orders)), 0, '', $4, $5 or not exists (select from orders), false
 		on conflict (stream) do update
 		set stream_created = excluded.stream_created, epoch = excluded.epoch, seq = 0, event_id = '',
