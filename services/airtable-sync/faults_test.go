@@ -125,13 +125,21 @@ func TestMassDeletionIsHeld(t *testing.T) {
 			t.Fatalf("run %+v", run)
 		}
 	})
-	t.Run("an empty page in the middle", func(t *testing.T) {
+	t.Run("an empty page in place of the last fifth", func(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 500})
 		w.start()
 		w.ok(w.synced())
-		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, After: 2})
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, After: 4})
 		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 0 {
 			t.Fatalf("run %+v", run)
 		}
+		if held := w.status().HeldDeletions; held == nil || held.Count != 100 {
+			t.Fatalf("held %+v", held)
+		}
+		w.ok(w.run(rpc.RunRequest{}))
+		if held := w.status().HeldDeletions; held != nil {
+			t.Fatalf("held %+v", held)
+		}
+		w.converged()
 	})
 }

@@ -155,7 +155,7 @@ func (s *Syncer) choose(asked rpc.Mode, hooked bool) (rpc.Mode, fault.Text) {
 func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error {
 	known, asked := s.ledger.Live(), s.ledger.Now()
 	s.progress(func(r *rpc.Run) { r.Progress.Expected = known })
-	seen, began, err := s.list(ctx, log, "")
+	seen, began, whole, err := s.list(ctx, log, "")
 	if err != nil {
 		return err
 	}
@@ -163,8 +163,7 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 		log.Warn("columns without a single cell", "columns", unseen)
 	}
 	gone := s.ledger.Missing(seen, asked)
-	hold := len(gone) > 0 && !confirm &&
-		(len(seen) == 0 || tooMany(len(gone), known))
+	hold := len(gone) > 0 && !confirm && (!whole || tooMany(len(gone), known))
 	if hold {
 		s.hold(log, len(gone), known)
 	} else if err := s.delete(ctx, gone, began, asked); err != nil {
@@ -209,7 +208,7 @@ func (s *Syncer) incremental(ctx context.Context) error {
 	since := s.state.Since.Add(-overlap).UTC().Format("2006-01-02T15:04:05.000Z")
 	s.mu.Unlock()
 	formula := fmt.Sprintf("OR(IS_AFTER(LAST_MODIFIED_TIME(),'%s'),IS_AFTER(CREATED_TIME(),'%s'))", since, since)
-	_, began, err := s.list(ctx, s.cfg.Log, formula)
+	_, began, _, err := s.list(ctx, s.cfg.Log, formula)
 	if err != nil {
 		return err
 	}
@@ -220,53 +219,57 @@ func (s *Syncer) incremental(ctx context.Context) error {
 	return nil
 }
 
-// list reads a listing to its end and publishes what is news. It returns the ids it saw and when,
-// by Airtable's clock, the listing began. A listing whose iterator expires is started over.
-func (s *Syncer) list(ctx context.Context, log *slog.Logger, formula string) (seen map[string]struct{}, began time.Time, err error) {
+// list reads a listing to its end and publishes what is news. It returns the ids it saw, when, by
+// Airtable's clock, the listing began, and whether its last page had records: an empty one may stand
+// for more than itself (invariant 6). A listing whose iterator expires is started over.
+func (s *Syncer) list(
+	ctx context.Context, log *slog.Logger, formula string,
+) (seen map[string]struct{}, began time.Time, whole bool, err error) {
 	for try := range restarts {
-		seen, began, err = s.listOnce(ctx, formula)
+		seen, began, whole, err = s.listOnce(ctx, formula)
 		if !airtable.IsIteratorExpired(err) {
 			break
 		}
 		log.Warn("the listing expired, starting over", "try", try+1, "error", err)
 		// What is on its way must be known before the same records are looked at again.
 		if err := s.out.Flush(ctx); err != nil {
-			return nil, time.Time{}, err
+			return nil, time.Time{}, false, err
 		}
 	}
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, time.Time{}, false, err
 	}
-	return seen, began, s.out.Flush(ctx)
+	return seen, began, whole, s.out.Flush(ctx)
 }
 
-func (s *Syncer) listOnce(ctx context.Context, formula string) (map[string]struct{}, time.Time, error) {
+func (s *Syncer) listOnce(ctx context.Context, formula string) (seen map[string]struct{}, began time.Time, whole bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	seen := make(map[string]struct{}, s.ledger.Live())
-	began := time.Now()
+	seen = make(map[string]struct{}, s.ledger.Live())
+	began = time.Now()
 	s.progress(func(r *rpc.Run) { r.Progress.Records, r.Unchanged = 0, 0 })
 	without := 0
 	for page := range s.pages(ctx, formula) {
 		if page.err != nil {
-			return nil, time.Time{}, page.err
+			return nil, time.Time{}, false, page.err
 		}
+		whole = len(page.Records) > 0
 		if page.first {
 			// Listed cells are live from here on, so the next run must look from here.
 			began = page.At
 		}
 		before := len(seen)
 		if err := s.take(ctx, page, seen); err != nil {
-			return nil, time.Time{}, err
+			return nil, time.Time{}, false, err
 		}
 		if without++; len(seen) > before {
 			without = 0
 		}
 		if without > barren {
-			return nil, time.Time{}, fmt.Errorf("%w: %d pages without a new record", airtable.ErrNonsense, barren)
+			return nil, time.Time{}, false, fmt.Errorf("%w: %d pages without a new record", airtable.ErrNonsense, barren)
 		}
 	}
-	return seen, began, ctx.Err()
+	return seen, began, whole, ctx.Err()
 }
 
 type page struct {
