@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -29,6 +30,8 @@ type Config struct {
 	AuthProvider  string   `env:"AUTH_PROVIDER" envDefault:"local"` // or odoo: its users log in, and local administrators
 	DataDir       string   `env:"DATA_DIR" envDefault:".data"`
 	CORSOrigins   []string `env:"CORS_ORIGINS"` // scheme://host[:port] with commas between, or *
+	// TrustedProxies are the networks whose X-Forwarded-For is believed, as 10.0.0.0/8 or one address.
+	TrustedProxies []string `env:"TRUSTED_PROXIES"`
 
 	// OnFirstLogin is told the password of the administrator who is made when nobody could log in
 	// otherwise. It is kept nowhere else. The default prints it.
@@ -69,7 +72,22 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("CORS_ORIGINS: %q is neither * nor scheme://host[:port]", origin))
 		}
 	}
-	return errors.Join(errs...)
+	_, err := c.proxies()
+	return errors.Join(append(errs, err)...)
+}
+
+func (c *Config) proxies() (networks []netip.Prefix, err error) {
+	for _, s := range c.TrustedProxies {
+		network, bad := netip.ParsePrefix(s)
+		if ip, notOne := netip.ParseAddr(s); notOne == nil {
+			network, bad = netip.PrefixFrom(ip, ip.BitLen()), nil
+		}
+		if bad != nil {
+			err = errors.Join(err, fmt.Errorf("TRUSTED_PROXIES: %q is neither an address nor a network", s))
+		}
+		networks = append(networks, network)
+	}
+	return networks, err
 }
 
 func validOrigin(origin string) bool {
@@ -95,11 +113,15 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	proxies, err := c.proxies()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	handler, err := api.New(api.Config{
 		Log: c.Log, Services: link, Auth: authenticator, Health: c.Health, CORSOrigins: c.CORSOrigins, Draining: ctx.Done(),
-		Live: link.live,
+		Live: link.live, TrustedProxies: proxies,
 	})
 	if err != nil {
 		return err

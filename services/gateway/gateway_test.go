@@ -373,13 +373,13 @@ func TestValidateNamesEveryMistake(t *testing.T) {
 	}
 	c := gateway.Config{
 		HTTPAddr: "8000", JWTSecret: "short", AdminUsername: "a:b", AdminPassword: strings.Repeat("x", 2000), UsersFile: users, AuthProvider: "ldap",
-		CORSOrigins: []string{"https://ok.example.com", "example.com", "https://x/path"}, Base: service.Base{NATSReplicas: 1, LogFormat: "text"},
+		CORSOrigins: []string{"https://ok.example.com", "example.com", "https://x/path"}, TrustedProxies: []string{"10.0.0.0/8", "::1", "proxy"}, Base: service.Base{NATSReplicas: 1, LogFormat: "text"},
 	}
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("valid")
 	}
-	for _, name := range []string{"HTTP_ADDR", "JWT_SECRET", "ADMIN_USERNAME", "ADMIN_PASSWORD", "USERS_FILE", "AUTH_PROVIDER", "DATA_DIR", `CORS_ORIGINS: "example.com"`, `CORS_ORIGINS: "https://x/path"`} {
+	for _, name := range []string{"HTTP_ADDR", "JWT_SECRET", "ADMIN_USERNAME", "ADMIN_PASSWORD", "USERS_FILE", "AUTH_PROVIDER", "DATA_DIR", `CORS_ORIGINS: "example.com"`, `CORS_ORIGINS: "https://x/path"`, `TRUSTED_PROXIES: "proxy"`} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in %v", name, err)
 		}

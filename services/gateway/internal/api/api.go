@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
@@ -50,6 +51,8 @@ type Config struct {
 	Health      *service.Health
 	CORSOrigins []string
 	Live        *live.Hub
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 	// Draining is closed when the process is to stop: whoever waits for a sync or an edit is answered then.
 	Draining <-chan struct{}
 }
@@ -76,6 +79,9 @@ func New(c Config) (*API, error) {
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed))
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
+	}
+	if len(c.TrustedProxies) > 0 {
+		a.router.Use(behind(c.TrustedProxies))
 	}
 	a.router.Use(a.observe, protect)
 	if len(c.CORSOrigins) > 0 {
@@ -281,7 +287,7 @@ func asJSON(v any) any {
 	return v
 }
 
-// clientIP is the address of the connection. What proxies say in headers anybody can say.
+// clientIP is the address that behind found, or that of the connection.
 func clientIP(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -81,6 +84,29 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	x.status = http.StatusSwitchingProtocols
 	return http.NewResponseController(x.ResponseWriter).Hijack()
+}
+
+// behind makes r.RemoteAddr the client's own address: the last in X-Forwarded-For that no trusted
+// proxy has. What comes before it, and what others say there, anybody can say.
+func behind(proxies []netip.Prefix) func(http.Handler) http.Handler {
+	trusted := func(ip netip.Addr) bool {
+		return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(ip) })
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ip, err := netip.ParseAddr(clientIP(r))
+			hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+			for _, hop := range slices.Backward(hops) {
+				if ip = ip.Unmap(); err != nil || !trusted(ip) {
+					break
+				}
+				if ip, err = netip.ParseAddr(strings.TrimSpace(hop)); err == nil {
+					r.RemoteAddr = ip.String()
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
 }
 
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
