@@ -2,24 +2,43 @@ package rpc
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
 // OdooResources are the resources odoo-bridge serves, by their names in URLs and subjects.
 var OdooResources = []string{"products", "suppliers", "customers", "sales"}
 
+// OdooOptions are what the links of records can be set to, by their names in URLs and subjects: the
+// fields of each. They are only listed; OdooField.Options says which a link takes.
+var OdooOptions = map[string][]OdooField{
+	"categories": optionFields,
+	"companies":  optionFields,
+	"countries":  optionFields,
+	"states":     append(slices.Clone(optionFields), OdooField{"country", Link, Filtered | Sorted}),
+	"taxes":      optionFields,
+	"units":      optionFields,
+	"users":      optionFields,
+}
+
+var optionFields = []OdooField{
+	{"id", Number, Filtered | Sorted},
+	{"name", Text, Filtered | Sorted | Searched},
+}
+
 // Verbs of a resource. Sales have no image; confirm, cancel and summary are for sales only. Odoo
 // cannot archive a sale: archiving one cancels it.
 const (
-	OdooList    = "list"    // OdooQuery → JSON array; HeaderTotal
-	OdooGet     = "get"     // OdooRef → the record; HeaderETag; NotFound. Archived records are there too
-	OdooCreate  = "create"  // OdooWrite → the record as get gives it; HeaderETag
-	OdooUpdate  = "update"  // OdooWrite → the record as get gives it; HeaderETag; NotFound, Stale
-	OdooArchive = "archive" // OdooRef → the record as get gives it; nothing is ever deleted
-	OdooImage   = "image"   // OdooImageRef → the bytes; HeaderETag, HeaderContentType; NotFound without one
-	OdooConfirm = "confirm" // OdooRef → the sale; Conflict unless it is a quotation
-	OdooCancel  = "cancel"  // OdooRef → the sale; Conflict when it is locked or cancelled already
-	OdooSummary = "summary" // OdooQuery (filters and search only) → SalesSummary
+	OdooList     = "list"    // OdooQuery → JSON array; HeaderTotal
+	OdooGet      = "get"     // OdooRef → the record; HeaderETag; NotFound. Archived records are there too
+	OdooCreate   = "create"  // OdooWrite → the record as get gives it; HeaderETag
+	OdooUpdate   = "update"  // OdooWrite → the record as get gives it; HeaderETag; NotFound, Stale
+	OdooArchive  = "archive" // OdooRef → the record as get gives it; nothing is ever deleted
+	OdooImage    = "image"   // OdooImageRef → the bytes; HeaderETag, HeaderContentType; NotFound without one
+	OdooConfirm  = "confirm" // OdooRef → the sale; Conflict unless it is a quotation
+	OdooCancel   = "cancel"  // OdooRef → the sale; Conflict when it is locked or cancelled already
+	OdooSummary  = "summary" // OdooQuery (filters and search only) → SalesSummary
+	OdooFieldsOf = "fields"  // OdooScope → JSON array of OdooFieldInfo: the fields that this Odoo has
 )
 
 // OdooSubject is where verb of resource is served: odoo.<resource>.<verb>.
@@ -134,6 +153,31 @@ type OdooField struct {
 // Has reports whether the field can be used in all those ways.
 func (f OdooField) Has(can Can) bool { return f.Can&can == can }
 
+// Options gives where what a link can be set to is listed, beneath /api/v1/; "" for what is no link.
+func (f OdooField) Options() string {
+	if f.Kind != Link && f.Kind != List {
+		return ""
+	}
+	return map[string]string{
+		"category": "options/categories", "company": "options/companies", "country": "options/countries", "state": "options/states",
+		"taxes": "options/taxes", "uom": "options/units", "user": "options/users",
+		"parent": "customers", "partner": "customers", "product": "products",
+	}[f.Name]
+}
+
+// OdooFieldInfo is a field that this Odoo has, and what can be done with it in this Odoo.
+type OdooFieldInfo struct {
+	Name     string          `json:"name"`
+	Type     string          `json:"type" enum:"text,number,date,time,bool,link,list"`
+	Filter   bool            `json:"filter"`
+	Sort     bool            `json:"sort"`
+	Write    bool            `json:"write"`
+	Required bool            `json:"required" doc:"to create a record"`
+	Values   []string        `json:"values,omitempty" nullable:"false" doc:"all it can have; absent: any"`
+	Options  string          `json:"options,omitempty" doc:"where what it can be set to is listed, beneath /api/v1/"`
+	Fields   []OdooFieldInfo `json:"fields,omitempty" nullable:"false" doc:"of each item of a list"`
+}
+
 // OdooFields are the fields of each resource, in the order they are shown in. A field whose module
 // is not installed in Odoo is null; to filter, sort or write it is Invalid, naming it.
 var OdooFields = map[string][]OdooField{
@@ -229,6 +273,13 @@ var OdooLineFields = []OdooField{
 	{"display_type", Text, 0},
 	{"subtotal", Number, 0},
 	{"total", Number, 0},
+}
+
+// OdooOption is what a link can be set to.
+type OdooOption struct {
+	ID      int64  `json:"id"`
+	Name    string `json:"name"`
+	Country *Ref   `json:"country,omitempty" doc:"of a state"`
 }
 
 // Ref is a linked record.

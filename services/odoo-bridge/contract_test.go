@@ -259,7 +259,7 @@ func TestContract(t *testing.T) {
 				"fields": (*world).fields, "products": (*world).products, "filters": (*world).filters, "lists": (*world).lists,
 				"partners": (*world).partners, "sales": (*world).sales, "lines": (*world).saleLines, "summary": (*world).summary,
 				"images": (*world).images, "texts": (*world).texts, "mistakes": (*world).mistakes, "scope": (*world).scopes,
-				"login": (*world).logins, "thousand rows": (*world).thousandRows, "changes": (*world).changes,
+				"options": (*world).options, "login": (*world).logins, "thousand rows": (*world).thousandRows, "changes": (*world).changes,
 			} {
 				t.Run(name, func(t *testing.T) {
 					inner := *w
@@ -317,6 +317,79 @@ func (w *world) fields() {
 	must[[]rpc.Partner](w, "suppliers", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
 	must[[]rpc.Partner](w, "customers", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
 	must[[]rpc.Sale](w, "sales", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
+}
+
+// options: what links are set to is among what they can be set to, and the fields there are said to be are those that work.
+func (w *world) options() {
+	for name := range rpc.OdooOptions {
+		listed, h, err := w.optionsOf(name, rpc.OdooQuery{Limit: 1000})
+		if w.target.name == "sandbox without modules" && name == "taxes" {
+			w.refuses(name, rpc.OdooList, rpc.OdooQuery{Limit: 1}, fault.NotFound)
+			continue
+		}
+		if err != nil || len(listed) == 0 || h.Get(rpc.HeaderTotal) != strconv.Itoa(len(listed)) {
+			w.t.Fatalf("%s: %v: %d, total %q", name, err, len(listed), h.Get(rpc.HeaderTotal))
+		}
+		last := listed[len(listed)-1]
+		if slices.ContainsFunc(listed, func(o rpc.OdooOption) bool { return o.Name == "" || o.ID == 0 }) {
+			w.t.Errorf("%s: %+v", name, listed)
+		}
+		found, _, err := w.optionsOf(name, rpc.OdooQuery{Limit: 1000, Search: strings.ToUpper(last.Name)})
+		if !slices.Contains(ids(found), last.ID) || err != nil {
+			w.t.Errorf("%s: %q is not found: %v", name, last.Name, err)
+		}
+		if found, _, err = w.optionsOf(name, rpc.OdooQuery{Limit: 1, IDs: []int64{last.ID}}); len(found) != 1 || err != nil {
+			w.t.Errorf("%s: by id: %v %v", name, found, err)
+		}
+	}
+	states, _, err := w.optionsOf("states", rpc.OdooQuery{Limit: 1})
+	if err != nil || states[0].Country == nil {
+		w.t.Fatalf("%v: %+v", err, states)
+	}
+	country := rpc.Filter{Field: "country", Op: rpc.Eq, Values: []string{strconv.FormatInt(states[0].Country.ID, 10)}}
+	if found, _, err := w.optionsOf("states", rpc.OdooQuery{Limit: 1000, Filters: []rpc.Filter{country}}); err != nil || len(found) == 0 {
+		w.t.Errorf("by country: %v %v", found, err)
+	}
+	for _, resource := range rpc.OdooResources {
+		fields, _ := must[[]rpc.OdooFieldInfo](w, resource, rpc.OdooFieldsOf, rpc.OdooScope{})
+		has := map[string]bool{}
+		for _, f := range fields {
+			has[f.Name] = true
+			if f.Sort {
+				if _, err := w.ask(rpc.OdooSubject(resource, rpc.OdooList), rpc.OdooQuery{Limit: 1, Sort: []rpc.Sort{{Field: f.Name}}}); err != nil {
+					w.t.Errorf("%s: sort by %s: %s", resource, f.Name, full(err))
+				}
+			}
+		}
+		for _, f := range rpc.OdooFields[resource] {
+			if !has[f.Name] && f.Has(rpc.Filtered) {
+				w.refuses(resource, rpc.OdooList, rpc.OdooQuery{Limit: 1, Filters: []rpc.Filter{{Field: f.Name, Op: rpc.Nnull}}}, fault.Invalid, f.Name)
+			}
+		}
+		if resource == "products" {
+			i := slices.IndexFunc(fields, func(f rpc.OdooFieldInfo) bool { return f.Name == "type" })
+			if !slices.Contains(fields[i].Values, "consu") || slices.Contains(fields[i].Values, "product") || !has["name"] || has["mobile"] {
+				w.t.Errorf("%+v", fields)
+			}
+		}
+	}
+}
+
+func (w *world) optionsOf(name string, q rpc.OdooQuery) ([]rpc.OdooOption, nats.Header, error) {
+	reply, err := w.ask(rpc.OdooSubject(name, rpc.OdooList), q)
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []rpc.OdooOption
+	err = json.Unmarshal(reply.Data, &list)
+	return list, reply.Header, err
+}
+
+func ids(options []rpc.OdooOption) (list []int64) {
+	for _, o := range options {
+		list = append(list, o.ID)
+	}
+	return list
 }
 
 func (w *world) products() {

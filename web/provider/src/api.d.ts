@@ -262,6 +262,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/customers/fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The fields that customers have in this Odoo
+         * @description In the order they are shown in. A field whose module is not installed is not among them: it is null in every record, and cannot be filtered, sorted or written by.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["customersFields"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/customers/{id}": {
         parameters: {
             query?: never;
@@ -316,6 +338,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/options/{list}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what a link can be set to
+         * @description Whether some record already is or not. Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. `country` goes with `states` only.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["listOptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/products": {
         parameters: {
             query?: never;
@@ -336,6 +380,28 @@ export interface paths {
          * @description Role: operator or more.
          */
         post: operations["createProduct"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/products/fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The fields that products have in this Odoo
+         * @description In the order they are shown in. A field whose module is not installed is not among them: it is null in every record, and cannot be filtered, sorted or written by.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["productsFields"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -416,6 +482,28 @@ export interface paths {
          * @description Role: operator or more.
          */
         post: operations["createSale"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sales/fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The fields that sales have in this Odoo
+         * @description In the order they are shown in. A field whose module is not installed is not among them: it is null in every record, and cannot be filtered, sorted or written by.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["salesFields"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -540,6 +628,28 @@ export interface paths {
          * @description Role: operator or more.
          */
         post: operations["createSupplier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/suppliers/fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The fields that suppliers have in this Odoo
+         * @description In the order they are shown in. A field whose module is not installed is not among them: it is null in every record, and cannot be filtered, sorted or written by.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["suppliersFields"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -934,6 +1044,40 @@ export interface components {
             sync?: unknown;
             /** @enum {string} */
             type: "ready" | "changes" | "sync";
+        };
+        OdooFieldInfo: {
+            /** @description of each item of a list */
+            fields?: components["schemas"]["OdooFieldInfo"][];
+            filter: boolean;
+            name: string;
+            /** @description where what it can be set to is listed, beneath /api/v1/ */
+            options?: string;
+            /** @description to create a record */
+            required: boolean;
+            sort: boolean;
+            /** @enum {string} */
+            type: "text" | "number" | "date" | "time" | "bool" | "link" | "list";
+            /** @description all it can have; absent: any */
+            values?: string[];
+            write: boolean;
+        };
+        OdooOption: {
+            /** @description of a state */
+            country?: components["schemas"]["Ref"];
+            /** Format: int64 */
+            id: number;
+            name: string;
+        };
+        OdooPageOdooOption: {
+            data: components["schemas"]["OdooOption"][];
+            /** Format: int64 */
+            limit: number;
+            /** Format: int64 */
+            page: number;
+            /** Format: int64 */
+            pages: number;
+            /** Format: int64 */
+            total: number;
         };
         OdooPagePartner: {
             data: components["schemas"]["Partner"][];
@@ -5185,6 +5329,200 @@ export interface operations {
             };
         };
     };
+    customersFields: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The fields */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "filter": true,
+                     *         "name": "id",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "number",
+                     *         "write": false
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "name",
+                     *         "required": true,
+                     *         "sort": true,
+                     *         "type": "text",
+                     *         "write": true
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "category",
+                     *         "options": "options/categories",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "link",
+                     *         "write": true
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getCustomer: {
         parameters: {
             query?: never;
@@ -6117,6 +6455,269 @@ export interface operations {
             };
         };
     };
+    listOptions: {
+        parameters: {
+            query?: {
+                /**
+                 * @description default 1
+                 * @example 1
+                 */
+                page?: number;
+                /**
+                 * @description default 10
+                 * @example 10
+                 */
+                limit?: number;
+                /**
+                 * @description is part of any of these: name
+                 * @example silla
+                 */
+                search?: string;
+                /**
+                 * @description the same as search
+                 * @example silla
+                 */
+                q?: string;
+                /**
+                 * @description these records, up to 100, archived ones too; the answer is a bare array
+                 * @example [
+                 *       7
+                 *     ]
+                 */
+                id?: number[];
+                /**
+                 * @description columns with commas between; - before one for descending. Default: name
+                 * @example -name,country
+                 */
+                sort?: string;
+                /**
+                 * @description columns with commas between, as Refine sends them
+                 * @example name,country
+                 */
+                _sort?: string;
+                /**
+                 * @description asc or desc for each column of _sort
+                 * @example desc,asc
+                 */
+                _order?: string;
+                /**
+                 * @description the first row, counted from 0; the answer is a bare array
+                 * @example 0
+                 */
+                _start?: number;
+                /**
+                 * @description the row after the last, at most 100 after _start
+                 * @example 10
+                 */
+                _end?: number;
+                /** @description equals; repeat it for any of several */
+                name?: string;
+                /** @description equals; repeat it for any of several */
+                country?: number;
+                /** @description differs from */
+                id_ne?: number;
+                /** @description is at least */
+                id_gte?: number;
+                /** @description is at most */
+                id_lte?: number;
+                /** @description differs from */
+                name_ne?: string;
+                /** @description is at least */
+                name_gte?: string;
+                /** @description is at most */
+                name_lte?: string;
+                /** @description contains, in any case */
+                name_like?: string;
+                /** @description differs from */
+                country_ne?: number;
+                /** @description contains, in any case */
+                country_like?: string;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example states */
+                list: "categories" | "companies" | "countries" | "states" | "taxes" | "units" | "users";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, or with Refine's parameters a bare array */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OdooPageOdooOption"] | components["schemas"]["OdooOption"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listProducts: {
         parameters: {
             query?: {
@@ -6701,6 +7302,200 @@ export interface operations {
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
                      *       "message": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    productsFields: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The fields */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "filter": true,
+                     *         "name": "id",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "number",
+                     *         "write": false
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "name",
+                     *         "required": true,
+                     *         "sort": true,
+                     *         "type": "text",
+                     *         "write": true
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "category",
+                     *         "options": "options/categories",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "link",
+                     *         "write": true
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -8280,6 +9075,200 @@ export interface operations {
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
                      *       "message": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    salesFields: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The fields */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "filter": true,
+                     *         "name": "id",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "number",
+                     *         "write": false
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "name",
+                     *         "required": true,
+                     *         "sort": true,
+                     *         "type": "text",
+                     *         "write": true
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "category",
+                     *         "options": "options/categories",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "link",
+                     *         "write": true
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */
@@ -10584,6 +11573,200 @@ export interface operations {
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
                      *       "message": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    suppliersFields: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The fields */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "filter": true,
+                     *         "name": "id",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "number",
+                     *         "write": false
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "name",
+                     *         "required": true,
+                     *         "sort": true,
+                     *         "type": "text",
+                     *         "write": true
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "category",
+                     *         "options": "options/categories",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "link",
+                     *         "write": true
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */

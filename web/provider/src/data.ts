@@ -72,7 +72,7 @@ function resourceOf(client: Client, name: string): Resource {
       key: "record_id",
     };
   }
-  if (odoo.includes(name)) {
+  if (odoo.includes(name) || /^options\/[a-z]+$/.test(name)) {
     const path = `/api/v1/${name}`;
     return { path, one: (id) => `${path}/${encodeURIComponent(id)}`, size: "limit", key: "id" };
   }

@@ -19,7 +19,9 @@ export { memoryStorage, type Session, type TokenStorage } from "./session.ts";
 
 export type {
   Edit,
+  Field,
   HistoryEntry,
+  Option,
   Order,
   OrdersSummary,
   Partner,

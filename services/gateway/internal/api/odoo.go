@@ -28,7 +28,7 @@ const (
 	staleName   = "X-Resonance-Stale"
 )
 
-// odooResource is one of rpc.OdooResources.
+// odooResource is one of rpc.OdooResources, or of rpc.OdooOptions.
 type odooResource struct {
 	*API
 	name  string
@@ -36,8 +36,12 @@ type odooResource struct {
 }
 
 func newOdooResource(a *API, name string) *odooResource {
+	columns := rpc.OdooFields[name]
+	if columns == nil {
+		columns = rpc.OdooOptions[name]
+	}
 	return &odooResource{API: a, name: name, table: &table{
-		columns: rpc.OdooFields[name], size: "limit",
+		columns: columns, size: "limit",
 		choices: map[string]map[string][]string{"sales": {"state": {"draft", "sent", "sale", "cancel"}}}[name],
 		own: map[string]func(*query, *listing, string){
 			"id": func(q *query, l *listing, _ string) { q.odooIDs(l) },
@@ -201,6 +205,22 @@ func (o *odooResource) get(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
 	writeJSON(w, r, tagOf(reply), reply.Data)
+	return nil
+}
+
+func (o *odooResource) fields(w http.ResponseWriter, r *http.Request) error {
+	scope, err := scopeOf(w, r)
+	if err != nil {
+		return err
+	}
+	if err := noParams(r); err != nil {
+		return err
+	}
+	reply, err := o.read(w, r, rpc.OdooFieldsOf, scope)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, r, weakETag(reply.Data, ""), reply.Data)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,6 +59,12 @@ var (
 	}
 )
 
+var exampleFields = []rpc.OdooFieldInfo{
+	{Name: "id", Type: "number", Filter: true, Sort: true},
+	{Name: "name", Type: "text", Filter: true, Sort: true, Write: true, Required: true},
+	{Name: "category", Type: "link", Filter: true, Sort: true, Write: true, Options: "options/categories"},
+}
+
 // writing is an example of what creates a record and of what changes one.
 type writing struct{ create, update map[string]any }
 
@@ -83,6 +90,7 @@ func (a *API) odooRoutes() {
 	sales := newOdooResource(a, "sales")
 	describeOdoo(a, sales, "sale", "Sale", exampleListed, exampleSale)
 	sales.describeSales()
+	a.describeOptions()
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[rpc.Product](), reflect.TypeFor[rpc.Partner](), reflect.TypeFor[rpc.Sale](), reflect.TypeFor[rpc.SaleLine](), reflect.TypeFor[rpc.SalesTotal](),
 	} {
@@ -96,24 +104,15 @@ func describeOdoo[T any](a *API, o *odooResource, one, kind string, listed, exam
 	plural := strings.ToUpper(o.name[:1]) + o.name[1:]
 	path := "/api/v1/" + o.name
 
-	page := ok[OdooPage[T]](a, "A page, or with Refine's parameters a bare array", OdooPage[T]{Data: []T{listed}, Total: 1, Page: 1, Limit: 10, Pages: 1})
-	media := page["200"].Content["application/json"]
-	media.Schema = &huma.Schema{OneOf: []*huma.Schema{media.Schema, {Type: huma.TypeArray, Items: schemaOf[T](a)}}}
-	media.Examples = map[string]*huma.Example{
-		"page":   {Summary: "page, limit", Value: media.Example},
-		"refine": {Summary: "_start, _end", Value: asJSON([]T{listed})},
-	}
-	media.Example = nil
-	standard := "name"
-	if o.name == "sales" {
-		standard = "-date_order"
-	}
+	list := o.listOperation()
+	list.OperationID, list.Path, list.Summary, list.Responses = "list"+plural, path, "List "+o.name, pageOf(a, listed)
+	list.Description += " Archived records are left out, unless a filter names `active`, or `id` is given."
+	o.reads(list, o.list, "X-Total-Count")
 	o.reads(huma.Operation{
-		OperationID: "list" + plural, Path: path, Summary: "List " + o.name,
-		Description: "Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id " +
-			"and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given.",
-		Parameters: o.table.params(everything, standard, o.ownParams()), Responses: page,
-	}, o.list, "X-Total-Count")
+		OperationID: o.name + "Fields", Path: path + "/fields", Summary: "The fields that " + o.name + " have in this Odoo",
+		Description: "In the order they are shown in. A field whose module is not installed is not among them: it is null in every record, and cannot be filtered, sorted or written by.",
+		Responses:   ok[[]rpc.OdooFieldInfo](a, "The fields", exampleFields),
+	}, o.fields)
 	o.reads(huma.Operation{
 		OperationID: "get" + upper, Path: path + "/{id}", Summary: "One " + one, Parameters: []*huma.Param{idParam},
 		Responses: ok[T](a, "The "+one, example), Errors: []int{http.StatusNotFound},
@@ -145,6 +144,55 @@ func describeOdoo[T any](a *API, o *odooResource, one, kind string, listed, exam
 	if o.name != "sales" {
 		o.describeImage(path, one)
 	}
+}
+
+// pageOf is a page of what are T, in each dialect.
+func pageOf[T any](a *API, example T) map[string]*huma.Response {
+	page := ok[OdooPage[T]](a, "A page, or with Refine's parameters a bare array", OdooPage[T]{Data: []T{example}, Total: 1, Page: 1, Limit: 10, Pages: 1})
+	media := page["200"].Content["application/json"]
+	media.Schema = &huma.Schema{OneOf: []*huma.Schema{media.Schema, {Type: huma.TypeArray, Items: schemaOf[T](a)}}}
+	media.Examples = map[string]*huma.Example{
+		"page":   {Summary: "page, limit", Value: media.Example},
+		"refine": {Summary: "_start, _end", Value: asJSON([]T{example})},
+	}
+	media.Example = nil
+	return page
+}
+
+// listOperation is what lists have in common.
+func (o *odooResource) listOperation(params ...*huma.Param) huma.Operation {
+	standard := "name"
+	if o.name == "sales" {
+		standard = "-date_order"
+	}
+	return huma.Operation{
+		Description: "Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name.",
+		Parameters:  append(params, o.table.params(everything, standard, o.ownParams())...),
+	}
+}
+
+// describeOptions adds the lists of what links can be set to.
+func (a *API) describeOptions() {
+	lists := map[string]*odooResource{}
+	names := &huma.Schema{Type: huma.TypeString}
+	for _, name := range slices.Sorted(maps.Keys(rpc.OdooOptions)) {
+		lists[name] = newOdooResource(a, name)
+		names.Enum = append(names.Enum, name)
+	}
+	all := lists["states"] // has every field there is
+	example := rpc.OdooOption{ID: 448, Name: "Madrid", Country: &rpc.Ref{ID: 68, Name: "España"}}
+	op := all.listOperation(&huma.Param{Name: "list", In: "path", Required: true, Schema: names, Example: "states"})
+	op.OperationID, op.Path, op.Summary = "listOptions", "/api/v1/options/{list}", "List what a link can be set to"
+	op.Description = "Whether some record already is or not. " + op.Description + " `country` goes with `states` only."
+	op.Errors = []int{http.StatusNotFound}
+	op.Responses = pageOf(a, example)
+	all.reads(op, func(w http.ResponseWriter, r *http.Request) error {
+		o := lists[r.PathValue("list")]
+		if o == nil {
+			return errNoRoute
+		}
+		return o.list(w, r)
+	}, "X-Total-Count")
 }
 
 func (o *odooResource) describeSales() {

@@ -50,7 +50,8 @@ func (r *rig) serveOdoo(say map[string]bus.Handler) *odooBridge {
 			rpc.OdooCreate: answer(one, rpc.HeaderETag, `"r1"`), rpc.OdooUpdate: answer(one, rpc.HeaderETag, `"r2"`),
 			rpc.OdooArchive: answer(one, rpc.HeaderETag, `"r2"`), rpc.OdooConfirm: answer(one, rpc.HeaderETag, `"r2"`),
 			rpc.OdooCancel: answer(one, rpc.HeaderETag, `"r2"`), rpc.OdooSummary: answer(string(mustJSON(exampleSalesSummary))),
-			rpc.OdooImage: answer(pixel, rpc.HeaderETag, `"i1"`, rpc.HeaderContentType, "image/png"),
+			rpc.OdooFieldsOf: answer(string(mustJSON(exampleFields))),
+			rpc.OdooImage:    answer(pixel, rpc.HeaderETag, `"i1"`, rpc.HeaderContentType, "image/png"),
 		} {
 			subject := rpc.OdooSubject(name, verb)
 			if say[subject] != nil {
@@ -58,6 +59,10 @@ func (r *rig) serveOdoo(say map[string]bus.Handler) *odooBridge {
 			}
 			endpoints[subject] = b.handle(subject, verb, h)
 		}
+	}
+	for name := range rpc.OdooOptions {
+		subject := rpc.OdooSubject(name, rpc.OdooList)
+		endpoints[subject] = b.handle(subject, rpc.OdooList, answer(`[{"id":4,"name":"x"}]`, rpc.HeaderTotal, "23"))
 	}
 	r.serve("odoo", endpoints)
 	return b
@@ -83,7 +88,7 @@ func (b *odooBridge) handle(subject, verb string, h bus.Handler) bus.Handler {
 			return bus.Reply{}, fault.New(fault.Forbidden, fault.T("No hay acceso a la empresa 99", "There is no access to company 99"))
 		case q.ID == 409 || string(q.Values["name"]) == `"taken"` || string(q.Values["client_order_ref"]) == `"taken"`:
 			return bus.Reply{}, odooFaults[fault.Conflict]
-		case verb != rpc.OdooList && verb != rpc.OdooCreate && verb != rpc.OdooSummary && q.ID != 7:
+		case verb != rpc.OdooList && verb != rpc.OdooCreate && verb != rpc.OdooSummary && verb != rpc.OdooFieldsOf && q.ID != 7:
 			return bus.Reply{}, odooFaults[fault.NotFound]
 		case q.IfMatch != "" && q.IfMatch != `"r1"`:
 			return bus.Reply{}, odooFaults[fault.Stale]
@@ -169,6 +174,32 @@ func TestOdooLists(t *testing.T) {
 		tag := resp.Header.Get("ETag")
 		r.get("/api/v1/"+resource+"?_start=20&_end=40&_sort=id&_order=desc&q=y", header("If-None-Match", tag)).want(http.StatusNotModified)
 	}
+}
+
+// What links can be set to is listed as records are, and only listed.
+func TestOdooOptions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.serveOdoo(nil)
+	for name := range rpc.OdooOptions {
+		path := "/api/v1/options/" + name
+		var page struct{ Total, Page, Limit, Pages int }
+		r.get(path+"?search=x&limit=5").decode(http.StatusOK, &page)
+		var q rpc.OdooQuery
+		b.last(name, rpc.OdooList, &q)
+		if want := (rpc.OdooQuery{Limit: 5, Search: "x"}); !reflect.DeepEqual(q, want) || page.Total != 23 || page.Pages != 5 {
+			t.Errorf("%s: asked %+v, got %+v", name, q, page)
+		}
+		r.get(path + "?id=4&id=5").want(http.StatusOK)
+		r.get(path+"?limit=0").problem(http.StatusBadRequest, "limit")
+		r.get(path+"?colour=red").problem(http.StatusBadRequest, "colour")
+		r.do(http.MethodPost, path, r.as(auth.Operator), jsonBody(`{"name":"x"}`)).want(http.StatusMethodNotAllowed)
+		r.get(path + "/4").want(http.StatusNotFound)
+	}
+	r.get("/api/v1/options/states?country=68").want(http.StatusOK)
+	r.get("/api/v1/options/countries?country=68").problem(http.StatusBadRequest, "country")
+	r.get("/api/v1/options/secrets").want(http.StatusNotFound)
+	r.get("/api/v1/products/fields?a=b").problem(http.StatusBadRequest, "a")
 }
 
 func TestOdooFilters(t *testing.T) {
@@ -769,8 +800,9 @@ func (r *rig) callOdoo(call func(status int, method, pattern, path string, optio
 		all = append(all,
 			operation{http.MethodGet, list, http.StatusOK, "", ""}, operation{http.MethodGet, one, http.StatusOK, "", ""},
 			operation{http.MethodPost, list, http.StatusCreated, body, ""}, operation{http.MethodPatch, one, http.StatusOK, body, ""},
-			operation{http.MethodDelete, one, http.StatusOK, "", ""})
+			operation{http.MethodDelete, one, http.StatusOK, "", ""}, operation{http.MethodGet, list + "/fields", http.StatusOK, "", ""})
 	}
+	all = append(all, operation{http.MethodGet, "/api/v1/options/{list}", http.StatusOK, "", ""})
 	each := func(do func(op operation, path string, options []option)) {
 		for _, op := range all {
 			options := []option{operator}
@@ -780,7 +812,7 @@ func (r *rig) callOdoo(call func(status int, method, pattern, path string, optio
 			if op.body != "" {
 				options = append(options, jsonBody(op.body))
 			}
-			do(op, strings.Replace(op.pattern, "{id}", "7", 1), options)
+			do(op, strings.NewReplacer("{id}", "7", "{list}", "states").Replace(op.pattern), options)
 		}
 	}
 	each(func(op operation, path string, options []option) {
@@ -794,7 +826,7 @@ func (r *rig) callOdoo(call func(status int, method, pattern, path string, optio
 		call(http.StatusForbidden, op.method, op.pattern, path, append(options, header("X-Company-Id", "99"))...)
 		call(http.StatusRequestEntityTooLarge, op.method, op.pattern, path, append(options, tooBig)...)
 		if path != op.pattern {
-			call(http.StatusNotFound, op.method, op.pattern, strings.Replace(path, "7", "8", 1), options...)
+			call(http.StatusNotFound, op.method, op.pattern, strings.NewReplacer("7", "8", "states", "secrets").Replace(path), options...)
 		}
 		if op.method == http.MethodGet {
 			call(http.StatusNotModified, op.method, op.pattern, path, append(options, header("If-None-Match", "*"))...)

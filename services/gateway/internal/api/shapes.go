@@ -168,7 +168,8 @@ func (t *table) params(allow allowed, standard string, own []*huma.Param) []*hum
 	}
 	params = append(params, own...)
 	if allow >= filtersAndSort {
-		some := strings.Join(t.names(rpc.Sorted)[1:3], ",")
+		sorted := t.names(rpc.Sorted)
+		some := strings.Join(sorted[1:min(3, len(sorted))], ",")
 		params = append(params,
 			param("sort", "columns with commas between; - before one for descending. Default: "+standard, text(), "-"+some),
 			param("_sort", "columns with commas between, as Refine sends them", text(), some),

@@ -63,13 +63,16 @@ func Service(c Config) bus.Service {
 	for _, name := range rpc.OdooResources {
 		for verb, h := range map[string]bus.Handler{
 			rpc.OdooList: handle(a.list(name)), rpc.OdooGet: handle(a.get(name)), rpc.OdooCreate: handle(a.create(name)),
-			rpc.OdooUpdate: handle(a.update(name)), rpc.OdooArchive: handle(a.onRef(name, c.Store.Archive)),
+			rpc.OdooUpdate: handle(a.update(name)), rpc.OdooArchive: handle(a.onRef(name, c.Store.Archive)), rpc.OdooFieldsOf: handle(a.fields(name)),
 		} {
 			endpoints[rpc.OdooSubject(name, verb)] = h
 		}
 		if name != sales {
 			endpoints[rpc.OdooSubject(name, rpc.OdooImage)] = handle(a.image(name))
 		}
+	}
+	for name := range rpc.OdooOptions {
+		endpoints[rpc.OdooSubject(name, rpc.OdooList)] = handle(a.list(name))
 	}
 	endpoints[rpc.OdooSubject(sales, rpc.OdooConfirm)] = handle(a.onRef(sales, onSale(c.Store.Confirm)))
 	endpoints[rpc.OdooSubject(sales, rpc.OdooCancel)] = handle(a.onRef(sales, onSale(c.Store.Cancel)))
@@ -304,6 +307,17 @@ func (a api) summary(ctx context.Context, q rpc.OdooQuery) (bus.Reply, error) {
 	}
 	data, err := json.Marshal(sum.SalesSummary)
 	return bus.Reply{Header: header(sum.Freshness), Data: data}, err
+}
+
+func (a api) fields(name string) func(context.Context, rpc.OdooScope) (bus.Reply, error) {
+	return func(ctx context.Context, _ rpc.OdooScope) (bus.Reply, error) {
+		fields, err := a.Store.Fields(ctx, name)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		data, err := json.Marshal(fields)
+		return bus.Reply{Data: data}, err
+	}
 }
 
 func (a api) login(ctx context.Context, c rpc.OdooCredentials) (bus.Reply, error) {

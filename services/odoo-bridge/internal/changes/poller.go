@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -231,19 +233,21 @@ func (w *watch) poll(ctx context.Context) (blind []string, err error) {
 			return nil, err
 		}
 	}
-	if !w.began { // what changed while nobody looked
-		for _, name := range names {
+	blind = slices.Sorted(maps.Keys(rpc.OdooOptions)) // seldom asked for: not worth a look each time
+	if !w.began {                                     // what changed while nobody looked
+		for _, name := range slices.Concat(names, blind) {
 			w.forget(name, cache.Change{All: true})
 		}
 	}
 	for _, one := range watches {
 		err := w.find(ctx, one)
 		if errors.Is(err, resource.ErrUnwatchable) {
-			blind = append(append(blind, one.Resources...), one.Linked...)
+			touched := slices.Concat(one.Resources, one.Linked)
+			blind = append(blind, touched...)
 			if !w.mute[one.Model] {
 				w.mute[one.Model] = true
 				w.cfg.Log.Warn("changes of a model cannot be watched: what shows it is cached for one poll interval only",
-					"model", one.Model, "resources", blind, "error", err)
+					"model", one.Model, "resources", touched, "error", err)
 			}
 			continue
 		}

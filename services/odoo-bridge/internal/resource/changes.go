@@ -95,7 +95,7 @@ func (s *Store) Touched(ctx context.Context, w Watch, since time.Time, limit int
 		{Name: "domain", Value: []any{leaf("write_date", ">=", since.UTC().Format(odooTime))}}, {Name: "fields", Value: fields},
 		{Name: "offset", Value: 0}, {Name: "limit", Value: limit}, {Name: "order", Value: "write_date, id"},
 	}})
-	if odoo.IsReason(err, odoo.NoRight) || odoo.IsReason(err, odoo.Unknown) {
+	if odoo.IsReason(err, odoo.NoRight) || noModel(err) {
 		return nil, fmt.Errorf("%s: %w: %w", w.Model, ErrUnwatchable, err)
 	}
 	if err != nil {

@@ -63,7 +63,7 @@ func (r *resource) domain(q rpc.OdooQuery) ([]any, error) {
 func (r *resource) belonging() []any {
 	switch {
 	case r.rank == "":
-		return nil
+		return r.base
 	case r.has[r.rank].kind != "":
 		return one(leaf(r.rank, ">", 0))
 	}

@@ -85,7 +85,7 @@ func (s *Store) Scope(ctx context.Context, asked rpc.OdooScope) (Scope, error) {
 		_, i := language.MatchStrings(sc.languages, asked.Lang)
 		scope.Lang = sc.codes[i]
 	}
-	if asked.Company != 0 && !slices.Contains(sc.companies, asked.Company) {
+	if asked.Company != 0 && len(sc.companies) > 0 && !slices.Contains(sc.companies, asked.Company) {
 		return Scope{}, &fault.Error{
 			Code:   fault.Forbidden,
 			Detail: fault.T(fmt.Sprintf("No hay acceso a la empresa %d", asked.Company), fmt.Sprintf("There is no access to company %d", asked.Company)),
@@ -172,7 +172,7 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 		{Name: "allfields", Value: names},
 		{Name: "attributes", Value: []any{"type", "sortable", "readonly", "required", "selection"}},
 	}})
-	if odoo.IsReason(err, odoo.Unknown) {
+	if noModel(err) {
 		return nil, nil
 	}
 	fields, ok := answer.(map[string]any)
@@ -186,7 +186,7 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 	for name, v := range fields {
 		attributes, _ := v.(map[string]any)
 		in := info{
-			sortable: attributes["sortable"] == true, readonly: attributes["readonly"] == true, required: attributes["required"] == true,
+			sortable: attributes["sortable"] != false, readonly: attributes["readonly"] == true, required: attributes["required"] == true,
 		}
 		in.kind, _ = attributes["type"].(string)
 		choices, _ := attributes["selection"].([]any)
@@ -204,10 +204,11 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 	return infos, nil
 }
 
-// probeUser learns the languages there are, and our user's language and companies.
+// probeUser learns the languages there are, and our user's language and companies. What Odoo does not
+// tell is left to it: texts then come in our user's language, and Odoo checks the company.
 func (s *Store) probeUser(ctx context.Context, sc *schema) error {
 	own, err := s.odoo.Call(ctx, odoo.Call{Model: "res.users", Method: "context_get", Read: true})
-	if err != nil {
+	if err != nil && !refused(err) {
 		return err
 	}
 	user, _ := own.(map[string]any)
@@ -215,10 +216,13 @@ func (s *Store) probeUser(ctx context.Context, sc *schema) error {
 	answer, err := s.odoo.Call(ctx, odoo.Call{Model: "res.lang", Method: "search_read", Read: true, Args: []odoo.Arg{
 		{Name: "domain", Value: []any{leaf("active", "=", true)}}, {Name: "fields", Value: []any{"code"}},
 	}})
-	if err != nil && !odoo.IsReason(err, odoo.NoRight) {
+	if err != nil && !refused(err) {
 		return err
 	}
-	codes := []string{lang}
+	var codes []string
+	if lang != "" {
+		codes = []string{lang}
+	}
 	for _, row := range rows(answer) {
 		if code, ok := row["code"].(string); ok && code != lang {
 			codes = append(codes, code)
@@ -233,7 +237,7 @@ func (s *Store) probeUser(ctx context.Context, sc *schema) error {
 		}
 		tags = append(tags, tag)
 	}
-	if lang != "" || len(codes) > 1 {
+	if len(codes) > 0 {
 		sc.codes, sc.languages = codes, language.NewMatcher(tags)
 	}
 	who := leaf("login", "=", s.cfg.Username)
@@ -243,7 +247,7 @@ func (s *Store) probeUser(ctx context.Context, sc *schema) error {
 	answer, err = s.odoo.Call(ctx, odoo.Call{Model: "res.users", Method: "search_read", Read: true, Args: []odoo.Arg{
 		{Name: "domain", Value: []any{who}}, {Name: "fields", Value: []any{"company_ids"}},
 	}})
-	if err != nil {
+	if err != nil && !refused(err) {
 		return err
 	}
 	for _, row := range rows(answer) {

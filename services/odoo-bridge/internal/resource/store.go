@@ -90,6 +90,9 @@ func (s *Store) List(ctx context.Context, name string, scope Scope, q rpc.OdooQu
 		everything(vals)
 	}
 	found, total, err := s.search(ctx, sc.search, r, domain, order, q.Offset, q.Limit, vals)
+	if r.option() && noModel(err) {
+		return Page{}, noModule(name)
+	}
 	if err != nil {
 		return Page{}, s.failed(err)
 	}
@@ -205,17 +208,30 @@ func (s *Store) resource(ctx context.Context, name string) (*schema, *resource, 
 	}
 	r := sc.resources[name]
 	if r == nil {
-		return nil, nil, fault.Wrap(fault.NotFound, fault.T(
-			"Este Odoo no tiene instalado el módulo de este recurso", "This Odoo has not installed the module of this resource"),
-			fmt.Errorf("no model for %s", name))
+		r = optionOf(name)
+	}
+	if r == nil {
+		return nil, nil, noModule(name)
 	}
 	return sc, r, nil
+}
+
+func noModule(name string) error {
+	return fault.Wrap(fault.NotFound, fault.T(
+		"Este Odoo no tiene instalado el módulo de este recurso", "This Odoo has not installed the module of this resource"),
+		fmt.Errorf("no model for %s", name))
 }
 
 // refused reports that Odoo answered, but not with what was asked for.
 func refused(err error) bool {
 	var r *odoo.RefusalError
 	return errors.As(err, &r)
+}
+
+// noModel reports that a read was refused since there is no such model: until 18, Odoo says so in our
+// user's language. Nothing else that is wrong with a read is a person's fault to it.
+func noModel(err error) bool {
+	return odoo.IsReason(err, odoo.Unknown) || odoo.IsReason(err, odoo.Invalid)
 }
 
 // failed is the error of a read. What Odoo no longer knows is probed again.

@@ -15,6 +15,7 @@ type table struct {
 	order   string // the default, before id
 	columns []column
 	merged  merge
+	base    []any  // the domain of what belongs to it at all
 	rank    string // a partner is among these when this field is above 0
 	archive bool   // has action_archive
 	fields  []rpc.OdooField
@@ -67,27 +68,17 @@ var tables = map[string]*table{
 			plain("category", "categ_id"), plain("uom", "uom_id"), plain("template", "product_tmpl_id"), plain("company", "company_id"),
 			plain("description_sale"), plain("sale_ok"), plain("purchase_ok"), plain("weight"), plain("volume"),
 			plain("qty_available"), plain("virtual_available"),
-			{name: "low_stock_threshold", value: func(v view) any {
+			{name: "low_stock_threshold", where: lowStock, value: func(v view) any {
 				if v.tracked() {
 					return v.lowStock
 				}
 				return nil
 			}},
-			{name: "low_stock", value: func(v view) any {
+			{name: "low_stock", where: lowStock, value: func(v view) any {
 				if qty, ok := number(v.of("qty_available")); ok && v.tracked() {
 					return qty <= v.lowStock
 				}
 				return nil
-			}, where: func(r *resource, value bool) []any {
-				storable, qty := flagged(r, true), r.field("qty_available")
-				if storable == nil || qty == "" {
-					return nil
-				}
-				op := "<="
-				if !value {
-					op = ">"
-				}
-				return append(storable, leaf(qty, op, r.lowStock))
 			}},
 			image, plain("active"), plain("created_at", "create_date"), plain("updated_at", "write_date"),
 		},
@@ -123,6 +114,54 @@ var lines = &table{
 		plain("uom", "product_uom_id", "product_uom"), plain("price_unit"), plain("discount"), plain("taxes", "tax_ids", "tax_id"),
 		plain("display_type"), plain("subtotal", "price_subtotal"), plain("total", "price_total"),
 	},
+}
+
+// options are read as they are: every Odoo has their fields, if it has the model.
+var options = map[string]*table{
+	"categories": option("product.category", "complete_name"),
+	"companies":  option("res.company", "name"),
+	"countries":  option("res.country", "name"),
+	"states":     option("res.country.state", "name", plain("country", "country_id")),
+	"taxes":      option("account.tax", "name").only(leaf("type_tax_use", "=", "sale")),
+	"units":      option("uom.uom", "name"),
+	"users":      option("res.users", "name").only(leaf("share", "=", false)),
+}
+
+func option(model, name string, more ...column) *table {
+	return &table{model: model, order: name, columns: append([]column{plain("id"), plain("name", name)}, more...)}
+}
+
+func (t *table) option() bool { return rpc.OdooOptions[t.name] != nil }
+
+func (t *table) only(condition []any) *table {
+	t.base = []any{condition}
+	return t
+}
+
+// optionOf gives a table of options; nil when there is none of that name.
+func optionOf(name string) *resource {
+	t := options[name]
+	if t == nil {
+		return nil
+	}
+	t = new(*t)
+	t.name, t.fields = name, rpc.OdooOptions[name]
+	return t.in(map[string]info{
+		"id": {kind: "integer", sortable: true}, t.order: {kind: "char", sortable: true}, "country_id": {kind: "many2one", sortable: true},
+	}, 0)
+}
+
+// lowStock is the domain of products whose stock is tracked and low, or is not low.
+func lowStock(r *resource, value bool) []any {
+	storable, qty := flagged(r, true), r.field("qty_available")
+	if storable == nil || qty == "" {
+		return nil
+	}
+	op := "<="
+	if !value {
+		op = ">"
+	}
+	return append(storable, leaf(qty, op, r.lowStock))
 }
 
 // flagged is the domain of records whose flag, or merged selection, has a value.
