@@ -141,7 +141,7 @@ func connect(ctx context.Context, cfg Config, nc *nats.Conn, log *slog.Logger) (
 		URL: cfg.URL, DB: cfg.DB, Username: cfg.Username, Password: cfg.Password, Protocol: odoo.Protocol(cfg.Protocol),
 		Concurrency: cfg.MaxConcurrency, Timeout: cfg.Timeout, Log: log,
 	})
-	store := resource.New(resource.Config{LowStock: cfg.LowStock, ProbeTimeout: cfg.Timeout}, client)
+	store := resource.New(resource.Config{LowStock: cfg.LowStock, ProbeTimeout: cfg.Timeout, Username: cfg.Username}, client)
 	answers := api.Config{Source: store, Store: store, Login: client.Login, Version: Version, Timeout: cfg.Timeout + time.Second}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup

@@ -2,7 +2,6 @@ package odootest
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -390,5 +389,9 @@ func (c *call) groupsOf(user *record) []int {
 
 func (c *call) contextGet() (any, error) {
 	user := c.row("res.users", c.user.id)
-	return maps.Clone(map[string]any{"lang": c.text(user, "lang"), "tz": c.text(user, "tz"), "uid": c.user.id}), nil
+	about := map[string]any{"lang": c.text(user, "lang"), "tz": c.text(user, "tz")}
+	if c.version >= 17 {
+		about["uid"] = c.user.id
+	}
+	return about, nil
 }
