@@ -465,6 +465,11 @@ func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64,
 			}
 		}
 	}
+	for name, from := range r.from { // of a link, Odoo may only tell the constraint: product_template_categ_id_fkey
+		if strings.Contains(refusal.Message, "_"+from+"_fkey") {
+			f.Fields[name] = fault.T("no existe en Odoo", "does not exist in Odoo")
+		}
+	}
 	for name, from := range r.from { // "The VAT number [ES1] does not seem to be valid"
 		text, ok := values[from].(string)
 		if len(f.Fields) == 0 && ok && len(text) > 2 && r.has[from].kind == "char" && strings.Contains(refusal.Message, text) {
