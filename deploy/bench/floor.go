@@ -168,7 +168,7 @@ func upsertFloor(ctx context.Context, db *pgx.Conn, o *event.Order, n int) (floa
 		return 0, err
 	}
 	defer db.Exec(ctx, `drop table bench_upsert`) //nolint:errcheck // the database goes with the run
-	doc, err := o.AppendJSON(nil)
+	doc, err := json.Marshal(o)
 	if err != nil {
 		return 0, err
 	}

@@ -36,14 +36,6 @@ func TestEncodingEqualsTheStructTags(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-struct tags +NewOrderChanged):\n%s", diff)
 	}
-	alone, err := full.change.Order.AppendJSON([]byte("head "))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rest, ok := strings.CutPrefix(string(alone), "head ")
-	if !ok || !strings.Contains(string(msg.Data), `"order":`+rest) {
-		t.Errorf("AppendJSON gives %s, which is not what the event has:\n%s", alone, msg.Data)
-	}
 }
 
 func TestWhatCannotBeEncoded(t *testing.T) {
