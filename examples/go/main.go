@@ -1,4 +1,4 @@
-// Prints a line for each change of an order. Usage: go run ./examples/go [live | from N | state]
+// Command go prints a line for each change of an order: go run ./examples/go [live | from N | state]
 package main
 
 import (

@@ -63,11 +63,9 @@ type Server struct {
 	exit     error         // how it ended; read after done
 }
 
-// Start runs the cluster in cfg.Dir, creating it first if there is none, and
-// returns once it accepts connections. Ending ctx aborts the start only.
-//
-// Errors are one line each; [ErrInUse] and [ErrNoBinaries] can be told apart.
-// As root, Postgres runs as the cluster's owner: `postgres`, else `nobody`.
+// Start runs the cluster in cfg.Dir, made if there is none, and returns once it accepts connections;
+// ending ctx aborts the start only. Errors are one line each, [ErrInUse] and [ErrNoBinaries] among
+// them. As root, Postgres runs as the cluster's owner: `postgres`, else `nobody`.
 func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	log := cfg.Logger
 	if log == nil {

@@ -14,16 +14,6 @@ import (
 	"sync"
 )
 
-// The journal makes every change durable before it is answered, at the price
-// of one write: what the process wrote survives its SIGKILL. It lies beside
-// Config.File in segments, File.journal.1 and so on. The file says with which
-// segment its reader has to go on; saving begins a new one and removes those
-// before it.
-//
-// A file is written while changes go on, so a segment may repeat what the file
-// has already. Entries tell the state that a change left, never a difference:
-// reading one twice, in order, does no harm.
-
 // compactAt is the size in bytes at which the journal is folded into the file.
 const compactAt = 16 << 20
 
@@ -39,7 +29,9 @@ type entry struct {
 	Quota        *Quota               `json:"quota,omitempty"`
 }
 
-// journal is the segment being written.
+// journal is the segment being written, File.journal.N: a change is in it before it is answered, so
+// that it survives SIGKILL. The file says with which segment its reader goes on. An entry tells the
+// state that a change left, never a difference: reading one twice, in order, does no harm.
 type journal struct {
 	mu   sync.Mutex
 	last int      // number of the newest segment there is or was

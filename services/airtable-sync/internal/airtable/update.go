@@ -22,10 +22,9 @@ type Update struct {
 	Fields map[string]any `json:"fields"`
 }
 
-// Update writes all of at most BatchSize updates, or none, and returns the records as they are now,
-// in the order of updates, and Airtable's time. It sends one request and never repeats it: after an
-// error that IsVerdict nothing was written, after any other look before writing again. before is
-// called when the pace allows the request, and may still refuse it.
+// Update writes all of at most BatchSize updates, or none, by one request, which before may still
+// refuse when its turn has come. It returns the records as they are now, in order, and Airtable's time.
+// After an error that IsVerdict nothing was written; after any other look before writing again.
 func (c *Client) Update(ctx context.Context, updates []Update, byFieldID bool, before func(context.Context) error) ([]Record, time.Time, error) {
 	payload, err := json.Marshal(updateBody{Records: updates, ByFieldID: byFieldID})
 	if err != nil {

@@ -17,10 +17,9 @@ import (
 var errNotAirtable = fault.New(fault.Forbidden,
 	fault.T("Este aviso no es de Airtable", "This notification is not from Airtable"))
 
-// servePing takes a notification of Airtable's, which says that there is something to read. What
-// is not signed with our webhook's secret, or names another, is Forbidden. One that came before,
-// or is older than one that did, changes nothing: Airtable repeats what it thinks got lost, and
-// anybody who overheard a ping can.
+// servePing takes a notification of Airtable's, which says that there is something to read. What is
+// not signed with our webhook's secret, or names another, is Forbidden. One no newer than the last
+// changes nothing: Airtable repeats what it thinks got lost, and who overheard a ping can too.
 func (s *Syncer) servePing(_ context.Context, data []byte) (bus.Reply, error) {
 	var ping rpc.Ping
 	if err := json.Unmarshal(data, &ping); err != nil {

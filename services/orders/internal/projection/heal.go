@@ -23,11 +23,8 @@ const (
 	lossRarely   = 60 // looks between searches that change nothing
 )
 
-// healer finds the edits that a crash left half-way, from EDITS to ORDERS or back (invariant 7).
-//
-// An edit of EDITS that the table does not know was accepted by an instance which could not tell of
-// it any more: the healer does. An edit that is pending in the table and in EDITS no more lost its
-// outcome with a tail of ORDERS, or EDITS was wiped: it is offered again. Either must still be so
+// healer finds edits that a crash left half-way (invariant 7): in EDITS but not in the table, which it
+// tells of; or pending in the table but not in EDITS, which it offers again. Either must still be so
 // when the projection is past all that was in ORDERS then.
 type healer struct {
 	*Projector

@@ -179,9 +179,8 @@ func (w *Writer) StartReplay(ctx context.Context, previous *Checkpoint, next Che
 var applySQL string
 
 // Apply writes changes, in stream order, and moves the checkpoint from cp to seq, all or nothing
-// (invariant 3): rows, history, edits and rollups are one statement. Of several changes of a record
-// the row takes the last; one that is older than the row changes nothing (invariant 4). What is read
-// for it beforehand nobody else writes.
+// (invariant 3): rows, history, edits and rollups are one statement. A row takes the last change of
+// its record, and none that is older than itself (invariant 4).
 func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, seq uint64, messageID string) error {
 	rows, edits, err := w.withEdits(ctx, cp, changes, newest(changes))
 	if err != nil {
