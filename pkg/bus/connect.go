@@ -24,10 +24,9 @@ type Options struct {
 	OnReconnect func()
 }
 
-// Connect waits until NATS is there, saying so every few seconds, and reconnects for ever after.
-// While disconnected, publishing fails at once instead of being buffered: the caller decides what
-// to retry (invariant 1). It returns an error when ctx ends, or at once when NATS refuses us, the
-// URL cannot be read or the credentials file cannot.
+// Connect waits until NATS is there, and reconnects for ever after. While disconnected, publishing
+// fails at once instead of being buffered (invariant 1). It returns an error when ctx ends, or at
+// once when NATS refuses us, or the URL or the credentials file cannot be read.
 func Connect(ctx context.Context, log *slog.Logger, o Options) (*nats.Conn, error) {
 	opts := []nats.Option{
 		nats.Name(o.Name),

@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -183,5 +184,28 @@ func TestOrdersKeepsTheNewestOfEachSubject(t *testing.T) {
 		if err != nil || string(msg.Data) != want {
 			t.Errorf("%s: %v, %v", subject, msg, err)
 		}
+	}
+}
+
+func TestPersist(t *testing.T) {
+	t.Parallel()
+	said, log := newJournal()
+	away, tries := errors.New("JetStream is away"), 0
+	if err := bus.Persist(deadline(t, patience), log, "waiting", func(context.Context) error {
+		if tries++; tries < 3 {
+			return away
+		}
+		return nil
+	}); err != nil || tries != 3 {
+		t.Errorf("%v after %d tries", err, tries)
+	}
+	said.wait(t, "waiting", 2)
+	drifted := fmt.Errorf("ORDERS: %w", bus.ErrDrift)
+	if err := bus.Persist(t.Context(), log, "waiting", func(context.Context) error { return drifted }); !errors.Is(err, drifted) {
+		t.Errorf("drift: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := bus.Persist(ctx, log, "waiting", func(context.Context) error { cancel(); return away }); !errors.Is(err, context.Canceled) {
+		t.Errorf("told to stop: %v", err)
 	}
 }

@@ -12,3 +12,6 @@ func Supervise[C any, P interface {
 }](name string, run func(context.Context, C) error, drain time.Duration) int {
 	return supervise[C, P](name, run, drain)
 }
+
+// ServeMetrics is what WithNATS serves meanwhile.
+func (b *Base) ServeMetrics(ctx context.Context) error { return b.serveMetrics(ctx) }

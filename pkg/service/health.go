@@ -90,30 +90,25 @@ func Alive(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte(`{"status":"ok"}`)) // the client has gone
 }
 
-// ServeMetrics serves /healthz, /readyz and /metrics on MetricsAddr until ctx ends; without an
+// serveMetrics serves /healthz, /readyz and /metrics on MetricsAddr until ctx ends; without an
 // address it returns nil at once.
-func (b *Base) ServeMetrics(ctx context.Context) error {
+func (b *Base) serveMetrics(ctx context.Context) error {
 	if b.MetricsAddr == "" {
 		return nil
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", b.MetricsAddr)
+	if err != nil {
+		return fmt.Errorf("METRICS_ADDR: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", Alive)
 	mux.Handle("GET /readyz", b.Health)
 	mux.Handle("GET /metrics", promhttp.Handler())
-	return ServeHTTP(ctx, b.MetricsAddr, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second})
+	return Serve(ctx, ln, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second})
 }
 
-// ServeHTTP listens on addr and serves until ctx ends, then lets requests finish for a few seconds.
-func ServeHTTP(ctx context.Context, addr string, srv *http.Server) error {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", addr, err)
-	}
-	return Serve(ctx, ln, srv)
-}
-
-// Serve is ServeHTTP for a listener that is there already.
+// Serve answers on ln until ctx ends, then lets requests finish for a few seconds.
 func Serve(ctx context.Context, ln net.Listener, srv *http.Server) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()

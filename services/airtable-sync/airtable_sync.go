@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"slices"
@@ -111,78 +110,42 @@ func (c *Config) pingURL() string {
 	return strings.TrimRight(c.PublicURL, "/") + "/webhooks/airtable"
 }
 
-// Run syncs until ctx ends, waiting for NATS and for its turn as the one active instance. An
-// error other than ctx's means that it cannot go on: NATS refuses it, or streams have drifted.
+// Run syncs until ctx ends, waiting for NATS and for its turn as the one active instance. An error
+// means that it cannot go on: NATS refuses it, or streams have drifted.
 func Run(ctx context.Context, cfg Config) error {
-	log := cfg.Log.With("service", "airtable-sync")
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	go func() {
-		if err := cfg.ServeMetrics(ctx); err != nil {
-			end(fmt.Errorf("METRICS_ADDR: %w", err))
-		}
-	}()
-	nc, err := bus.Connect(ctx, log, bus.Options{URL: cfg.NATSURL, Creds: cfg.NATSCreds, Name: "airtable-sync"})
-	if err != nil {
-		if ctx.Err() != nil {
-			return why(ctx)
-		}
-		return err
-	}
-	defer func() {
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if err := bus.Drain(drain, nc); err != nil {
-			log.Warn("not drained", "error", err)
-		}
-	}()
+	cfg.Log = cfg.Log.With("service", "airtable-sync")
+	return cfg.WithNATS(ctx, service.Link{Name: "airtable-sync", Check: "airtable-sync"}, cfg.takeTurns)
+}
+
+// takeTurns is active whenever no other instance is, until ctx ends.
+func (c *Config) takeTurns(ctx context.Context, nc *nats.Conn) error {
 	js, err := jetstream.New(nc, ledger.PublishOptions()...)
 	if err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}
-	cfg.Health.Check("airtable-sync", func(context.Context) error {
-		if !nc.IsConnected() {
-			return errors.New("not connected")
-		}
-		return nil
-	})
-	meter := budget.New(budget.Config{Limit: cfg.MonthlyLimit, Interval: minutes(cfg.IntervalMinutes), Now: cfg.Now, Log: log})
+	meter := budget.New(budget.Config{Limit: c.MonthlyLimit, Interval: minutes(c.IntervalMinutes), Now: c.Now, Log: c.Log})
 	client := airtable.New(airtable.Config{
-		Endpoint: cfg.EndpointURL, Key: cfg.APIKey, Base: cfg.BaseID, Table: cfg.TableID,
-		RatePerSecond: cfg.RateLimit, Meter: meter, Log: log,
+		Endpoint: c.EndpointURL, Key: c.APIKey, Base: c.BaseID, Table: c.TableID,
+		RatePerSecond: c.RateLimit, Meter: meter, Log: c.Log,
 	})
 	instance := instanceName()
-	for ctx.Err() == nil {
-		err := func() error {
-			if err := bus.Ensure(ctx, js, cfg.NATSReplicas, bus.StreamOrders, bus.BucketSyncState); err != nil {
-				return err
-			}
-			kv, err := js.KeyValue(ctx, bus.BucketSyncState)
-			if err != nil {
-				return fmt.Errorf("bucket %s: %w", bus.BucketSyncState, err)
-			}
-			return lease.Hold(ctx, kv, leaseKey, instance, func(ctx context.Context) error {
-				stop, err := meter.Keep(ctx, kv)
-				if err != nil {
-					return err
-				}
-				defer stop()
-				return cfg.term(ctx, log, instance, client, meter, nc, js, kv)
-			})
-		}()
-		switch {
-		case ctx.Err() != nil:
-			return why(ctx)
-		case errors.Is(err, bus.ErrDrift):
+	return bus.Persist(ctx, c.Log, "not syncing, trying again", func(ctx context.Context) error {
+		if err := bus.Ensure(ctx, js, c.NATSReplicas, bus.StreamOrders, bus.BucketSyncState); err != nil {
 			return err
 		}
-		log.Warn("not syncing, trying again", "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
+		kv, err := js.KeyValue(ctx, bus.BucketSyncState)
+		if err != nil {
+			return fmt.Errorf("bucket %s: %w", bus.BucketSyncState, err)
 		}
-	}
-	return why(ctx)
+		return lease.Hold(ctx, kv, leaseKey, instance, func(ctx context.Context) error {
+			stop, err := meter.Keep(ctx, kv)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			return c.term(ctx, instance, client, meter, js, kv)
+		})
+	})
 }
 
 // leaseKey is the lease's key in the bucket sync-state.
@@ -191,20 +154,19 @@ const leaseKey = "lease"
 // term is what the active instance does: it syncs, and writes edits. Both know the same columns and
 // publish through the same ledger.
 func (c *Config) term(
-	ctx context.Context, log *slog.Logger, instance string,
-	client *airtable.Client, meter *budget.Meter, nc *nats.Conn, js jetstream.JetStream, kv jetstream.KeyValue,
+	ctx context.Context, instance string, client *airtable.Client, meter *budget.Meter, js jetstream.JetStream, kv jetstream.KeyValue,
 ) error {
 	ctx, end := context.WithCancel(ctx)
-	schema, book := column.NewSchema(client, c.named(), log), ledger.New(js, client.Source())
+	schema, book := column.NewSchema(client, c.named(), c.Log), ledger.New(js, client.Source())
 	writer := edits.New(edits.Config{
-		Replicas: c.NATSReplicas, Log: log,
+		Replicas: c.NATSReplicas, Log: c.Log,
 		Held: func(ctx context.Context) error { return lease.Check(ctx, kv, leaseKey, instance) },
-	}, client, schema, book, nc, js)
+	}, client, schema, book, js.Conn(), js)
 	s := syncer.New(syncer.Config{
 		Instance: instance, Interval: minutes(c.IntervalMinutes), Mode: rpc.Mode(c.Mode),
 		FullEvery: minutes(60 * c.FullScanHours), PingURL: c.pingURL(), Replicas: c.NATSReplicas, Budget: meter, Edits: writer.State,
-		Now: c.Now, Log: log,
-	}, client, schema, book, nc, js, kv)
+		Now: c.Now, Log: c.Log,
+	}, client, schema, book, js.Conn(), js, kv)
 	var writing sync.WaitGroup
 	defer writing.Wait()
 	defer end()
@@ -232,12 +194,4 @@ func instanceName() string {
 		host = "unknown"
 	}
 	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), nuid.Next()[:6])
-}
-
-// why is the reason that ctx ended for, nil when it was told to from outside.
-func why(ctx context.Context) error {
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
 }

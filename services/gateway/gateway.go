@@ -108,7 +108,7 @@ func Run(ctx context.Context, c Config) error {
 		return fmt.Errorf("HTTP_ADDR: %w", err)
 	}
 	defer ln.Close()
-	link := newLink(c.Log)
+	link := newLink(c.Log, c.NATSReplicas)
 	authenticator, err := c.authenticator(link)
 	if err != nil {
 		return err
@@ -117,8 +117,8 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	handler, err := api.New(api.Config{
 		Log: c.Log, Services: link, Auth: authenticator, Health: c.Health, CORSOrigins: c.CORSOrigins, Draining: ctx.Done(),
 		Live: link.live, TrustedProxies: proxies,
@@ -126,28 +126,19 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	c.Health.Check("nats", link.connected)
 	c.Health.Check("orders", link.ordersThere)
 
+	outlasting, unlink := context.WithCancel(context.WithoutCancel(ctx)) // requests under way need NATS
+	defer unlink()
 	linked := make(chan error, 1)
 	go func() {
-		err := link.maintain(ctx, c.Base)
-		if err != nil {
-			cancel(err)
-		}
+		err := c.WithNATS(outlasting, service.Link{Name: "gateway", Check: "nats", OnReconnect: link.reopen}, link.maintain)
+		cancel()
 		linked <- err
 	}()
-	metrics := make(chan error, 1)
-	go func() {
-		err := c.ServeMetrics(ctx)
-		if err != nil {
-			cancel(err)
-		}
-		metrics <- err
-	}()
 	served := c.serve(ctx, ln, handler)
-	cancel(nil)
-	return errors.Join(served, <-metrics, <-linked, link.close(context.WithoutCancel(ctx)))
+	unlink()
+	return errors.Join(served, <-linked)
 }
 
 // authenticator sees to it that there is a user and a secret.

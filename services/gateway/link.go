@@ -16,21 +16,24 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
 // link is the connection to NATS, which may come later than the first request.
 type link struct {
-	log  *slog.Logger
-	live *live.Hub
+	log         *slog.Logger
+	replicas    int // of the bucket of the sessions
+	live        *live.Hub
+	reconnected chan struct{}
 
 	mu sync.RWMutex
 	nc *nats.Conn
 	kv jetstream.KeyValue // nil until the bucket is there
 }
 
-func newLink(log *slog.Logger) *link { return &link{log: log, live: live.New(log, feeds()...)} }
+func newLink(log *slog.Logger, replicas int) *link {
+	return &link{log: log, replicas: replicas, live: live.New(log, feeds()...), reconnected: make(chan struct{}, 1)}
+}
 
 var errNoNATS = errors.New("not connected yet")
 
@@ -75,32 +78,24 @@ func (l *link) sessions() (jetstream.KeyValue, error) {
 	return l.kv, nil
 }
 
-// maintain connects, and sees to it that the bucket of the sessions is there: now and after each
-// reconnection, as NATS may come back without it (invariant 8). It returns nil when ctx ends.
-func (l *link) maintain(ctx context.Context, base service.Base) error {
-	reconnected := make(chan struct{}, 1)
-	nc, err := bus.Connect(ctx, l.log, bus.Options{
-		URL: base.NATSURL, Name: "gateway", Creds: base.NATSCreds,
-		OnReconnect: func() {
-			select {
-			case reconnected <- struct{}{}:
-			default:
-			}
-		},
-	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil // told to stop while waiting
-		}
-		return err
+// reopen has maintain look after the sessions again: call it when NATS has been away.
+func (l *link) reopen() {
+	select {
+	case l.reconnected <- struct{}{}:
+	default:
 	}
-	l.mu.Lock()
-	l.nc = nc
-	l.mu.Unlock()
+}
+
+// maintain lends nc to requests, and sees to it that the bucket of the sessions is there: now and
+// after each reconnection, as NATS may come back without it (invariant 8).
+func (l *link) maintain(ctx context.Context, nc *nats.Conn) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}
+	l.mu.Lock()
+	l.nc = nc
+	l.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	defer background.Wait()
@@ -109,15 +104,16 @@ func (l *link) maintain(ctx context.Context, base service.Base) error {
 		return err
 	}
 	for {
-		retry, err := l.ensureSessions(ctx, js, base.NATSReplicas)
+		err := bus.Persist(ctx, l.log, "the sessions are out of reach", func(ctx context.Context) error {
+			return l.ensureSessions(ctx, js)
+		})
 		if err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-reconnected:
-		case <-retry:
+		case <-l.reconnected:
 		}
 	}
 }
@@ -144,34 +140,19 @@ func (l *link) tell(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, 
 	return nil
 }
 
-// ensureSessions returns when to try again, nil for not before a reconnection.
-func (l *link) ensureSessions(ctx context.Context, js jetstream.JetStream, replicas int) (retry <-chan time.Time, err error) {
-	once, cancel := context.WithTimeout(ctx, 5*time.Second)
+func (l *link) ensureSessions(ctx context.Context, js jetstream.JetStream) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	err = bus.Ensure(once, js, replicas, bus.BucketSessions)
-	if errors.Is(err, bus.ErrDrift) {
-		return nil, err
+	if err := bus.Ensure(ctx, js, l.replicas, bus.BucketSessions); err != nil {
+		return err
 	}
-	var kv jetstream.KeyValue
-	if err == nil {
-		kv, err = js.KeyValue(once, bus.BucketSessions)
-	}
+	kv, err := js.KeyValue(ctx, bus.BucketSessions)
 	if err != nil {
-		if ctx.Err() == nil {
-			l.log.Warn("the sessions are out of reach", "error", err)
-		}
-		return time.After(time.Second), nil
+		return err
 	}
 	l.mu.Lock()
 	l.kv = kv
 	l.mu.Unlock()
-	return nil, nil
-}
-
-func (l *link) connected(context.Context) error {
-	if nc := l.conn(); nc == nil || !nc.IsConnected() {
-		return errNoNATS
-	}
 	return nil
 }
 
@@ -183,14 +164,4 @@ func (l *link) ordersThere(ctx context.Context) error {
 	}
 	_, err := nc.RequestWithContext(ctx, "$SRV.PING.orders", nil)
 	return err
-}
-
-func (l *link) close(ctx context.Context) error {
-	nc := l.conn()
-	if nc == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	return bus.Drain(ctx, nc)
 }

@@ -92,88 +92,71 @@ func (c *Config) Validate() error {
 }
 
 // Run serves until ctx ends, waiting for NATS first. It does not wait for Odoo: until that answers,
-// requests are told so.
+// requests are told so, and the service is ready all the same.
 func Run(ctx context.Context, cfg Config) error {
-	log := cfg.Log.With("service", "odoo-bridge")
-	nc, err := bus.Connect(ctx, log, bus.Options{URL: cfg.NATSURL, Creds: cfg.NATSCreds, Name: "odoo-bridge"})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	// Odoo away does not make the service unready: it answers, if with a 503.
-	cfg.Health.Check("odoo-bridge", func(context.Context) error {
-		if !nc.IsConnected() {
-			return errors.New("not connected")
-		}
-		return nil
-	})
+	cfg.Log = cfg.Log.With("service", "odoo-bridge")
+	return cfg.WithNATS(ctx, service.Link{Name: "odoo-bridge", Check: "odoo-bridge"}, cfg.serve)
+}
+
+func (c *Config) serve(ctx context.Context, nc *nats.Conn) error {
 	described := notConnected()
-	if cfg.URL != "" {
+	if c.URL != "" {
 		var stop func()
-		if described, stop, err = connect(ctx, cfg, nc, log); err != nil {
+		var err error
+		if described, stop, err = c.connect(ctx, nc); err != nil {
 			return err
 		}
 		defer stop()
 	}
-	server, err := bus.Serve(nc, log, described)
+	server, err := bus.Serve(nc, c.Log, described)
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- cfg.ServeMetrics(ctx) }()
-	select {
-	case <-ctx.Done():
-	case err = <-failed: // nil at once without METRICS_ADDR
-		if err == nil {
-			<-ctx.Done()
-		}
-	}
+	<-ctx.Done()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
-	return errors.Join(err, server.Stop(stop), bus.Drain(stop, nc))
+	return server.Stop(stop)
 }
 
 // connect makes what answers from Odoo. The returned function ends it.
-func connect(ctx context.Context, cfg Config, nc *nats.Conn, log *slog.Logger) (described bus.Service, stop func(), err error) {
+func (c *Config) connect(ctx context.Context, nc *nats.Conn) (described bus.Service, stop func(), err error) {
 	client := odoo.New(odoo.Config{
-		URL: cfg.URL, DB: cfg.DB, Username: cfg.Username, Password: cfg.Password, Protocol: odoo.Protocol(cfg.Protocol),
-		Concurrency: cfg.MaxConcurrency, Timeout: cfg.Timeout, Log: log,
+		URL: c.URL, DB: c.DB, Username: c.Username, Password: c.Password, Protocol: odoo.Protocol(c.Protocol),
+		Concurrency: c.MaxConcurrency, Timeout: c.Timeout, Log: c.Log,
 	})
-	store := resource.New(resource.Config{LowStock: cfg.LowStock, ProbeTimeout: cfg.Timeout, Username: cfg.Username}, client)
-	answers := api.Config{Source: store, Store: store, Login: client.Login, Version: Version, Timeout: cfg.Timeout + time.Second}
+	store := resource.New(resource.Config{LowStock: c.LowStock, ProbeTimeout: c.Timeout, Username: c.Username}, client)
+	answers := api.Config{Source: store, Store: store, Login: client.Login, Version: Version, Timeout: c.Timeout + time.Second}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	stop = func() { cancel(); running.Wait(); client.Close() }
-	if cfg.PollSeconds > 0 {
-		if err := keepFresh(ctx, cfg, nc, client, store, &answers, &running, log); err != nil {
+	if c.PollSeconds > 0 {
+		if err := c.keepFresh(ctx, nc, client, store, &answers, &running); err != nil {
 			stop()
 			return bus.Service{}, nil, err
 		}
 	}
-	running.Go(func() { warmUp(ctx, store, log) })
+	running.Go(func() { warmUp(ctx, store, c.Log) })
 	return api.Service(answers), stop, nil
 }
 
 // keepFresh puts a cache before store, and follows what changes in Odoo until ctx ends.
-func keepFresh(ctx context.Context, cfg Config, nc *nats.Conn, client *odoo.Client, store *resource.Store, answers *api.Config, running *sync.WaitGroup, log *slog.Logger) error {
+func (c *Config) keepFresh(ctx context.Context, nc *nats.Conn, client *odoo.Client, store *resource.Store, answers *api.Config, running *sync.WaitGroup) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}
-	every := time.Duration(cfg.PollSeconds * float64(time.Second))
+	every := time.Duration(c.PollSeconds * float64(time.Second))
 	cached, err := cache.New(cache.Config{
-		Namespace: cfg.identity(Version, cfg.LowStock), Fresh: every, MaxAge: cfg.CacheMaxAge, Memory: int64(cfg.CacheMemoryMB) << 20,
-		Timeout: cfg.Timeout, Replicas: cfg.NATSReplicas, Scope: store.Scope, Log: log,
+		Namespace: c.identity(Version, c.LowStock), Fresh: every, MaxAge: c.CacheMaxAge, Memory: int64(c.CacheMemoryMB) << 20,
+		Timeout: c.Timeout, Replicas: c.NATSReplicas, Scope: store.Scope, Log: c.Log,
 	}, store)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
 	poller := changes.New(changes.Config{
-		Key: "odoo." + cfg.identity(), Source: "/odoo/" + cfg.DB, OdooNow: client.Now, Instance: nuid.Next(),
+		Key: "odoo." + c.identity(), Source: "/odoo/" + c.DB, OdooNow: client.Now, Instance: nuid.Next(),
 		Every: every * 4 / 5, // a look takes time, too
-		Full:  10 * time.Minute, Replicas: cfg.NATSReplicas, Log: log,
+		Full:  10 * time.Minute, Replicas: c.NATSReplicas, Log: c.Log,
 	}, store, cached)
 	cached.OnTold(poller.Told)
 	answers.Source, answers.Scope, answers.Changed = cached, cached.Scope, cached.Told
@@ -183,7 +166,7 @@ func keepFresh(ctx context.Context, cfg Config, nc *nats.Conn, client *odoo.Clie
 	} {
 		running.Go(func() {
 			if err := run(ctx); err != nil && ctx.Err() == nil { // drift: reads go on, each asking Odoo
-				log.Error("reads ask Odoo each time, and no event tells of changes", "part", what, "error", err)
+				c.Log.Error("reads ask Odoo each time, and no event tells of changes", "part", what, "error", err)
 			}
 		})
 	}

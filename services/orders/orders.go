@@ -6,13 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/service"
@@ -46,104 +45,69 @@ func (c *Config) Validate() error {
 // committed. It waits for NATS and Postgres and survives losing them; it returns an error only for
 // a configuration or a stream it cannot work with.
 func Run(ctx context.Context, cfg Config) error {
-	s, nc, p, err := start(ctx, &cfg)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	endpoints, err := api.Service(s, nc, cfg.Log)
-	if err != nil {
-		nc.Close()
-		return err
-	}
-	server, err := bus.Serve(nc, cfg.Log, endpoints)
-	if err != nil {
-		nc.Close()
-		return err
-	}
-	cfg.Health.Check("nats", func(context.Context) error {
-		if !nc.IsConnected() {
-			return nats.ErrDisconnected
+	return cfg.open(ctx, func(ctx context.Context, s *store.Store, js jetstream.JetStream, p *projection.Projector) error {
+		endpoints, err := api.Service(s, js, cfg.Log)
+		if err != nil {
+			return err
 		}
-		return nil
+		server, err := bus.Serve(js.Conn(), cfg.Log, endpoints)
+		if err != nil {
+			return err
+		}
+		cfg.Health.Check("postgres", s.Ping)
+		cfg.Health.Check("projection", p.Check)
+		var projecting sync.WaitGroup
+		projecting.Go(func() { p.Run(ctx) })
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), service.DrainTime-3*time.Second)
+		defer cancel()
+		err = server.Stop(drain)
+		projecting.Wait()
+		return err
 	})
-	cfg.Health.Check("postgres", s.Ping)
-	cfg.Health.Check("projection", p.Check)
-
-	group, running := errgroup.WithContext(ctx)
-	group.Go(func() error { return cfg.ServeMetrics(running) })
-	group.Go(func() error { p.Run(running); return nil })
-	<-running.Done()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), service.DrainTime-2*time.Second)
-	defer cancel()
-	return errors.Join(server.Stop(drain), group.Wait(), bus.Drain(drain, nc))
 }
 
 // Rebuild makes the projection read the whole stream again and returns when the rows are settled,
 // logging how it goes. Reads do not notice. The instance that projects does the work; where there
 // is none, Rebuild does.
 func Rebuild(ctx context.Context, cfg Config) error {
-	s, nc, p, err := start(ctx, &cfg)
+	cfg.MetricsAddr = "" // the service's
+	return cfg.open(ctx, func(ctx context.Context, s *store.Store, _ jetstream.JetStream, p *projection.Projector) error {
+		return projection.Rebuild(ctx, s, p, cfg.Log)
+	})
+}
+
+// open calls run with what the service works with, once the streams are there. Postgres is
+// connected to when it is first used.
+func (c *Config) open(ctx context.Context, run func(context.Context, *store.Store, jetstream.JetStream, *projection.Projector) error) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	c.Log = c.Log.With("service", "orders")
+	s, err := store.Open(c.DatabaseURL)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	defer nc.Close()
-	return projection.Rebuild(ctx, s, p, cfg.Log)
-}
-
-// start connects to what the service works with. Postgres is connected to when it is first used.
-func start(ctx context.Context, cfg *Config) (*store.Store, *nats.Conn, *projection.Projector, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, nil, nil, err
-	}
-	cfg.Log = cfg.Log.With("service", "orders")
-	s, err := store.Open(cfg.DatabaseURL)
-	if err != nil {
-		return nil, nil, nil, err
-	}
 	var projector atomic.Pointer[projection.Projector]
-	nc, err := bus.Connect(ctx, cfg.Log, bus.Options{
-		URL: cfg.NATSURL, Creds: cfg.NATSCreds, Name: "orders",
-		OnReconnect: func() {
-			if p := projector.Load(); p != nil {
-				p.Reopen()
-			}
-		},
-	})
-	if err != nil {
-		s.Close()
-		return nil, nil, nil, err
-	}
-	p, err := projection.New(s, nc, cfg.NATSReplicas, cfg.Log)
-	if err == nil {
+	link := service.Link{Name: "orders", Check: "nats", OnReconnect: func() {
+		if p := projector.Load(); p != nil {
+			p.Reopen()
+		}
+	}}
+	return c.WithNATS(ctx, link, func(ctx context.Context, nc *nats.Conn) error {
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return fmt.Errorf("JetStream: %w", err)
+		}
+		p := projection.New(s, js, c.NATSReplicas, c.Log)
 		projector.Store(p)
-		err = ensure(ctx, nc, cfg.NATSReplicas, cfg.Log)
-	}
-	if err != nil {
-		nc.Close()
-		s.Close()
-		return nil, nil, nil, err
-	}
-	return s, nc, p, nil
-}
-
-// ensure waits until the streams are there. Only a stream that differs from what this version
-// declares is an error.
-func ensure(ctx context.Context, nc *nats.Conn, replicas int, log *slog.Logger) error {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return err
-	}
-	for {
-		err := bus.Ensure(ctx, js, replicas, bus.StreamOrders, bus.StreamEdits, bus.StreamDeadLetters)
-		if err == nil || errors.Is(err, bus.ErrDrift) || ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
+		err = bus.Persist(ctx, c.Log, "waiting for JetStream", func(ctx context.Context) error {
+			return bus.Ensure(ctx, js, c.NATSReplicas, bus.StreamOrders, bus.StreamEdits, bus.StreamDeadLetters)
+		})
+		if err != nil {
+			return err
 		}
-		log.Info("waiting for JetStream", "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-	}
+		return run(ctx, s, js, p)
+	})
 }

@@ -135,7 +135,7 @@ func (t *trust) await(ctx context.Context, met func() bool) error {
 	}
 }
 
-// Run watches what changes until ctx ends.
+// Run watches what changes until ctx ends, with ctx's error or one that wraps bus.ErrDrift.
 func (c *Cache) Run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
 	c.mu.Lock()
 	c.nc = nc
@@ -153,22 +153,15 @@ func (c *Cache) Run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) 
 		}
 		_ = nc.Publish(c.subject("gone"), []byte(c.self))
 	}()
-	for ctx.Err() == nil {
-		err := c.watch(ctx, nc, js)
-		c.mu.Lock()
-		c.kv = nil
-		c.mu.Unlock()
-		c.doubt()
-		if ctx.Err() != nil || errors.Is(err, bus.ErrDrift) {
-			return err
-		}
-		c.cfg.Log.Warn("the cache asks Odoo each time until it sees changes again", "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-	}
-	return nil
+	return bus.Persist(ctx, c.cfg.Log, "the cache asks Odoo each time until it sees changes again", func(ctx context.Context) error {
+		defer func() {
+			c.mu.Lock()
+			c.kv = nil
+			c.mu.Unlock()
+			c.doubt()
+		}()
+		return c.watch(ctx, nc, js)
+	})
 }
 
 const (

@@ -78,23 +78,12 @@ func (p *Poller) Told(name string, ids []int64) {
 	}
 }
 
-// Run finds and publishes changes whenever it is this instance's turn, until ctx ends. An error
-// wraps bus.ErrDrift.
+// Run finds and publishes changes whenever it is this instance's turn, until ctx ends, with ctx's
+// error or one that wraps bus.ErrDrift.
 func (p *Poller) Run(ctx context.Context, js jetstream.JetStream) error {
-	for {
-		err := p.hold(ctx, js)
-		switch {
-		case ctx.Err() != nil:
-			return nil //nolint:nilerr // it ended because it was told to
-		case errors.Is(err, bus.ErrDrift):
-			return err
-		}
-		p.cfg.Log.Warn("not looking for changes in Odoo, trying again", "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-	}
+	return bus.Persist(ctx, p.cfg.Log, "not looking for changes in Odoo, trying again", func(ctx context.Context) error {
+		return p.hold(ctx, js)
+	})
 }
 
 func (p *Poller) hold(ctx context.Context, js jetstream.JetStream) error {

@@ -2,6 +2,7 @@ package changes
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -106,7 +107,7 @@ func TestWhatIsForgotten(t *testing.T) {
 	go func() { done <- p.Run(ctx, js) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})

@@ -19,12 +19,8 @@ import (
 )
 
 // Service describes the micro service that answers from s, and accepts edits.
-func Service(s *store.Store, nc *nats.Conn, log *slog.Logger) (bus.Service, error) {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return bus.Service{}, fmt.Errorf("api: %w", err)
-	}
-	seen, err := follow(nc)
+func Service(s *store.Store, js jetstream.JetStream, log *slog.Logger) (bus.Service, error) {
+	seen, err := follow(js.Conn())
 	if err != nil {
 		return bus.Service{}, fmt.Errorf("api: follow the projection: %w", err)
 	}

@@ -121,7 +121,7 @@ func (l *leader) take(ctx context.Context, r *reader, batch []*item) error {
 
 // tell says how far reads see now. Who misses it looks for itself.
 func (l *leader) tell() {
-	if err := l.nc.Publish(rpc.OrdersProjected, strconv.AppendUint(nil, l.cp.Seq, 10)); err != nil {
+	if err := l.js.Conn().Publish(rpc.OrdersProjected, strconv.AppendUint(nil, l.cp.Seq, 10)); err != nil {
 		l.log.Debug("nobody is told of the commit", "error", err)
 	}
 }
@@ -274,7 +274,7 @@ func (l *leader) pollScan(ctx context.Context, marks chan<- rpc.ScanMark) {
 func (l *leader) askScan(ctx context.Context) (*rpc.ScanMark, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	reply, err := bus.Ask(ctx, l.nc, rpc.SyncStatus, rpc.StatusRequest{})
+	reply, err := bus.Ask(ctx, l.js.Conn(), rpc.SyncStatus, rpc.StatusRequest{})
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
@@ -41,7 +40,6 @@ const (
 // Projector projects ORDERS into a store.
 type Projector struct {
 	store    *store.Store
-	nc       *nats.Conn
 	js       jetstream.JetStream
 	replicas int
 	log      *slog.Logger
@@ -50,14 +48,10 @@ type Projector struct {
 }
 
 // New makes a Projector; replicas is that of the streams it makes sure of.
-func New(s *store.Store, nc *nats.Conn, replicas int, log *slog.Logger) (*Projector, error) {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, fmt.Errorf("projection: %w", err)
-	}
-	p := &Projector{store: s, nc: nc, js: js, replicas: replicas, log: log, reopen: make(chan struct{}, 1)}
+func New(s *store.Store, js jetstream.JetStream, replicas int, log *slog.Logger) *Projector {
+	p := &Projector{store: s, js: js, replicas: replicas, log: log, reopen: make(chan struct{}, 1)}
 	p.fail(errors.New("not started"))
-	return p, nil
+	return p
 }
 
 // Reopen makes the leader compare its checkpoint with the stream again: call it when NATS has been away.
