@@ -10,8 +10,7 @@ import {
   sortOf,
   sortText,
 } from "../src/components/records/filters.ts";
-import { gather } from "../src/components/records/links.ts";
-import { fits } from "../src/components/records/selects.tsx";
+import { decimal } from "../src/components/records/number-input.tsx";
 
 describe("changes", () => {
   it("are what differs, and null where nothing is left", () => {
@@ -82,27 +81,10 @@ describe("filters", () => {
   });
 });
 
-describe("links", () => {
-  it("are gathered until a page brings none that is new", async () => {
-    const all = ["Portugal", "España", "Ávila"].map((name, i) => ({ id: i + 1, name }));
-    const asked: number[][] = [];
-    const found = await gather(async (known) => {
-      asked.push(known);
-      return all.filter(({ id }) => !known.includes(id)).slice(0, 2);
-    });
-    expect(found.map(({ name }) => name)).toEqual(["Ávila", "España", "Portugal"]);
-    expect(asked).toEqual([[], [1, 2], [1, 2, 3]]);
-  });
-
-  it("are not asked for without end", async () => {
-    let asked = 0;
-    await gather(async () => [{ id: ++asked, name: "x" }]);
-    expect(asked).toBe(8);
-  });
-
-  it("are found without accents", () => {
-    expect(fits("A Coruña", "coruna")).toBe(true);
-    expect(fits("Málaga", "MALA ")).toBe(true);
-    expect(fits("Málaga", "mel")).toBe(false);
-  });
+it("numbers have at least so many decimals, and as many as they are given", () => {
+  expect(decimal("1", 2, ",")).toBe("1,00");
+  expect(decimal("233.9", 2, ".")).toBe("233.90");
+  expect(decimal("0.125", 2, ",")).toBe("0,125");
+  expect(decimal("7", 0, ",")).toBe("7");
+  expect(decimal("", 2, ",")).toBe("");
 });

@@ -246,6 +246,7 @@ export function RecordForm<T extends BaseRecord, V extends object>({
           gap: 8,
           padding: "12px 0",
           background: token.colorBgLayout,
+          borderBlockStart: `1px solid ${token.colorBorderSecondary}`,
         }}
       >
         <Button onClick={onCancel} disabled={saving} style={md ? undefined : { flex: 1 }}>

@@ -1,113 +1,43 @@
-import { type BaseRecord, useList, useTranslate } from "@refinedev/core";
+import { type BaseRecord, type CrudFilter, useList, useMany, useTranslate } from "@refinedev/core";
 import { keepPreviousData } from "@tanstack/react-query";
 import { Select, type SelectProps, Spin } from "antd";
-import { type ReactNode, useEffect, useMemo, useState } from "react";
-import { type Ref, useLinks } from "./links.ts";
+import { type ReactNode, useEffect, useState } from "react";
 import "./texts.ts";
 
-/** Is `name` what was typed? Case and accents do not matter. */
-export function fits(name: string, typed: string): boolean {
-  const plain = (text: string) => text.normalize("NFD").replace(/\p{M}/gu, "").toLocaleLowerCase();
-  return plain(name).includes(plain(typed.trim()));
+/** A record by its name, as links have it. */
+export interface Ref {
+  id: number;
+  name: string;
 }
 
-/** Chooses among what a link leads to: one id, or several. */
-export function LinkSelect<V extends number | number[]>({
-  resource,
-  field,
-  where,
-  known,
-  disabled,
-  ...props
-}: Omit<SelectProps<V>, "options"> & {
+const pause = 250; // ms between the last key and the search
+const few = 50; // records that are offered at a time
+
+type Props<V> = Omit<SelectProps<V>, "options" | "onChange"> & {
+  /** Where to search: `customers`, or what a link can be set to: `options/countries`. */
   resource: string;
-  field: string;
-  where?: Record<string, string>;
-  /** What is chosen already, by name: it may be used by nothing else. */
+  filters?: CrudFilter[];
+  /** The chosen one's name, where that is known; else it is read. */
   known?: Ref | null;
-}) {
-  const t = useTranslate();
-  const { data = [], isLoading } = useLinks(resource, field, where, !disabled);
-  const options = useMemo(() => {
-    const all = known && !data.some(({ id }) => id === known.id) ? [known, ...data] : data;
-    return all.map(({ id, name }) => ({ value: id, label: name }));
-  }, [data, known]);
-  return (
-    <Select<V>
-      showSearch
-      allowClear
-      maxTagCount="responsive"
-      popupMatchSelectWidth={false}
-      loading={isLoading}
-      disabled={disabled}
-      notFoundContent={isLoading ? <Spin size="small" /> : t("records.noResults")}
-      filterOption={(typed, option) => fits(String(option?.label ?? ""), typed)}
-      {...props}
-      options={options as never}
-    />
-  );
-}
+};
 
-const pause = 250; // ms
-
-/** Chooses a record of a resource by searching for it. */
+/** Chooses a record by searching for it. */
 export function RecordSelect<T extends BaseRecord & Ref>({
-  resource,
-  known,
-  value,
   onChange,
   describe,
-  "aria-required": _, // Select puts it on an element without a role, where it means nothing
   ...props
-}: Omit<SelectProps<number>, "options" | "onChange"> & {
-  resource: string;
-  /** The chosen one's name, until it is read. */
-  known?: Ref | null;
+}: Props<number> & {
   onChange?: (id: number | undefined, record: T | undefined) => void;
   /** What is said of a record besides its name. */
   describe?: (record: T) => ReactNode;
 }) {
-  const t = useTranslate();
-  const [typed, setTyped] = useState("");
-  const [open, setOpen] = useState(false);
-  const [chosen, setChosen] = useState<Ref | null>(null);
-  const searched = usePaused(typed);
-  const { query, result } = useList<T>({
-    resource,
-    filters: [{ field: "q", operator: "eq", value: searched }],
-    pagination: { pageSize: 20 },
-    queryOptions: { enabled: open, placeholderData: keepPreviousData, staleTime: 60_000 },
-    liveMode: "off",
-    errorNotification: false,
-  });
-  const records = open ? result.data : [];
-  const name = [chosen, known].find((ref) => ref?.id === value)?.name;
-  const waiting = query.isFetching || typed !== searched;
+  const { found, ...search } = useSearch<T, number>(props, props.value ? [props.value] : []);
   return (
     <Select<number>
-      showSearch
-      filterOption={false}
-      searchValue={typed}
-      onSearch={setTyped}
-      onOpenChange={(next) => {
-        setOpen(next);
-        if (!next) setTyped("");
-      }}
-      loading={open && waiting}
-      placeholder={t("records.typeToSearch")}
-      popupMatchSelectWidth={280}
-      notFoundContent={waiting ? <Spin size="small" /> : query.isError ? query.error?.message : t("records.noResults")}
-      {...props}
-      value={value}
-      labelRender={({ label }) => name ?? label}
-      onChange={(id) => {
-        const record = records.find((r) => r.id === id);
-        setChosen(record ? { id: record.id, name: record.name } : null);
-        onChange?.(id ?? undefined, record);
-      }}
-      options={records.map((record) => ({ value: record.id, label: record.name }))}
+      {...search}
+      onChange={(id) => onChange?.(id ?? undefined, found(id))}
       optionRender={({ value }) => {
-        const record = records.find((r) => r.id === value);
+        const record = found(value);
         return (
           record && (
             <div style={{ whiteSpace: "normal", lineHeight: 1.35 }}>
@@ -121,6 +51,75 @@ export function RecordSelect<T extends BaseRecord & Ref>({
       }}
     />
   );
+}
+
+/** Chooses several records by searching for them. */
+export function RecordsSelect({ onChange, ...props }: Props<number[]> & { onChange: (ids: number[]) => void }) {
+  const { found: _, ...search } = useSearch<BaseRecord & Ref, number[]>(props, props.value ?? []);
+  return (
+    <Select<number[]>
+      mode="multiple"
+      allowClear
+      maxTagCount="responsive"
+      autoClearSearchValue
+      {...search}
+      onChange={(ids) => onChange(ids)}
+    />
+  );
+}
+
+/** What a select needs to search with, and `found`, the offered record with an id. */
+function useSearch<T extends BaseRecord & Ref, V>(
+  { resource, filters = [], known, "aria-required": _, ...props }: Props<V>, // required: of an element without a role
+  chosen: number[],
+) {
+  const t = useTranslate();
+  const [typed, setTyped] = useState("");
+  const [open, setOpen] = useState(false);
+  const [names, setNames] = useState<ReadonlyMap<number, string>>(new Map());
+  const searched = usePaused(typed);
+  const { query, result } = useList<T>({
+    resource,
+    filters: [...filters, { field: "q", operator: "eq", value: searched }],
+    pagination: { pageSize: few },
+    queryOptions: { enabled: open, placeholderData: keepPreviousData, staleTime: 60_000 },
+    liveMode: "off",
+    errorNotification: false,
+  });
+  const unnamed = chosen.filter((id) => id !== known?.id && !names.has(id));
+  const { result: read } = useMany<T>({
+    resource,
+    ids: unnamed,
+    queryOptions: { enabled: unnamed.length > 0, staleTime: 60_000 },
+    liveMode: "off",
+    errorNotification: false,
+  });
+  const records = open ? result.data : [];
+  const found = (id: unknown) => records.find((record) => record.id === id);
+  const name = (id: unknown) => [known, ...read.data].find((ref) => ref?.id === id)?.name ?? names.get(Number(id));
+  const waiting = query.isFetching || typed !== searched;
+  return {
+    showSearch: true,
+    filterOption: false as const,
+    searchValue: typed,
+    onSearch: setTyped,
+    onSelect: (id: unknown) => {
+      const record = found(id);
+      if (record) setNames((all) => new Map(all).set(record.id, record.name));
+    },
+    onOpenChange: (next: boolean) => {
+      setOpen(next);
+      if (!next) setTyped("");
+    },
+    loading: open && waiting,
+    placeholder: t("records.typeToSearch"),
+    popupMatchSelectWidth: 280,
+    notFoundContent: waiting ? <Spin size="small" /> : query.isError ? query.error?.message : t("records.noResults"),
+    labelRender: ({ value }: { value?: unknown }) => name(value) ?? "…",
+    options: records.map(({ id, name }) => ({ value: id, label: name })),
+    ...props,
+    found,
+  };
 }
 
 function usePaused(value: string): string {

@@ -22,13 +22,13 @@ export default function Login() {
   };
 
   return (
-    <main style={{ minHeight: "100dvh", display: "grid", gridTemplateRows: "auto 1fr 2fr", padding: 16 }}>
+    <main style={{ minHeight: "100dvh", display: "grid", gridTemplateRows: "auto 2fr auto 3fr", padding: 16 }}>
       <title>{`${t("login.title")} · Resonance`}</title>
       <div style={{ display: "flex", justifyContent: "end", gap: 4 }}>
         <LanguageChoice />
         <ThemeChoice />
       </div>
-      <Card style={{ gridRow: 3, width: "100%", maxWidth: 400, justifySelf: "center", alignSelf: "start" }}>
+      <Card style={{ gridRow: 3, width: "100%", maxWidth: 400, justifySelf: "center" }}>
         <div style={{ display: "flex", alignItems: "center", gap: 12, marginBlockEnd: 4 }}>
           <img src={logo} alt="" width={36} height={36} />
           <Typography.Title level={1} style={{ fontSize: 22, margin: 0 }}>
@@ -37,13 +37,14 @@ export default function Login() {
         </div>
         <Typography.Paragraph type="secondary">{t("login.intro")}</Typography.Paragraph>
         {error && <Alert type="error" showIcon role="alert" message={error.message} style={{ marginBlockEnd: 16 }} />}
-        <Form<Credentials> layout="vertical" requiredMark={false} onFinish={submit} size="large">
+        <Form<Credentials> layout="vertical" requiredMark={false} onFinish={submit}>
           <Form.Item
             name="username"
             label={t("login.username")}
             rules={[{ required: true, message: t("login.usernameMissing") }]}
           >
             <Input
+              size="large"
               prefix={<UserOutlined />}
               autoComplete="username"
               autoCapitalize="none"
@@ -56,9 +57,9 @@ export default function Login() {
             label={t("login.password")}
             rules={[{ required: true, message: t("login.passwordMissing") }]}
           >
-            <Input.Password prefix={<LockOutlined />} autoComplete="current-password" />
+            <Input.Password size="large" prefix={<LockOutlined />} autoComplete="current-password" />
           </Form.Item>
-          <Button type="primary" htmlType="submit" block loading={isPending}>
+          <Button type="primary" htmlType="submit" size="large" block loading={isPending}>
             {t("login.submit")}
           </Button>
         </Form>

@@ -2,10 +2,10 @@ import { useNavigation, useResourceParams, useTranslate } from "@refinedev/core"
 import type { Partner } from "@resonance/refine";
 import { Form, Input, Radio } from "antd";
 import { Page } from "../../components/page.tsx";
-import { useHas } from "../../components/records/links.ts";
+import { useHas } from "../../components/records/fields.ts";
 import { Cell, RecordForm, Section, useRecordForm } from "../../components/records/record-form.tsx";
 import { Back } from "../../components/records/record-page.tsx";
-import { LinkSelect, RecordSelect } from "../../components/records/selects.tsx";
+import { RecordSelect } from "../../components/records/selects.tsx";
 import { useKind } from "./partner.tsx";
 import "./texts.ts";
 
@@ -121,7 +121,7 @@ export function PartnerForm() {
                   (getFieldValue("is_company") === false || partner?.parent) && (
                     <Cell>
                       <Form.Item name="parent" label={label("parent")}>
-                        <RecordSelect resource={kind} known={partner?.parent ?? null} allowClear />
+                        <RecordSelect resource={kind} known={partner?.parent} allowClear />
                       </Form.Item>
                     </Cell>
                   )
@@ -151,10 +151,10 @@ export function PartnerForm() {
               </Cell>
               <Cell>
                 <Form.Item name="country" label={label("country")}>
-                  <LinkSelect<number>
-                    resource={kind}
-                    field="country"
-                    known={partner?.country ?? null}
+                  <RecordSelect
+                    resource="options/countries"
+                    allowClear
+                    known={partner?.country}
                     onChange={() => form.setFieldValue("state", undefined)}
                   />
                 </Form.Item>
@@ -165,13 +165,13 @@ export function PartnerForm() {
                     const country: number | undefined = getFieldValue("country");
                     return (
                       <Form.Item name="state" label={label("state")}>
-                        <LinkSelect<number>
-                          resource={kind}
-                          field="state"
+                        <RecordSelect
+                          resource="options/states"
+                          allowClear
                           disabled={!country}
-                          placeholder={country ? undefined : t("partners.stateFirst")}
-                          where={{ country: String(country) }}
-                          known={partner?.country?.id === country ? (partner?.state ?? null) : null}
+                          placeholder={t(country ? "records.typeToSearch" : "partners.stateFirst")}
+                          filters={[{ field: "country", operator: "eq", value: country }]}
+                          known={partner?.state}
                         />
                       </Form.Item>
                     );

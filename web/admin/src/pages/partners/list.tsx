@@ -7,7 +7,7 @@ import { Page } from "../../components/page.tsx";
 import { ArchivedTag, RowMenu, useArchive, useMay } from "../../components/records/archive.tsx";
 import { filterIds } from "../../components/records/filters.ts";
 import { CardLink, RowList } from "../../components/records/row-list.tsx";
-import { LinkSelect } from "../../components/records/selects.tsx";
+import { RecordsSelect } from "../../components/records/selects.tsx";
 import { ArchivedFilter, FilterSelect, Toolbar } from "../../components/records/toolbar.tsx";
 import { useRows } from "../../components/records/use-rows.ts";
 import { Empty } from "../../components/states.tsx";
@@ -58,21 +58,17 @@ export default function PartnerList() {
             { value: "false", label: t("partners.kind.person") },
           ]}
         />
-        <LinkSelect<number[]>
-          resource={kind}
-          field="country"
-          mode="multiple"
+        <RecordsSelect
+          resource="options/countries"
           aria-label={t("partners.fields.country")}
           placeholder={t("partners.fields.country")}
           value={countries}
           onChange={(ids) => rows.set("country", "in", ids)}
           style={{ width: md ? 180 : "100%" }}
         />
-        <LinkSelect<number[]>
-          resource={kind}
-          field="state"
-          {...(countries.length > 0 && { where: { country_in: countries.join(",") } })}
-          mode="multiple"
+        <RecordsSelect
+          resource="options/states"
+          filters={[{ field: "country", operator: "in", value: countries }]}
           aria-label={t("partners.fields.state")}
           placeholder={t("partners.fields.state")}
           value={filterIds(rows.filters, "state")}

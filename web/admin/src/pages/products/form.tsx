@@ -1,12 +1,12 @@
 import { useNavigation, useResourceParams, useTranslate } from "@refinedev/core";
 import type { Product } from "@resonance/refine";
-import { Checkbox, Form, Input, Select } from "antd";
+import { Checkbox, Form, Input, Select, Space } from "antd";
 import { Page } from "../../components/page.tsx";
-import { useHas } from "../../components/records/links.ts";
+import { useHas } from "../../components/records/fields.ts";
 import { NumberInput } from "../../components/records/number-input.tsx";
 import { Cell, RecordForm, Section, useRecordForm } from "../../components/records/record-form.tsx";
 import { Back } from "../../components/records/record-page.tsx";
-import { LinkSelect } from "../../components/records/selects.tsx";
+import { RecordSelect } from "../../components/records/selects.tsx";
 import { typeKey } from "./product.tsx";
 import "./texts.ts";
 
@@ -96,40 +96,37 @@ export function ProductForm() {
               </Cell>
               <Cell>
                 <Form.Item name="category" label={label("category")}>
-                  <LinkSelect<number>
-                    resource="products"
-                    field="category"
-                    known={product?.category}
-                    allowClear={false}
-                  />
+                  <RecordSelect resource="options/categories" known={product?.category} />
                 </Form.Item>
               </Cell>
               <Cell>
                 <Form.Item name="uom" label={label("uom")} extra={editing && t("products.help.uom")}>
-                  <LinkSelect<number> resource="products" field="uom" known={product?.uom} allowClear={false} />
+                  <RecordSelect resource="options/units" known={product?.uom} />
                 </Form.Item>
               </Cell>
               <Cell>
                 <Form.Item label={t("products.sections.sale")} style={{ marginBlockEnd: 0 }}>
-                  <Form.Item name="sale_ok" valuePropName="checked" noStyle>
-                    <Checkbox>{label("sale_ok")}</Checkbox>
-                  </Form.Item>
-                  <Form.Item name="purchase_ok" valuePropName="checked" noStyle>
-                    <Checkbox>{label("purchase_ok")}</Checkbox>
-                  </Form.Item>
+                  <Space size="large">
+                    <Form.Item name="sale_ok" valuePropName="checked" noStyle>
+                      <Checkbox>{label("sale_ok")}</Checkbox>
+                    </Form.Item>
+                    <Form.Item name="purchase_ok" valuePropName="checked" noStyle>
+                      <Checkbox>{label("purchase_ok")}</Checkbox>
+                    </Form.Item>
+                  </Space>
                 </Form.Item>
               </Cell>
             </Section>
             <Section title={t("products.sections.price")}>
               <Cell>
                 <Form.Item name="list_price" label={label("list_price")}>
-                  <NumberInput suffix={product?.currency?.name} />
+                  <NumberInput decimals={2} suffix={product?.currency?.name} />
                 </Form.Item>
               </Cell>
               {costs && (
                 <Cell>
                   <Form.Item name="standard_price" label={label("standard_price")}>
-                    <NumberInput suffix={product?.currency?.name} />
+                    <NumberInput decimals={2} suffix={product?.currency?.name} />
                   </Form.Item>
                 </Cell>
               )}

@@ -12,10 +12,10 @@ import { Button, Grid, Segmented } from "antd";
 import { Link } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { ArchivedTag, RowMenu, useArchive, useMay } from "../../components/records/archive.tsx";
+import { useHas } from "../../components/records/fields.ts";
 import { filterIds, filterOf } from "../../components/records/filters.ts";
-import { useHas } from "../../components/records/links.ts";
 import { CardLink, RowList } from "../../components/records/row-list.tsx";
-import { LinkSelect } from "../../components/records/selects.tsx";
+import { RecordsSelect } from "../../components/records/selects.tsx";
 import { ArchivedFilter, FilterSelect, Toolbar } from "../../components/records/toolbar.tsx";
 import { useRows } from "../../components/records/use-rows.ts";
 import { Empty } from "../../components/states.tsx";
@@ -91,10 +91,8 @@ export default function ProductList() {
           )
         }
       >
-        <LinkSelect<number[]>
-          resource="products"
-          field="category"
-          mode="multiple"
+        <RecordsSelect
+          resource="options/categories"
           aria-label={t("products.fields.category")}
           placeholder={t("products.fields.category")}
           value={filterIds(rows.filters, "category")}

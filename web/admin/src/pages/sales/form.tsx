@@ -1,16 +1,15 @@
 import { DeleteOutlined, PlusOutlined } from "@ant-design/icons";
-import { useNavigation, useOne, useResourceParams, useTranslate } from "@refinedev/core";
+import { useNavigation, useResourceParams, useTranslate } from "@refinedev/core";
 import type { Partner, Product, Sale } from "@resonance/refine";
 import { Button, Card, DatePicker, Form, type FormListFieldData, Grid, Input, theme } from "antd";
 import dayjs, { type Dayjs } from "dayjs";
 import { Link, useSearchParams } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { changes, given } from "../../components/records/changes.ts";
-import type { Ref } from "../../components/records/links.ts";
 import { NumberInput } from "../../components/records/number-input.tsx";
 import { Cell, RecordForm, Section, useRecordForm } from "../../components/records/record-form.tsx";
 import { Back } from "../../components/records/record-page.tsx";
-import { RecordSelect } from "../../components/records/selects.tsx";
+import { RecordSelect, type Ref } from "../../components/records/selects.tsx";
 import { Empty } from "../../components/states.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { estimate, estimateAll, type Line, linesChanged, readLine, writeLines } from "./lines.ts";
@@ -46,7 +45,7 @@ export function SaleForm() {
   const { show, list } = useNavigation();
   const [params] = useSearchParams();
   const editing = action === "edit" ? String(id) : undefined;
-  const customer = useCustomer(editing ? undefined : Number(params.get("partner")) || undefined);
+  const customer = Number(params.get("partner")) || undefined; // a customer's page leads here
   const control = useRecordForm<Sale, Values>({
     resource: "sales",
     id: editing,
@@ -84,7 +83,7 @@ export function SaleForm() {
     <Page title={title} back={back}>
       <RecordForm
         control={control}
-        initial={{ partner: customer?.id, lines: [{ qty: 1 }] }}
+        initial={{ partner: customer, lines: [{ qty: 1 }] }}
         onCancel={() => (editing ? show("sales", editing) : list("sales"))}
       >
         {(sale) => (
@@ -95,7 +94,7 @@ export function SaleForm() {
                   <RecordSelect<Partner & Ref>
                     resource="customers"
                     autoFocus={!editing && !customer}
-                    known={sale?.partner ?? customer}
+                    known={sale?.partner}
                     describe={({ city, vat }) => [city, vat].filter(Boolean).join(" · ")}
                   />
                 </Form.Item>
@@ -132,18 +131,6 @@ const asDay = {
   getValueProps: (value: string | null | undefined) => ({ value: value ? dayjs(value) : null }),
   normalize: (value: Dayjs | null) => value?.format("YYYY-MM-DD") ?? null,
 };
-
-/** The customer that the address asks for: a page of theirs leads here. */
-function useCustomer(id: number | undefined): Ref | null {
-  const { result } = useOne<Partner>({
-    resource: "customers",
-    id: id ?? "",
-    queryOptions: { enabled: id !== undefined, staleTime: 60_000 },
-    liveMode: "off",
-    errorNotification: false,
-  });
-  return id === undefined ? null : { id, name: result?.name ?? "…" };
-}
 
 function Lines({ currency }: { currency: string | undefined }) {
   const t = useTranslate();
@@ -260,7 +247,7 @@ function OneLine({
       <RecordSelect<Product>
         resource="products"
         aria-label={own("product")}
-        known={line.known ?? null}
+        known={line.known}
         describe={(p) =>
           [
             p.default_code,
@@ -287,6 +274,7 @@ function OneLine({
   const price = (
     <Form.Item name={[field.name, "price_unit"]} {...item}>
       <NumberInput
+        decimals={2}
         aria-label={own("price")}
         placeholder={
           typeof line.list === "number" ? number(line.list, { minimumFractionDigits: 2 }) : t("sales.lines.ownPrice")

@@ -1,6 +1,6 @@
 import type { SaleLine } from "@resonance/refine";
 import { changes } from "../../components/records/changes.ts";
-import type { Ref } from "../../components/records/links.ts";
+import type { Ref } from "../../components/records/selects.tsx";
 
 /** A line as the form has it. A section or a note has text only. */
 export interface Line {

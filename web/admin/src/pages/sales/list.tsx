@@ -1,6 +1,6 @@
 import { PlusOutlined } from "@ant-design/icons";
-import { useNavigation, useOne, useTranslate } from "@refinedev/core";
-import type { Partner, Sale } from "@resonance/refine";
+import { useNavigation, useTranslate } from "@refinedev/core";
+import type { Sale } from "@resonance/refine";
 import { Button, DatePicker, Grid } from "antd";
 import dayjs from "dayjs";
 import { Link } from "react-router";
@@ -146,22 +146,13 @@ export default function SaleList() {
 function CustomerFilter({ rows }: { rows: Rows<Sale> }) {
   const t = useTranslate();
   const { md } = Grid.useBreakpoint();
-  const id = Number(rows.value("partner")) || undefined;
-  const { result } = useOne<Partner>({
-    resource: "customers",
-    id: id ?? "",
-    queryOptions: { enabled: id !== undefined, staleTime: 60_000 },
-    liveMode: "off",
-    errorNotification: false,
-  });
   return (
     <RecordSelect
       resource="customers"
       aria-label={t("sales.fields.partner")}
       placeholder={t("sales.fields.partner")}
       allowClear
-      value={id}
-      known={id === undefined ? null : { id, name: result?.name ?? "…" }}
+      value={Number(rows.value("partner")) || undefined}
       onChange={(next) => rows.set("partner", "eq", next)}
       style={{ width: md ? 220 : "100%" }}
     />

@@ -249,6 +249,7 @@ function Lines({ sale }: { sale: Sale }) {
 
 function Totals({ sale }: { sale: Sale }) {
   const t = useTranslate();
+  const { md } = Grid.useBreakpoint();
   const { money } = useFormat();
   const { token } = theme.useToken();
   const currency = sale.currency?.name;
@@ -266,7 +267,7 @@ function Totals({ sale }: { sale: Sale }) {
     </div>
   );
   return (
-    <div style={{ padding: "16px 12px", borderBlockStart: `1px solid ${token.colorBorderSecondary}` }}>
+    <div style={{ padding: md ? "16px 12px" : 16, borderBlockStart: `1px solid ${token.colorBorderSecondary}` }}>
       <dl style={{ display: "grid", gap: 6, width: "100%", maxWidth: 300, margin: 0, marginInlineStart: "auto" }}>
         {row(t("sales.totals.untaxed"), sale.amount_untaxed)}
         {row(t("sales.totals.tax"), sale.amount_tax)}
