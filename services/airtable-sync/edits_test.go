@@ -622,6 +622,62 @@ func TestNewerForeignChangeWins(t *testing.T) {
 	})
 }
 
+// A field that is renamed while all runs costs nobody an edit or a value.
+func TestRenamedFieldIsWritten(t *testing.T) {
+	for _, byName := range []bool{false, true} {
+		t.Run(fmt.Sprint("by name ", byName), func(t *testing.T) {
+			w := newWorld(t, airtabletest.Config{Orders: 130, NoSchemaScope: byName})
+			w.begun()
+			if err := w.sandbox.RenameField("Status", "Estado"); err != nil {
+				t.Fatal(err)
+			}
+			id := w.sandbox.RecordIDs()[7]
+			fresh, late := edit(id, "Sent", ""), edit(w.sandbox.RecordIDs()[8], "Delivered", "High")
+			late.RequestedAt = late.RequestedAt.Add(-time.Minute)
+			w.accept(fresh, late)
+			w.applied(fresh, late)
+			if got := w.cell(id, "Estado"); got != "Sent" {
+				t.Fatalf("Airtable holds %v", got)
+			}
+			before := w.changes()
+			w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+			if got := w.changes(); got != before {
+				t.Fatalf("a rename is news of %d orders", got-before)
+			}
+		})
+	}
+}
+
+// Which of two changes is newer does not depend on whether Airtable's clock agrees with ours.
+func TestClocksDisagree(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		ahead time.Duration // of Airtable's clock
+		age   time.Duration // of the edit when the cell is changed in Airtable
+		wins  bool
+	}{
+		{"ahead, the edit is newer", time.Hour, -5 * time.Second, true},
+		{"behind, the edit is older", -time.Hour, 5 * time.Second, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, airtabletest.Config{Orders: 60, Now: func() time.Time { return time.Now().Add(c.ahead) }})
+			w.begun()
+			id := w.sandbox.RecordIDs()[5]
+			if err := w.sandbox.UpdateRecord(id, airtabletest.Fields{"Status": "Cancelled"}); err != nil {
+				t.Fatal(err)
+			}
+			e := edit(id, "Sent", "")
+			e.RequestedAt = e.RequestedAt.Add(-c.age)
+			w.accept(e)
+			if c.wins {
+				w.applied(e)
+			} else {
+				w.rejected(e, "“Cancelled”")
+			}
+		})
+	}
+}
+
 // A page that was asked for before an edit was written, and is looked at after it, publishes nothing.
 func TestStalePage(t *testing.T) {
 	for _, mode := range []rpc.Mode{rpc.Full, rpc.Incremental, rpc.Webhook} {

@@ -249,6 +249,7 @@ type request struct {
 
 // ServeHTTP answers as https://api.airtable.com does.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 	if len(r.RequestURI) >= maxURL {
 		errorReply(errURLTooLong).write(w)
 		return

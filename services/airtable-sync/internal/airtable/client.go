@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -69,7 +70,9 @@ type Client struct {
 
 	mu       sync.Mutex
 	paused   time.Time     // no call before this
+	ahead    time.Duration // see Ahead
 	answered chan struct{} // closed at the next answer, if somebody waits for it
+	away     bool          // the last call was given up without an answer
 	counts   map[string]int
 	total    atomic.Int64
 }
@@ -264,25 +267,25 @@ func (c *Client) call(ctx context.Context, kind, method, path string, body, out 
 // asAirtableSends takes half a surrogate pair in a cell, which people's texts can end in.
 var asAirtableSends = jsonv2.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 
-// backoff decides whether and when a failed attempt is repeated. A 429 silences every caller.
+// backoff decides whether and when a failed attempt is repeated. A 429 silences every caller. While
+// Airtable is away each call is one attempt, so that waiting for it does not use up the month's.
 func (c *Client) backoff(err error, attempt int) (time.Duration, bool) {
-	if attempt >= attempts {
-		return 0, false
-	}
+	wait := jitter(attempt)
 	var refused *Error
-	if !errors.As(err, &refused) {
-		// No whole answer: connection refused or cut, time-out, HTML or cut JSON.
-		return jitter(attempt), true
-	}
 	switch {
+	case !errors.As(err, &refused): // no whole answer: connection refused or cut, time-out, HTML or cut JSON
 	case refused.RateLimited():
 		c.silence(refused)
-		return 0, true // once waits
+		return 0, attempt < attempts // once waits
 	case refused.Status >= 500 || refused.Status == http.StatusRequestTimeout:
-		return max(jitter(attempt), refused.RetryAfter), true
+		wait = max(wait, refused.RetryAfter)
 	default:
 		return 0, false
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = c.away || attempt >= attempts
+	return wait, !c.away
 }
 
 // silence keeps every caller from calling for as long as a 429 asks.
@@ -332,15 +335,11 @@ func (c *Client) send(ctx context.Context, kind, method, path string, payload []
 	if payload != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	c.mu.Lock()
-	c.counts[kind]++
-	c.mu.Unlock()
-	c.total.Add(1)
-	count(ctx)
-	if c.cfg.Meter != nil {
-		defer func() { c.cfg.Meter.Called(kind, err) }()
-	}
+	sent := time.Now()
 	res, err := c.http.Do(req)
+	if dial, ok := errors.AsType[*net.OpError](err); !ok || dial.Op != "dial" { // else nothing was sent
+		defer func() { c.count(ctx, kind, err) }()
+	}
 	if err != nil {
 		if outer := (*url.Error)(nil); errors.As(err, &outer) {
 			err = outer.Err // without the URL and its query
@@ -348,6 +347,7 @@ func (c *Client) send(ctx context.Context, kind, method, path string, payload []
 		return time.Time{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	defer res.Body.Close()
+	at := c.clock(res, sent, time.Now())
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
 	switch {
 	case err != nil:
@@ -363,16 +363,53 @@ func (c *Client) send(ctx context.Context, kind, method, path string, payload []
 		}
 	}
 	c.mu.Lock()
+	c.away = false
 	if c.answered != nil {
 		close(c.answered)
 		c.answered = nil
 	}
 	c.mu.Unlock()
+	return at, nil
+}
+
+// count counts a request that was sent, and tells the meter how it ended.
+func (c *Client) count(ctx context.Context, kind string, err error) {
+	c.mu.Lock()
+	c.counts[kind]++
+	c.mu.Unlock()
+	c.total.Add(1)
+	count(ctx)
+	if c.cfg.Meter != nil {
+		c.cfg.Meter.Called(kind, err)
+	}
+}
+
+// clock returns when Airtable answered, by its own clock, and learns how far that is ahead of ours.
+func (c *Client) clock(res *http.Response, sent, received time.Time) time.Time {
 	at, err := http.ParseTime(res.Header.Get("Date"))
 	if err != nil {
-		at = time.Now()
+		return received
 	}
-	return at, nil
+	if received.Sub(sent) > time.Second { // which tells too little
+		return at
+	}
+	// At some moment between sent and received it was at, or up to a second later.
+	ahead := at.Sub(received)
+	if ahead <= 0 && at.Add(time.Second).After(sent) {
+		ahead = 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = ahead
+	return at
+}
+
+// Ahead is how far Airtable's clock is ahead of ours at least, by its last quick answer: up to two
+// seconds less than it is, and 0 where they may agree.
+func (c *Client) Ahead() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ahead
 }
 
 // pace waits for the penalty to end and for a slot. Airtable counts calls as they reach it, which is

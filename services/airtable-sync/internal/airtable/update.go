@@ -89,7 +89,10 @@ func IsRecordGone(err error) bool { return hasType(err, "ROW_DOES_NOT_EXIST") }
 // IsBadChoice reports a value that is not among a field's choices.
 func IsBadChoice(err error) bool { return hasType(err, "INVALID_MULTIPLE_CHOICE_OPTIONS") }
 
+// IsUnknownField reports a field that is not there, by the name or id it was asked for.
+func IsUnknownField(err error) bool { return hasType(err, "UNKNOWN_FIELD_NAME") }
+
 // IsBadField reports a field that is not there, or takes no such value whatever the record.
 func IsBadField(err error) bool {
-	return hasType(err, "UNKNOWN_FIELD_NAME") || hasType(err, "INVALID_VALUE_FOR_COLUMN")
+	return IsUnknownField(err) || hasType(err, "INVALID_VALUE_FOR_COLUMN")
 }

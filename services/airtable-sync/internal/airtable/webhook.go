@@ -155,6 +155,7 @@ type Payload struct {
 		} `json:"sourceMetadata"`
 	} `json:"actionMetadata"`
 	ChangedTables   map[string]TableChange `json:"changedTablesById"`
+	CreatedTables   map[string]struct{}    `json:"createdTablesById"`
 	DestroyedTables []string               `json:"destroyedTableIds"`
 }
 

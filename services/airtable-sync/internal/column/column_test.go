@@ -165,6 +165,27 @@ func TestWithoutSchemaColumnsAreLearnt(t *testing.T) {
 	}
 }
 
+func TestWithoutSchemaRenamesAreNoticed(t *testing.T) {
+	t.Parallel()
+	m, _, err := WithoutSchema(nil).Learn([]airtable.Record{record(t, `{"Customer":"A","Status":"Sent"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ page, status string }{
+		{`{"Customer":"A","Status note":"x"}`, ""}, // an empty cell, and a field that only sounds alike
+		{`{"Customer":"A","Estado":"Sent","Status note":"x"}`, "Sent"},
+		{`{"Customer":"A","Status":"Draft","Estado":"Sent"}`, "Draft"}, // it was a field of its own
+	} {
+		r := record(t, c.page)
+		if m, _, err = m.Learn([]airtable.Record{r}); err != nil {
+			t.Fatal(err)
+		}
+		if o, _ := m.Order(r, time.Now()); c.status == "" && o.Status != nil || c.status != "" && (o.Status == nil || *o.Status != c.status) {
+			t.Errorf("%s: %+v", c.page, o.Status)
+		}
+	}
+}
+
 // Whatever Airtable answers becomes an order that can be published, or no order at all.
 func FuzzOrder(f *testing.F) {
 	f.Add(`{"fldName":"A","fldAmount":[1.5],"fldDate":"2026-11-03","fldCustomer":[{"name":"x"},null,[["y"]]]}`)

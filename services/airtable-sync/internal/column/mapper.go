@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,24 +52,28 @@ func (m *Mapper) ByID() bool { return m.byID }
 func (m *Mapper) TableID() string { return m.table }
 
 // Learn takes in a page's field names. With metadata, it reports whether all of them are known: if
-// not, the schema is out of date. Without, it returns the mapper that knows them too; a page that
-// has cells but no column is a *MissingError.
+// not, the schema is out of date. Without, it returns the mapper that knows them too, and not those
+// that have another name by now; a page that has cells but no column is a *MissingError.
 func (m *Mapper) Learn(page []airtable.Record) (next *Mapper, known bool, err error) {
-	news := map[string]bool{}
+	here, news := map[string]bool{}, false
 	for _, r := range page {
 		for key := range r.Fields {
-			if _, ok := m.index[key]; !ok {
-				news[key] = true
-			}
+			_, known := m.index[key]
+			here[key], news = true, news || !known
 		}
 	}
-	if len(news) == 0 || m.byID {
-		return m, len(news) == 0, nil
+	if !news || m.byID {
+		return m, !news, nil
 	}
 	next = WithoutSchema(m.named)
-	next.fields = slices.Clone(m.fields)
-	for name := range news {
+	for _, name := range slices.Sorted(maps.Keys(here)) {
 		next.fields = append(next.fields, airtable.Field{Name: name})
+	}
+	found, _ := Resolve(next.fields, "", m.named)
+	for i, f := range m.fields {
+		if !here[f.Name] && !m.renamed(i, next.fields, found) {
+			next.fields = append(next.fields, f)
+		}
 	}
 	slices.SortFunc(next.fields, func(a, b airtable.Field) int { return strings.Compare(a.Name, b.Name) })
 	var missing []Column
@@ -78,6 +83,18 @@ func (m *Mapper) Learn(page []airtable.Record) (next *Mapper, known bool, err er
 		return m, true, &MissingError{Columns: missing, Fields: Names(next.fields)}
 	}
 	return next, true, nil
+}
+
+// renamed reports whether the field at i, of which a page has no cell, seems to have another name by
+// now: the page has a field for its column, told by its whole name, that was not known.
+func (m *Mapper) renamed(i int, page []airtable.Field, found map[Column]int) bool {
+	for c, at := range m.columns {
+		if j, ok := found[c]; at == i && ok {
+			_, known := m.index[page[j].Name]
+			return !known && slices.Contains(rules[c].names, fold(page[j].Name))
+		}
+	}
+	return false
 }
 
 // Unseen are the columns no record has shown a cell of: empty everywhere, or named unexpectedly.

@@ -31,11 +31,10 @@ func (r *round) look(ctx context.Context, tasks []*task) ([]*task, error) {
 		return nil, nil
 	}
 	hits, at, err := r.list(ctx, r.formula(tasks, func(t *task) string { return r.condition(t, true) }))
-	if airtable.IsBadFormula(err) && r.mapper.ByID() { // a field may have another name by now
-		if err := r.schema.Refresh(ctx); err != nil {
+	if airtable.IsBadFormula(err) {
+		if err := r.relearn(ctx); err != nil {
 			return nil, err
 		}
-		r.mapper = r.schema.Mapper()
 		hits, at, err = r.list(ctx, r.formula(tasks, func(t *task) string { return r.condition(t, true) }))
 	}
 	timed := true
@@ -216,7 +215,7 @@ func (r *round) since(t *task, c column.Column) string {
 	field, _ := r.mapper.Field(c)
 	wants, from := t.wants()
 	i := slices.IndexFunc(wants, func(w want) bool { return w.column == c })
-	return airtable.Since(field.Name, from[i].RequestedAt)
+	return airtable.Since(field.Name, from[i].RequestedAt.Add(r.client.Ahead()))
 }
 
 func (r *round) holds(rec airtable.Record, w want) bool {

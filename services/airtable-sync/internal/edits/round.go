@@ -159,12 +159,7 @@ func (r *round) recall(ctx context.Context, tasks []*task) (rest []*task, err er
 // columns rejects edits of columns that the table does not have.
 func (r *round) columns(ctx context.Context, tasks []*task) (rest []*task, err error) {
 	if !r.mapper.ByID() && slices.ContainsFunc(tasks, r.unknown) {
-		// Names are learnt from records, and a page of them shows whether there are more.
-		p, err := r.client.Page(ctx, airtable.Query{}, "")
-		if err != nil {
-			return nil, err
-		}
-		if r.mapper, _, err = r.schema.Learn(p.Records); err != nil {
+		if err := r.relearn(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -186,6 +181,21 @@ func (r *round) columns(ctx context.Context, tasks []*task) (rest []*task, err e
 		}
 	}
 	return rest, nil
+}
+
+// relearn finds the columns anew: fields may have been made, or have other names by now.
+func (r *round) relearn(ctx context.Context) error {
+	if r.mapper.ByID() {
+		err := r.schema.Refresh(ctx)
+		r.mapper = r.schema.Mapper()
+		return err
+	}
+	// Names are learnt from records, and a page of them shows whether there are more.
+	p, err := r.client.Page(ctx, airtable.Query{}, "")
+	if err == nil {
+		r.mapper, _, err = r.schema.Learn(p.Records)
+	}
+	return err
 }
 
 func (r *round) knows(c column.Column) bool {

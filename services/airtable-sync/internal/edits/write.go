@@ -123,10 +123,18 @@ func (r *round) refuse(ctx context.Context, t *task, err error) error {
 		return err
 	}
 	if airtable.IsBadChoice(err) && r.mapper.ByID() && len(r.refused) == 0 { // the reason tells the choices
-		if err := r.schema.Refresh(ctx); err != nil {
+		if err := r.relearn(ctx); err != nil {
 			return err
 		}
-		r.mapper = r.schema.Mapper()
+	}
+	if guilty >= 0 && airtable.IsUnknownField(err) && !r.mapper.ByID() {
+		was, _ := r.mapper.Field(wants[guilty].column)
+		if err := r.relearn(ctx); err != nil {
+			return err
+		}
+		if is, known := r.mapper.Field(wants[guilty].column); known && is.Name != was.Name { // renamed
+			return r.write(ctx, []*task{t})
+		}
 	}
 	e, reason := from[0], airtable.Reason(err)
 	if guilty >= 0 {

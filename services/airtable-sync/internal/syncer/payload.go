@@ -153,6 +153,9 @@ func (n *news) hear(p *airtable.Payload, table string) error {
 	if p.Timestamp.After(n.newest) {
 		n.newest = p.Timestamp
 	}
+	if _, back := p.CreatedTables[table]; back || slices.Contains(p.DestroyedTables, table) {
+		n.scan = fault.T("alguien quitó o recuperó la tabla", "the table was removed or brought back")
+	}
 	change, ours := p.ChangedTables[table]
 	if !ours {
 		return nil
