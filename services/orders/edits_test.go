@@ -321,6 +321,42 @@ func TestApplied(t *testing.T) {
 	w.consistent()
 }
 
+// However quick Airtable is, an edit is answered as it was accepted; and the tag of that answer is
+// good for the next edit until somebody changes the order.
+func TestAnsweredPending(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.publish(changed("rec1", "Pending"))
+	w.holds(map[string]string{"rec1": "Pending"})
+	quick, err := w.nc.Subscribe(event.OrderEdits, func(m *nats.Msg) { // before anybody is told of the edit
+		if e, _, err := event.ParseOrderEdit(m.Subject, m.Header, m.Data); err == nil {
+			w.publish(changedBy("rec1", *e.Values.Status, ana, e.ID), w.settled(e, nil))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, unedited := w.get("rec1")
+	result, o := w.edit("rec1", status("Sent"))
+	if o.Edit.State != event.Pending {
+		t.Errorf("answered %s", result.Order)
+	}
+	w.serves("rec1", "Sent", event.Applied)
+	if err := quick.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	edit := rpc.EditOrder{RecordID: "rec1", Values: status("Delivered"), IfMatch: result.ETag}
+	if results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{edit}}); err != nil || results[0].Fault != nil {
+		t.Errorf("the tag of an edit is stale once Airtable has it: %+v %v", results, err)
+	}
+	for _, stale := range []string{unedited, result.ETag, `"5f2c9a"`} {
+		edit.IfMatch = stale
+		results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{edit}})
+		w.fails(results, err, fault.Stale)
+	}
+}
+
 func (w *world) fails(results []rpc.EditResult, err error, code fault.Code) {
 	w.t.Helper()
 	if err != nil || len(results) != 1 || results[0].Fault == nil || results[0].Fault.Code != code || results[0].Fault.Detail.ES == "" {

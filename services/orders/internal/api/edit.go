@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -202,7 +201,7 @@ func check(
 		case unseen[e.RecordID]:
 			results[i] = failed(e.RecordID, fault.Unavailable, fault.T(
 				"Otra edición de este pedido está en camino; inténtelo de nuevo", "Another edit of this order is on its way; try again"))
-		case e.IfMatch != "" && !match(e.IfMatch, store.ETag(order.Doc)):
+		case e.IfMatch != "" && !match(e.IfMatch, order.Doc):
 			results[i] = failed(e.RecordID, fault.Stale, fault.T(
 				"El pedido ha cambiado desde que se leyó", "The order has changed since it was read"))
 		default:
@@ -236,10 +235,10 @@ func same(a, b event.EditValues) bool {
 	return equal(a.Status, b.Status) && equal(a.Priority, b.Priority)
 }
 
-// match reports whether one of the tags with commas between is etag.
-func match(tags, etag string) bool {
+// match reports whether one of the tags with commas between is of the order as it is.
+func match(tags string, doc []byte) bool {
 	for tag := range strings.SplitSeq(tags, ",") {
-		if tag = strings.TrimSpace(tag); tag == "*" || tag == etag {
+		if tag = strings.TrimSpace(tag); tag == "*" || store.Matches(tag, doc) {
 			return true
 		}
 	}
@@ -281,17 +280,17 @@ func (a *api) accept(ctx context.Context, edits []attempt, results []rpc.EditRes
 	return accepted, nil
 }
 
-// show tells of the accepted edits and puts their orders into orders as they are served with them.
-// Where that takes too long it puts what will be served: the edits are accepted all the same, and
-// the projection finds those it was not told of.
+// show tells of the accepted edits, waits until every read shows them, and puts their orders into
+// orders as they were accepted: pending, even if Airtable has them by now. Where the wait is too long
+// the edits are accepted all the same, and the projection finds those it was not told of.
 func (a *api) show(ctx context.Context, lock *store.Lock, edits []attempt, orders map[string]store.Served) error {
 	if len(edits) == 0 {
 		return nil
 	}
 	waiting, cancel := part(ctx, 0.8)
 	defer cancel()
-	if seq := a.tell(waiting, edits); seq != 0 && a.shown(waiting, lock, seq, edits, orders) {
-		return nil
+	if seq := a.tell(waiting, edits); seq != 0 {
+		a.shown(waiting, lock, seq, edits)
 	}
 	for i := range edits {
 		e := &edits[i]
@@ -326,30 +325,22 @@ func (a *api) tell(ctx context.Context, edits []attempt) uint64 {
 	return slices.Max(seqs)
 }
 
-// shown waits until the edits are in every read, and reads their orders then.
-func (a *api) shown(ctx context.Context, lock *store.Lock, seq uint64, edits []attempt, orders map[string]store.Served) bool {
-	ids, records := make([]string, len(edits)), make([]string, len(edits))
+// shown waits until the edits are in every read.
+func (a *api) shown(ctx context.Context, lock *store.Lock, seq uint64, edits []attempt) {
+	ids := make([]string, len(edits))
 	for i, e := range edits {
-		ids[i], records[i] = e.ID, e.RecordID
+		ids[i] = e.ID
 	}
 	for ctx.Err() == nil {
 		a.progress.wait(ctx, seq, look)
 		known, err := lock.Edits(ctx, ids)
 		if err != nil {
 			a.log.WarnContext(ctx, "pending edits not looked for", "error", err)
-			return false
+			return
 		}
-		if len(known) < len(ids) {
-			seq = math.MaxUint64 // what was told is of another life of the stream
-			continue
+		if len(known) == len(ids) {
+			return
 		}
-		fresh, err := lock.Orders(ctx, records)
-		if err != nil {
-			a.log.WarnContext(ctx, "edited orders not read", "error", err)
-			return false
-		}
-		maps.Copy(orders, fresh)
-		return true
+		seq = math.MaxUint64 // what was told is of another life of the stream
 	}
-	return false
 }
