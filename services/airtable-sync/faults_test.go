@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/rpc"
+	airtablesync "github.com/resonance/resonance/services/airtable-sync"
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
 
@@ -142,4 +143,16 @@ func TestMassDeletionIsHeld(t *testing.T) {
 		}
 		w.converged()
 	})
+}
+
+// A table that is not there is told by its name, and with those that are.
+func TestNoSuchTable(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 3})
+	w.start(func(c *airtablesync.Config) { c.TableID = "tblXXXXXXXXXXXXXX" })
+	run := w.synced()
+	for _, reason := range []string{run.Reason.EN, run.Reason.ES} {
+		if run.State != rpc.Failed || !strings.Contains(reason, "AIRTABLE_TABLE_ID") || !strings.Contains(reason, w.sandbox.TableName()) {
+			t.Fatalf("run %+v", run)
+		}
+	}
 }

@@ -296,7 +296,7 @@ func TestWebhookIsMadeAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "missed"})
-		c.advance(25 * time.Hour) // until it is looked at
+		c.advance(13 * time.Hour) // of which each interval is one: until it is looked at
 		w.scans(rpc.Full, "expired")
 		if w.hook().ID == old.ID {
 			t.Error("it is of no use any more")

@@ -216,7 +216,7 @@ type Field struct {
 func (f Field) Key() string { return cmp.Or(f.ID, f.Name) }
 
 // Schema fetches the table's description. It needs the scope schema.bases:read; without it the
-// error satisfies IsForbidden. A table that is not there is an error that lists those that are.
+// error satisfies IsForbidden. A table that is not there is a *NoTableError.
 func (c *Client) Schema(ctx context.Context) (Table, error) {
 	var answer struct {
 		Tables *[]Table `json:"tables"`
@@ -235,7 +235,7 @@ func (c *Client) Schema(ctx context.Context) (Table, error) {
 		}
 		names = append(names, fmt.Sprintf("%s (%s)", t.Name, t.ID))
 	}
-	return Table{}, fmt.Errorf("base %s has no table %s; it has %s", c.cfg.Base, c.cfg.Table, strings.Join(names, ", "))
+	return Table{}, &NoTableError{Base: c.cfg.Base, Table: c.cfg.Table, There: names}
 }
 
 // call sends a request, within the pace, until it is answered, refused for good or tried often

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,5 +180,44 @@ func TestPaceIsKeptWhateverTheDelays(t *testing.T) {
 	}
 	if took := time.Since(began); took > 30*time.Second {
 		t.Fatalf("60 calls took %s", took)
+	}
+}
+
+// While Airtable is away a call is one attempt, and what never reached it is no call.
+func TestWaitingSpendsLittle(t *testing.T) {
+	t.Parallel()
+	var away atomic.Bool
+	away.Store(true)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if away.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, `{"records":[]}`)
+	}))
+	c := client(srv.URL, 0)
+	ask := func() (calls int, err error) {
+		before, _ := c.Calls()
+		_, err = c.Page(t.Context(), airtable.Query{}, "")
+		after, _ := c.Calls()
+		return after - before, err
+	}
+	if calls, err := ask(); err == nil || calls < 3 {
+		t.Fatalf("given up after %d calls: %v", calls, err)
+	}
+	if calls, err := ask(); err == nil || calls != 1 {
+		t.Fatalf("%d calls of one that is away: %v", calls, err)
+	}
+	away.Store(false)
+	if calls, err := ask(); err != nil || calls != 1 {
+		t.Fatalf("%d calls: %v", calls, err)
+	}
+	srv.Close()
+	soon, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	before, _ := c.Calls()
+	_, err := c.Page(soon, airtable.Query{}, "")
+	if after, _ := c.Calls(); err == nil || after != before {
+		t.Fatalf("%d calls that nobody can have counted: %v", after-before, err)
 	}
 }

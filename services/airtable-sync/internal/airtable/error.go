@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -34,6 +35,17 @@ func (e *Error) Error() string {
 	default:
 		return fmt.Sprintf("Airtable refused: %d %s", e.Status, http.StatusText(e.Status))
 	}
+}
+
+// NoTableError says that the base has no such table, and which it has.
+type NoTableError struct {
+	Base, Table string
+	There       []string
+}
+
+// Error lists what there is.
+func (e *NoTableError) Error() string {
+	return fmt.Sprintf("base %s has no table %s; it has %s", e.Base, e.Table, strings.Join(e.There, ", "))
 }
 
 // RateLimited reports a 429 that passes by waiting, unlike a month's calls used up.

@@ -3,6 +3,7 @@ package airtable
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/resonance/resonance/pkg/fault"
 )
@@ -10,7 +11,12 @@ import (
 // Reason says for people why Airtable could not be asked, or refused.
 func Reason(err error) fault.Text {
 	var refused *Error
+	var missing *NoTableError
 	switch {
+	case errors.As(err, &missing):
+		return fault.T(
+			clip("La base "+missing.Base+" no tiene la tabla "+missing.Table+" (AIRTABLE_TABLE_ID); tiene "+strings.Join(missing.There, ", ")),
+			clip("Base "+missing.Base+" has no table "+missing.Table+" (AIRTABLE_TABLE_ID); it has "+strings.Join(missing.There, ", ")))
 	case IsBillingLimit(err):
 		return fault.T("El plan de Airtable ha agotado las llamadas de este mes", "The Airtable plan has used up this month's calls")
 	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:

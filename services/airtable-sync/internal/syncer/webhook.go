@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// lookEvery is how often the webhook is looked at although it seems well. That costs no call: it
-	// tells as much as listing no payloads does.
-	lookEvery = 24 * time.Hour
+	// lookEvery is after how many intervals the webhook is looked at although it seems well: one that
+	// Airtable disabled only tells nothing. It costs no call: it says as much as listing no payloads does.
+	lookEvery = 12
 	// renewBelow is the life left at which a webhook is refreshed. Listing payloads extends it too.
 	renewBelow = 4 * 24 * time.Hour
 	// refusedFor is how long a lasting refusal of webhooks is believed, unless somebody asks for a run.
@@ -69,7 +69,7 @@ func (s *Syncer) watch(ctx context.Context, log *slog.Logger, anew bool) (bool, 
 	switch {
 	case !anew && now.Before(s.refused):
 		return false, nil
-	case h.ID != "" && s.looked && now.Sub(h.Looked) < lookEvery && h.Expires.Sub(now) > renewBelow:
+	case h.ID != "" && s.looked && now.Sub(h.Looked) < min(lookEvery*s.cfg.Interval, 24*time.Hour) && h.Expires.Sub(now) > renewBelow:
 		s.setNoHook(fault.Text{})
 		return true, nil
 	}
