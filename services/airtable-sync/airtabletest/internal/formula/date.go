@@ -224,6 +224,29 @@ func special(t time.Time, token string) string {
 	}
 }
 
+// distance says d as moment.js does, which Airtable uses.
+func distance(d time.Duration) string {
+	x := math.Abs(d.Seconds())
+	if x < 44.5 {
+		return "a few seconds"
+	}
+	for _, u := range []struct {
+		seconds, below float64
+		one, many      string
+	}{
+		{60, 45, "a minute", "minutes"}, {3600, 22, "an hour", "hours"}, {86400, 26, "a day", "days"},
+		{30.4368 * 86400, 11, "a month", "months"}, {365.2425 * 86400, math.Inf(1), "a year", "years"},
+	} {
+		switch n := math.Round(x / u.seconds); {
+		case n <= 1:
+			return u.one
+		case n < u.below:
+			return strconv.FormatFloat(n, 'f', 0, 64) + " " + u.many
+		}
+	}
+	return ""
+}
+
 func ordinal(n int) string {
 	suffix := "th"
 	if n/10 != 1 {

@@ -83,6 +83,8 @@ var functions = map[string]function{
 	"SECOND":          {min: 1, max: 1, prepare: part(time.Time.Second)},
 	"WEEKNUM":         {min: 1, max: 2, prepare: part(weekOfYear)},
 	"WEEKDAY":         {min: 1, max: 2, prepare: dates(1, weekday)},
+	"WORKDAY":         {min: 2, max: 3, prepare: dates(1, workday)},
+	"WORKDAY_DIFF":    {min: 2, max: 3, prepare: dates(2, workdays)},
 	"SET_TIMEZONE":    {min: 2, max: 2, prepare: dates(1, setTimezone)},
 	"SET_LOCALE":      {min: 2, max: 2, call: func(a []Value) Value { return a[0] }},
 
@@ -90,6 +92,7 @@ var functions = map[string]function{
 	"ARRAYJOIN":    {min: 1, max: 2, call: arrayJoin},
 	"ARRAYUNIQUE":  {min: 1, max: 1, call: arrayUnique},
 	"ARRAYCOMPACT": {min: 1, max: 1, call: arrayCompact},
+	"ARRAYSLICE":   {min: 2, max: 3, call: arraySlice},
 	"ARRAYFLATTEN": {min: 1, max: 1, call: func(a []Value) Value { return a[0] }},
 }
 
@@ -570,6 +573,59 @@ func weekday(d []time.Time, a []Value) Value {
 	return Num(float64((int(d[0].Weekday()) - first + 7) % 7))
 }
 
+// maxWorkdays bounds how many days WORKDAY and WORKDAY_DIFF go through.
+const maxWorkdays = 10_000
+
+// working tells the days from Monday to Friday that are not among the holidays, a text of ISO dates with
+// commas between them.
+func working(a []Value) func(time.Time) bool {
+	holidays := ""
+	if len(a) == 3 {
+		holidays = a[2].Text()
+	}
+	return func(t time.Time) bool {
+		return t.Weekday() != time.Saturday && t.Weekday() != time.Sunday && !strings.Contains(holidays, t.Format(time.DateOnly))
+	}
+}
+
+func workday(d []time.Time, a []Value) Value {
+	n, ok := a[1].float()
+	if !ok || !(math.Abs(n) <= maxWorkdays) {
+		return Failed
+	}
+	step, counts, t := 1, working(a), truncate(d[0], "day")
+	if n < 0 {
+		step, n = -1, -n
+	}
+	for days := 0; n >= 1; days++ {
+		if t = t.AddDate(0, 0, step); counts(t) {
+			n--
+		}
+		if days > 2*maxWorkdays {
+			return Failed
+		}
+	}
+	return Millis(t.UnixMilli(), true)
+}
+
+// workdays counts both ends, and is negative when the second is the earlier.
+func workdays(d []time.Time, a []Value) Value {
+	from, to, sign := truncate(d[0], "day"), truncate(d[1], "day"), 1.0
+	if to.Before(from) {
+		from, to, sign = to, from, -1
+	}
+	if to.Sub(from) > maxWorkdays*24*time.Hour {
+		return Failed
+	}
+	n, counts := 0.0, working(a)
+	for ; !from.After(to); from = from.AddDate(0, 0, 1) {
+		if counts(from) {
+			n++
+		}
+	}
+	return Num(sign * n)
+}
+
 // setTimezone shifts the instant to the zone's wall clock, which is what the
 // functions that format it then show.
 func setTimezone(d []time.Time, a []Value) Value {
@@ -606,6 +662,29 @@ func arrayUnique(a []Value) Value {
 		}
 	}
 	return Strings(out)
+}
+
+// arraySlice counts from 1, from the end where negative, and takes both ends in.
+func arraySlice(a []Value) Value {
+	if a[0].kind != List {
+		return a[0]
+	}
+	n := len(a[0].list)
+	from, to := 1, n
+	for i, at := range []*int{&from, &to}[:len(a)-1] {
+		x, ok := a[i+1].float()
+		if !ok || math.IsNaN(x) {
+			return Failed
+		}
+		if *at = int(max(-1e9, min(x, 1e9))); *at < 0 {
+			*at += n + 1
+		}
+	}
+	from, to = max(from, 1), min(to, n)
+	if from > to {
+		return Strings(nil)
+	}
+	return Strings(a[0].list[from-1 : to])
 }
 
 func arrayCompact(a []Value) Value {

@@ -3,6 +3,7 @@ package formula
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 // maxText bounds what a formula may build, in bytes.
@@ -119,10 +120,30 @@ func init() {
 		"RECORD_ID":    rowForm(func(e *env) Value { return Str(e.row.ID()) }),
 		"CREATED_TIME": rowForm(func(e *env) Value { return Millis(e.row.Created(), false) }),
 		"NOW":          rowForm(func(e *env) Value { return Millis(e.now.UnixMilli(), false) }),
+		"FROMNOW":      distanceForm,
+		"TONOW":        distanceForm,
 		"TODAY": rowForm(func(e *env) Value {
 			return Millis(truncate(e.now, "day").UnixMilli(), true)
 		}),
 	}
+}
+
+// distanceForm says in words how far a date is from now: FROMNOW and TONOW say the same.
+func distanceForm(args []node) (node, error) {
+	if len(args) != 1 {
+		return node{}, ErrSyntax
+	}
+	return node{depth: args[0].depth + 1, eval: func(e *env) Value {
+		v := args[0].eval(e)
+		if v.kind == Blank {
+			return Value{}
+		}
+		ms, ok := v.instant()
+		if !ok {
+			return Failed
+		}
+		return Str(distance(e.now.Sub(time.UnixMilli(ms))))
+	}}, nil
 }
 
 func rowForm(eval func(*env) Value) func([]node) (node, error) {
