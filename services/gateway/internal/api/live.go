@@ -68,7 +68,7 @@ func (a *API) liveRoutes() {
 		Summary: "What changes, over a WebSocket",
 		Description: describe + "\n\nThe token goes into the Authorization header or, from a browser, into the first message: " +
 			`{"token": "…", "since": "…"}. The connection is closed with 4401 when the token expires, unless {"token": "…"} came before with another; ` +
-			"with 1012 when the server stops, with 1013 when the client is too slow.",
+			"with 1008 when since is no cursor, with 1012 when the server stops, with 1013 when the client is too slow.",
 		Parameters: []*huma.Param{sinceParam},
 		Responses: map[string]*huma.Response{"101": {
 			Description: "Messages without end",
@@ -231,6 +231,9 @@ func (s *socket) serve(ctx context.Context, header, cursor string) (websocket.St
 	}
 	s.who = who
 	client, err := s.api.subscribe(ctx, cursor)
+	if fault.CodeOf(err) == fault.Invalid {
+		return websocket.StatusPolicyViolation, "since is not a cursor" // to come back with it helps nobody
+	}
 	if err != nil {
 		return websocket.StatusTryAgainLater, "not available right now"
 	}

@@ -153,6 +153,16 @@ func TestWebSocketTokens(t *testing.T) {
 			t.Errorf("%s: closed with %v", name, code)
 		}
 	}
+	long, _, err := r.dial(ctx, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wsjson.Write(ctx, long, Hello{Token: r.tokens[auth.Viewer], Since: strings.Repeat("x", maxCursor+1)}); err != nil {
+		t.Fatal(err)
+	}
+	if code := closed(long); code != websocket.StatusPolicyViolation {
+		t.Errorf("no cursor: closed with %v", code)
+	}
 	short := func(left time.Duration) string {
 		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
 			"sub": "viewer", "role": auth.Viewer, "exp": float64(time.Now().Add(left).UnixMilli()) / 1000,
@@ -162,11 +172,11 @@ func TestWebSocketTokens(t *testing.T) {
 		}
 		return token
 	}
-	expiring, _, err := r.dial(ctx, short(2*time.Second), "")
+	expiring, _, err := r.dial(ctx, short(5*time.Second), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	renewed, _, err := r.dial(ctx, short(2*time.Second), "")
+	renewed, _, err := r.dial(ctx, short(5*time.Second), "")
 	if err != nil {
 		t.Fatal(err)
 	}
