@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -191,7 +192,7 @@ func (f *feed) take(seq uint64, c Change, ok bool) {
 func (f *feed) forget() {
 	if extra := len(f.log) - f.waiting - memory; extra > memory/10 {
 		f.start = f.log[extra-1].seq
-		f.log = append([]entry(nil), f.log[extra:]...)
+		f.log = slices.Delete(f.log, 0, extra)
 	}
 }
 

@@ -226,8 +226,8 @@ from (select day, record_id, doc from orders where day <= (select day from start
 // Orders of the customers that match: where these are few, the newest of each by index; where
 // their orders are many, all orders from the newest down, keeping theirs.
 var (
-	customerPageSQL      = fmt.Sprintf(customerPage, "customer_fold")
-	shortCustomerPageSQL = fmt.Sprintf(customerPage, "customer_fold || ''") // past the index
+	customerPageSQL      = fmt.Sprintf(customerPage, "customer_fold || ''") // as the index has it
+	shortCustomerPageSQL = fmt.Sprintf(customerPage, "customer_fold")       // past it
 )
 
 const customerPage = `

@@ -621,6 +621,36 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
+// Customers are found by their key, never by the trigrams of the search, however little the planner
+// knows of the table yet.
+func TestApplyFindsByKey(t *testing.T) {
+	t.Parallel()
+	_, w, cp := open(t)
+	changes := make([]*Change, 1000)
+	for i := range changes {
+		changes[i] = Row{Customer: new(fmt.Sprint("Customer number ", i))}.change(uint64(i+1), fmt.Sprint("rec", i), false)
+	}
+	if err := w.Apply(t.Context(), cp, changes, 1000, "e1000"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.conn.Exec(t.Context(), "prepare apply as "+applySQL, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	const parameters = 33
+	nulls := strings.Repeat(", null", parameters)[2:]
+	rows, err := w.conn.Query(t.Context(), "explain execute apply ("+nulls+")", pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(plan, "\n"); strings.Contains(text, "Bitmap") || !strings.Contains(text, "customers_pkey") {
+		t.Error(text)
+	}
+}
+
 // Whatever a client sends is answered or refused by name; it never reaches Postgres as SQL.
 func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,12 @@
+-- Of an expression, so that searches alone go through the trigrams: these answer = as well, and the
+-- planner took them for it while the statistics were young, at 9 ms a customer.
+do $$
+declare
+    trgm text;
+begin
+    select quote_ident(nspname) into trgm from pg_extension e join pg_namespace n on n.oid = e.extnamespace where extname = 'pg_trgm';
+    if trgm is not null then
+        execute 'create index if not exists customers_search on customers using gin ((customer_fold || '''') ' || trgm || '.gin_trgm_ops)';
+    end if;
+end $$;
+drop index if exists customers_trigrams;
