@@ -837,6 +837,17 @@ func (w *world) mistakes() {
 		fault.Invalid, "date_order", "partner", "state", "validity_date")
 	w.refuses("sales", rpc.OdooCreate, create(map[string]any{"partner": 99999999}), fault.Invalid, "partner")
 	w.refuses("customers", rpc.OdooCreate, create(map[string]any{"name": w.tag, "parent": 99999999}), fault.Invalid, "parent")
+	f := w.refuses("customers", rpc.OdooCreate, create(map[string]any{"name": w.tag, "country": 99999999, "state": 99999998}), fault.Invalid, "country", "state")
+	if f.Fields["country"].ES != "no existe en Odoo" {
+		w.t.Errorf("%+v", f)
+	}
+	w.refuses("products", rpc.OdooCreate, create(map[string]any{"name": w.tag, "company": 99999999}), fault.Invalid, "company")
+	w.refuses("sales", rpc.OdooCreate, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "company": 99999999}), fault.Invalid, "company")
+	if w.target.name != "sandbox without modules" {
+		w.refuses("sales", rpc.OdooCreate, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "lines": []any{
+			map[string]any{"product": w.create("products", map[string]any{"name": w.tag}), "qty": 1, "taxes": []any{99999999}},
+		}}), fault.Invalid, "lines.0.taxes")
+	}
 	w.refuses("products", rpc.OdooCreate, create(map[string]any{"name": w.tag, "category": 99999999}), fault.Invalid, "category")
 	w.refuses("sales", rpc.OdooCreate, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "lines": []any{
 		map[string]any{"product": 99999999, "qty": 1},

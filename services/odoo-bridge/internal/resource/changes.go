@@ -139,12 +139,12 @@ func (s *Store) IDs(ctx context.Context, name string) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.ids(ctx, r, r.belonging())
+	return s.ids(ctx, r.model, r.belonging())
 }
 
 // ids gives the ids in a domain, ascending.
-func (s *Store) ids(ctx context.Context, r *resource, domain []any) ([]int64, error) {
-	answer, err := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: "search", Context: everything(map[string]any{}), Read: true, Args: []odoo.Arg{
+func (s *Store) ids(ctx context.Context, model string, domain []any) ([]int64, error) {
+	answer, err := s.odoo.Call(ctx, odoo.Call{Model: model, Method: "search", Context: everything(map[string]any{}), Read: true, Args: []odoo.Arg{
 		{Name: "domain", Value: append([]any{}, domain...)}, {Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "order", Value: "id"},
 	}})
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Store) Members(ctx context.Context, name string, ids []int64) ([]int64,
 	if err != nil {
 		return nil, err
 	}
-	return s.ids(ctx, r, append(one(leaf("id", "in", ids)), r.belonging()...))
+	return s.ids(ctx, r.model, append(one(leaf("id", "in", ids)), r.belonging()...))
 }
 
 // Count gives the number of records that IDs would give.

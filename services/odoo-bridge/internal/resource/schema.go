@@ -24,6 +24,7 @@ type info struct {
 	kind               string // char, many2one, …
 	sortable, readonly bool
 	required           bool
+	relation           string // the model it links to
 	selection          []string
 }
 
@@ -170,7 +171,7 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 	}
 	answer, err := s.odoo.Call(ctx, odoo.Call{Model: t.model, Method: "fields_get", Read: true, Args: []odoo.Arg{
 		{Name: "allfields", Value: names},
-		{Name: "attributes", Value: []any{"type", "sortable", "readonly", "required", "selection"}},
+		{Name: "attributes", Value: []any{"type", "sortable", "readonly", "required", "relation", "selection"}},
 	}})
 	if noModel(err) {
 		return nil, nil
@@ -189,6 +190,7 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 			sortable: attributes["sortable"] != false, readonly: attributes["readonly"] == true, required: attributes["required"] == true,
 		}
 		in.kind, _ = attributes["type"].(string)
+		in.relation, _ = attributes["relation"].(string)
 		choices, _ := attributes["selection"].([]any)
 		for _, choice := range choices {
 			if pair, ok := choice.([]any); ok && len(pair) > 0 {

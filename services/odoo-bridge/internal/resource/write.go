@@ -431,17 +431,15 @@ func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64,
 	if !errors.As(err, &refusal) {
 		return unexpected(err)
 	}
-	if refusal.Reason == odoo.Missing {
-		if names := s.linksTo(r, values, refusal.ID); len(names) > 0 {
-			mistakes := map[string]fault.Text{}
-			for _, name := range names {
-				mistakes[name] = fault.T("no existe en Odoo", "does not exist in Odoo")
-			}
-			return invalid(mistakes)
+	if names := s.brokenLinks(ctx, r, values); len(names) > 0 {
+		mistakes := map[string]fault.Text{}
+		for _, name := range names {
+			mistakes[name] = fault.T("no existe en Odoo", "does not exist in Odoo")
 		}
-		if id != 0 {
-			return notFound(id)
-		}
+		return invalid(mistakes)
+	}
+	if refusal.Reason == odoo.Missing && id != 0 {
+		return notFound(id)
 	}
 	if refusal.Reason != odoo.Invalid {
 		return s.failed(err)
@@ -465,11 +463,6 @@ func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64,
 			}
 		}
 	}
-	for name, from := range r.from { // of a link, Odoo may only tell the constraint: product_template_categ_id_fkey
-		if strings.Contains(refusal.Message, "_"+from+"_fkey") {
-			f.Fields[name] = fault.T("no existe en Odoo", "does not exist in Odoo")
-		}
-	}
 	for name, from := range r.from { // "The VAT number [ES1] does not seem to be valid"
 		text, ok := values[from].(string)
 		if len(f.Fields) == 0 && ok && len(text) > 2 && r.has[from].kind == "char" && strings.Contains(refusal.Message, text) {
@@ -479,25 +472,58 @@ func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64,
 	return f
 }
 
-// linksTo names the fields, of lines too, that are to hold a link to a record.
-func (s *Store) linksTo(r *resource, values map[string]any, id int64) (names []string) {
-	holds := func(r *resource, prefix string, values map[string]any) {
+// brokenLinks names the fields, of lines too, that are to hold a link to a record that there is not.
+// Odoo tells so in as many ways as it has layers: a missing record, a constraint of the database's,
+// a company that our user has no right to.
+func (s *Store) brokenLinks(ctx context.Context, r *resource, values map[string]any) (names []string) {
+	links := map[string]map[int64][]string{} // by model and id, the fields
+	collect := func(r *resource, prefix string, values map[string]any) {
 		for name, from := range r.from {
-			if r.has[from].kind == "many2one" && values[from] == id {
-				names = append(names, prefix+name)
+			for _, id := range linkedBy(values[from]) {
+				model := r.has[from].relation
+				if links[model] == nil {
+					links[model] = map[int64][]string{}
+				}
+				links[model][id] = append(links[model][id], prefix+name)
 			}
 		}
 	}
-	holds(r, "", values)
+	collect(r, "", values)
 	commands, _ := values["order_line"].([]any)
 	for i, c := range commands {
 		if command, _ := c.([]any); len(command) == 3 {
 			if line, ok := command[2].(map[string]any); ok {
-				holds(s.probed.Load().lines, fmt.Sprintf("lines.%d.", i), line)
+				collect(s.probed.Load().lines, fmt.Sprintf("lines.%d.", i), line)
+			}
+		}
+	}
+	delete(links, "") // no links, or of an Odoo that does not tell
+	for model, byID := range links {
+		there, err := s.ids(ctx, model, one(leaf("id", "in", slices.Collect(maps.Keys(byID)))))
+		if err != nil {
+			continue
+		}
+		for id, fields := range byID {
+			if !slices.Contains(there, id) {
+				names = append(names, fields...)
 			}
 		}
 	}
 	return names
+}
+
+// linkedBy gives the ids in a value to be written: an id, or the command that sets a list of them.
+func linkedBy(value any) (ids []int64) {
+	if id, ok := value.(int64); ok {
+		return []int64{id}
+	}
+	commands, _ := value.([]any)
+	for _, c := range commands {
+		if command, _ := c.([]any); len(command) == 3 && command[0] == 6 {
+			ids = append(ids, idsOf(command[2])...)
+		}
+	}
+	return ids
 }
 
 // count counts records, archived ones too; -1 when Odoo does not say.
