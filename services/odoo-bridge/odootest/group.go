@@ -485,7 +485,7 @@ func (c *call) groupRow(g *group, by []grouping) map[string]any {
 		domain = conjoin(asked)
 	}
 	row["__domain"] = domain
-	if len(ranges) > 0 {
+	if len(ranges) > 0 && c.version >= 15 {
 		row["__range"] = ranges
 	}
 	return row

@@ -388,6 +388,9 @@ func (c *call) groupsOf(user *record) []int {
 }
 
 func (c *call) contextGet() (any, error) {
+	if c.version < 15 {
+		return nil, typeError("cannot marshal <class 'odoo.tools.misc.frozendict'> objects")
+	}
 	user := c.row("res.users", c.user.id)
 	about := map[string]any{"lang": c.text(user, "lang"), "tz": c.text(user, "tz")}
 	if c.version >= 17 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
@@ -30,6 +31,7 @@ const (
 	maxRows   = firstRows * 8 * 8 * 8
 	saveAll   = time.Minute // where nothing changed
 	maxSave   = 900 << 10   // bytes of the state, to fit a message
+	atOnce    = 2           // calls of Odoo
 )
 
 // Config tunes a Poller.
@@ -228,9 +230,12 @@ func (w *watch) poll(ctx context.Context) (blind []string, err error) {
 			w.forget(name, cache.Change{All: true})
 		}
 	}
-	for _, one := range watches {
-		err := w.find(ctx, one)
-		if errors.Is(err, resource.ErrUnwatchable) {
+	seen, err := w.ask(ctx, names, watches)
+	if err != nil {
+		return nil, err
+	}
+	for i, one := range watches {
+		if err := seen.touches[i].err; err != nil {
 			touched := slices.Concat(one.Resources, one.Linked)
 			blind = append(blind, touched...)
 			if !w.mute[one.Model] {
@@ -240,11 +245,9 @@ func (w *watch) poll(ctx context.Context) (blind []string, err error) {
 			}
 			continue
 		}
-		if err != nil {
-			return nil, err
-		}
+		w.take(one, seen.touches[i], seen.lines)
 	}
-	if err := w.compare(ctx, names); err != nil {
+	if err := w.compare(ctx, names, seen.counts); err != nil {
 		return nil, err
 	}
 	if len(w.changes) > 0 {
@@ -301,22 +304,60 @@ func (w *watch) each(ctx context.Context, one resource.Watch, since time.Time, f
 	return err
 }
 
-// find notes which records of a model were written since the last look.
-func (w *watch) find(ctx context.Context, one resource.Watch) error {
-	at := w.cfg.OdooNow()
-	cursor, ok := w.state.Cursors[one.Model]
-	if !ok { // its module was installed since
-		cursor = at
+// sighting is what one look at Odoo showed.
+type sighting struct {
+	touches []touches // by watch
+	lines   int       // of sales
+	counts  []int     // by resource
+}
+
+// touches are the records of a model that were written since the last look.
+type touches struct {
+	at   time.Time // Odoo's, before it was asked
+	rows []resource.Touch
+	err  error // resource.ErrUnwatchable, or nil
+}
+
+// ask asks all that a look needs, a few things at a time so that readers find a place, too.
+func (w *watch) ask(ctx context.Context, names []string, watches []resource.Watch) (*sighting, error) {
+	s := &sighting{touches: make([]touches, len(watches)), counts: make([]int, len(names))}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, one := range watches {
+		t := &s.touches[i]
+		group.Go(func() error {
+			t.at = w.cfg.OdooNow()
+			cursor, ok := w.state.Cursors[one.Model]
+			if !ok { // its module was installed since
+				cursor = t.at
+			}
+			err := w.each(ctx, one, cursor.Add(-Overlap), func(row resource.Touch) { t.rows = append(t.rows, row) })
+			if errors.Is(err, resource.ErrUnwatchable) {
+				t.err, err = err, nil
+			}
+			return err
+		})
+		if one.Lines() {
+			group.Go(func() (err error) { s.lines, err = w.odoo.CountLines(ctx); return err })
+		}
 	}
+	for i, name := range names {
+		group.Go(func() (err error) { s.counts[i], err = w.odoo.Count(ctx, name); return err })
+	}
+	return s, group.Wait()
+}
+
+// take notes which records of a model were written since the last look.
+func (w *watch) take(one resource.Watch, found touches, lines int) {
 	was, seen := w.state.Seen[one.Model], map[int64]time.Time{}
 	created := 0
 	highest := w.newest
-	err := w.each(ctx, one, cursor.Add(-Overlap), func(t resource.Touch) {
+	for _, t := range found.rows {
 		if old, ok := was[t.ID]; ok && old.Equal(t.At) {
 			seen[t.ID] = t.At
-			return
+			continue
 		}
-		if w.cfg.OdooNow().Sub(t.At) > settled {
+		if found.at.Sub(t.At) > settled {
 			seen[t.ID] = t.At
 		}
 		w.dirty = true
@@ -331,35 +372,22 @@ func (w *watch) find(ctx context.Context, one resource.Watch) error {
 			created++
 			highest = max(highest, t.ID)
 		}
-	})
-	if err != nil {
-		return err
 	}
-	w.state.Cursors[one.Model], w.state.Seen[one.Model] = at, seen
-	if one.Lines() {
-		w.newest = highest
-		return w.compareLines(ctx, created)
+	w.state.Cursors[one.Model], w.state.Seen[one.Model] = found.at, seen
+	if !one.Lines() {
+		return
 	}
-	return nil
-}
-
-// compareLines finds out whether lines are gone, of which Odoo says nothing in their sale.
-func (w *watch) compareLines(ctx context.Context, created int) error {
-	n, err := w.odoo.CountLines(ctx)
-	if err != nil {
-		return err
-	}
-	if w.lines >= 0 && n != w.lines+created {
+	w.newest = highest
+	if w.lines >= 0 && lines != w.lines+created { // some are gone, of which Odoo says nothing in their sale
 		w.forget("sales", cache.Change{All: true})
 	}
-	w.lines = n
-	return nil
+	w.lines = lines
 }
 
 // compare finds records that are new or gone.
-func (w *watch) compare(ctx context.Context, names []string) error {
+func (w *watch) compare(ctx context.Context, names []string, counts []int) error {
 	full := time.Since(w.full) > w.cfg.Full
-	for _, name := range names {
+	for i, name := range names {
 		known := w.state.Known[name]
 		if known == nil { // its module was installed since
 			known = ids{}
@@ -368,11 +396,7 @@ func (w *watch) compare(ctx context.Context, names []string) error {
 		if err := w.lookUp(ctx, name); err != nil {
 			return err
 		}
-		n, err := w.odoo.Count(ctx, name)
-		if err != nil {
-			return err
-		}
-		if n == len(known) && !full && w.began {
+		if counts[i] == len(known) && !full && w.began {
 			continue
 		}
 		list, err := w.odoo.IDs(ctx, name)

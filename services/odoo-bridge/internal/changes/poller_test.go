@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/resonance/resonance/pkg/natstest"
+	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/cache"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
@@ -113,6 +114,9 @@ func TestWhatIsForgotten(t *testing.T) {
 	})
 	all := cache.Change{All: true}
 	want := map[string]cache.Change{"products": all, "suppliers": all, "customers": all, "sales": all}
+	for name := range rpc.OdooOptions {
+		want[name] = all
+	}
 	if diff := cmp.Diff(want, r.after(t)); diff != "" {
 		t.Errorf("at first (-want +got):\n%s", diff)
 	}

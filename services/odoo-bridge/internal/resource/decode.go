@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/resonance/resonance/pkg/rpc"
@@ -108,10 +109,13 @@ func convert(v any, kind string) any {
 	return nil
 }
 
+// number reads a number to the 15 digits that every decimal survives in a double: Odoo rounds 19.99 to
+// 19.990000000000002, which 14 also says.
 func number(v any) (float64, bool) {
 	switch n := v.(type) {
 	case float64:
-		return n, true
+		n, err := strconv.ParseFloat(strconv.FormatFloat(n, 'g', 15, 64), 64)
+		return n, err == nil
 	case int64:
 		return float64(n), true
 	}

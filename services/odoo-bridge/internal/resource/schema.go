@@ -209,26 +209,37 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 // probeUser learns the languages there are, and our user's language and companies. What Odoo does not
 // tell is left to it: texts then come in our user's language, and Odoo checks the company.
 func (s *Store) probeUser(ctx context.Context, sc *schema) error {
+	// It has no uid before 17, and before 15 XML-RPC cannot even write it.
 	own, err := s.odoo.Call(ctx, odoo.Call{Model: "res.users", Method: "context_get", Read: true})
 	if err != nil && !refused(err) {
 		return err
 	}
-	user, _ := own.(map[string]any)
-	lang, _ := user["lang"].(string)
-	answer, err := s.odoo.Call(ctx, odoo.Call{Model: "res.lang", Method: "search_read", Read: true, Args: []odoo.Arg{
-		{Name: "domain", Value: []any{leaf("active", "=", true)}}, {Name: "fields", Value: []any{"code"}},
-	}})
-	if err != nil && !refused(err) {
+	about, _ := own.(map[string]any)
+	who := leaf("login", "=", s.cfg.Username)
+	if uid, ok := about["uid"].(int64); ok {
+		who = leaf("id", "=", uid)
+	}
+	users, err := s.listed(ctx, "res.users", who, "lang", "company_ids")
+	if err != nil {
+		return err
+	}
+	langs, err := s.listed(ctx, "res.lang", leaf("active", "=", true), "code")
+	if err != nil {
 		return err
 	}
 	var codes []string
-	if lang != "" {
-		codes = []string{lang}
-	}
-	for _, row := range rows(answer) {
-		if code, ok := row["code"].(string); ok && code != lang {
+	know := func(code any) {
+		if code, ok := code.(string); ok && code != "" && !slices.Contains(codes, code) {
 			codes = append(codes, code)
 		}
+	}
+	know(about["lang"])
+	for _, user := range users {
+		know(user["lang"])
+		sc.companies = append(sc.companies, idsOf(user["company_ids"])...)
+	}
+	for _, lang := range langs {
+		know(lang["code"])
 	}
 	var tags []language.Tag
 	for _, code := range codes {
@@ -242,25 +253,18 @@ func (s *Store) probeUser(ctx context.Context, sc *schema) error {
 	if len(codes) > 0 {
 		sc.codes, sc.languages = codes, language.NewMatcher(tags)
 	}
-	who := leaf("login", "=", s.cfg.Username)
-	if uid, ok := user["uid"].(int64); ok { // not before 17
-		who = leaf("id", "=", uid)
-	}
-	answer, err = s.odoo.Call(ctx, odoo.Call{Model: "res.users", Method: "search_read", Read: true, Args: []odoo.Arg{
-		{Name: "domain", Value: []any{who}}, {Name: "fields", Value: []any{"company_ids"}},
+	return nil
+}
+
+// listed gives fields of the records under a condition; none where Odoo refuses.
+func (s *Store) listed(ctx context.Context, model string, condition []any, fields ...string) ([]map[string]any, error) {
+	answer, err := s.odoo.Call(ctx, odoo.Call{Model: model, Method: "search_read", Read: true, Args: []odoo.Arg{
+		{Name: "domain", Value: []any{condition}}, {Name: "fields", Value: fields},
 	}})
 	if err != nil && !refused(err) {
-		return err
+		return nil, err
 	}
-	for _, row := range rows(answer) {
-		ids, _ := row["company_ids"].([]any)
-		for _, id := range ids {
-			if id, ok := id.(int64); ok {
-				sc.companies = append(sc.companies, id)
-			}
-		}
-	}
-	return nil
+	return rows(answer), nil
 }
 
 // probeMethods finds the best way to ask for rows with their count, and for groups.

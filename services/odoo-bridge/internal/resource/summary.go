@@ -81,8 +81,8 @@ func (s *Store) groups(ctx context.Context, sc *schema, r *resource, scope Scope
 		}
 		if i, ok := at[key]; ok {
 			totals[i].Count += t.Count
-			totals[i].AmountUntaxed += t.AmountUntaxed
-			totals[i].AmountTotal += t.AmountTotal
+			totals[i].AmountUntaxed, _ = number(totals[i].AmountUntaxed + t.AmountUntaxed)
+			totals[i].AmountTotal, _ = number(totals[i].AmountTotal + t.AmountTotal)
 			continue
 		}
 		at[key] = len(totals)
@@ -97,10 +97,16 @@ func monthOf(row map[string]any) string {
 	if pair, ok := row["date_order:month"].([]any); ok && len(pair) > 0 { // formatted_read_group: [start, label]
 		start, _ = pair[0].(string)
 	}
-	ranges, _ := row["__range"].(map[string]any) // read_group: by field:month, in 14 by field
+	ranges, _ := row["__range"].(map[string]any) // read_group, from 15
 	for _, v := range ranges {
 		if bounds, ok := v.(map[string]any); ok && start == "" {
 			start, _ = bounds["from"].(string)
+		}
+	}
+	domain, _ := row["__domain"].([]any) // in 14 nothing but the condition of the group, before those asked for
+	for _, v := range domain {
+		if l, ok := v.([]any); ok && len(l) == 3 && l[0] == "date_order" && l[1] == ">=" && start == "" {
+			start, _ = l[2].(string)
 		}
 	}
 	if len(start) < len("2006-01") || strings.Count(start, "-") < 2 {
