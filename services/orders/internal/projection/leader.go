@@ -308,7 +308,7 @@ func (l *leader) open(ctx context.Context) (*reader, error) {
 		MaxDeliver:    -1, // a finite one would be a silent gap (invariant 5)
 		MaxAckPending: -1,
 		// Of a database that is no more; one that comes back later makes its consumer again.
-		InactiveThreshold: 30 * 24 * time.Hour,
+		InactiveThreshold: 24 * time.Hour,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open consumer %s: %w", l.cp.Consumer, err)
