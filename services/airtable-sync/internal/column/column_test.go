@@ -165,6 +165,29 @@ func TestWithoutSchemaColumnsAreLearnt(t *testing.T) {
 	}
 }
 
+// Without metadata every cell counts, but for the URLs of attachments.
+func TestWithoutSchemaDigest(t *testing.T) {
+	t.Parallel()
+	const files = `"Files":[{"id":"attA1b2C3d4E5f6G7","url":"https://x/1"}]`
+	base := record(t, `{"Estado":"Sent","Notas":"a",`+files+`}`)
+	m, _, err := WithoutSchema(nil).Learn([]airtable.Record{base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, want := m.Order(base, time.Now())
+	for cells, same := range map[string]bool{
+		`{"Notas":"a",` + strings.Replace(files, "x/1", "x/2", 1) + `,"Estado":"Sent"}`: true,
+		`{"Estado":"Sent","Notas":"b",` + files + `}`:                                   false,
+		`{"Estado":"Sent",` + files + `}`:                                               false,
+		`{"Estado":"Sent","Notas":"a"}`:                                                 false,
+		`{"Estado":"Sent","Notas":"a","Etiquetas":["x"],` + files + `}`:                 false,
+	} {
+		if _, got := m.Order(record(t, cells), time.Now()); (got == want) != same {
+			t.Errorf("%s: the same: %v", cells, got == want)
+		}
+	}
+}
+
 func TestWithoutSchemaRenamesAreNoticed(t *testing.T) {
 	t.Parallel()
 	m, _, err := WithoutSchema(nil).Learn([]airtable.Record{record(t, `{"Customer":"A","Status":"Sent"}`)})

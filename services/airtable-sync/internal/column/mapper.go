@@ -186,7 +186,7 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 			o.UpdatedAt = t.UTC()
 		}
 	}
-	return o, m.digest(&o, cells)
+	return o, m.digest(&o, cells, r)
 }
 
 // member appends one more member to an object.
@@ -229,8 +229,9 @@ var computed = map[string]bool{
 	"autoNumber": true, "button": true, "aiText": true,
 }
 
-// digest covers the mapped columns and, where the metadata tells which they are, every stored cell.
-func (m *Mapper) digest(o *event.Order, cells []json.RawMessage) Digest {
+// digest covers the mapped columns and every stored cell; without metadata, which tells those that
+// Airtable computes, every cell: an order that is told too often is better than one that is out of date.
+func (m *Mapper) digest(o *event.Order, cells []json.RawMessage, r airtable.Record) Digest {
 	h := make([]byte, 0, 512)
 	part := func(key, value string) {
 		h = append(append(append(append(h, key...), 0), value...), 0)
@@ -247,22 +248,27 @@ func (m *Mapper) digest(o *event.Order, cells []json.RawMessage) Digest {
 				part(f.ID, canonical(f.Type, cells[i]))
 			}
 		}
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(r.Fields)) {
+			part(name, canonical("", r.Fields[name]))
+		}
 	}
 	sum := sha256.Sum256(h)
 	return Digest(sum[:16])
 }
 
 // canonical is a cell without what varies between two readings of the same content: white space,
-// order of keys, escapes, and the URLs of attachments, which Airtable renews every few hours.
+// order of keys, escapes, and the URLs of attachments, which Airtable renews every few hours. typ is
+// "" where it is not known.
 func canonical(typ string, cell json.RawMessage) string {
 	if c := cell[0]; c != '{' && c != '[' && !strings.Contains(string(cell), `\`) {
 		return string(cell)
 	}
-	if typ == "multipleAttachments" {
+	if typ == "multipleAttachments" || typ == "" {
 		var files []struct {
 			ID string `json:"id"`
 		}
-		if json.Unmarshal(cell, &files) == nil {
+		if json.Unmarshal(cell, &files) == nil && (typ != "" || len(files) > 0 && strings.HasPrefix(files[0].ID, "att")) {
 			return fmt.Sprint(files)
 		}
 	}
