@@ -61,11 +61,12 @@ func (c *Config) Validate() error {
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("DATA_DIR: is empty"))
 	}
+	users := "USERS_FILE"
 	if c.UsersFile == "" {
-		c.UsersFile = filepath.Join(c.DataDir, "users")
+		users, c.UsersFile = "DATA_DIR", filepath.Join(c.DataDir, "users")
 	}
 	if err := auth.NewUsers(c.UsersFile, "", "").Check(); err != nil {
-		errs = append(errs, fmt.Errorf("USERS_FILE: %w", err))
+		errs = append(errs, fmt.Errorf("%s: %w", users, err))
 	}
 	for _, origin := range c.CORSOrigins {
 		if !validOrigin(origin) {
