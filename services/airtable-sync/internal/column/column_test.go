@@ -41,6 +41,12 @@ func TestResolve(t *testing.T) {
 			want: map[Column]string{Name: "NÚMERO DE PEDIDO", Customer: "Nombre_del_cliente", Status: "Estado del pedido", Priority: "prioridad",
 				Amount: "Importe total", OrderDate: "Fecha-de-pedido", UpdatedAt: "Última modificación"},
 		},
+		"camel case": {
+			fields: fields("orderNumber", "autoNumber", "customerName", "singleLineText", "orderStatus", "singleSelect", "priority", "singleSelect",
+				"totalAmount", "currency", "orderDate", "date", "shipDate", "date"),
+			want: map[Column]string{Name: "orderNumber", Customer: "customerName", Status: "orderStatus", Priority: "priority",
+				Amount: "totalAmount", OrderDate: "orderDate"},
+		},
 		"by type where names say nothing": {
 			fields: fields("Ref", "singleLineText", "Client", "singleLineText", "Status", "singleSelect", "Priority", "singleSelect", "EUR", "currency", "When", "date"),
 			want:   map[Column]string{Name: "Ref", Customer: "Client", Status: "Status", Priority: "Priority", Amount: "EUR", OrderDate: "When"},

@@ -48,11 +48,11 @@ var rules = map[Column]rule{
 		words: []string{"order", "pedido", "orden"},
 	},
 	Customer: {
-		names: []string{"customer", "customer name", "client", "client name", "company", "cliente", "nombre del cliente", "nombre cliente", "empresa", "comprador"},
+		names: []string{"customer", "customer name", "client", "client name", "company", "cliente", "nombre del cliente", "nombre cliente", "empresa", "razon social", "comprador"},
 		words: []string{"customer", "client", "cliente"},
 	},
 	Status: {
-		names: []string{"status", "order status", "state", "stage", "estado", "estado del pedido", "estatus", "situacion", "etapa"},
+		names: []string{"status", "order status", "state", "stage", "estado", "estado del pedido", "estatus", "situacion", "etapa", "fase"},
 		words: []string{"status", "estado", "estatus"},
 	},
 	Priority: {
@@ -65,7 +65,7 @@ var rules = map[Column]rule{
 		types: []string{"currency"},
 	},
 	OrderDate: {
-		names: []string{"order date", "date", "ordered on", "date ordered", "fecha", "fecha de pedido", "fecha del pedido", "fecha pedido", "fecha de orden", "fecha de la orden"},
+		names: []string{"order date", "date", "ordered on", "date ordered", "date placed", "fecha", "fecha de pedido", "fecha del pedido", "fecha pedido", "fecha de orden", "fecha de la orden"},
 		words: []string{"date", "fecha"},
 		types: []string{"date"},
 	},
@@ -213,16 +213,22 @@ func suits(c Column, f airtable.Field) bool {
 	return true
 }
 
-// fold reduces a name to lower-case words without accents or punctuation.
+// fold reduces a name to lower-case words without accents or punctuation; orderDate is two words.
 func fold(s string) string {
 	var b strings.Builder
-	for _, r := range norm.NFD.String(strings.ToLower(s)) {
+	lower := false
+	for _, r := range norm.NFD.String(s) {
 		switch {
 		case unicode.IsLetter(r), unicode.IsDigit(r):
-			b.WriteRune(r)
+			if lower && unicode.IsUpper(r) {
+				b.WriteByte(' ')
+			}
+			b.WriteRune(unicode.ToLower(r))
+			lower = unicode.IsLower(r)
 		case unicode.Is(unicode.Mn, r):
 		default:
 			b.WriteByte(' ')
+			lower = false
 		}
 	}
 	return strings.Join(strings.Fields(b.String()), " ")
