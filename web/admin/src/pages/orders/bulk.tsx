@@ -75,7 +75,10 @@ export function BulkBar({ selected, setSelected, query, total, edit }: Props) {
       }}
     >
       <strong role="status" style={{ fontWeight: 500, marginInlineEnd: 4 }}>
-        {t(selected.size === 1 ? "orders.bulk.one" : "orders.bulk.many", { n: number(selected.size) })}
+        {!sm && <span aria-hidden>{number(selected.size)}</span>}
+        <span className={sm ? undefined : "only-read"}>
+          {t(selected.size === 1 ? "orders.bulk.one" : "orders.bulk.many", { n: number(selected.size) })}
+        </span>
       </strong>
       <SelectAll {...{ selected, setSelected, query, total }} />
       {change("status")}
