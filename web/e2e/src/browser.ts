@@ -33,7 +33,7 @@ export class Tab {
     this.page = page;
     this.url = url;
     this.language = language;
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(30_000);
     page.on("pageerror", (error) => this.complaints.push(`exception: ${error.message}`));
     page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
@@ -168,7 +168,7 @@ export function onProduct(env: NodeJS.ProcessEnv = {}) {
  * of what was there when it failed.
  */
 function browse(visitors: () => Visitors, name: string, visit: Visit, look: (tab: Tab) => Promise<void>): void {
-  test(name, { timeout: 90_000 }, async () => {
+  test(name, { timeout: 180_000 }, async () => {
     const tab = await visitors().open(visit);
     try {
       await look(tab);

@@ -41,6 +41,23 @@ look("a field that is missing is said before anything is sent", {}, async (tab) 
   assert.deepEqual(sent, []);
 });
 
+look("a link can be set to what no record has yet", {}, async (tab) => {
+  const { page } = tab;
+  const { product } = here;
+  const countries = (await product.api<{ data: Row[] }>("/api/v1/options/countries?limit=100")).data;
+  const used = async ({ id }: Row) =>
+    (await product.api<{ total: number }>(`/api/v1/customers?limit=1&country=${id}`)).total > 0;
+  const uses = await Promise.all(countries.map(used));
+  const unused = countries.find((_, i) => !uses[i]);
+  assert.ok(unused, "a country without customers");
+  await tab.go("/customers/create");
+  await page.getByLabel(tab.t("partners.fields.name")).fill("Far Away FC");
+  await choose(page, tab.t("partners.fields.country"), unused.name);
+  await save(tab);
+  await page.getByRole("heading", { level: 1, name: "Far Away FC" }).waitFor();
+  await page.getByRole("main").getByText(unused.name, { exact: true }).waitFor();
+});
+
 look("a change in Odoo appears without a reload", {}, async (tab) => {
   const { page } = tab;
   const [, row] = await products();

@@ -73,7 +73,7 @@ look("an edit shows at once as pending, and settles when Airtable has it", {}, a
   assert.ok(order);
   await tab.go(`/orders?q=${encodeURIComponent(order.name)}`);
   await live(tab);
-  await here.product.airtable("faults", "POST", { on: "write", do: "slow", delay_ms: 2000, times: 1 });
+  await here.product.airtable("faults", "POST", { on: "write", do: "slow", delay_ms: 5000, times: 1 });
   const row = rowOf(page, order);
   await change(tab, row, "status", "Sent");
   await row.getByText(tab.t("orders.edit.pending")).waitFor();

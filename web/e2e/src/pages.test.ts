@@ -57,7 +57,7 @@ async function everywhere(tab: Tab): Promise<void> {
   await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
   await page.setViewportSize(phone);
   await tab.loaded();
-  await until("it fits a phone", 5000, () =>
+  await until("it fits a phone", 15_000, () =>
     page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth),
   );
   assert.deepEqual(await tab.accessibility(), [], "axe, phone, dark");

@@ -47,15 +47,15 @@ look("both languages, by the browser and by choice, also after a reload", { lang
 look("light and dark, by the system and by choice, also after a reload", { theme: "dark" }, async (tab) => {
   const { page } = tab;
   await tab.go("/");
-  await until("dark as the system", 5000, async () => (await brightness(page)) < 60);
+  await until("dark as the system", 15_000, async () => (await brightness(page)) < 60);
   await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
-  await until("light as the system", 5000, async () => (await brightness(page)) > 200);
+  await until("light as the system", 15_000, async () => (await brightness(page)) > 200);
   await page.getByRole("button", { name: tab.t("header.theme") }).click();
   await page.getByRole("menuitem", { name: tab.t("header.dark") }).click();
   await page.waitForFunction(() => document.documentElement.dataset.theme === "dark");
   await page.reload();
   await tab.loaded();
-  await until("dark by choice", 5000, async () => (await brightness(page)) < 60);
+  await until("dark by choice", 15_000, async () => (await brightness(page)) < 60);
 });
 
 look("on a phone the navigation is in a drawer and nothing overflows", { viewport: phone }, async (tab) => {

@@ -3,7 +3,7 @@ import type { HttpError } from "@refinedev/core";
 /** Where a form has a field: `lines.0.qty` is `["lines", 0, "qty"]`. */
 export type Path = (string | number)[];
 
-export const pathOf = (name: string): Path => name.split(".").map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+const pathOf = (name: string): Path => name.split(".").map((part) => (/^\d+$/.test(part) ? Number(part) : part));
 
 /**
  * Sorts the errors of an answer into those of fields that the form has, and the rest as text. `has` knows its fields.

@@ -1,7 +1,8 @@
 import { type BaseRecord, type CrudFilter, useList, useMany, useTranslate } from "@refinedev/core";
 import { keepPreviousData } from "@tanstack/react-query";
 import { Select, type SelectProps, Spin } from "antd";
-import { type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, useState } from "react";
+import { useSettled } from "../../connection.ts";
 import "./texts.ts";
 
 /** A record by its name, as links have it. */
@@ -77,7 +78,7 @@ function useSearch<T extends BaseRecord & Ref, V>(
   const [typed, setTyped] = useState("");
   const [open, setOpen] = useState(false);
   const [names, setNames] = useState<ReadonlyMap<number, string>>(new Map());
-  const searched = usePaused(typed);
+  const searched = useSettled(typed, typed ? pause : 0);
   const { query, result } = useList<T>({
     resource,
     filters: [...filters, { field: "q", operator: "eq", value: searched }],
@@ -120,13 +121,4 @@ function useSearch<T extends BaseRecord & Ref, V>(
     ...props,
     found,
   };
-}
-
-function usePaused(value: string): string {
-  const [paused, setPaused] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(() => setPaused(value), value ? pause : 0);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return paused;
 }

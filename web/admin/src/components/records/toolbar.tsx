@@ -1,12 +1,11 @@
 import { CloseOutlined, SearchOutlined } from "@ant-design/icons";
 import { type BaseRecord, useTranslate } from "@refinedev/core";
 import { Button, Grid, Input, Select, type SelectProps } from "antd";
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import type { ReactNode } from "react";
+import { useTyped } from "../use-typed.ts";
 import { archivedFilters, archivedOf, sortOf, sortText } from "./filters.ts";
 import type { Rows } from "./use-rows.ts";
 import "./texts.ts";
-
-const pause = 300; // ms between the last key and the search
 
 /** A search that begins when the typing pauses. */
 export function SearchBox({
@@ -20,15 +19,7 @@ export function SearchBox({
 }) {
   const t = useTranslate();
   const { md } = Grid.useBreakpoint();
-  const [text, setText] = useState(value);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => setText(value), [value]);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  const search = (next: string, wait: number) => {
-    setText(next);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => onSearch(next.trim()), wait);
-  };
+  const [text, type] = useTyped(value, (next) => onSearch(next.trim()));
   return (
     <Input
       type="search"
@@ -37,8 +28,8 @@ export function SearchBox({
       placeholder={placeholder ?? t("records.search")}
       aria-label={placeholder ?? t("records.search")}
       value={text}
-      onChange={(e) => search(e.target.value, e.target.value === "" ? 0 : pause)}
-      onPressEnter={() => search(text, 0)}
+      onChange={({ target }) => type(target.value)}
+      onPressEnter={() => type(text, 0)}
       style={{ width: md ? 280 : "100%" }}
     />
   );

@@ -1,6 +1,7 @@
 import { useTranslate } from "@refinedev/core";
 import { theme } from "antd";
-import { type KeyboardEvent, type PointerEvent, useEffect, useId, useRef, useState } from "react";
+import { type KeyboardEvent, type PointerEvent, useId, useState } from "react";
+import { useWidth } from "../../components/use-width.ts";
 import { useFormat } from "../../i18n/format.ts";
 import type { Bin, Step } from "./period.ts";
 
@@ -184,16 +185,4 @@ export function ticksOf(most: number): number[] {
   const step = Math.max(1, ([1, 2, 2.5, 5, 10].find((f) => f * power >= rough) ?? 10) * power);
   const whole = Number.isInteger(step) ? step : Math.ceil(step);
   return Array.from({ length: Math.ceil(most / whole) + 1 }, (_, i) => i * whole);
-}
-
-function useWidth() {
-  const frame = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(0);
-  useEffect(() => {
-    if (!frame.current) return;
-    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry?.contentRect.width ?? 0)));
-    observer.observe(frame.current);
-    return () => observer.disconnect();
-  }, []);
-  return [frame, width] as const;
 }

@@ -53,7 +53,7 @@ function ofText(value: string): Cell {
 }
 
 /** An address of the web, written out; undefined for anything else. */
-export function webAddress(text: unknown): string | undefined {
+function webAddress(text: unknown): string | undefined {
   if (typeof text !== "string" || !/^https?:\/\/\S+$/i.test(text)) return undefined;
   try {
     return new URL(text).href;

@@ -2,9 +2,10 @@ import { CloseOutlined, FilterOutlined } from "@ant-design/icons";
 import { useTranslate } from "@refinedev/core";
 import { Button, Checkbox, DatePicker, Drawer, Grid, Input, Space, theme } from "antd";
 import dayjs from "dayjs";
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { type ReactNode, useState } from "react";
 import { NumberInput } from "../../components/records/number-input.tsx";
 import { PriorityTag, StatusTag, useOrderTexts } from "../../components/tags.tsx";
+import { useTyped } from "../../components/use-typed.ts";
 import { useFormat } from "../../i18n/format.ts";
 import type { Field } from "./own.ts";
 import { Pop } from "./pop.tsx";
@@ -14,22 +15,6 @@ import type { UsedQuery } from "./use-query.ts";
 interface Props {
   filters: Filters;
   filter: (more: Filters) => void;
-}
-
-const pause = 250; // ms between the last key and the filter
-
-/** What is typed, and told once the typing pauses. */
-function useTyped(value: string, tell: (value: string) => void) {
-  const [typed, setTyped] = useState(value);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => setTyped(value), [value]);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  const type = (next: string, wait = pause) => {
-    setTyped(next);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => tell(next), wait);
-  };
-  return [typed, type] as const;
 }
 
 export function ChoiceFilter({ field, filters, filter }: Props & { field: Field }) {
@@ -62,7 +47,7 @@ export function CustomerFilter({ filters, filter, autoFocus }: Props & { autoFoc
       autoFocus={autoFocus}
       maxLength={200}
       value={typed}
-      onChange={({ target }) => type(target.value, target.value === "" ? 0 : pause)}
+      onChange={({ target }) => type(target.value)}
       onPressEnter={() => type(typed, 0)}
     />
   );

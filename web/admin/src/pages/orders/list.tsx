@@ -15,7 +15,7 @@ import {
   type TableColumnType,
   theme,
 } from "antd";
-import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
 import { Link, useLocation, useNavigate } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { useMay } from "../../components/records/archive.tsx";
@@ -23,6 +23,7 @@ import { FreshnessNotice } from "../../components/records/freshness.tsx";
 import { SearchBox } from "../../components/records/toolbar.tsx";
 import { Empty, ErrorState } from "../../components/states.tsx";
 import { Ago } from "../../components/time.tsx";
+import { useWidth } from "../../components/use-width.ts";
 import { useFormat } from "../../i18n/format.ts";
 import { usePreference } from "../../preferences.ts";
 import { BulkBar } from "./bulk.tsx";
@@ -185,7 +186,7 @@ function Rows({ query, list: { query: read, orders, flashes }, edit, selection }
   const columns = useColumns(query);
   const surroundings = useMemo(() => ({ edit, origin }), [edit, origin]);
   const least = columns.reduce((sum, { width = flexible }) => sum + Number(width), selection ? selectionWidth : 0);
-  const { ref, width } = useWidth();
+  const [ref, width] = useWidth();
   const loading = read.isPending;
   return (
     <Surroundings value={surroundings}>
@@ -239,19 +240,6 @@ function Rows({ query, list: { query: read, orders, flashes }, edit, selection }
       </div>
     </Surroundings>
   );
-}
-
-/** How wide an element is, in pixels. */
-function useWidth() {
-  const ref = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(0);
-  useEffect(() => {
-    if (!ref.current) return;
-    const observer = new ResizeObserver(([entry]) => entry && setWidth(entry.contentRect.width));
-    observer.observe(ref.current);
-    return () => observer.disconnect();
-  }, []);
-  return { ref, width };
 }
 
 const selectionWidth = 44; // px, as all widths of columns

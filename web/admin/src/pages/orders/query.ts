@@ -46,7 +46,7 @@ export const columnNames = [
 
 export type ColumnName = (typeof columnNames)[number];
 
-export const defaultSort = "-order_date";
+const defaultSort = "-order_date";
 export const pageSizes = [20, 50, 100];
 const [defaultSize = 20] = pageSizes;
 const longest = 200; // characters, as the API allows
