@@ -143,6 +143,11 @@ func (c *Config) takeTurns(ctx context.Context, nc *nats.Conn) error {
 				return err
 			}
 			defer stop()
+			defer func() { // whoever has the lease next knows nothing of our calls
+				rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+				defer cancel()
+				client.Rest(rest)
+			}()
 			return c.term(ctx, instance, client, meter, js, kv)
 		})
 	})

@@ -446,6 +446,19 @@ func (c *Client) free() {
 	}
 }
 
+// Rest returns once none of this client's calls counts against the pace any more, or ctx ends: another
+// process may go on from there.
+func (c *Client) Rest(ctx context.Context) {
+	for range cap(c.slots) {
+		select {
+		case <-c.slots:
+			defer func() { c.slots <- struct{}{} }()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

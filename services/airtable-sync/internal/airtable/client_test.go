@@ -100,6 +100,27 @@ func TestPaceIsShared(t *testing.T) {
 	}
 }
 
+// Who goes on where another process ended is not too fast either.
+func TestPaceOutlastsTheProcess(t *testing.T) {
+	t.Parallel()
+	sandbox, endpoint := airtabletest.Start(t, airtabletest.Config{Orders: 10})
+	sc := sandbox.Config()
+	for range 2 {
+		c := airtable.New(airtable.Config{
+			Endpoint: endpoint, Key: sc.APIKey, Base: sc.BaseID, Table: sc.TableID, RatePerSecond: 5, Log: slog.New(slog.DiscardHandler),
+		})
+		for range 5 {
+			if _, err := c.Page(t.Context(), airtable.Query{}, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Rest(t.Context())
+	}
+	if calls := sandbox.Calls(); calls.Throttled != 0 {
+		t.Fatalf("%+v", calls)
+	}
+}
+
 func TestNonsense(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
