@@ -19,6 +19,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/pkg/servicetest"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
@@ -66,12 +67,7 @@ const patience = 60 * time.Second
 
 func (w *world) until(what string, done func() bool) {
 	w.Helper()
-	for deadline := time.Now().Add(patience); !done(); {
-		if time.Now().After(deadline) {
-			w.Fatalf("%s: not within %s", what, patience)
-		}
-		time.Sleep(5 * time.Millisecond) // poll
-	}
+	servicetest.Eventually(w, what, done)
 }
 
 // ends waits until every edit is settled and acknowledged, and returns how, by edit id. Each has

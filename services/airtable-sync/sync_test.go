@@ -18,6 +18,7 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/pkg/servicetest"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
@@ -64,22 +65,8 @@ func (w *world) config(change ...func(*airtablesync.Config)) airtablesync.Config
 // start runs a syncer; stop ends it and waits for that.
 func (w *world) start(change ...func(*airtablesync.Config)) (stop func()) {
 	w.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- airtablesync.Run(ctx, w.config(change...)) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			w.Errorf("Run: %v", err)
-		}
-	}
-	w.Cleanup(stop)
-	return stop
+	cfg := w.config(change...)
+	return servicetest.Run(w, func(ctx context.Context) error { return airtablesync.Run(ctx, cfg) })
 }
 
 // status asks the active syncer, waiting until there is one.

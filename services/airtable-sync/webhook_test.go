@@ -20,6 +20,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/servicetest"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
@@ -164,12 +165,7 @@ func TestIdleIntervalCostsOneCall(t *testing.T) {
 // eventually polls until what is so.
 func (w *world) eventually(what string, is func() bool) {
 	w.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); {
-		if time.Now().After(deadline) {
-			w.Fatal("never: " + what)
-		}
-		time.Sleep(5 * time.Millisecond) // poll
-	}
+	servicetest.Eventually(w, what, is)
 }
 
 func TestWebhookSurvivesRestarts(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/servicetest"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/odootest"
@@ -33,15 +34,9 @@ func BenchmarkPage(b *testing.B) {
 	if err := cfg.Validate(); err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
-	done := make(chan error, 1)
-	go func() { done <- odoobridge.Run(ctx, cfg) }()
-	defer func() {
-		cancel()
-		<-done
-	}()
+	servicetest.Run(b, func(ctx context.Context) error { return odoobridge.Run(ctx, cfg) })
 	ask := func(q rpc.OdooQuery) (bus.Reply, error) {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(b.Context(), patience)
 		defer cancel()
 		return bus.Ask(ctx, nc, rpc.OdooSubject("products", rpc.OdooList), q)
 	}
@@ -91,7 +86,7 @@ func BenchmarkPage(b *testing.B) {
 	}
 	call := func(b *testing.B, method string, args ...odoo.Arg) {
 		b.Helper()
-		if _, err := direct.Call(ctx, odoo.Call{Model: "product.product", Method: method, Args: args, Read: true, Context: map[string]any{"bin_size": true}}); err != nil {
+		if _, err := direct.Call(b.Context(), odoo.Call{Model: "product.product", Method: method, Args: args, Read: true, Context: map[string]any{"bin_size": true}}); err != nil {
 			b.Fatal(err)
 		}
 	}

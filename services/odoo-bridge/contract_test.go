@@ -28,6 +28,7 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/pkg/servicetest"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
@@ -111,20 +112,12 @@ func newWorld(t *testing.T, o target, change func(*odoobridge.Config)) *world {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- odoobridge.Run(ctx, cfg) }()
 	w := &world{t: t, target: o, nc: nc, tag: "t" + nuid.Next()[:8], direct: odoo.New(odoo.Config{
 		URL: o.url, DB: o.db, Username: o.user, Password: o.pass, Protocol: o.protocol, Concurrency: 4, Timeout: time.Minute,
 		Log: slog.New(slog.DiscardHandler),
 	})}
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		w.direct.Close()
-	})
+	t.Cleanup(w.direct.Close)
+	servicetest.Run(t, func(ctx context.Context) error { return odoobridge.Run(ctx, cfg) })
 	for deadline := time.Now().Add(time.Minute); ; { // until somebody listens
 		_, err := w.ask(rpc.OdooSubject("products", rpc.OdooList), rpc.OdooQuery{})
 		if code := fault.CodeOf(err); code == fault.Invalid {

@@ -22,6 +22,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/servicetest"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/odootest"
@@ -65,28 +66,13 @@ func (f *fleet) start(change ...func(*odoobridge.Config)) (stop func()) {
 	if err := cfg.Validate(); err != nil {
 		f.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(f.t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- odoobridge.Run(ctx, cfg) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			f.t.Error(err)
-		}
-	})
-	f.t.Cleanup(stop)
-	return stop
+	return servicetest.Run(f.t, func(ctx context.Context) error { return odoobridge.Run(ctx, cfg) })
 }
 
 // eventually looks until a condition is met.
 func (f *fleet) eventually(what string, met func() bool) {
 	f.t.Helper()
-	for over := time.Now().Add(patience); !met(); {
-		if time.Now().After(over) {
-			f.t.Fatalf("not within %s: %s", patience, what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	servicetest.Eventually(f.t, what, met)
 }
 
 func (f *fleet) ask(resource, verb string, req any) (bus.Reply, error) {

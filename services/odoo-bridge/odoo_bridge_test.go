@@ -12,6 +12,7 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/pkg/servicetest"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 )
 
@@ -23,13 +24,11 @@ func TestSaysThatOdooIsNotConnected(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- odoobridge.Run(ctx, cfg) }()
+	servicetest.Run(t, func(ctx context.Context) error { return odoobridge.Run(ctx, cfg) })
 	for _, resource := range rpc.OdooResources {
 		var f *fault.Error
 		for f == nil || f.Detail.EN == "odoo is not available right now" { // not listening yet
-			ask, stop := context.WithTimeout(ctx, 5*time.Second)
+			ask, stop := context.WithTimeout(t.Context(), 5*time.Second)
 			_, err := bus.Ask(ask, nc, rpc.OdooSubject(resource, "list"), struct{}{})
 			stop()
 			if !errors.As(err, &f) {
@@ -39,9 +38,5 @@ func TestSaysThatOdooIsNotConnected(t *testing.T) {
 		if f.Code != fault.Unavailable || f.RetryAfter == 0 || f.Detail.ES == "" {
 			t.Fatalf("%s: %+v", resource, f)
 		}
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
 	}
 }

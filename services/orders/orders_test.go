@@ -19,6 +19,7 @@ import (
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/pkg/servicetest"
 	"github.com/resonance/resonance/services/orders"
 )
 
@@ -58,27 +59,8 @@ func (w *world) config() orders.Config {
 // start runs an instance until the test ends or stop is called, which waits for its end.
 func (w *world) start() (stop func()) {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- orders.Run(ctx, w.config()) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		select {
-		case err := <-done:
-			if err != nil {
-				w.t.Errorf("Run: %v", err)
-			}
-		case <-time.After(10 * time.Second):
-			w.t.Error("Run did not drain in 10 seconds")
-		}
-	}
-	w.t.Cleanup(stop)
-	return stop
+	cfg := w.config()
+	return servicetest.Run(w.t, func(ctx context.Context) error { return orders.Run(ctx, cfg) })
 }
 
 // eventually fails the test unless check comes true in time; what it returns is shown then.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/resonance/resonance/pkg/servicetest"
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
 
@@ -56,11 +57,7 @@ func next[T any](t *testing.T, c chan T) (v T) {
 // until polls for what happens elsewhere.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("waited in vain: " + what)
-		}
-	}
+	servicetest.Eventually(t, what, ok)
 }
 
 func TestPings(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
+	"github.com/resonance/resonance/pkg/servicetest"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
@@ -306,13 +307,7 @@ func (p response) problem(status int, fields ...string) Problem {
 	return got
 }
 
-// poll waits until ok, for ten seconds at most.
 func poll(t testing.TB, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatal("did not come about within ten seconds")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	servicetest.Eventually(t, "what the test waits for", ok)
 }
