@@ -801,7 +801,7 @@ export interface paths {
          * What changes, over a WebSocket
          * @description Says which records changed, not what they are now; what happens within 50 ms is one message. The first message is of type ready; with since (or Last-Event-ID) it holds what was missed, or under reset the resources to read again as a whole. Who reads too slowly is cut off and should come back with its cursor, as after any end of the connection.
          *
-         *     The token goes into the Authorization header or, from a browser, into the first message: {"token": "…", "since": "…"}. The connection is closed with 4401 when the token expires, unless {"token": "…"} came before with another; with 1012 when the server stops, with 1013 when the client is too slow.
+         *     The token goes into the Authorization header or, from a browser, into the first message: {"token": "…", "since": "…"}. The connection is closed with 4401 when the token expires, unless {"token": "…"} came before with another; with 1008 when since is no cursor, with 1012 when the server stops, with 1013 when the client is too slow.
          */
         get: operations["webSocket"];
         put?: never;
