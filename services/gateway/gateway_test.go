@@ -122,8 +122,8 @@ func (p *process) until(ok func() bool) {
 	servicetest.Eventually(p, "what the test waits for", ok)
 }
 
-// inTime is what an answer may take: two seconds, and two more on a machine that has much else to do.
-const inTime = 4 * time.Second
+// inTime is what an answer may take while something is away.
+const inTime = 2 * time.Second
 
 // serveOrders stands in for the orders service; list may be nil.
 func serveOrders(t testing.TB, nc *nats.Conn, list bus.Handler) {

@@ -32,8 +32,8 @@ import (
 )
 
 // patience is how long a service has to answer: a client learns within two seconds that
-// something is away.
-const patience = 1800 * time.Millisecond
+// something is away, on a busy machine too.
+const patience = 1500 * time.Millisecond
 
 // minCompressed is the size from which a body is compressed: a page of ten is below it.
 const minCompressed = 16 << 10
