@@ -5,9 +5,14 @@ import (
 	"time"
 )
 
-// Among is the formula of the records with these ids. Airtable's are all of one length, so that
-// none is found inside another.
-func Among(ids []string) string { return "FIND(RECORD_ID(),'" + strings.Join(ids, ",") + "')" }
+// Among is the formula of the records with these ids.
+func Among(ids []string) string {
+	terms := make([]string, len(ids))
+	for i, id := range ids {
+		terms[i] = "RECORD_ID()='" + id + "'"
+	}
+	return "OR(" + strings.Join(terms, ",") + ")"
+}
 
 // Since is the formula of the records whose field, by its name, was modified in the second of t or
 // after it: Airtable's times of modification are whole seconds.
