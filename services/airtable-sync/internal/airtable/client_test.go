@@ -234,6 +234,7 @@ func TestWaitingSpendsLittle(t *testing.T) {
 		t.Fatalf("%d calls: %v", calls, err)
 	}
 	srv.Close()
+	c = client(srv.URL, 0) // without a connection that it may learn late of that it is closed
 	soon, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	before, _ := c.Calls()
