@@ -104,6 +104,7 @@ look("a sale is made, confirmed and cancelled", {}, async (tab) => {
   assert.ok(ball);
   await tab.go("/sales");
   await page.getByRole("link", { name: tab.t("sales.new") }).click();
+  await page.getByRole("heading", { level: 1, name: tab.t("sales.new") }).waitFor(); // the list has a customer to choose too
   await choose(page, tab.t("sales.fields.partner"), customer);
   await choose(page, `${tab.t("sales.lines.line", { n: 1 })}: ${tab.t("sales.lines.product")}`, ball.name);
   await page.getByLabel(`${tab.t("sales.lines.line", { n: 1 })}: ${tab.t("sales.lines.qty")}`).fill("3");
