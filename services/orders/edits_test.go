@@ -1,6 +1,7 @@
 package orders_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -346,11 +347,24 @@ func TestAnsweredPending(t *testing.T) {
 	if err := quick.Unsubscribe(); err != nil {
 		t.Fatal(err)
 	}
-	edit := rpc.EditOrder{RecordID: "rec1", Values: status("Delivered"), IfMatch: result.ETag}
+	_, sent := w.get("rec1")
+	note := changed("rec1", "Sent") // of a field that is no column
+	note.Data = bytes.Replace(note.Data, []byte(`{"Name":"x"}`), []byte(`{"Name":"x","Notes":"y"}`), 1)
+	w.publish(note)
+	w.eventually("the note is served", func() error {
+		if _, noted := w.get("rec1"); noted == sent {
+			return errors.New("the same tag")
+		}
+		return nil
+	})
+	edit := rpc.EditOrder{RecordID: "rec1", Values: status("Delivered"), IfMatch: sent}
+	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{edit}})
+	w.fails(results, err, fault.Stale)
+	edit.IfMatch = result.ETag
 	if results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{edit}}); err != nil || results[0].Fault != nil {
 		t.Errorf("the tag of an edit is stale once Airtable has it: %+v %v", results, err)
 	}
-	for _, stale := range []string{unedited, result.ETag, `"5f2c9a"`} {
+	for _, stale := range []string{unedited, result.ETag, sent, `"5f2c9a"`} {
 		edit.IfMatch = stale
 		results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{edit}})
 		w.fails(results, err, fault.Stale)

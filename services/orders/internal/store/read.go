@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,23 +20,31 @@ import (
 
 var errNotFound = fault.New(fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
 
-// ETag is the strong entity tag of an order as it is served. Its first half names what Matches
-// compares: the values of the columns and the newest edit, whatever has become of that.
+// pendingTag ends the tag of an order with an edit that Airtable does not have yet.
+const pendingTag = `p"`
+
+// ETag is the strong entity tag of an order as it is served. Its first half names the values of the
+// columns and the newest edit, whatever has become of that.
 func ETag(doc []byte) string {
 	state, _, _ := bytes.Cut(doc, []byte(`,"updated_at":`))
-	var edit []byte
+	var edit, rest []byte
 	if i := bytes.LastIndex(doc, []byte(`,"edit":{"id":`)); i >= 0 {
-		edit, _, _ = bytes.Cut(doc[i+1:], []byte(`,`))
+		edit, rest, _ = bytes.Cut(doc[i+1:], []byte(`,`))
+	}
+	end := `"`
+	if bytes.HasPrefix(rest, []byte(`"state":"pending"`)) {
+		end = pendingTag
 	}
 	first, second := sha256.Sum256(slices.Concat(state, edit)), sha256.Sum256(doc)
-	return `"` + hex.EncodeToString(first[:8]) + hex.EncodeToString(second[:8]) + `"`
+	return `"` + hex.EncodeToString(first[:8]) + hex.EncodeToString(second[:8]) + end
 }
 
-// Matches reports whether the order has the values that it had when it was served with the tag. That
-// Airtable has taken an edit since, which nobody need wait for, does not matter.
+// Matches reports whether the order is as it was served with the tag. To the tag of a pending edit it
+// does not matter that Airtable has taken the edit since, which nobody need wait for.
 func Matches(tag string, doc []byte) bool {
 	etag := ETag(doc)
-	return len(tag) == len(etag) && tag[:1+16] == etag[:1+16]
+	firstHalf := etag[:1+16]
+	return tag == etag || strings.HasPrefix(tag, firstHalf) && strings.HasSuffix(tag, pendingTag)
 }
 
 // Get returns an order as it is served, or fault.NotFound.
