@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -617,6 +619,68 @@ func TestNewerForeignChangeWins(t *testing.T) {
 			t.Fatalf("%v after %d writes", w.cell(id, "Status"), len(w.sandbox.Writes(0)))
 		}
 	})
+}
+
+// What somebody changed in Airtable, and no run has published yet, is not told as the editor's.
+func TestEditsAreToldApartFromForeignChanges(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg  airtabletest.Config
+		late bool // written after a look
+	}{
+		"metadata": {cfg: airtabletest.Config{Orders: 60}},
+		"by name":  {cfg: airtabletest.Config{Orders: 60, NoSchemaScope: true}},
+		"late":     {cfg: airtabletest.Config{Orders: 60}, late: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, c.cfg)
+			w.begun()
+			ids := w.sandbox.RecordIDs()
+			id, alone := ids[5], ids[6]
+			before, _ := w.newest(id)
+			subject := event.OrderChangedSubject(id)
+			told := len(w.stored(subject))
+			status := w.other(id)
+			if err := w.sandbox.UpdateRecord(id, airtabletest.Fields{"Amount": 4321.5, "Status": status, "Notes": "by hand"}); err != nil {
+				t.Fatal(err)
+			}
+			if c.late {
+				w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.Unavailable, Times: 1})
+			}
+			wants := "High"
+			if before.Order.Priority != nil && *before.Order.Priority == wants {
+				wants = "Medium"
+			}
+			ours, other := edit(id, "", wants), edit(alone, w.other(alone), "")
+			w.accept(ours, other)
+			w.applied(ours, other)
+			events := w.stored(subject)[told:]
+			if len(events) != 2 {
+				t.Fatalf("%d events, want the foreign change and the edit", len(events))
+			}
+			var changes [2]*event.OrderChanged
+			for i, m := range events {
+				var env event.Envelope
+				var err error
+				if changes[i], env, err = event.ParseOrderChanged(m.Subject(), m.Headers(), m.Data()); err != nil || env.Digest == "" {
+					t.Fatal(env, err)
+				}
+			}
+			foreign, edited := changes[0], changes[1]
+			if columns := slices.Sorted(maps.Keys(foreign.Previous)); !slices.Equal(columns, []string{"amount", "status"}) ||
+				foreign.Actor != nil || foreign.EditIDs != nil || *foreign.Order.Amount != "4321.5" || *foreign.Order.Status != status ||
+				!reflect.DeepEqual(foreign.Order.Priority, before.Order.Priority) {
+				t.Fatalf("the foreign change: %+v", foreign)
+			}
+			if columns := slices.Sorted(maps.Keys(edited.Previous)); !slices.Equal(columns, []string{"priority"}) ||
+				edited.Actor == nil || edited.Actor.ID != "u1" || !slices.Equal(edited.EditIDs, []string{ours.ID}) || *edited.Order.Priority != wants {
+				t.Fatalf("the edit: %+v", edited)
+			}
+			if got := len(w.stored(event.OrderChangedSubject(alone))); got != 2 {
+				t.Fatalf("%d events of an order that nobody else changed", got)
+			}
+			w.unchanged()
+		})
+	}
 }
 
 // A field that is renamed while all runs costs nobody an edit or a value.

@@ -119,6 +119,32 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// What was written is undone, and what Airtable may have computed from it; what others wrote stays.
+func TestUndo(t *testing.T) {
+	t.Parallel()
+	m, err := WithSchema(airtable.Table{Fields: []airtable.Field{
+		{ID: "fldName", Name: "Name", Type: "formula"}, {ID: "fldCustomer", Name: "Customer"}, {ID: "fldStatus", Name: "Status"},
+		{ID: "fldPriority", Name: "Priority"}, {ID: "fldAmount", Name: "Amount"}, {ID: "fldDate", Name: "Order date"},
+	}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, before := m.Order(record(t, `{"fldName":"A (Sent)","fldStatus":"Sent","fldAmount":1}`), time.Now())
+	written := record(t, `{"fldName":"A (Delivered)","fldStatus":"Delivered","fldPriority":"Low","fldAmount":1}`)
+	was, undone := m.Undo(written, []Column{Status, Priority}, &last)
+	if _, d := m.Order(was, time.Now()); d != before || !slices.Equal(undone, []Column{Status, Priority, Name}) {
+		t.Errorf("undone: %v, %s", undone, was.Fields)
+	}
+	written.Fields["fldAmount"] = json.RawMessage("2")
+	was, _ = m.Undo(written, []Column{Status, Priority}, &last)
+	if o, _ := m.Order(was, time.Now()); o.Amount.String() != "2" || *o.Name != "A (Sent)" || *o.Status != "Sent" || o.Priority != nil {
+		t.Errorf("undone: %s", was.Fields)
+	}
+	if string(written.Fields["fldStatus"]) != `"Delivered"` {
+		t.Error("the record itself is another")
+	}
+}
+
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	m := mapper(t)

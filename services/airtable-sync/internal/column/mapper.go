@@ -189,6 +189,30 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 	return o, m.digest(&o, cells, r)
 }
 
+// Undo is r as it was before written were: their cells, and those of mapped columns that Airtable
+// computes and may have computed from them, are as last has them. undone are the columns of these.
+func (m *Mapper) Undo(r airtable.Record, written []Column, last *event.Order) (was airtable.Record, undone []Column) {
+	var cells map[string]json.RawMessage
+	if json.Unmarshal(last.Fields, &cells) != nil {
+		return r, written
+	}
+	was = r
+	was.Fields = maps.Clone(r.Fields)
+	for _, c := range Mapped {
+		i, ok := m.columns[c]
+		if !ok || !computed[m.fields[i].Type] && !slices.Contains(written, c) {
+			continue
+		}
+		f := m.fields[i]
+		undone = append(undone, c)
+		delete(was.Fields, f.Key())
+		if cell, had := cells[f.Name]; had {
+			was.Fields[f.Key()] = cell
+		}
+	}
+	return was, undone
+}
+
 // member appends one more member to an object.
 func member(object, quoted, value []byte) []byte {
 	if len(object) > 1 {

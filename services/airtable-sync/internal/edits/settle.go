@@ -13,6 +13,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
+	"github.com/resonance/resonance/services/airtable-sync/internal/column"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 )
 
@@ -39,6 +40,16 @@ func (o *outcome) edits() []*edit {
 }
 
 func (o *outcome) has(e *edit) bool { return slices.Contains(o.edits(), e) }
+
+// columns are those that the applied edits are of.
+func (o *outcome) columns() (columns []column.Column) {
+	for _, c := range editable {
+		if slices.ContainsFunc(o.applied, func(e *edit) bool { _, ok := e.value(c); return ok }) {
+			columns = append(columns, c)
+		}
+	}
+	return columns
+}
 
 // settle publishes outcomes and acknowledges their messages, in that order. After an error some may
 // be published, and all must be tried again.
@@ -100,6 +111,9 @@ func (r *round) publishStates(ctx context.Context, outcomes []outcome) error {
 		mapper = r.schema.Mapper()
 	}
 	r.mapper = mapper
+	if err := r.publishForeign(ctx, outcomes); err != nil {
+		return err
+	}
 	var changes []ledger.Change
 	for _, o := range outcomes {
 		if o.look == nil {
@@ -114,6 +128,39 @@ func (r *round) publishStates(ctx context.Context, outcomes []outcome) error {
 			c.EditIDs, c.Actor = append(c.EditIDs, e.ID), &e.Actor
 		}
 		changes = append(changes, c)
+	}
+	if err := r.out.Publish(ctx, changes); err != nil {
+		return err
+	}
+	return r.out.Flush(ctx)
+}
+
+// publishForeign publishes first what others have changed in records that edits were applied to, and
+// nobody has published yet: the edits' own event is about what they changed.
+func (r *round) publishForeign(ctx context.Context, outcomes []outcome) error {
+	var changes []ledger.Change
+	for _, o := range outcomes {
+		if o.look == nil || len(o.applied) == 0 {
+			continue
+		}
+		if _, d := r.mapper.Order(o.look.record, o.look.at); r.ledger.Kind(o.id, d) != event.Updated {
+			continue
+		}
+		last, err := r.ledger.Before(ctx, o.id)
+		if err != nil {
+			return err
+		}
+		if last == nil {
+			continue
+		}
+		record, undone := r.mapper.Undo(o.look.record, o.columns(), last)
+		c := ledger.Change{Kind: event.Updated, Found: o.look.at}
+		c.Order, c.Digest = r.mapper.Order(record, o.look.at)
+		foreign := ledger.Differences(last, &c.Order)
+		renamed := slices.ContainsFunc(undone, func(c column.Column) bool { return foreign[string(c)] != nil })
+		if len(foreign) > 0 && !renamed { // last has no cell of a renamed field, and one event must do
+			changes = append(changes, c)
+		}
 	}
 	if err := r.out.Publish(ctx, changes); err != nil {
 		return err

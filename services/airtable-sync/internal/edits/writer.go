@@ -9,7 +9,8 @@
 //     got lost, may have put it there. One that somebody else put there later wins.
 //  3. The cells are written. An answer that is no verdict leaves everything as it is, to be tried
 //     again from 2; a refused batch is split until the guilty record stands alone.
-//  4. order.changed is published with what Airtable answered, if that is news, then order.edited.
+//  4. order.changed is published with what Airtable answered, if that is news, then order.edited. What
+//     others changed in the record meanwhile has an order.changed of its own, before.
 //  5. The record is released, and the messages are acknowledged.
 //
 // What an earlier attempt has published already is looked up in ORDERS and not done again.

@@ -477,7 +477,7 @@ func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 		RecordID: id, Change: c.Kind, Order: c.Order, EditIDs: c.EditIDs, Actor: c.Actor,
 	}
 	if c.Kind != event.Created && entry.Seq > 0 {
-		before, err := p.before(ctx, id)
+		before, err := p.Before(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -486,7 +486,7 @@ func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 		case c.Kind == event.Deleted:
 			body.Order = *before
 		default:
-			body.Previous = differences(before, &c.Order)
+			body.Previous = Differences(before, &c.Order)
 			if len(c.EditIDs) > 0 && body.Previous["status"] == nil && body.Previous["priority"] == nil { // what edits change
 				body.EditIDs, body.Actor = nil, nil
 			}
@@ -506,8 +506,8 @@ func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 	return msg, nil
 }
 
-// before is the order as the stream last had it, nil when that cannot be read.
-func (l *Ledger) before(ctx context.Context, id string) (*event.Order, error) {
+// Before is the order as the stream last had it, nil when that cannot be read.
+func (l *Ledger) Before(ctx context.Context, id string) (*event.Order, error) {
 	last, err := l.newest(ctx, id)
 	if err != nil || last == nil {
 		return nil, err
@@ -533,8 +533,8 @@ func (l *Ledger) newest(ctx context.Context, id string) (*jetstream.RawStreamMsg
 	return msg, nil
 }
 
-// differences are the mapped columns whose values differ, with the values they had before.
-func differences(before, after *event.Order) map[string]json.RawMessage {
+// Differences are the mapped columns whose values differ, with the values they had before.
+func Differences(before, after *event.Order) map[string]json.RawMessage {
 	previous := map[string]json.RawMessage{}
 	compare := func(column string, was, is *string, quoted bool) {
 		if (was == nil && is == nil) || (was != nil && is != nil && *was == *is) {
