@@ -11,8 +11,11 @@ import (
 // Patience bounds what should happen soon; only a failing test waits that long.
 const Patience = time.Minute
 
-// Run runs a service until the test ends or stop is called, which waits for its end: within
-// Patience, and without an error.
+// drained is within what a service ends once it is told to.
+const drained = 10 * time.Second
+
+// Run runs a service until the test ends or stop is called, which waits for its end: within ten
+// seconds, and without an error.
 func Run(tb testing.TB, service func(context.Context) error) (stop func()) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
@@ -25,8 +28,8 @@ func Run(tb testing.TB, service func(context.Context) error) (stop func()) {
 			if err != nil {
 				tb.Errorf("the service ended with %v", err)
 			}
-		case <-time.After(Patience):
-			tb.Errorf("the service did not end within %s", Patience)
+		case <-time.After(drained):
+			tb.Errorf("the service did not end within %s", drained)
 		}
 	})
 	tb.Cleanup(stop)
