@@ -5,9 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The reading half of encode.go. It takes what schema/order.changed.schema.json describes and
@@ -16,104 +21,133 @@ import (
 
 // decode fills c from body. Cells share body's memory.
 func (c *OrderChanged) decode(body []byte) error {
-	if !json.Valid(body) || !utf8.Valid(body) {
+	if !utf8.Valid(body) {
 		return errors.New("the body is not JSON in UTF-8")
 	}
-	return members(bytes.TrimSpace(body), []string{"record_id", "change", "order"}, func(name, value []byte) (err error) {
+	d, _ := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(d)
+	r := &reader{body, d}
+	d.Reset(bytes.NewBuffer(body), asWritten)
+	err := r.members([]string{"record_id", "change", "order"}, func(name []byte) (err error) {
 		switch string(name) {
 		case "record_id":
-			c.RecordID, err = text(value)
+			c.RecordID, err = r.text()
 		case "change":
 			var change string
-			change, err = text(value)
+			change, err = r.text()
 			c.Change = Change(change)
 		case "order":
-			c.Order.Raw = value
-			err = c.Order.decode(value)
+			err = r.order(&c.Order)
 		case "previous":
-			c.Previous, err = cells(value)
+			c.Previous, err = r.cells()
 		case "actor":
 			c.Actor = &Actor{}
-			err = c.Actor.decode(value)
+			err = r.actor(c.Actor)
 		case "edit_ids":
-			c.EditIDs, err = texts(value)
+			c.EditIDs, err = r.texts()
+		default:
+			_, err = r.value()
 		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	if _, err := r.ReadToken(); !errors.Is(err, io.EOF) {
+		return errors.New("the body is more than one JSON value")
+	}
+	return nil
 }
+
+// asWritten takes half a surrogate pair, as an escape: people's texts can end in one.
+var asWritten = jsonv2.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+
+var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(&bytes.Buffer{}) }}
+
+// reader reads the JSON of body. What it returns shares body's memory.
+type reader struct {
+	body []byte
+	*jsontext.Decoder
+}
+
+var (
+	errNoObject = errors.New("is not an object")
+	errNoText   = errors.New("is not a string")
+)
 
 var orderColumns = []string{
 	"record_id", "name", "customer", "status", "priority", "amount", "order_date", "created_at", "updated_at", "fields",
 }
 
-func (o *Order) decode(object []byte) error {
-	return members(object, orderColumns, func(name, value []byte) (err error) {
+func (r *reader) order(o *Order) error {
+	began := r.InputOffset()
+	err := r.members(orderColumns, func(name []byte) (err error) {
 		switch string(name) {
 		case "record_id":
-			o.RecordID, err = text(value)
+			o.RecordID, err = r.text()
 		case "name":
-			o.Name, err = optional(value)
+			o.Name, err = r.optional()
 		case "customer":
-			o.Customer, err = optional(value)
+			o.Customer, err = r.optional()
 		case "status":
-			o.Status, err = optional(value)
+			o.Status, err = r.optional()
 		case "priority":
-			o.Priority, err = optional(value)
+			o.Priority, err = r.optional()
 		case "amount":
-			o.Amount, err = number(value)
+			o.Amount, err = r.number()
 		case "order_date":
-			o.OrderDate, err = optional(value)
+			o.OrderDate, err = r.optional()
 		case "created_at":
-			o.CreatedAt, err = instantOf(value)
+			o.CreatedAt, err = r.instant()
 		case "updated_at":
-			o.UpdatedAt, err = instantOf(value)
+			o.UpdatedAt, err = r.instant()
 		case "fields":
-			o.Fields = value
-			if value[0] != '{' {
-				err = errNoObject
+			if r.PeekKind() != '{' {
+				return errNoObject
 			}
+			o.Fields, err = r.value()
+		default:
+			_, err = r.value()
 		}
 		return err
 	})
+	end := r.InputOffset()
+	o.Raw = bytes.TrimLeft(r.body[began:end:end], ": \t\r\n")
+	return err
 }
 
-func (a *Actor) decode(object []byte) error {
-	return members(object, []string{"id"}, func(name, value []byte) (err error) {
+func (r *reader) actor(a *Actor) error {
+	return r.members([]string{"id"}, func(name []byte) (err error) {
 		switch string(name) {
 		case "id":
-			a.ID, err = text(value)
+			a.ID, err = r.text()
 		case "email":
-			a.Email, err = text(value)
+			a.Email, err = r.text()
 		case "name":
-			a.Name, err = text(value)
+			a.Name, err = r.text()
+		default:
+			_, err = r.value()
 		}
 		return err
 	})
 }
 
-var errNoObject = errors.New("is not an object")
-
-// members calls visit for each member of object, a valid JSON value without space around it. Of
-// members of the same name the last one counts, as in JavaScript.
-func members(object []byte, required []string, visit func(name, value []byte) error) error {
-	if object[0] != '{' {
+// members calls visit for each member of an object, to read its value. Of members of the same name
+// the last one counts, as in JavaScript.
+func (r *reader) members(required []string, visit func(name []byte) error) error {
+	if kind := r.PeekKind(); kind != '{' && kind != 0 {
 		return errNoObject
 	}
+	if err := r.token(); err != nil {
+		return err
+	}
 	var seen uint
-	for i := space(object, 1); object[i] != '}'; {
-		end := i + length(object[i:])
-		name := object[i+1 : end-1]
-		if bytes.IndexByte(name, '\\') >= 0 {
-			unescaped, err := text(object[i:end])
-			if err != nil {
-				return err
-			}
-			name = []byte(unescaped)
+	for r.PeekKind() != '}' {
+		name, err := r.name()
+		if err != nil {
+			return err
 		}
-		i = space(object, end) + 1 // past the colon
-		i = space(object, i)
-		end = i + length(object[i:])
-		if err := visit(name, object[i:end:end]); err != nil {
+		if err := visit(name); err != nil {
 			return fmt.Errorf("%q: %w", name, err)
 		}
 		for bit, r := range required {
@@ -121,91 +155,86 @@ func members(object []byte, required []string, visit func(name, value []byte) er
 				seen |= 1 << bit
 			}
 		}
-		if i = space(object, end); object[i] == ',' {
-			i = space(object, i+1)
-		}
 	}
-	for bit, r := range required {
+	for bit, name := range required {
 		if seen&(1<<bit) == 0 {
-			return fmt.Errorf("%q: is missing", r)
+			return fmt.Errorf("%q: is missing", name)
 		}
 	}
-	return nil
+	return r.token()
 }
 
-// length is that of the JSON value b starts with; b is valid.
-func length(b []byte) int {
-	depth := 0
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			for i++; b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
-			}
-			if depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-			if depth < 0 { // the end of what a number or literal stands in
-				return i
-			}
-		case ',', ' ', '\t', '\r', '\n':
-			if depth == 0 {
-				return i
-			}
-		}
+func (r *reader) name() ([]byte, error) {
+	v, err := r.value()
+	if err != nil || bytes.IndexByte(v, '\\') < 0 {
+		return bytes.Trim(v, `"`), err
 	}
-	return len(b)
+	s, err := unquoted(v)
+	return []byte(s), err
 }
 
-// space is the index of the first byte of b from i that is not white space.
-func space(b []byte, i int) int {
-	for b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r' {
-		i++
-	}
-	return i
+func (r *reader) token() error {
+	_, err := r.ReadToken()
+	return notJSON(err)
 }
 
-func text(value []byte) (string, error) {
-	if value[0] != '"' {
-		return "", errors.New("is not a string")
+func (r *reader) value() (json.RawMessage, error) {
+	v, err := r.ReadValue()
+	end := r.InputOffset()
+	return json.RawMessage(r.body[end-int64(len(v)) : end : end]), notJSON(err)
+}
+
+func notJSON(err error) error {
+	if err == nil {
+		return nil
 	}
-	if bytes.IndexByte(value, '\\') < 0 {
-		return string(value[1 : len(value)-1]), nil
+	return fmt.Errorf("the body is not JSON: %w", err)
+}
+
+func (r *reader) text() (string, error) {
+	if kind := r.PeekKind(); kind != '"' && kind != 0 {
+		return "", errNoText
+	}
+	v, err := r.value()
+	if err != nil {
+		return "", err
+	}
+	return unquoted(v)
+}
+
+// unquoted is the text of a JSON string.
+func unquoted(v []byte) (string, error) {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v[1 : len(v)-1]), nil
 	}
 	var s string
-	err := json.Unmarshal(value, &s)
+	err := json.Unmarshal(v, &s)
 	return s, err
 }
 
-func optional(value []byte) (*string, error) {
-	if value[0] == 'n' {
-		return nil, nil
+func (r *reader) optional() (*string, error) {
+	if r.PeekKind() == 'n' {
+		return nil, r.token()
 	}
-	s, err := text(value)
+	s, err := r.text()
 	return &s, err
 }
 
-func number(value []byte) (*json.Number, error) {
-	switch c := value[0]; {
-	case c == 'n':
-		return nil, nil
-	case c != '-' && (c < '0' || c > '9'):
+func (r *reader) number() (*json.Number, error) {
+	switch r.PeekKind() {
+	case 'n':
+		return nil, r.token()
+	case '0', 0:
+	default:
 		return nil, errors.New("is not a number")
 	}
-	n := json.Number(value)
-	return &n, nil
+	v, err := r.value()
+	n := json.Number(v)
+	return &n, err
 }
 
-func instantOf(value []byte) (time.Time, error) {
-	s, err := text(value)
+func (r *reader) instant() (time.Time, error) {
+	s, err := r.text()
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -222,26 +251,29 @@ func instant(s string) (time.Time, error) {
 	return t, err
 }
 
-func cells(value []byte) (map[string]json.RawMessage, error) {
+func (r *reader) cells() (map[string]json.RawMessage, error) {
 	m := map[string]json.RawMessage{}
-	err := members(value, nil, func(name, cell []byte) error {
-		m[string(name)] = cell
-		return nil
+	err := r.members(nil, func(name []byte) (err error) {
+		m[string(name)], err = r.value()
+		return err
 	})
 	return m, err
 }
 
-func texts(value []byte) ([]string, error) {
-	var all []*string
-	if err := json.Unmarshal(value, &all); err != nil || all == nil {
+func (r *reader) texts() ([]string, error) {
+	if r.PeekKind() != '[' {
 		return nil, errors.New("is not a list of strings")
 	}
-	list := make([]string, len(all))
-	for i, s := range all {
-		if s == nil {
-			return nil, fmt.Errorf("%d: is not a string", i)
-		}
-		list[i] = *s
+	if err := r.token(); err != nil {
+		return nil, err
 	}
-	return list, nil
+	list := []string{}
+	for r.PeekKind() != ']' {
+		s, err := r.text()
+		if err != nil {
+			return nil, fmt.Errorf("%d: %w", len(list), err)
+		}
+		list = append(list, s)
+	}
+	return list, r.token()
 }

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // AppendColumns appends the columns that people edit, name to order_date, as one compact JSON object.
@@ -133,8 +136,12 @@ func (w *writer) object(name string, value json.RawMessage) {
 	}
 }
 
+var compact = jsonv2.JoinOptions(asWritten, jsontext.PreserveRawStrings(true))
+
 func (w *writer) cell(name string, value json.RawMessage) {
-	w.fail(name, json.Compact(w.Buffer, value))
+	b, err := jsontext.AppendFormat(w.AvailableBuffer(), value, compact)
+	w.fail(name, err)
+	w.Write(b)
 }
 
 func (w *writer) any(v any) {

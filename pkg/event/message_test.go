@@ -214,7 +214,7 @@ func TestMalformed(t *testing.T) {
 		"created_at elsewhere":     {body(`"created_at":"2026-11-03T09:30:00.25Z"`, `"created_at":"2026-11-03T09:30:00+01:00"`), "created_at"},
 		"a list":                   {func(m *nats.Msg) { m.Data = []byte(`[]`) }, "object"},
 		"null":                     {func(m *nats.Msg) { m.Data = []byte(`null`) }, "object"},
-		"too deep":                 {body(`"High"`, strings.Repeat("[", 20_000)+strings.Repeat("]", 20_000)), "JSON"},
+		"too deep":                 {body(`"fields":{`, `"fields":{"X":`+strings.Repeat("[", 20_000)+strings.Repeat("]", 20_000)+`,`), "JSON"},
 		"no record id":             {body(`"record_id":"recEdited00000001",`, ``), "record_id"},
 		"other case":               {body(`"record_id"`, `"Record_ID"`), "record_id"},
 		"record id a wildcard":     {body(`"recEdited00000001"`, `">"`), "record_id"},

@@ -115,14 +115,6 @@ func (c *Client) Table() string { return c.cfg.Table }
 // Source names the table in events: /airtable/<base>/<table>.
 func (c *Client) Source() string { return "/airtable/" + c.cfg.Base + "/" + c.cfg.Table }
 
-// Record is one record of a page. Cells are keyed by field id or by field name, as asked for;
-// empty cells are absent.
-type Record struct {
-	ID          string                     `json:"id"`
-	CreatedTime time.Time                  `json:"createdTime"`
-	Fields      map[string]json.RawMessage `json:"fields"`
-}
-
 // Page is one page of a listing.
 type Page struct {
 	Records []Record
@@ -162,8 +154,8 @@ func (c *Client) Page(ctx context.Context, q Query, offset string) (Page, error)
 		body = listBody{PageSize: PageSize, Formula: q.Formula, ByFieldID: q.ByFieldID, Offset: offset}
 	}
 	var answer struct {
-		Records *[]Record `json:"records"`
-		Offset  string    `json:"offset"`
+		Records *records `json:"records"`
+		Offset  string   `json:"offset"`
 	}
 	at, err := c.call(ctx, KindList, method, path, body, &answer)
 	if err != nil {
@@ -315,6 +307,8 @@ func jitter(attempt int) time.Duration {
 	return top/2 + rand.N(top/2)
 }
 
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // once sends a request when the pace allows. A nil out takes any answer, an empty one too.
 func (c *Client) once(ctx context.Context, kind, method, path string, payload []byte, out any) (time.Time, error) {
 	if err := c.pace(ctx); err != nil {
@@ -348,7 +342,11 @@ func (c *Client) send(ctx context.Context, kind, method, path string, payload []
 	}
 	defer res.Body.Close()
 	at := c.clock(res, sent, time.Now())
-	data, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	body, _ := bodies.Get().(*bytes.Buffer)
+	defer bodies.Put(body)
+	body.Reset()
+	_, err = body.ReadFrom(io.LimitReader(res.Body, maxBody+1))
+	data := body.Bytes() // what is decoded keeps nothing of it
 	switch {
 	case err != nil:
 		return time.Time{}, fmt.Errorf("%w: %w", ErrUnreachable, err)

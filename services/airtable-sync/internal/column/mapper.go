@@ -1,6 +1,7 @@
 package column
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
@@ -257,7 +259,7 @@ var computed = map[string]bool{
 // Airtable computes, every cell: an order that is told too often is better than one that is out of date.
 func (m *Mapper) digest(o *event.Order, cells []json.RawMessage, r airtable.Record) Digest {
 	h := make([]byte, 0, 512)
-	part := func(key, value string) {
+	part := func(key string, value []byte) {
 		h = append(append(append(append(h, key...), 0), value...), 0)
 	}
 	for _, v := range []*string{o.Name, o.Customer, o.Status, o.Priority, (*string)(o.Amount), o.OrderDate} {
@@ -284,27 +286,27 @@ func (m *Mapper) digest(o *event.Order, cells []json.RawMessage, r airtable.Reco
 // canonical is a cell without what varies between two readings of the same content: white space,
 // order of keys, escapes, and the URLs of attachments, which Airtable renews every few hours. typ is
 // "" where it is not known.
-func canonical(typ string, cell json.RawMessage) string {
-	if c := cell[0]; c != '{' && c != '[' && !strings.Contains(string(cell), `\`) {
-		return string(cell)
+func canonical(typ string, cell json.RawMessage) []byte {
+	if c := cell[0]; c != '{' && c != '[' && bytes.IndexByte(cell, '\\') < 0 {
+		return cell
 	}
 	if typ == "multipleAttachments" || typ == "" {
 		var files []struct {
 			ID string `json:"id"`
 		}
 		if json.Unmarshal(cell, &files) == nil && (typ != "" || len(files) > 0 && strings.HasPrefix(files[0].ID, "att")) {
-			return fmt.Sprint(files)
+			return fmt.Append(nil, files)
 		}
 	}
 	var v any
 	if json.Unmarshal(cell, &v) != nil {
-		return string(cell)
+		return cell
 	}
 	out, err := json.Marshal(v) // sorts keys
 	if err != nil {
-		return string(cell)
+		return cell
 	}
-	return string(out)
+	return out
 }
 
 // text reads a cell as one line: a string, number or boolean as it is, an object by its name or
@@ -316,7 +318,9 @@ func text(cell json.RawMessage) *string {
 	var s string
 	switch cell[0] {
 	case '"':
-		if json.Unmarshal(cell, &s) != nil {
+		if plain := cell[1 : len(cell)-1]; bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
+			s = string(plain)
+		} else if json.Unmarshal(cell, &s) != nil {
 			return nil
 		}
 	case '{':
@@ -387,8 +391,10 @@ func date(cell json.RawMessage) *string {
 		return nil
 	}
 	day := *t
-	if at, err := time.Parse(time.RFC3339, day); err == nil {
-		day = at.UTC().Format(time.DateOnly)
+	if len(day) > len(time.DateOnly) {
+		if at, err := time.Parse(time.RFC3339, day); err == nil {
+			day = at.UTC().Format(time.DateOnly)
+		}
 	}
 	if !event.ValidDate(day) {
 		return nil

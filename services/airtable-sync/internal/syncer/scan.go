@@ -315,7 +315,7 @@ func (s *Syncer) take(ctx context.Context, p page, seen map[string]struct{}) err
 		}
 		mapper = s.schema.Mapper()
 	}
-	var changes []ledger.Change
+	changes := make([]ledger.Change, 0, len(p.Records))
 	created, updated, unchanged := 0, 0, 0
 	for _, r := range p.Records {
 		if !event.ValidRecordID(r.ID) {
