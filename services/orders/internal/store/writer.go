@@ -97,6 +97,7 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	sizeTexts(conn)
 	return &Writer{conn: conn}, nil
 }
 
