@@ -32,7 +32,7 @@ type link struct {
 }
 
 func newLink(log *slog.Logger, replicas int) *link {
-	return &link{log: log, replicas: replicas, live: live.New(log, feeds()...), reconnected: make(chan struct{}, 1)}
+	return &link{log: log, replicas: replicas, live: live.New(log, time.Minute, feeds()...), reconnected: make(chan struct{}, 1)}
 }
 
 var errNoNATS = errors.New("not connected yet")

@@ -111,7 +111,7 @@ func newRig(t testing.TB, change ...func(*auth.Config)) *rig {
 	}
 	users := auth.NewUsers(path, "", "")
 	log := slog.New(slog.NewTextHandler(r.log, nil))
-	r.hub = live.New(log, live.Feed{
+	r.hub = live.New(log, time.Minute, live.Feed{
 		Stream: "S", Subjects: []string{"s.*"}, Resources: []string{"orders"},
 		Read: func(subject string, _ nats.Header) (live.Change, bool) {
 			return live.Change{Resource: "orders", ID: subject[2:], Kind: "updated"}, true

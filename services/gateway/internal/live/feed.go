@@ -20,10 +20,12 @@ const check = 2 * time.Second
 type feed struct {
 	Feed
 
-	hub *Hub
+	hub     *Hub
+	reading *reading
 
 	created time.Time // of the stream; zero while there is none
 	start   uint64    // what is remembered begins after it
+	before  uint64    // what was there when this feed first looked
 	read    uint64
 	told    uint64
 	shown   uint64
@@ -87,7 +89,14 @@ func (f *feed) follow(ctx context.Context, js jetstream.JetStream) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", f.Stream, err)
 	}
-	defer messages.Stop()
+	defer func() {
+		messages.Stop()
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := stream.DeleteConsumer(leaving, cons.CachedInfo().Name); err != nil { // it ends by itself in five minutes
+			f.hub.log.Debug("consumer not deleted", "stream", f.Stream, "error", err)
+		}
+	}()
 	go f.watch(ctx, stream, cancel)
 	for {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
@@ -102,7 +111,7 @@ func (f *feed) follow(ctx context.Context, js jetstream.JetStream) error {
 			return fmt.Errorf("read %s: %w", f.Stream, err)
 		}
 		change, ok := f.Read(msg.Subject(), msg.Headers())
-		f.take(meta.Sequence.Stream, change, ok)
+		f.take(meta, change, ok)
 		if meta.NumPending == 0 {
 			f.caughtUp()
 		}
@@ -148,9 +157,12 @@ func (f *feed) resume(created time.Time, last uint64) (from uint64) {
 	defer f.hub.mu.Unlock()
 	if !f.created.Equal(created) || last < f.read || !f.looked {
 		f.lost = f.looked
-		f.created, f.log, f.waiting, f.shown = created, nil, 0, 0
+		if f.lost || last < f.shown || !f.created.IsZero() && !f.created.Equal(created) {
+			f.shown = 0 // of another stream
+		}
+		f.created, f.log, f.waiting = created, nil, 0
 		f.start = last - min(last, memory)
-		f.read, f.told = f.start, last
+		f.read, f.told, f.before = f.start, f.start, last
 	}
 	f.looked = true
 	if f.lost {
@@ -167,21 +179,25 @@ func (f *feed) caughtUp() {
 		return
 	}
 	f.known = true
-	if f.hub.unready--; f.hub.unready == 0 {
-		close(f.hub.ready)
+	if f.reading.unready--; f.reading.unready == 0 {
+		close(f.reading.ready)
 	}
 }
 
-// take remembers a message. What was there before this feed looked for the first time is not told.
-func (f *feed) take(seq uint64, c Change, ok bool) {
+// take remembers a message. Of what was there before this feed looked for the first time, only what
+// may not have been shown yet is told.
+func (f *feed) take(meta *jetstream.MsgMetadata, c Change, ok bool) {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()
-	f.read = seq
+	f.read = meta.Sequence.Stream
+	if f.read <= f.before && (!f.Shown || f.read <= f.shown || time.Since(meta.Timestamp) > recent) {
+		f.told = f.read
+	}
 	if !ok {
 		return
 	}
-	f.log = append(f.log, entry{seq: seq, arrived: time.Now(), Change: c})
-	if seq > f.told {
+	f.log = append(f.log, entry{seq: f.read, arrived: time.Now(), Change: c})
+	if f.read > f.told {
 		f.waiting++
 		f.hub.wake()
 	}
@@ -212,7 +228,7 @@ func (f *feed) release(now time.Time, tell func(Change)) (again time.Duration) {
 
 // since tells what a client at a position has not seen; false when that is not known any more.
 func (f *feed) since(p position, tell func(Change)) bool {
-	if !f.created.Equal(p.created) || p.seq < f.start || p.seq > max(f.told, f.read) {
+	if !f.created.Equal(p.created) || p.seq < f.start || p.seq > max(f.told, f.read, f.before) {
 		return f.created.IsZero() && p.created.IsZero()
 	}
 	for _, e := range f.log[:len(f.log)-f.waiting] {
@@ -232,7 +248,7 @@ type position struct {
 // cursor is the positions of what was told, one for each feed.
 func (h *Hub) cursor() string {
 	var b strings.Builder
-	for i, f := range h.feeds {
+	for i, f := range h.reading.feeds {
 		if i > 0 {
 			b.WriteByte('_')
 		}

@@ -1,8 +1,9 @@
 // Package live tells clients what changed: which orders, edits and records of Odoo, not what they
-// are now. It reads the streams once for everybody, in the order they have there, gathers what
-// comes close together into one message, and hands that to every client. Whoever reads too slowly
+// are now. While there are clients it reads the streams, once for everybody and in the order they
+// have there, gathers what comes close together into one message, and hands that to every client. Whoever reads too slowly
 // is cut off and comes back with the cursor of the last message it saw: the newest changes are
-// remembered, so that it misses nothing and gets nothing twice. A cursor that is too old, or of a
+// remembered, so that it misses nothing and gets nothing twice, but for what was new when this
+// process started. A cursor that is too old, or of a
 // stream that is gone, is answered with what to read again as a whole.
 package live
 
@@ -22,6 +23,7 @@ import (
 const (
 	window   = 50 * time.Millisecond // changes this close together are one message
 	patience = time.Second           // a change is told after this even if nobody says it is shown
+	recent   = 30 * time.Second      // what is older is shown, whatever the clocks of NATS and this process say
 	memory   = 10_000                // changes of a feed that are remembered
 	many     = 500                   // changes of a resource in one message, beyond which ids help nobody
 	backlog  = 64                    // messages a client may be behind
@@ -76,15 +78,24 @@ type Edited struct {
 
 // Hub serves the clients of one process.
 type Hub struct {
-	log   *slog.Logger
-	feeds []*feed
-	poke  chan struct{}
+	log    *slog.Logger
+	linger time.Duration
+	feeds  []Feed
+	asked  chan struct{}
+	poke   chan struct{}
 
 	mu      sync.Mutex
 	clients map[*Client]struct{}
+	reading *reading  // under way, or to come
+	used    time.Time // when somebody last asked for it
+	sync    json.RawMessage
+}
+
+// reading is the feeds, from when somebody listens to when nobody does any more.
+type reading struct {
+	feeds   []*feed
 	ready   chan struct{} // closed when every feed has been looked at once
 	unready int
-	sync    json.RawMessage
 }
 
 // Client is one subscription.
@@ -105,23 +116,80 @@ type Frame struct {
 	Data   []byte
 }
 
-// New makes a hub; it tells nothing until it runs.
-func New(log *slog.Logger, feeds ...Feed) *Hub {
-	h := &Hub{log: log, poke: make(chan struct{}, 1), clients: map[*Client]struct{}{}, ready: make(chan struct{}), unready: len(feeds)}
-	for _, f := range feeds {
-		h.feeds = append(h.feeds, &feed{Feed: f, hub: h})
+// New makes a hub, which reads on for linger when the last client has gone: longer than anybody
+// waits to be Ready. It tells nothing until it runs.
+func New(log *slog.Logger, linger time.Duration, feeds ...Feed) *Hub {
+	h := &Hub{
+		log: log, linger: linger, feeds: feeds, asked: make(chan struct{}, 1), poke: make(chan struct{}, 1),
+		clients: map[*Client]struct{}{},
 	}
+	h.begin()
 	return h
 }
 
-// Run reads the feeds until ctx ends, whatever fails.
+// begin makes the next reading, which knows of the last one no more than what is shown.
+func (h *Hub) begin() {
+	r := &reading{ready: make(chan struct{}), unready: len(h.feeds)}
+	for i, f := range h.feeds {
+		next := &feed{Feed: f, hub: h, reading: r}
+		if h.reading != nil {
+			last := h.reading.feeds[i]
+			next.created, next.shown = last.created, last.shown
+		}
+		r.feeds = append(r.feeds, next)
+	}
+	h.reading = r
+}
+
+// Run reads the feeds while somebody listens, whatever fails, until ctx ends.
 func (h *Hub) Run(ctx context.Context, js jetstream.JetStream) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.asked:
+			h.read(ctx, js)
+		}
+	}
+}
+
+func (h *Hub) read(ctx context.Context, js jetstream.JetStream) {
+	ctx, stop := context.WithCancel(ctx)
 	var all sync.WaitGroup
-	for _, f := range h.feeds {
+	defer all.Wait()
+	defer stop()
+	h.mu.Lock()
+	feeds := h.reading.feeds
+	h.mu.Unlock()
+	for _, f := range feeds {
 		all.Go(func() { f.run(ctx, js) })
 	}
-	h.tell(ctx)
-	all.Wait()
+	all.Go(func() { h.tell(ctx) })
+	for wait := h.linger; wait > 0; wait = h.rest(time.Now()) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// rest is how long to read on at least. At 0 what was read is forgotten: who comes next begins anew.
+func (h *Hub) rest(now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.clients) > 0 {
+		h.used = now
+	}
+	if left := h.linger - now.Sub(h.used); left > 0 {
+		return left
+	}
+	h.begin()
+	select {
+	case <-h.asked: // by somebody who has gone
+	default:
+	}
+	return 0
 }
 
 // Clients is how many there are.
@@ -131,10 +199,18 @@ func (h *Hub) Clients() int {
 	return len(h.clients)
 }
 
-// Ready waits for the feeds to be known.
+// Ready has the feeds read, and waits for them to be known.
 func (h *Hub) Ready(ctx context.Context) error {
+	h.mu.Lock()
+	h.used = time.Now()
+	ready := h.reading.ready
 	select {
-	case <-h.ready:
+	case h.asked <- struct{}{}:
+	default: // asked already
+	}
+	h.mu.Unlock()
+	select {
+	case <-ready:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -144,7 +220,7 @@ func (h *Hub) Ready(ctx context.Context) error {
 // Subscribe adds a client that saw everything up to cursor, "" for one that saw nothing. It waits
 // until it is Ready, so that what happened while this process was away is told too.
 func (h *Hub) Subscribe(ctx context.Context, cursor string) (*Client, error) {
-	if err := h.Ready(ctx); err != nil {
+	if err := h.Ready(ctx); err != nil { // and for linger the reading stays
 		return nil, err
 	}
 	h.mu.Lock()
@@ -153,7 +229,7 @@ func (h *Hub) Subscribe(ctx context.Context, cursor string) (*Client, error) {
 	if cursor != "" {
 		g := gathered{}
 		seen := parseCursor(cursor, len(h.feeds))
-		for i, f := range h.feeds {
+		for i, f := range h.reading.feeds {
 			if !f.since(seen[i], g.add) {
 				m.Reset = append(m.Reset, f.Resources...)
 			}
@@ -180,7 +256,7 @@ func (c *Client) Close() {
 func (h *Hub) Shown(stream string, seq uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, f := range h.feeds {
+	for _, f := range h.reading.feeds {
 		if f.Stream == stream && f.shown < seq {
 			f.shown = seq
 			h.wake()
@@ -230,7 +306,7 @@ func (h *Hub) flush(now time.Time) (again time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	g, m := gathered{}, Message{Type: "changes"}
-	for _, f := range h.feeds {
+	for _, f := range h.reading.feeds {
 		if f.lost {
 			f.lost = false
 			m.Reset = append(m.Reset, f.Resources...)

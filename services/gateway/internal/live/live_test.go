@@ -15,6 +15,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/natstest"
+	"github.com/resonance/resonance/pkg/servicetest"
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
@@ -27,6 +28,8 @@ type rig struct {
 	js   jetstream.JetStream
 	hub  *live.Hub
 	stop func()
+
+	linger time.Duration
 }
 
 func feed(shown bool) live.Feed {
@@ -43,7 +46,7 @@ func feed(shown bool) live.Feed {
 
 func start(t *testing.T, shown bool) *rig {
 	t.Helper()
-	r := &rig{T: t, nats: natstest.Start(t)}
+	r := &rig{T: t, nats: natstest.Start(t), linger: time.Minute}
 	_, r.js = r.nats.Connect()
 	r.stream()
 	r.run(shown)
@@ -63,7 +66,7 @@ func (r *rig) run(shown bool) {
 	if r.stop != nil {
 		r.stop()
 	}
-	r.hub = live.New(slog.New(slog.DiscardHandler), feed(shown))
+	r.hub = live.New(slog.New(slog.DiscardHandler), r.linger, feed(shown))
 	ctx, cancel := context.WithCancel(r.Context())
 	ended := make(chan struct{})
 	hub, js := r.hub, r.js
@@ -79,6 +82,16 @@ func (r *rig) publish(id, change string) uint64 {
 		r.Fatal(err)
 	}
 	return ack.Sequence
+}
+
+// readers is how many consumers the stream has.
+func (r *rig) readers() int {
+	r.Helper()
+	s, err := r.js.Stream(r.Context(), "S")
+	if err != nil {
+		r.Fatal(err)
+	}
+	return s.CachedInfo().State.Consumers
 }
 
 func (r *rig) subscribe(cursor string) (*live.Client, live.Message) {
@@ -197,6 +210,60 @@ func TestResume(t *testing.T) {
 		if _, m := r.subscribe(unknown); len(m.Reset) != 1 {
 			t.Errorf("%q: %+v", unknown, m)
 		}
+	}
+}
+
+// While nobody listens nothing is read, and whoever comes back misses nothing all the same.
+func TestReadsWhileSomebodyListens(t *testing.T) {
+	t.Parallel()
+	r := start(t, false)
+	r.linger = 2 * time.Second
+	r.run(false)
+	if n := r.readers(); n != 0 {
+		t.Errorf("%d readers before the first client", n)
+	}
+	c, _ := r.subscribe("")
+	r.publish("a", "created")
+	cursor, _ := r.until(c, "a")
+	if n := r.readers(); n != 1 {
+		t.Errorf("%d readers", n)
+	}
+	c.Close()
+	servicetest.Eventually(t, "nothing is read", func() bool { return r.readers() == 0 })
+	r.publish("b", "created")
+	c, m := r.subscribe(cursor)
+	told := map[string][]string{}
+	note(told, m)
+	if len(m.Reset) > 0 || fmt.Sprint(told) != "map[b:[created]]" {
+		t.Errorf("%+v", m)
+	}
+	r.publish("c", "created")
+	if _, told := r.until(c, "c"); told["a"] != nil || told["b"] != nil {
+		t.Errorf("%v", told)
+	}
+}
+
+// Who comes while the newest changes are not shown yet is told of them when they are, and nobody twice.
+func TestNotShownYet(t *testing.T) {
+	t.Parallel()
+	r := start(t, true)
+	r.linger = 2 * time.Second
+	r.run(true)
+	r.hub.Shown("S", r.publish("a", "created"))
+	seq := r.publish("b", "created")
+	c, first := r.subscribe("")
+	if len(first.Changes) > 0 {
+		t.Errorf("%+v", first)
+	}
+	r.hub.Shown("S", seq)
+	cursor, told := r.until(c, "b")
+	c.Close()
+	servicetest.Eventually(t, "nothing is read", func() bool { return r.readers() == 0 })
+	c, first = r.subscribe(cursor)
+	r.publish("c", "created")
+	_, later := r.until(c, "c")
+	if told["a"] != nil || len(first.Reset) > 0 || len(first.Changes) > 0 || later["a"] != nil || later["b"] != nil {
+		t.Errorf("%v, then %+v, then %v", told, first, later)
 	}
 }
 
