@@ -35,6 +35,9 @@ func (b *bench) odoo(ctx context.Context, dir string, pg *localpg.Server) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
+	if err := p.login(ctx); err != nil {
+		return err
+	}
 	raw, err := newRawOdoo(ctx, o)
 	if err != nil {
 		return err

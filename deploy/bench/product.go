@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/resonance/resonance/pkg/rpc"
 )
 
@@ -85,7 +87,7 @@ func startProduct(ctx context.Context, binary, dir, database string, orders int,
 		return nil, errors.Join(errors.New("the product is not ready after a minute"), p.stop())
 	}
 	p.readyFor = time.Since(began)
-	return p, p.login(ctx)
+	return p, nil
 }
 
 // login gets the token of every request that follows.
@@ -140,6 +142,23 @@ func (p *product) until(ctx context.Context, n int) error {
 	for {
 		total, err := p.total(ctx)
 		if err != nil || total >= n {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// untilIn waits until the database has n orders by the product's own totals, asked without the
+// product: neither a login nor a page is part of what is measured meanwhile.
+func untilIn(ctx context.Context, db *pgx.Conn, n int) error {
+	for {
+		var have int
+		err := db.QueryRow(ctx, "select n from orders.rollup where dim = 'all'").Scan(&have)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) || have >= n {
 			return err
 		}
 		select {

@@ -86,7 +86,7 @@ func (b *bench) summaryAt(ctx context.Context, dir string, pg *localpg.Server, d
 	if err != nil {
 		return load{}, err
 	}
-	if err := p.until(ctx, 1000); err != nil {
+	if err := errors.Join(p.login(ctx), p.until(ctx, 1000)); err != nil {
 		return load{}, errors.Join(err, p.stop())
 	}
 	l, err := b.repeat(ctx, func() (load, error) {
@@ -117,19 +117,26 @@ func (b *bench) main(ctx context.Context, dir string, pg *localpg.Server, db *pg
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	if err := p.until(ctx, b.orders); err != nil {
-		return err
-	}
-	visible := time.Now()
-	first, err := p.firstRun(ctx)
-	if err != nil {
-		return err
-	}
 	big, err := pgx.Connect(ctx, pg.URL("big"))
 	if err != nil {
 		return err
 	}
 	defer big.Close(context.WithoutCancel(ctx))
+	if err := untilIn(ctx, big, b.orders); err != nil {
+		return err
+	}
+	visible := time.Now()
+	memory, err := p.resident()
+	if err != nil {
+		return err
+	}
+	if err := p.login(ctx); err != nil {
+		return err
+	}
+	first, err := p.firstRun(ctx)
+	if err != nil {
+		return err
+	}
 	nc, err := nats.Connect(p.natsURL)
 	if err != nil {
 		return err
@@ -137,10 +144,6 @@ func (b *bench) main(ctx context.Context, dir string, pg *localpg.Server, db *pg
 	defer nc.Close()
 
 	syncRate := float64(b.orders) / visible.Sub(first.StartedAt).Seconds()
-	memory, err := p.resident()
-	if err != nil {
-		return err
-	}
 	sample, err := newest(ctx, nc)
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func NewOrderChanged(env Envelope, c *OrderChanged) (*nats.Msg, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	body, err := c.appendJSON(make([]byte, 0, 1024))
+	body, err := c.appendJSON(make([]byte, 0, 768))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, c.RecordID, err)
 	}

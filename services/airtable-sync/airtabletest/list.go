@@ -336,7 +336,7 @@ func (s *Server) list(r *request) reply {
 			return errorReply(fail)
 		}
 	}
-	body := append(make([]byte, 0, 64+320*min(l.pageSize, len(rows)-at)), `{"records":[`...)
+	body := append(make([]byte, 0, 64+640*min(l.pageSize, len(rows)-at)), `{"records":[`...)
 	n := 0
 	for ; at < len(rows) && n < l.pageSize; at++ {
 		if rows[at].deleted {

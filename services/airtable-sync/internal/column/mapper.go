@@ -57,15 +57,22 @@ func (m *Mapper) TableID() string { return m.table }
 // not, the schema is out of date. Without, it returns the mapper that knows them too, and not those
 // that have another name by now; a page that has cells but no column is a *MissingError.
 func (m *Mapper) Learn(page []airtable.Record) (next *Mapper, known bool, err error) {
-	here, news := map[string]bool{}, false
+	news := false
 	for _, r := range page {
 		for key := range r.Fields {
-			_, known := m.index[key]
-			here[key], news = true, news || !known
+			if _, known := m.index[key]; !known {
+				news = true
+			}
 		}
 	}
 	if !news || m.byID {
 		return m, !news, nil
+	}
+	here := map[string]bool{}
+	for _, r := range page {
+		for key := range r.Fields {
+			here[key] = true
+		}
 	}
 	next = WithoutSchema(m.named)
 	for _, name := range slices.Sorted(maps.Keys(here)) {
@@ -153,12 +160,12 @@ func (m *Mapper) reindex() {
 func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest) {
 	o := event.Order{RecordID: r.ID, CreatedAt: r.CreatedTime.UTC(), UpdatedAt: found.UTC()}
 	cells := make([]json.RawMessage, len(m.fields))
-	size := 0
+	size := len("{}")
 	var news []string // of fields made after the schema was read
 	for key, cell := range r.Fields {
-		size += len(cell) + 32
 		if i, ok := m.index[key]; ok {
 			cells[i] = cell
+			size += len(m.quoted[i]) + len(cell) + len(":,")
 		} else {
 			news = append(news, key)
 		}

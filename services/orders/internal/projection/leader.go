@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	batchEvents = 1000
+	batchEvents = 2500            // at most: a batch is what has arrived while the last one was written
+	pullEvents  = 500             // asked of NATS at a time
 	inFlight    = 16 << 20        // bytes of messages read ahead of the commit
 	ackWait     = 5 * time.Minute // far longer than a batch takes: a redelivery means trouble
 	idleCheck   = time.Second     // how often the checkpoint and the lag are looked at
@@ -316,7 +317,7 @@ func (l *leader) open(ctx context.Context) (*reader, error) {
 	if _, err := l.stream.ResetConsumerToSequence(setup, l.cp.Consumer, l.cp.Seq+1); err != nil {
 		return nil, fmt.Errorf("reset consumer %s: %w", l.cp.Consumer, err)
 	}
-	iter, err := cons.Messages(jetstream.PullMaxMessages(batchEvents/2), jetstream.PullHeartbeat(2*time.Second))
+	iter, err := cons.Messages(jetstream.PullMaxMessages(pullEvents), jetstream.PullHeartbeat(2*time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("read consumer %s: %w", l.cp.Consumer, err)
 	}
