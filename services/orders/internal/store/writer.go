@@ -233,13 +233,12 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 			return fmt.Errorf("edit %s: %w", e.ID, err)
 		}
 	}
-	var fenced bool
-	err = w.conn.QueryRow(ctx, applySQL,
+	fenced, err := w.execute(ctx, applySQL,
 		cp.Stream, cp.StreamCreated, cp.Epoch, cp.Seq, seq, messageID,
 		ids, deleted, names, nameFolds, customers, customerFolds, statuses, priorities, amounts, dates, created, updated, docs, confirmed, seqs,
 		historyIDs, eventIDs, historySeqs, ats, editIDs, entries,
 		edited, editRecords, accepted, states, bodies, editSeqs,
-	).Scan(&fenced)
+	)
 	switch {
 	case err != nil:
 		return fmt.Errorf("write %d changes: %w", len(changes), err)

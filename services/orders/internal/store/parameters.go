@@ -1,12 +1,52 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 )
+
+// execute runs a statement that answers with one boolean. Unlike pgx, which lets everything grow on
+// its way, it takes memory of the right size for parameters that come to megabytes.
+func (w *Writer) execute(ctx context.Context, sql string, args ...any) (bool, error) {
+	statement, err := w.conn.Prepare(ctx, sql, sql) // the first time only
+	if err != nil {
+		return false, err
+	}
+	if len(args) != len(statement.ParamOIDs) {
+		return false, errors.New("another number of parameters")
+	}
+	values, size := make([][]byte, len(args)), 0
+	for i, arg := range args {
+		if values[i], err = w.conn.TypeMap().Encode(statement.ParamOIDs[i], pgtype.BinaryFormatCode, arg, []byte{}); err != nil {
+			return false, err
+		}
+		size += len(values[i])
+	}
+	conn := w.conn.PgConn()
+	conn.Frontend().Send(room(size + 1024))
+	result := conn.ExecStatement(ctx, statement, values, []int16{pgtype.BinaryFormatCode}, nil).Read()
+	if result.Err != nil {
+		return false, result.Err
+	}
+	return len(result.Rows) == 1 && string(result.Rows[0][0]) == "t", nil
+}
+
+// room is no message, but memory for those that follow: so many bytes.
+type room int
+
+// Encode implements pgproto3.FrontendMessage.
+func (n room) Encode(b []byte) ([]byte, error) { return slices.Grow(b, int(n)), nil }
+
+// Decode implements pgproto3.FrontendMessage.
+func (room) Decode([]byte) error { return errors.ErrUnsupported }
+
+// Frontend implements pgproto3.FrontendMessage.
+func (room) Frontend() {}
 
 // sizeTexts makes conn encode text[] parameters into memory of the right size. pgx by itself lets
 // it grow element by element, which for a batch comes to five times what is sent.
