@@ -12,7 +12,7 @@ import (
 
 // execute runs a statement that answers with one boolean. Unlike pgx, which lets everything grow on
 // its way, it takes memory of the right size for parameters that come to megabytes.
-func (w *Writer) execute(ctx context.Context, sql string, args ...any) (bool, error) {
+func (w *Writer) execute(ctx context.Context, sql string, args []any) (bool, error) {
 	statement, err := w.conn.Prepare(ctx, sql, sql) // the first time only
 	if err != nil {
 		return false, err

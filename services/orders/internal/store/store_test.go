@@ -49,6 +49,9 @@ func open(t testing.TB) (*Store, *Writer, *Checkpoint) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := w.Settle(t.Context(), &cp); err != nil {
+		t.Fatal(err)
+	}
 	return s, w, &cp
 }
 
@@ -541,6 +544,36 @@ func TestGuards(t *testing.T) {
 	}
 	if _, err := s.Get(t.Context(), "rec2"); fault.CodeOf(err) != fault.NotFound {
 		t.Fatalf("a fenced write left a row: %v", err)
+	}
+}
+
+// An event that somebody publishes again is one entry of the history, the first.
+func TestEventToldTwice(t *testing.T) {
+	t.Parallel()
+	s, w, cp := open(t)
+	change := func(seq uint64, id, eventID string) *Change {
+		c := Row{Status: new(fmt.Sprint("as of ", seq))}.change(seq, id, false)
+		c.History = History{EventID: eventID, At: day0, Entry: fmt.Append(nil, seq)}
+		return c
+	}
+	for _, batch := range [][]*Change{
+		{change(1, "rec1", "a")},
+		{change(2, "rec1", "a"), change(3, "rec2", "a"), change(4, "rec2", "b"), change(5, "rec1", "b")},
+		{change(6, "rec2", "c"), change(7, "rec2", "c")},
+	} {
+		last := batch[len(batch)-1]
+		if err := w.Apply(t.Context(), cp, batch, last.Seq, "m"); err != nil {
+			t.Fatal(err)
+		}
+		if doc, err := s.Get(t.Context(), last.RecordID); err != nil || !strings.Contains(string(doc), fmt.Sprint("as of ", last.Seq)) {
+			t.Errorf("%s %v", doc, err)
+		}
+	}
+	for id, want := range map[string]string{"rec1": "[5,1]", "rec2": "[7,4,3]"} {
+		entries, total, err := s.History(t.Context(), rpc.HistoryQuery{RecordID: id, Limit: 10})
+		if err != nil || total != int64(strings.Count(want, ",")+1) || string(entries) != want {
+			t.Errorf("%s: %s, %d, %v", id, entries, total, err)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -179,6 +180,10 @@ func (w *Writer) StartReplay(ctx context.Context, previous *Checkpoint, next Che
 //go:embed apply.sql
 var applySQL string
 
+// freshSQL writes events that have no history yet, as all but those of a replay: without looking
+// for it each costs Postgres a tenth less.
+var freshSQL = strings.Replace(applySQL, "on conflict do nothing", "", 1)
+
 // Apply writes changes, in stream order, and moves the checkpoint from cp to seq, all or nothing
 // (invariant 3): rows, history, edits and rollups are one statement. A row takes the last change of
 // its record, and none that is older than itself (invariant 4).
@@ -233,12 +238,20 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 			return fmt.Errorf("edit %s: %w", e.ID, err)
 		}
 	}
-	fenced, err := w.execute(ctx, applySQL,
+	parameters := []any{
 		cp.Stream, cp.StreamCreated, cp.Epoch, cp.Seq, seq, messageID,
 		ids, deleted, names, nameFolds, customers, customerFolds, statuses, priorities, amounts, dates, created, updated, docs, confirmed, seqs,
 		historyIDs, eventIDs, historySeqs, ats, editIDs, entries,
 		edited, editRecords, accepted, states, bodies, editSeqs,
-	)
+	}
+	sql := freshSQL
+	if cp.ReplayUntil != nil {
+		sql = applySQL
+	}
+	fenced, err := w.execute(ctx, sql, parameters)
+	if sql == freshSQL && isKnownEvent(err) { // told twice, by who does not know of message ids
+		fenced, err = w.execute(ctx, applySQL, parameters)
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("write %d changes: %w", len(changes), err)
@@ -247,6 +260,12 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 	}
 	cp.Seq, cp.MessageID = seq, messageID
 	return nil
+}
+
+// isKnownEvent reports that nothing was written because an event is in the history already.
+func isKnownEvent(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "23505" && pg.ConstraintName == "order_history_pkey"
 }
 
 // newest gives the last change of each record that is one of its row.
