@@ -109,94 +109,55 @@ func (b *bench) repeat(ctx context.Context, measure func() (load, error)) (load,
 
 func (b *bench) main(ctx context.Context, dir string, pg *localpg.Server, db *pgx.Conn, small load) (err error) {
 	fmt.Fprintf(os.Stderr, "%d orders\n", b.orders)
-	if _, err := db.Exec(ctx, "create database big"); err != nil {
-		return err
-	}
-	p, err := startProduct(ctx, b.binary, dir+"/big", pg.URL("big"), b.orders)
+	p, err := b.firstSyncs(ctx, dir, pg, db)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	big, err := pgx.Connect(ctx, pg.URL("big"))
+	big, err := pgx.Connect(ctx, p.database)
 	if err != nil {
 		return err
 	}
 	defer big.Close(context.WithoutCancel(ctx))
-	if err := untilIn(ctx, big, b.orders); err != nil {
-		return err
-	}
-	visible := time.Now()
-	memory, err := p.resident()
-	if err != nil {
-		return err
-	}
-	if err := p.login(ctx); err != nil {
-		return err
-	}
-	first, err := p.firstRun(ctx)
-	if err != nil {
-		return err
-	}
 	nc, err := nats.Connect(p.natsURL)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
 
-	syncRate := float64(b.orders) / visible.Sub(first.StartedAt).Seconds()
-	sample, err := newest(ctx, nc)
-	if err != nil {
-		return err
-	}
-	published, err := publishFloor(ctx, nc, sample, b.orders)
-	if err != nil {
-		return err
-	}
-	order, _, err := event.ParseOrderChanged(sample.Subject, sample.Header, sample.Data)
-	if err != nil {
-		return err
-	}
-	upserted, err := upsertFloor(ctx, big, &order.Order, b.orders)
-	if err != nil {
-		return err
-	}
-	floor := min(published, upserted)
-	b.add("first sync, Airtable to Postgres", fmt.Sprintf("%.0f orders/s", syncRate),
-		fmt.Sprintf("publish %.0f/s, upsert %.0f/s", published, upserted), percentOf(syncRate, floor),
-		"20,000/s, or 40 % of the slower floor", syncRate >= 20000 || syncRate >= 0.4*floor)
-
 	if _, err := big.Exec(ctx, "vacuum analyze"); err != nil { // as autovacuum does within a minute
 		return err
 	}
-	if err := b.reads(ctx, p, pg); err != nil {
+	if err := b.reads(ctx, p); err != nil {
 		return err
 	}
 	b.add("ready after", p.readyFor.Round(10*time.Millisecond).String(), "", "", "30 s", p.readyFor < 30*time.Second)
-	b.add("resident memory, as the first sync ends", fmt.Sprintf("%.0f MiB", memory), "", "", "", true)
+	b.add("resident memory, as the first sync ends", fmt.Sprintf("%.0f MiB", p.memory), "", "", "", true)
 	select { // what a burst took is given back a second after it
 	case <-time.After(3 * time.Second):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if memory, err = p.resident(); err != nil {
+	memory, err := p.resident()
+	if err != nil {
 		return err
 	}
 	b.add("resident memory, after all that", fmt.Sprintf("%.0f MiB", memory), "", "", "under 300 MiB", memory < 300)
 	if err := b.visibility(ctx, nc, big); err != nil {
 		return err
 	}
-	if err := b.live(ctx, p, nc); err != nil {
+	if err := b.live(ctx, p.product, nc); err != nil {
 		return err
 	}
 	if b.million {
-		return b.atAMillion(ctx, p, nc, small)
+		return b.atAMillion(ctx, p.product, nc, small)
 	}
 	return nil
 }
 
 // reads measures pages, a search and the summary, each in turn with the floor.
-func (b *bench) reads(ctx context.Context, p *product, pg *localpg.Server) error {
-	floorURL, stop, err := startFloor(ctx, p.natsURL, pg.URL("big"))
+func (b *bench) reads(ctx context.Context, p *synced) error {
+	floorURL, stop, err := startFloor(ctx, p.natsURL, p.database)
 	if err != nil {
 		return err
 	}
