@@ -9,61 +9,85 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Record is one record of a page. Cells are keyed by field id or by field name, as asked for;
-// empty cells are absent.
+// Record is one record of a page.
 type Record struct {
 	ID          string    `json:"id"`
 	CreatedTime time.Time `json:"createdTime"`
 	Fields      Fields    `json:"fields"`
 }
 
-// Fields are the cells of a record.
-type Fields map[string]json.RawMessage
+// Fields are the cells of a record, as Airtable lists them; empty cells are absent.
+type Fields []Cell
 
-// records are those of a page. A first sync reads many: a field's name is kept once a page, and the
-// cells of a record lie together.
+// Cell is what a record holds in one field.
+type Cell struct {
+	Key   string // the field's id or its name, as asked for
+	Value json.RawMessage
+}
+
+// UnmarshalJSONFrom implements jsonv2.UnmarshalerFrom.
+func (f *Fields) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return (&reader{keys: map[string]string{}}).fields(d, f)
+}
+
+// records are those of a page. A first sync reads many: they share the names of their fields.
 type records []Record
 
 // UnmarshalJSONFrom implements jsonv2.UnmarshalerFrom.
 func (r *records) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	names, most := map[string]string{}, 0
-	return jsonv2.UnmarshalDecode(d, (*[]Record)(r), jsonv2.WithUnmarshalers(
-		jsonv2.UnmarshalFromFunc(func(d *jsontext.Decoder, f *Fields) error {
-			if d.PeekKind() != '{' {
-				return errors.ErrUnsupported
-			}
-			if _, err := d.ReadToken(); err != nil {
-				return err
-			}
-			*f = make(Fields, len(names))
-			cells := make([]byte, 0, most)
-			for d.PeekKind() != '}' {
-				key, err := d.ReadValue()
-				if err != nil {
-					return err
-				}
-				name, known := names[string(key)]
-				if !known {
-					if name, err = unquote(key); err != nil {
-						return err
-					}
-					names[string(key)] = name
-				}
-				cell, err := d.ReadValue()
-				if err != nil {
-					return err
-				}
-				began := len(cells)
-				cells = append(cells, cell...)
-				(*f)[name] = cells[began:len(cells):len(cells)]
-			}
-			most = max(most, len(cells))
-			_, err := d.ReadToken()
-			return err
-		})))
+	shared := reader{keys: map[string]string{}}
+	return jsonv2.UnmarshalDecode(d, (*[]Record)(r), jsonv2.WithUnmarshalers(jsonv2.UnmarshalFromFunc(shared.fields)))
 }
 
-func unquote(text []byte) (s string, err error) {
-	err = json.Unmarshal(text, &s)
-	return s, err
+// reader reads the fields of records that are much alike.
+type reader struct {
+	keys  map[string]string // by how they are written
+	bytes int               // of the values of the largest record so far
+}
+
+func (r *reader) fields(d *jsontext.Decoder, f *Fields) error {
+	switch d.PeekKind() {
+	case '{', 0: // or an error, which the next call returns
+	case 'n':
+		*f = nil
+		return d.SkipValue()
+	default:
+		return errors.New("fields are not an object")
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	*f = make(Fields, 0, len(r.keys))
+	values := make([]byte, 0, r.bytes) // those of a record lie together
+	for d.PeekKind() != '}' {
+		key, err := r.key(d)
+		if err != nil {
+			return err
+		}
+		value, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		began := len(values)
+		values = append(values, value...)
+		*f = append(*f, Cell{Key: key, Value: values[began:len(values):len(values)]})
+	}
+	r.bytes = max(r.bytes, len(values))
+	_, err := d.ReadToken()
+	return err
+}
+
+func (r *reader) key(d *jsontext.Decoder) (string, error) {
+	written, err := d.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	key, known := r.keys[string(written)]
+	if !known {
+		if err := json.Unmarshal(written, &key); err != nil {
+			return "", err
+		}
+		r.keys[string(written)] = key
+	}
+	return key, nil
 }

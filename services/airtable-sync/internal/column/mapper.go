@@ -59,8 +59,8 @@ func (m *Mapper) TableID() string { return m.table }
 func (m *Mapper) Learn(page []airtable.Record) (next *Mapper, known bool, err error) {
 	news := false
 	for _, r := range page {
-		for key := range r.Fields {
-			if _, known := m.index[key]; !known {
+		for _, cell := range r.Fields {
+			if _, known := m.index[cell.Key]; !known {
 				news = true
 			}
 		}
@@ -70,8 +70,8 @@ func (m *Mapper) Learn(page []airtable.Record) (next *Mapper, known bool, err er
 	}
 	here := map[string]bool{}
 	for _, r := range page {
-		for key := range r.Fields {
-			here[key] = true
+		for _, cell := range r.Fields {
+			here[cell.Key] = true
 		}
 	}
 	next = WithoutSchema(m.named)
@@ -161,13 +161,13 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 	o := event.Order{RecordID: r.ID, CreatedAt: r.CreatedTime.UTC(), UpdatedAt: found.UTC()}
 	cells := make([]json.RawMessage, len(m.fields))
 	size := len("{}")
-	var news []string // of fields made after the schema was read
-	for key, cell := range r.Fields {
-		if i, ok := m.index[key]; ok {
-			cells[i] = cell
-			size += len(m.quoted[i]) + len(cell) + len(":,")
+	var news airtable.Fields // of fields made after the schema was read
+	for _, cell := range r.Fields {
+		if i, ok := m.index[cell.Key]; ok {
+			cells[i] = cell.Value
+			size += len(m.quoted[i]) + len(cell.Value) + len(":,")
 		} else {
-			news = append(news, key)
+			news = append(news, cell)
 		}
 	}
 	o.Fields = append(make(json.RawMessage, 0, size), '{')
@@ -176,9 +176,8 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 			o.Fields = member(o.Fields, m.quoted[i], cell)
 		}
 	}
-	slices.Sort(news)
-	for _, name := range news {
-		o.Fields = member(o.Fields, quote(name), r.Fields[name])
+	for _, cell := range byKey(news) {
+		o.Fields = member(o.Fields, quote(cell.Key), cell.Value)
 	}
 	o.Fields = append(o.Fields, '}')
 	cell := func(c Column) json.RawMessage {
@@ -206,7 +205,7 @@ func (m *Mapper) Undo(r airtable.Record, written []Column, last *event.Order) (w
 		return r, written
 	}
 	was = r
-	was.Fields = maps.Clone(r.Fields)
+	was.Fields = slices.Clone(r.Fields)
 	for _, c := range Mapped {
 		i, ok := m.columns[c]
 		if !ok || !computed[m.fields[i].Type] && !slices.Contains(written, c) {
@@ -214,12 +213,18 @@ func (m *Mapper) Undo(r airtable.Record, written []Column, last *event.Order) (w
 		}
 		f := m.fields[i]
 		undone = append(undone, c)
-		delete(was.Fields, f.Key())
-		if cell, had := cells[f.Name]; had {
-			was.Fields[f.Key()] = cell
+		was.Fields = slices.DeleteFunc(was.Fields, func(cell airtable.Cell) bool { return cell.Key == f.Key() })
+		if value, had := cells[f.Name]; had {
+			was.Fields = append(was.Fields, airtable.Cell{Key: f.Key(), Value: value})
 		}
 	}
 	return was, undone
+}
+
+// byKey sorts the cells.
+func byKey(cells airtable.Fields) airtable.Fields {
+	slices.SortFunc(cells, func(a, b airtable.Cell) int { return strings.Compare(a.Key, b.Key) })
+	return cells
 }
 
 // member appends one more member to an object.
@@ -282,8 +287,8 @@ func (m *Mapper) digest(o *event.Order, cells []json.RawMessage, r airtable.Reco
 			}
 		}
 	} else {
-		for _, name := range slices.Sorted(maps.Keys(r.Fields)) {
-			part(name, canonical("", r.Fields[name]))
+		for _, cell := range byKey(slices.Clone(r.Fields)) {
+			part(cell.Key, canonical("", cell.Value))
 		}
 	}
 	sum := sha256.Sum256(h)

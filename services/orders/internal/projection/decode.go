@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/event"
@@ -65,12 +66,10 @@ func decodeEdited(subject string, h nats.Header, body []byte) (*store.Change, er
 
 // historyEntry is rpc.HistoryEntry as it is stored and served.
 func historyEntry(c *event.OrderChanged, env event.Envelope) ([]byte, error) {
-	id, err := json.Marshal(env.ID)
+	e, err := jsontext.AppendQuote(append(make([]byte, 0, 400), `{"id":`...), env.ID)
 	if err != nil {
 		return nil, err
 	}
-	e := make([]byte, 0, 400)
-	e = append(append(e, `{"id":`...), id...)
 	e = append(append(e, `,"change":"`...), c.Change...)
 	e = env.Time.UTC().AppendFormat(append(e, `","at":"`...), time.RFC3339Nano)
 	e = append(append(e, `","source":"`...), source(c)...)
