@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+	"golang.org/x/time/rate"
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/telemetry"
@@ -44,6 +45,9 @@ type Service struct {
 // Server is a running Service.
 type Server struct {
 	nc       *nats.Conn
+	log      *slog.Logger
+	longest  time.Duration
+	away     rate.Sometimes // logs of requests that what is away made fail
 	service  micro.Service
 	jobs     chan job
 	stopping chan struct{} // closed when no more jobs come
@@ -69,12 +73,13 @@ func Serve(nc *nats.Conn, log *slog.Logger, s Service) (*Server, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	srv := &Server{
-		nc: nc, service: svc, jobs: make(chan job, 8*s.Workers), stopping: make(chan struct{}), cancel: cancel,
+		nc: nc, log: log, longest: s.Timeout, away: rate.Sometimes{Interval: 10 * time.Second},
+		service: svc, jobs: make(chan job, 8*s.Workers), stopping: make(chan struct{}), cancel: cancel,
 	}
 	for range s.Workers {
 		srv.workers.Go(func() {
 			for j := range srv.next {
-				handle(ctx, nc, log, j, s.Timeout)
+				srv.handle(ctx, j)
 			}
 		})
 	}
@@ -83,7 +88,7 @@ func Serve(nc *nats.Conn, log *slog.Logger, s Service) (*Server, error) {
 			select {
 			case srv.jobs <- job{req: r, handler: h, arrived: time.Now()}:
 			default:
-				respondError(nc, log, r, fault.Away(s.Name, errors.New("too many requests at once")))
+				srv.respondError(r, fault.Away(s.Name, errors.New("too many requests at once")))
 			}
 		}), micro.WithEndpointSubject(subject))
 		if err != nil {
@@ -158,7 +163,8 @@ func (s *Server) next(yield func(job) bool) {
 	}
 }
 
-func handle(ctx context.Context, nc *nats.Conn, log *slog.Logger, j job, longest time.Duration) {
+func (s *Server) handle(ctx context.Context, j job) {
+	longest := s.longest
 	ms, err := strconv.ParseInt(j.req.Headers().Get(HeaderTimeout), 10, 64)
 	if err == nil && ms > 0 && ms < longest.Milliseconds() {
 		longest = time.Duration(ms) * time.Millisecond
@@ -166,7 +172,7 @@ func handle(ctx context.Context, nc *nats.Conn, log *slog.Logger, j job, longest
 	ctx, cancel := context.WithDeadline(ctx, j.arrived.Add(longest))
 	defer cancel()
 	if err := ctx.Err(); err != nil { // while it waited for a worker
-		respondError(nc, log, j.req, fault.From(err))
+		s.respondError(j.req, fault.From(err))
 		return
 	}
 	ctx, end := telemetry.StartSpan(ctx, "serve "+j.req.Subject(), HeaderCarrier(j.req.Headers()))
@@ -174,18 +180,24 @@ func handle(ctx context.Context, nc *nats.Conn, log *slog.Logger, j job, longest
 	end(err)
 	if err != nil {
 		f := fault.From(err)
-		if f.Code == fault.Internal || f.Code == fault.Unavailable {
-			log.ErrorContext(ctx, "request failed", "subject", j.req.Subject(), "code", int(f.Code), "error", err)
+		failed := func() {
+			s.log.ErrorContext(ctx, "request failed", "subject", j.req.Subject(), "code", int(f.Code), "error", err)
 		}
-		respondError(nc, log, j.req, f)
+		switch f.Code {
+		case fault.Internal:
+			failed()
+		case fault.Unavailable: // as every other request is until what is away comes back
+			s.away.Do(failed)
+		}
+		s.respondError(j.req, f)
 		return
 	}
-	err = respond(nc, j.req, reply)
+	err = respond(s.nc, j.req, reply)
 	if errors.Is(err, nats.ErrMaxPayload) {
-		respondError(nc, log, j.req, fault.Wrap(fault.TooLarge,
+		s.respondError(j.req, fault.Wrap(fault.TooLarge,
 			fault.T("La respuesta es demasiado grande; pida menos a la vez", "The answer is too large; ask for less at once"), err))
 	} else if err != nil {
-		log.Warn("reply not sent", "subject", j.req.Subject(), "error", err)
+		s.log.Warn("reply not sent", "subject", j.req.Subject(), "error", err)
 	}
 }
 
@@ -199,11 +211,11 @@ func call(ctx context.Context, j job) (reply Reply, err error) {
 	return j.handler(ctx, j.req.Data())
 }
 
-func respondError(nc *nats.Conn, log *slog.Logger, r micro.Request, f *fault.Error) {
+func (s *Server) respondError(r micro.Request, f *fault.Error) {
 	code, body := f.Encode()
 	header := nats.Header{micro.ErrorCodeHeader: {code}, micro.ErrorHeader: {f.Detail.EN}}
-	if err := respond(nc, r, Reply{Header: header, Data: body}); err != nil {
-		log.Warn("reply not sent", "subject", r.Subject(), "error", err)
+	if err := respond(s.nc, r, Reply{Header: header, Data: body}); err != nil {
+		s.log.Warn("reply not sent", "subject", r.Subject(), "error", err)
 	}
 }
 

@@ -294,6 +294,30 @@ func TestFaultsCrossTheWire(t *testing.T) {
 	}
 }
 
+// What is away makes every request fail: the log says so once in a while, and each time what is a mistake of ours.
+func TestOutagesAreLoggedSeldom(t *testing.T) {
+	t.Parallel()
+	nc, _ := natstest.Start(t).Connect()
+	said, log := newJournal()
+	failing := func(err error) bus.Handler {
+		return func(context.Context, []byte) (bus.Reply, error) { return bus.Reply{}, err }
+	}
+	serve(t, nc, log, 4, patience, map[string]bus.Handler{
+		"away": failing(fault.Away("Postgres", errors.New("connection refused"))), "broken": failing(errors.New("no such column")),
+	})
+	for range 5 {
+		for _, name := range []string{"away", "broken"} {
+			if _, err := bus.Ask(deadline(t, patience), nc, "demo."+name, nil); err == nil {
+				t.Errorf("%s answers", name)
+			}
+		}
+	}
+	said.wait(t, "no such column", 5)
+	if n := strings.Count(said.String(), "connection refused"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, said)
+	}
+}
+
 func TestAskFailures(t *testing.T) {
 	t.Parallel()
 	ns := natstest.Start(t)

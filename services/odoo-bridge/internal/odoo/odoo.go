@@ -92,7 +92,12 @@ func New(cfg Config) *Client {
 		IsSuccessful: func(err error) bool { return !isAway(err) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			breakerState.Set(float64(to))
-			cfg.Log.Warn("Odoo's circuit breaker", "from", from.String(), "to", to.String())
+			switch { // tries in between tell nothing new
+			case from == gobreaker.StateClosed:
+				cfg.Log.Warn("Odoo is away", "error", c.lastErr.Load())
+			case to == gobreaker.StateClosed:
+				cfg.Log.Info("Odoo answers again")
+			}
 		},
 	})
 	return c
