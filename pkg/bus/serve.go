@@ -183,10 +183,10 @@ func (s *Server) handle(ctx context.Context, j job) {
 		failed := func() {
 			s.log.ErrorContext(ctx, "request failed", "subject", j.req.Subject(), "code", int(f.Code), "error", err)
 		}
-		switch f.Code {
-		case fault.Internal:
+		if f.Code == fault.Internal {
 			failed()
-		case fault.Unavailable: // as every other request is until what is away comes back
+		}
+		if f.Code == fault.Unavailable { // as every request is until what is away comes back
 			s.away.Do(failed)
 		}
 		s.respondError(j.req, f)
