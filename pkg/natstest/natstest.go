@@ -2,9 +2,11 @@
 package natstest
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -24,11 +26,29 @@ type Server struct {
 // Start starts a server that is stopped when the test ends.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, dir: tb.TempDir(), addr: "127.0.0.1:0"}
+	s := &Server{tb: tb, dir: tb.TempDir(), addr: freeAddr(tb)}
 	s.Start()
-	s.addr = strings.TrimPrefix(s.URL(), "nats://")
 	tb.Cleanup(s.Stop)
 	return s
+}
+
+// freeAddr is a port below those of outgoing connections (from 32768), one of which could be given
+// away while the server is stopped.
+func freeAddr(tb testing.TB) string {
+	tb.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		ln, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", addr)
+		if err != nil {
+			continue // taken
+		}
+		if err := ln.Close(); err != nil {
+			tb.Fatal(err)
+		}
+		return addr
+	}
+	tb.Fatal("no free port for NATS in a hundred tries")
+	return ""
 }
 
 // URL is where clients connect; it stays the same across Stop and Start.
