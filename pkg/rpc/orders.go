@@ -20,8 +20,8 @@ const (
 	OrdersEdits   = "orders.edits"   // EditsQuery → JSON array of Edit, those that are known
 )
 
-// OrdersProjected is where orders tells, with a plain message after each commit, up to which sequence
-// of the stream ORDERS every read shows what happened: a decimal. Nobody answers.
+// OrdersProjected is where orders tells, with a plain message after each commit and once a second,
+// up to which sequence of the stream ORDERS every read shows what happened: a decimal. Nobody answers.
 const OrdersProjected = "orders.projected"
 
 // Reply headers.

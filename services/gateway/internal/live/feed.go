@@ -111,7 +111,7 @@ func (f *feed) follow(ctx context.Context, js jetstream.JetStream) error {
 			return fmt.Errorf("read %s: %w", f.Stream, err)
 		}
 		change, ok := f.Read(msg.Subject(), msg.Headers())
-		f.take(meta, change, ok)
+		f.take(meta.Sequence.Stream, change, ok)
 		if meta.NumPending == 0 {
 			f.caughtUp()
 		}
@@ -185,19 +185,19 @@ func (f *feed) caughtUp() {
 }
 
 // take remembers a message. Of what was there before this feed looked for the first time, only what
-// may not have been shown yet is told.
-func (f *feed) take(meta *jetstream.MsgMetadata, c Change, ok bool) {
+// is known not to be shown yet is told.
+func (f *feed) take(seq uint64, c Change, ok bool) {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()
-	f.read = meta.Sequence.Stream
-	if f.read <= f.before && (!f.Shown || f.read <= f.shown || time.Since(meta.Timestamp) > recent) {
-		f.told = f.read
+	f.read = seq
+	if seq <= f.before && f.waiting == 0 && (!f.Shown || f.shown == 0 || seq <= f.shown) {
+		f.told = seq
 	}
 	if !ok {
 		return
 	}
-	f.log = append(f.log, entry{seq: f.read, arrived: time.Now(), Change: c})
-	if f.read > f.told {
+	f.log = append(f.log, entry{seq: seq, arrived: time.Now(), Change: c})
+	if seq > f.told {
 		f.waiting++
 		f.hub.wake()
 	}

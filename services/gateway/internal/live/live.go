@@ -1,10 +1,9 @@
 // Package live tells clients what changed: which orders, edits and records of Odoo, not what they
 // are now. While there are clients it reads the streams, once for everybody and in the order they
-// have there, gathers what comes close together into one message, and hands that to every client. Whoever reads too slowly
-// is cut off and comes back with the cursor of the last message it saw: the newest changes are
-// remembered, so that it misses nothing and gets nothing twice, but for what was new when this
-// process started. A cursor that is too old, or of a
-// stream that is gone, is answered with what to read again as a whole.
+// have there, gathers what comes close together into one message, and hands that to every client.
+// Whoever reads too slowly is cut off and comes back with the cursor of the last message it saw: the
+// newest changes are remembered, so that it misses nothing and gets nothing twice. A cursor that is
+// too old, or of a stream that is gone, is answered with what to read again as a whole.
 package live
 
 import (
@@ -23,7 +22,6 @@ import (
 const (
 	window   = 50 * time.Millisecond // changes this close together are one message
 	patience = time.Second           // a change is told after this even if nobody says it is shown
-	recent   = 30 * time.Second      // what is older is shown, whatever the clocks of NATS and this process say
 	memory   = 10_000                // changes of a feed that are remembered
 	many     = 500                   // changes of a resource in one message, beyond which ids help nobody
 	backlog  = 64                    // messages a client may be behind

@@ -149,6 +149,7 @@ func (l *leader) look(ctx context.Context) error {
 		return fmt.Errorf("inspect %s: %w", bus.StreamOrders, err)
 	}
 	lag.Set(float64(info.State.LastSeq) - float64(l.cp.Seq))
+	l.tell() // for who has started since the last commit
 	l.progress()
 	return l.stalled(ctx, info.State.LastSeq)
 }
