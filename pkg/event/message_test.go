@@ -215,6 +215,7 @@ func TestMalformed(t *testing.T) {
 		"a list":                   {func(m *nats.Msg) { m.Data = []byte(`[]`) }, "object"},
 		"null":                     {func(m *nats.Msg) { m.Data = []byte(`null`) }, "object"},
 		"too deep":                 {body(`"fields":{`, `"fields":{"X":`+strings.Repeat("[", 20_000)+strings.Repeat("]", 20_000)+`,`), "JSON"},
+		"a list for a text":        {body(`"High"`, strings.Repeat("[", 20_000)+strings.Repeat("]", 20_000)), "priority"},
 		"no record id":             {body(`"record_id":"recEdited00000001",`, ``), "record_id"},
 		"other case":               {body(`"record_id"`, `"Record_ID"`), "record_id"},
 		"record id a wildcard":     {body(`"recEdited00000001"`, `">"`), "record_id"},
