@@ -200,7 +200,9 @@ func script(t *testing.T, c *client) []string {
 		if err != nil {
 			n = outcome(nil, err, ids)
 		}
-		exact("domain "+regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`).ReplaceAllString(strings.ReplaceAll(strings.ReplaceAll(repr(d[1:]), tag, "tag"), fmt.Sprint(p), "#partner"), "time"), n)
+		asked := strings.ReplaceAll(repr(d[1:]), tag, "tag")
+		asked = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`).ReplaceAllString(asked, "time") // before the id, which a second may equal
+		exact("domain "+strings.ReplaceAll(asked, fmt.Sprint(p), "#partner"), n)
 	}
 
 	// Products.
