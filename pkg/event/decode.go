@@ -26,7 +26,7 @@ func (c *OrderChanged) decode(body []byte) error {
 	}
 	d, _ := decoders.Get().(*jsontext.Decoder)
 	defer decoders.Put(d)
-	r := &reader{body, d}
+	r := &reader{body: body, Decoder: d}
 	d.Reset(bytes.NewBuffer(body), asWritten)
 	err := r.members([]string{"record_id", "change", "order"}, func(name []byte) (err error) {
 		switch string(name) {
@@ -68,6 +68,7 @@ var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(&bytes.Buf
 type reader struct {
 	body []byte
 	*jsontext.Decoder
+	optionals []string // those of an order lie together
 }
 
 var (
@@ -81,6 +82,7 @@ var orderColumns = []string{
 
 func (r *reader) order(o *Order) error {
 	began := r.InputOffset()
+	r.optionals = make([]string, 0, 5)
 	err := r.members(orderColumns, func(name []byte) (err error) {
 		switch string(name) {
 		case "record_id":
@@ -217,7 +219,8 @@ func (r *reader) optional() (*string, error) {
 		return nil, r.token()
 	}
 	s, err := r.text()
-	return &s, err
+	r.optionals = append(r.optionals, s)
+	return &r.optionals[len(r.optionals)-1], err
 }
 
 func (r *reader) number() (*json.Number, error) {

@@ -82,12 +82,11 @@ func (r *reader) key(d *jsontext.Decoder) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key, known := r.keys[string(written)]
-	if !known {
-		if err := json.Unmarshal(written, &key); err != nil {
-			return "", err
-		}
-		r.keys[string(written)] = key
+	if key, known := r.keys[string(written)]; known {
+		return key, nil
 	}
-	return key, nil
+	var key string
+	err = json.Unmarshal(written, &key)
+	r.keys[string(written)] = key
+	return key, err
 }

@@ -186,13 +186,19 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 		}
 		return nil
 	}
-	o.Name, o.Customer = text(cell(Name)), text(cell(Customer))
-	o.Status, o.Priority = text(cell(Status)), text(cell(Priority))
-	o.Amount, o.OrderDate = number(cell(Amount)), date(cell(OrderDate))
-	if at := text(cell(UpdatedAt)); at != nil {
-		if t, err := time.Parse(time.RFC3339, *at); err == nil {
-			o.UpdatedAt = t.UTC()
+	texts := make([]string, 0, len(Mapped)) // one allocation: each order passes here on each sync
+	filled := func(s string) *string {
+		if s == "" {
+			return nil
 		}
+		texts = append(texts, s)
+		return &texts[len(texts)-1]
+	}
+	o.Name, o.Customer = filled(text(cell(Name))), filled(text(cell(Customer)))
+	o.Status, o.Priority = filled(text(cell(Status))), filled(text(cell(Priority)))
+	o.Amount, o.OrderDate = (*json.Number)(filled(number(cell(Amount)))), filled(date(cell(OrderDate)))
+	if t, err := time.Parse(time.RFC3339, text(cell(UpdatedAt))); err == nil {
+		o.UpdatedAt = t.UTC()
 	}
 	return o, m.digest(&o, cells, r)
 }
@@ -322,19 +328,21 @@ func canonical(typ string, cell json.RawMessage) []byte {
 }
 
 // text reads a cell as one line: a string, number or boolean as it is, an object by its name or
-// text, a list by its elements. Anything else, and an empty string, is nil.
-func text(cell json.RawMessage) *string {
+// text, a list by its elements. Of anything else it is "".
+func text(cell json.RawMessage) string {
 	if len(cell) == 0 {
-		return nil
+		return ""
 	}
-	var s string
 	switch cell[0] {
 	case '"':
 		if plain := cell[1 : len(cell)-1]; bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
-			s = string(plain)
-		} else if json.Unmarshal(cell, &s) != nil {
-			return nil
+			return string(plain)
 		}
+		var s string
+		if json.Unmarshal(cell, &s) != nil {
+			return ""
+		}
+		return s
 	case '{':
 		var object struct {
 			Name  *string `json:"name"`
@@ -343,73 +351,63 @@ func text(cell json.RawMessage) *string {
 			Email *string `json:"email"`
 		}
 		if json.Unmarshal(cell, &object) != nil {
-			return nil
+			return ""
 		}
 		for _, v := range []*string{object.Name, object.Text, object.Label, object.Email} {
 			if v != nil {
-				s = *v
-				break
+				return *v
 			}
 		}
+		return ""
 	case '[':
 		var list []json.RawMessage
 		if json.Unmarshal(cell, &list) != nil {
-			return nil
+			return ""
 		}
 		var parts []string
 		for _, e := range list {
-			if t := text(e); t != nil {
-				parts = append(parts, *t)
+			if t := text(e); t != "" {
+				parts = append(parts, t)
 			}
 		}
-		s = strings.Join(parts, ", ")
+		return strings.Join(parts, ", ")
 	case 'n': // null
+		return ""
 	default:
-		s = string(cell)
+		return string(cell)
 	}
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 // number reads a cell as a decimal, digit for digit; a lookup of one number counts as that number.
-func number(cell json.RawMessage) *json.Number {
-	if len(cell) == 0 {
-		return nil
+// What is none is "".
+func number(cell json.RawMessage) string {
+	if len(cell) == 0 || cell[0] == '{' {
+		return ""
 	}
+	n := text(cell)
 	if cell[0] == '[' || cell[0] == '"' {
-		t := text(cell)
-		if t == nil {
-			return nil
-		}
-		cell = json.RawMessage(strings.TrimSpace(*t))
 		// ParseFloat also takes hex, infinities and underscores, which JSON does not.
-		if !json.Valid(cell) {
-			return nil
+		if n = strings.TrimSpace(n); !json.Valid([]byte(n)) {
+			return ""
 		}
 	}
-	if f, err := strconv.ParseFloat(string(cell), 64); err != nil || f > 1e15 || f < -1e15 {
-		return nil
+	if f, err := strconv.ParseFloat(n, 64); err != nil || f > 1e15 || f < -1e15 {
+		return ""
 	}
-	n := json.Number(cell)
-	return &n
+	return n
 }
 
-// date reads a cell as a calendar date; of a date with a time it takes the date in UTC.
-func date(cell json.RawMessage) *string {
-	t := text(cell)
-	if t == nil {
-		return nil
-	}
-	day := *t
+// date reads a cell as a calendar date; of a date with a time it takes the date in UTC. What is none
+// is "".
+func date(cell json.RawMessage) string {
+	day := text(cell)
 	if len(day) > len(time.DateOnly) {
 		if at, err := time.Parse(time.RFC3339, day); err == nil {
 			day = at.UTC().Format(time.DateOnly)
 		}
 	}
 	if !event.ValidDate(day) {
-		return nil
+		return ""
 	}
-	return &day
+	return day
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -20,9 +21,15 @@ func (w *Writer) execute(ctx context.Context, sql string, args []any) (bool, err
 	if len(args) != len(statement.ParamOIDs) {
 		return false, errors.New("another number of parameters")
 	}
-	values, size := make([][]byte, len(args)), 0
+	if w.parameters == nil {
+		w.parameters = make([][]byte, len(args))
+	}
+	values, size := w.parameters, 0 // in the memory of those before
 	for i, arg := range args {
-		if values[i], err = w.conn.TypeMap().Encode(statement.ParamOIDs[i], pgtype.BinaryFormatCode, arg, []byte{}); err != nil {
+		if values[i] == nil {
+			values[i] = []byte{} // nil is null
+		}
+		if values[i], err = w.conn.TypeMap().Encode(statement.ParamOIDs[i], pgtype.BinaryFormatCode, arg, values[i][:0]); err != nil {
 			return false, err
 		}
 		size += len(values[i])
@@ -48,50 +55,69 @@ func (room) Decode([]byte) error { return errors.ErrUnsupported }
 // Frontend implements pgproto3.FrontendMessage.
 func (room) Frontend() {}
 
-// sizeTexts makes conn encode text[] parameters into memory of the right size. pgx by itself lets
-// it grow element by element, which for a batch comes to five times what is sent.
-func sizeTexts(conn *pgx.Conn) {
+// sizeArrays makes conn encode array parameters into memory of the right size. pgx by itself lets it
+// grow element by element, which for a batch comes to five times what is sent.
+func sizeArrays(conn *pgx.Conn) {
 	types := conn.TypeMap()
-	if t, ok := types.TypeForOID(pgtype.TextArrayOID); ok {
-		types.RegisterType(&pgtype.Type{Name: t.Name, OID: t.OID, Codec: textArrays{t.Codec}})
+	for array, element := range map[uint32]uint32{
+		pgtype.TextArrayOID: pgtype.TextOID, pgtype.TimestamptzArrayOID: pgtype.TimestamptzOID, pgtype.Int8ArrayOID: pgtype.Int8OID,
+	} {
+		if t, ok := types.TypeForOID(array); ok {
+			types.RegisterType(&pgtype.Type{Name: t.Name, OID: t.OID, Codec: arrays{t.Codec, element}})
+		}
 	}
 }
 
-type textArrays struct{ pgtype.Codec }
+type arrays struct {
+	pgtype.Codec
+	element uint32
+}
 
 // PlanEncode implements pgtype.Codec.
-func (c textArrays) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
+func (c arrays) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
 	if format == pgtype.BinaryFormatCode {
 		switch value.(type) {
 		case []string:
-			return textPlan[string]{func(s string) int { return len(s) }, func(b []byte, s string) []byte { return append(b, s...) }}
+			return arrayPlan[string]{c.element, func(s string) int { return len(s) }, func(b []byte, s string) []byte { return append(b, s...) }}
 		case [][]byte:
-			return textPlan[[]byte]{func(s []byte) int {
+			return arrayPlan[[]byte]{c.element, func(s []byte) int {
 				if s == nil {
 					return -1
 				}
 				return len(s)
 			}, func(b, s []byte) []byte { return append(b, s...) }}
 		case []*string:
-			return textPlan[*string]{func(s *string) int {
+			return arrayPlan[*string]{c.element, func(s *string) int {
 				if s == nil {
 					return -1
 				}
 				return len(*s)
 			}, func(b []byte, s *string) []byte { return append(b, *s...) }}
+		case []int64:
+			return arrayPlan[int64]{c.element, func(int64) int { return 8 }, func(b []byte, n int64) []byte {
+				return binary.BigEndian.AppendUint64(b, uint64(n))
+			}}
+		case []time.Time:
+			return arrayPlan[time.Time]{c.element, func(time.Time) int { return 8 }, func(b []byte, t time.Time) []byte {
+				return binary.BigEndian.AppendUint64(b, uint64(t.UnixMicro()-y2k))
+			}}
 		}
 	}
 	return c.Codec.PlanEncode(m, oid, format, value)
 }
 
-// textPlan encodes a list of texts; the size of null is -1.
-type textPlan[T any] struct {
-	size func(T) int
-	put  func([]byte, T) []byte
+// y2k is where Postgres counts times from, in microseconds of Unix time.
+const y2k = 946_684_800_000_000
+
+// arrayPlan encodes a list; the size of null is -1.
+type arrayPlan[T any] struct {
+	element uint32
+	size    func(T) int
+	put     func([]byte, T) []byte
 }
 
 // Encode implements pgtype.EncodePlan: Postgres's binary format of an array of one dimension.
-func (p textPlan[T]) Encode(value any, buf []byte) ([]byte, error) {
+func (p arrayPlan[T]) Encode(value any, buf []byte) ([]byte, error) {
 	list, _ := value.([]T)
 	total, null := 20, uint32(0)
 	for _, v := range list {
@@ -104,9 +130,9 @@ func (p textPlan[T]) Encode(value any, buf []byte) ([]byte, error) {
 	buf = slices.Grow(buf, total+4*len(list))
 	word := binary.BigEndian.AppendUint32
 	if len(list) == 0 {
-		return word(word(word(buf, 0), 0), pgtype.TextOID), nil
+		return word(word(word(buf, 0), 0), p.element), nil
 	}
-	buf = word(word(word(buf, 1), null), pgtype.TextOID)
+	buf = word(word(word(buf, 1), null), p.element)
 	buf = word(word(buf, uint32(len(list))), 1)
 	for _, v := range list {
 		n := p.size(v)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -81,8 +82,9 @@ type History struct {
 
 // Writer writes for the one instance that projects. It is not safe for concurrent use.
 type Writer struct {
-	conn   *pgx.Conn
-	edited bool // there are edits
+	conn       *pgx.Conn
+	edited     bool     // there are edits
+	parameters [][]byte // of the last statement
 }
 
 // Writer connects a Writer. Its commits do not wait for the disk: whatever a crash of Postgres
@@ -98,7 +100,7 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	sizeTexts(conn)
+	sizeArrays(conn)
 	return &Writer{conn: conn}, nil
 }
 
@@ -192,6 +194,7 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(rows, byRecord) // Postgres finds its way in the indexes sooner
 	n := len(rows)
 	var (
 		ids, docs, confirmed                                 = make([]string, n), make([][]byte, n), make([][]byte, n)
@@ -210,14 +213,16 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 		created[i], updated[i] = r.CreatedAt, r.UpdatedAt
 		seqs[i] = int64(c.Seq) // a stream ends long before 2^63
 	}
-	n = len(changes)
+	told := slices.Clone(changes)
+	slices.SortFunc(told, byRecord)
+	n = len(told)
 	var (
 		historyIDs, eventIDs, entries = make([]string, 0, n), make([]string, 0, n), make([][]byte, 0, n)
 		historySeqs                   = make([]int64, 0, n)
 		ats                           = make([]time.Time, 0, n)
 		editIDs                       = nullable(n)[:0]
 	)
-	for _, c := range slices.Backward(changes) {
+	for _, c := range told {
 		if c.Edit != nil {
 			continue
 		}
@@ -278,6 +283,11 @@ func newest(changes []*Change) []*Change {
 		}
 	}
 	return rows
+}
+
+// byRecord sorts changes by record, the newest of each first.
+func byRecord(a, b *Change) int {
+	return cmp.Or(strings.Compare(a.RecordID, b.RecordID), cmp.Compare(b.Seq, a.Seq))
 }
 
 func nullable(n int) []*string { return make([]*string, n) }
