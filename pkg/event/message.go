@@ -46,7 +46,7 @@ func NewOrderChanged(env Envelope, c *OrderChanged) (*nats.Msg, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	body, err := c.appendJSON(make([]byte, 0, 768))
+	body, err := c.appendJSON(make([]byte, 0, len(c.Order.Fields)+352))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, c.RecordID, err)
 	}
@@ -120,12 +120,16 @@ func parseEnvelope(eventType string, h nats.Header) (env Envelope, err error) {
 // percentEncode escapes what the CloudEvents NATS binding (3.1.3.2) asks for in header values: space,
 // the double quote, the percent sign and everything outside printable ASCII.
 func percentEncode(s string) string {
-	if strings.IndexFunc(s, special) < 0 {
+	plain := 0
+	for plain < len(s) && !special(s[plain]) {
+		plain++
+	}
+	if plain == len(s) {
 		return s
 	}
 	var b strings.Builder
 	for i := range len(s) {
-		if special(rune(s[i])) {
+		if special(s[i]) {
 			fmt.Fprintf(&b, "%%%02X", s[i])
 		} else {
 			b.WriteByte(s[i])
@@ -134,7 +138,7 @@ func percentEncode(s string) string {
 	return b.String()
 }
 
-func special(c rune) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '%' }
+func special(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '%' }
 
 // percentDecode undoes percentEncode, and the quoting that older writers of the binding used. A
 // stray percent sign stays as it is; bytes that are not UTF-8 are an error.

@@ -159,7 +159,8 @@ func (m *Mapper) reindex() {
 // no part of the digest. A cell that does not fit its column leaves it empty and stays in Fields.
 func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest) {
 	o := event.Order{RecordID: r.ID, CreatedAt: r.CreatedTime.UTC(), UpdatedAt: found.UTC()}
-	cells := make([]json.RawMessage, len(m.fields))
+	var room [32]json.RawMessage // on the stack: few tables have more fields
+	cells := append(room[:0], make([]json.RawMessage, len(m.fields))...)
 	size := len("{}")
 	var news airtable.Fields // of fields made after the schema was read
 	for _, cell := range r.Fields {

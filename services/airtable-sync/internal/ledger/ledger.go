@@ -74,6 +74,9 @@ type inFlight struct {
 // window is how many events may be on their way at once.
 const window = 2048
 
+// stall is how long an event waits for room among those on their way.
+var stall = jetstream.WithStallWait(10 * time.Second)
+
 // PublishOptions are what the JetStream context given to New must be made with.
 func PublishOptions() []jetstream.JetStreamOpt {
 	return []jetstream.JetStreamOpt{
@@ -352,7 +355,7 @@ func (p *Publisher) send(ctx context.Context, c Change) error {
 	if err != nil || msg == nil {
 		return err
 	}
-	ack, err := p.js.PublishMsgAsync(msg, jetstream.WithStallWait(10*time.Second))
+	ack, err := p.js.PublishMsgAsync(msg, stall)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}

@@ -66,7 +66,7 @@ func decodeEdited(subject string, h nats.Header, body []byte) (*store.Change, er
 
 // historyEntry is rpc.HistoryEntry as it is stored and served.
 func historyEntry(c *event.OrderChanged, env event.Envelope) ([]byte, error) {
-	e, err := jsontext.AppendQuote(append(make([]byte, 0, 400), `{"id":`...), env.ID)
+	e, err := jsontext.AppendQuote(append(make([]byte, 0, 288), `{"id":`...), env.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -293,7 +293,8 @@ func (l *leader) askScan(ctx context.Context) (*rpc.ScanMark, error) {
 type reader struct {
 	items  chan *item
 	budget *semaphore.Weighted
-	err    error // why items was closed
+	last   uint64 // consumer sequence
+	err    error  // why items was closed
 	stop   func()
 }
 
@@ -318,51 +319,58 @@ func (l *leader) open(ctx context.Context) (*reader, error) {
 	if _, err := l.stream.ResetConsumerToSequence(setup, l.cp.Consumer, l.cp.Seq+1); err != nil {
 		return nil, fmt.Errorf("reset consumer %s: %w", l.cp.Consumer, err)
 	}
-	iter, err := cons.Messages(jetstream.PullMaxMessages(pullEvents), jetstream.PullHeartbeat(2*time.Second))
+	r := &reader{items: make(chan *item, batchEvents), budget: semaphore.NewWeighted(inFlight)}
+	read, end := context.WithCancelCause(ctx)
+	consuming, err := cons.Consume(func(msg jetstream.Msg) {
+		if read.Err() != nil {
+			return
+		}
+		if err := r.read(read, msg); err != nil {
+			end(err)
+		}
+	}, jetstream.PullMaxMessages(pullEvents), jetstream.PullHeartbeat(2*time.Second),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { end(err) }))
 	if err != nil {
+		end(err)
 		return nil, fmt.Errorf("read consumer %s: %w", l.cp.Consumer, err)
 	}
-	r := &reader{items: make(chan *item, batchEvents), budget: semaphore.NewWeighted(inFlight)}
-	ended := make(chan struct{})
-	r.stop = func() { iter.Stop(); <-ended }
+	closed := consuming.Closed()
+	r.stop = func() { end(context.Canceled); <-closed }
 	go func() {
-		defer close(ended)
-		defer close(r.items)
-		r.err = r.read(ctx, iter)
+		<-read.Done()
+		consuming.Stop()
+		<-closed
+		r.err = fmt.Errorf("read the consumer: %w", context.Cause(read))
+		close(r.items)
 	}()
 	return r, nil
 }
 
 var errGap = errors.New("a message went elsewhere or came twice")
 
-func (r *reader) read(ctx context.Context, iter jetstream.MessagesContext) error {
-	for expected := uint64(1); ; expected++ {
-		msg, err := iter.Next()
-		if err != nil {
-			return fmt.Errorf("read the consumer: %w", err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return fmt.Errorf("read the consumer: %w", err)
-		}
-		if meta.Sequence.Consumer != expected || meta.NumDelivered != 1 {
-			return errGap
-		}
-		it := &item{
-			msg: msg, seq: meta.Sequence.Stream, id: messageID(msg.Headers(), meta.Timestamp),
-			weight: min(int64(len(msg.Data())), inFlight),
-		}
-		if it.change, it.poison = decode(msg.Subject(), msg.Headers(), msg.Data()); it.change != nil {
-			it.change.Seq = it.seq
-		}
-		if err := r.budget.Acquire(ctx, it.weight); err != nil {
-			return err
-		}
-		select {
-		case r.items <- it:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+func (r *reader) read(ctx context.Context, msg jetstream.Msg) error {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return err
+	}
+	if r.last++; meta.Sequence.Consumer != r.last || meta.NumDelivered != 1 {
+		return errGap
+	}
+	it := &item{
+		msg: msg, seq: meta.Sequence.Stream, id: messageID(msg.Headers(), meta.Timestamp),
+		weight: min(int64(len(msg.Data())), inFlight),
+	}
+	if it.change, it.poison = decode(msg.Subject(), msg.Headers(), msg.Data()); it.change != nil {
+		it.change.Seq = it.seq
+	}
+	if err := r.budget.Acquire(ctx, it.weight); err != nil {
+		return err
+	}
+	select {
+	case r.items <- it:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -52,18 +52,22 @@ with fence as materialized (
     where excluded.state <> 'pending'
 ), delta as materialized (
     select old_customer as customer_fold, old_status as status, old_priority as priority, old_date as order_date,
-           date_trunc('month', old_date)::date as month, -1 as n, -old_amount as amount
+           -1 as n, -old_amount as amount
     from input where known
     union all
-    select customer_fold, status, priority, order_date, date_trunc('month', order_date)::date, 1, coalesce(amount, 0)
+    select customer_fold, status, priority, order_date, 1, coalesce(amount, 0)
     from input where not deleted
+), cells as materialized ( -- of the cube; the other dims are sums of these
+    select status, priority, order_date, date_trunc('month', order_date)::date as month, sum(n) as n, sum(amount) as amount
+    from delta
+    group by status, priority, order_date
 ), rolled as (
     insert into rollup (dim, order_date, status, priority, n, amount)
     select case grouping(status, priority, order_date, month)
                when 1 then 'cube' when 2 then 'month_cube' when 7 then 'status' when 11 then 'priority' when 13 then 'day' when 14 then 'month' else 'all'
            end,
            case when grouping(month) = 0 then month else order_date end, status, priority, sum(n), sum(amount)
-    from delta
+    from cells
     group by grouping sets ((status, priority, order_date), (status, priority, month), (status), (priority), (order_date), (month), ())
     having sum(n) <> 0 or sum(amount) <> 0
     on conflict (dim, day, status, priority) do update
