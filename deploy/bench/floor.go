@@ -130,7 +130,7 @@ func startFloor(ctx context.Context, natsURL, database string) (target string, s
 
 // publishFloor is how many messages like the product's JetStream takes a second, published
 // asynchronously to a stream declared as ORDERS is, with message id and expected sequence.
-func publishFloor(ctx context.Context, nc *nats.Conn, sample *nats.Msg, n int) (float64, error) {
+func publishFloor(ctx context.Context, nc *nats.Conn, sample *nats.Msg, ids []string) (float64, error) {
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4096))
 	if err != nil {
 		return 0, err
@@ -142,8 +142,8 @@ func publishFloor(ctx context.Context, nc *nats.Conn, sample *nats.Msg, n int) (
 	}
 	defer js.DeleteStream(ctx, cfg.Name) //nolint:errcheck // the data goes with the run
 	began := time.Now()
-	for i := range n {
-		msg := &nats.Msg{Subject: fmt.Sprintf("bench.publish.%d", i), Data: sample.Data, Header: nats.Header{}}
+	for _, id := range ids {
+		msg := &nats.Msg{Subject: "bench.publish." + id, Data: sample.Data, Header: nats.Header{}}
 		for k, v := range sample.Header {
 			if !strings.HasPrefix(k, "Nats-") {
 				msg.Header[k] = v
@@ -156,14 +156,14 @@ func publishFloor(ctx context.Context, nc *nats.Conn, sample *nats.Msg, n int) (
 		}
 	}
 	<-js.PublishAsyncComplete()
-	return float64(n) / time.Since(began).Seconds(), nil
+	return float64(len(ids)) / time.Since(began).Seconds(), nil
 }
 
 // upsertFloor is how many rows like the product's Postgres takes a second, by unnest, 2,000 at a
 // time, into a table with the same columns and nothing but a primary key: no other index, no
 // history, no totals, no checkpoint.
-func upsertFloor(ctx context.Context, db *pgx.Conn, o *event.Order, n int) (float64, error) {
-	if _, err := db.Exec(ctx, `create table bench_upsert (record_id text primary key, name text, customer text, status text, priority text,
+func upsertFloor(ctx context.Context, db *pgx.Conn, o *event.Order, ids []string) (float64, error) {
+	if _, err := db.Exec(ctx, `create table bench_upsert (record_id text collate "C" primary key, name text, customer text, status text, priority text,
 		amount numeric, order_date date, created_at timestamptz, updated_at timestamptz, doc text, seq bigint)`); err != nil {
 		return 0, err
 	}
@@ -172,12 +172,14 @@ func upsertFloor(ctx context.Context, db *pgx.Conn, o *event.Order, n int) (floa
 	if err != nil {
 		return 0, err
 	}
-	const batch = 2000
-	began := time.Now()
-	for at := 0; at < n; at += batch {
-		ids, seqs, docs := make([]string, batch), make([]int64, batch), make([]string, batch)
-		for i := range batch {
-			ids[i], seqs[i], docs[i] = fmt.Sprintf("rec%014d", at+i), int64(at+i), string(doc)
+	const most = 2000
+	began, written := time.Now(), int64(0)
+	for batch := range slices.Chunk(ids, most) {
+		n := len(batch)
+		seqs := make([]int64, n)
+		for i := range seqs {
+			seqs[i] = written
+			written++
 		}
 		_, err := db.Exec(ctx, `insert into bench_upsert (record_id, name, customer, status, priority, amount, order_date, created_at, updated_at, doc, seq)
 			select record_id, name, customer, status, priority, amount, order_date, created_at, updated_at, doc, seq
@@ -188,13 +190,13 @@ func upsertFloor(ctx context.Context, db *pgx.Conn, o *event.Order, n int) (floa
 				priority = excluded.priority, amount = excluded.amount, order_date = excluded.order_date, created_at = excluded.created_at,
 				updated_at = excluded.updated_at, doc = excluded.doc, seq = excluded.seq
 			where bench_upsert.seq < excluded.seq`,
-			ids, many(batch, o.Name), many(batch, o.Customer), many(batch, o.Status), many(batch, o.Priority), many(batch, (*string)(o.Amount)),
-			many(batch, o.OrderDate), many(batch, o.CreatedAt), many(batch, o.UpdatedAt), docs, seqs)
+			batch, many(n, o.Name), many(n, o.Customer), many(n, o.Status), many(n, o.Priority), many(n, (*string)(o.Amount)),
+			many(n, o.OrderDate), many(n, o.CreatedAt), many(n, o.UpdatedAt), many(n, string(doc)), seqs)
 		if err != nil {
 			return 0, err
 		}
 	}
-	return float64(n) / time.Since(began).Seconds(), nil
+	return float64(len(ids)) / time.Since(began).Seconds(), nil
 }
 
 func many[T any](n int, v T) []T { return slices.Repeat([]T{v}, n) }
