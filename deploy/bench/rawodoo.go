@@ -32,7 +32,7 @@ func newRawOdoo(ctx context.Context, o odooLogin) (*rawOdoo, error) {
 		return nil, fmt.Errorf("log in to Odoo: %w", err)
 	}
 	names := []any{
-		"name", "default_code", "barcode", "type", "is_storable", "list_price", "standard_price", "description_sale", "sale_ok", "purchase_ok",
+		"name", "default_code", "barcode", "type", "is_storable", "list_price", "lst_price", "standard_price", "description_sale", "sale_ok", "purchase_ok",
 		"weight", "volume", "qty_available", "virtual_available", "image_128", "active", "create_date", "write_date",
 	}
 	links := []any{"currency_id", "categ_id", "uom_id", "product_tmpl_id", "company_id"}
@@ -43,7 +43,7 @@ func newRawOdoo(ctx context.Context, o odooLogin) (*rawOdoo, error) {
 	for _, n := range links {
 		spec[n.(string)] = map[string]any{"fields": map[string]any{"display_name": map[string]any{}}} //nolint:forcetypeassert // the list above
 	}
-	small := map[string]any{"bin_size": true} // an image's size instead of the image
+	small := map[string]any{"lang": "en_US", "bin_size": true} // an image's size instead of the image
 	encode := func(method string, args []any, kw map[string]any) []byte {
 		kw["context"] = small
 		call, bad := xmlrpc.EncodeMethodCall("execute_kw", o.db, uid, o.password, "product.product", method, args, kw)
@@ -54,7 +54,7 @@ func newRawOdoo(ctx context.Context, o odooLogin) (*rawOdoo, error) {
 	}
 	none := []any{[]any{}}
 	r := &rawOdoo{url: o.url + "/xmlrpc/2/object"}
-	r.rowsAndCount = encode("web_search_read", none, map[string]any{"specification": spec, "offset": 0, "limit": 10, "order": "name, id"})
+	r.rowsAndCount = encode("web_search_read", []any{[]any{[]any{"id", ">", -1}}}, map[string]any{"specification": spec, "offset": 0, "limit": 10, "order": "name, id"})
 	r.two = [][]byte{
 		encode("search_read", none, map[string]any{"fields": append(names, links...), "offset": 0, "limit": 10, "order": "name, id"}),
 		encode("search_count", none, map[string]any{}),
