@@ -47,7 +47,7 @@ func Start(cfg Config) (*Server, error) {
 		ServerName: "resonance", Host: host, Port: n, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: cfg.Dir, SyncAlways: cfg.SyncAlways,
 		NoSublistCache: true, // each order is a subject of its own, and a cache of 1,024 only turns over
-		MaxPayload: MaxPayload, MaxPending: 64 << 20,
+		MaxPayload:     MaxPayload, MaxPending: 64 << 20,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start NATS: %w", err)
