@@ -372,6 +372,12 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	defer p.reading.RUnlock()
 	for _, f := range flight {
 		select {
+		case ack := <-f.ack.Ok(): // of most by now: a channel for the error is made only where it is asked for
+			p.settled(f.change, ack.Sequence)
+			continue
+		default:
+		}
+		select {
 		case ack := <-f.ack.Ok():
 			p.settled(f.change, ack.Sequence)
 		case err := <-f.ack.Err():

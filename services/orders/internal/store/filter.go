@@ -165,7 +165,14 @@ func comparison(field string, kind rpc.Kind, op operator, values []string, a *ar
 }
 
 // fold gives the form in which text is compared when case is ignored.
-func fold(s string) string { return strings.ToLower(strings.ToUpper(s)) }
+func fold(s string) string {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return strings.ToLower(strings.ToUpper(s))
+		}
+	}
+	return strings.ToLower(s) // the same in ASCII
+}
 
 // foldCustomer is fold, cut to the 500 characters that fit an index.
 func foldCustomer(s string) string {
