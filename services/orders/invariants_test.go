@@ -255,6 +255,31 @@ func TestRedeliveryChangesNothing(t *testing.T) {
 	w.answers("select count(*)::text from order_history", fmt.Sprint(31+6))
 }
 
+// Whoever deletes the projection's consumer, as any subscriber may, loses nothing of it.
+func TestConsumerDeleted(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.publish(changed("rec", "s"))
+	want := map[string]string{"rec": "s"}
+	w.holds(want)
+	for i := range 5 {
+		for j := range 100 {
+			id := fmt.Sprintf("rec%dx%d", i, j)
+			want[id] = "s"
+			w.publish(changed(id, "s"))
+			if j == 50 { // with messages on their way
+				if err := w.js.DeleteConsumer(t.Context(), bus.StreamOrders, w.consumer()); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+					t.Fatal(err)
+				}
+			}
+		}
+		w.holds(want)
+	}
+	w.consistent()
+	w.answers("select count(*)::text from order_history", fmt.Sprint(len(want)))
+}
+
 // Invariant 5: what another client takes from the projection's consumer is not lost.
 func TestStolenMessages(t *testing.T) {
 	w := newWorld(t, pgtest.New(t))
