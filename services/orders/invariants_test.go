@@ -1,6 +1,7 @@
 package orders_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -253,6 +254,27 @@ func TestRedeliveryChangesNothing(t *testing.T) {
 	w.holds(want)
 	w.consistent()
 	w.answers("select count(*)::text from order_history", fmt.Sprint(31+6))
+}
+
+// Events of megabytes are read without NATS cutting the connection as too slow: each comes once.
+func TestLargeEvents(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	const n = 48 // more than the 64 MB that a server keeps for one that is slow
+	for i := range n {
+		m := changed(fmt.Sprint("rec", i), "s")
+		m.Data = bytes.Replace(m.Data, []byte(`"fields":{`), []byte(`"fields":{"Notes":"`+strings.Repeat("x", 3<<19)+`",`), 1)
+		w.publish(m)
+	}
+	w.start()
+	w.answers("select count(*)::text from orders", fmt.Sprint(n))
+	cons, err := w.js.Consumer(t.Context(), bus.StreamOrders, w.consumer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cons.CachedInfo().Delivered; d.Consumer != n || d.Stream != n { // the former begins again with each attempt
+		t.Errorf("the last attempt read %d of %d events", d.Consumer, d.Stream)
+	}
 }
 
 // Whoever deletes the projection's consumer, as any subscriber may, loses nothing of it.

@@ -71,8 +71,11 @@ type inFlight struct {
 	ack    jetstream.PubAckFuture
 }
 
-// window is how many events may be on their way at once.
-const window = 2048
+// What may be on its way at once.
+const (
+	window      = 2048     // events
+	windowBytes = 16 << 20 // of their bodies, as one may have megabytes
+)
 
 // stall is how long an event waits for room among those on their way.
 var stall = jetstream.WithStallWait(10 * time.Second)
@@ -323,6 +326,7 @@ type Publisher struct {
 	*Ledger
 	writer bool // the edit writer's: it yields to nobody in this process
 	flight []inFlight
+	bytes  int // in flight
 }
 
 // Publisher makes the syncer's way to publish.
@@ -336,7 +340,7 @@ func (l *Ledger) Writer() *Publisher { return &Publisher{Ledger: l, writer: true
 // publish (invariant 4). What yields is left out.
 func (p *Publisher) Publish(ctx context.Context, changes []Change) error {
 	for _, c := range changes {
-		if len(p.flight) >= window {
+		if len(p.flight) >= window || p.bytes >= windowBytes {
 			if err := p.Flush(ctx); err != nil {
 				return err
 			}
@@ -360,6 +364,7 @@ func (p *Publisher) send(ctx context.Context, c Change) error {
 		return fmt.Errorf("publish: %w", err)
 	}
 	p.flight = append(p.flight, inFlight{change: c, msg: msg, ack: ack})
+	p.bytes += len(msg.Data)
 	return nil
 }
 
@@ -367,7 +372,7 @@ func (p *Publisher) send(ctx context.Context, c Change) error {
 // ledger must Forget before it is used again.
 func (p *Publisher) Flush(ctx context.Context) error {
 	flight := p.flight
-	p.flight = p.flight[:0]
+	p.flight, p.bytes = p.flight[:0], 0
 	p.reading.RLock()
 	defer p.reading.RUnlock()
 	for _, f := range flight {

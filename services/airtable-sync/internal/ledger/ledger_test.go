@@ -2,7 +2,9 @@ package ledger_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +60,31 @@ func lastSeq(t *testing.T, js jetstream.JetStream) uint64 {
 		t.Fatal(err)
 	}
 	return s.CachedInfo().State.LastSeq
+}
+
+// Orders may be large: what is not acknowledged yet is bounded by its size too.
+func TestLargeOrders(t *testing.T) {
+	_, load := open(t)
+	l := load()
+	changes := make([]ledger.Change, 20)
+	for i := range changes {
+		changes[i] = change(l, i, "Pending")
+		changes[i].Order.Fields = json.RawMessage(`{"Notes":"` + strings.Repeat("x", 1<<20) + `"}`)
+	}
+	if err := l.Publish(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[event.Change]int{}
+	for _, c := range changes {
+		kinds[l.Kind(c.Order.RecordID, c.Digest)]++
+	}
+	if kinds[""] != 16 || kinds[event.Created] != 4 {
+		t.Errorf("of 20 MB, %v MB are known to be published", kinds)
+	}
+	publish(t, l)
+	if l.Live() != len(changes) {
+		t.Errorf("%d of %d orders", l.Live(), len(changes))
+	}
 }
 
 // Two syncers that both believe to be the active one: nothing is published twice, and nothing in

@@ -328,7 +328,7 @@ func (l *leader) open(ctx context.Context) (*reader, error) {
 		if err := r.read(read, msg); err != nil {
 			end(err)
 		}
-	}, jetstream.PullMaxMessages(pullEvents), jetstream.PullHeartbeat(2*time.Second),
+	}, jetstream.PullMaxMessagesWithBytesLimit(pullEvents, inFlight), jetstream.PullHeartbeat(2*time.Second),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { end(err) }))
 	if err != nil {
 		end(err)
