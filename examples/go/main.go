@@ -37,7 +37,9 @@ func main() {
 	default:
 		cfg.OptStartSeq = max(must(strconv.ParseUint(strings.TrimPrefix(how, "from "), 10, 64)), 1)
 	}
-	messages := must(must(stream.OrderedConsumer(ctx, cfg)).Messages(jetstream.PullHeartbeat(2 * time.Second)))
+	// By bytes too, as a server cuts off who is 64 MB behind: events may be large.
+	messages := must(must(stream.OrderedConsumer(ctx, cfg)).Messages(
+		jetstream.PullMaxMessagesWithBytesLimit(500, 16<<20), jetstream.PullHeartbeat(2*time.Second)))
 	context.AfterFunc(ctx, messages.Stop)
 	log.Print("subscribed")
 	for msg, err := messages.Next(); ctx.Err() == nil; msg, err = messages.Next() {
