@@ -198,8 +198,10 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 	o.Name, o.Customer = filled(text(cell(Name))), filled(text(cell(Customer)))
 	o.Status, o.Priority = filled(text(cell(Status))), filled(text(cell(Priority)))
 	o.Amount, o.OrderDate = (*json.Number)(filled(number(cell(Amount)))), filled(date(cell(OrderDate)))
-	if t, err := time.Parse(time.RFC3339, text(cell(UpdatedAt))); err == nil {
-		o.UpdatedAt = t.UTC()
+	if at := text(cell(UpdatedAt)); at != "" {
+		if t, err := time.Parse(time.RFC3339, at); err == nil {
+			o.UpdatedAt = t.UTC()
+		}
 	}
 	return o, m.digest(&o, cells, r)
 }
@@ -407,7 +409,7 @@ func date(cell json.RawMessage) string {
 			day = at.UTC().Format(time.DateOnly)
 		}
 	}
-	if !event.ValidDate(day) {
+	if day == "" || !event.ValidDate(day) {
 		return ""
 	}
 	return day
