@@ -23,6 +23,8 @@ type Config struct {
 	// SyncAlways flushes every message to disk before it is acknowledged, except on streams that
 	// declare PersistMode async (invariant 1).
 	SyncAlways bool
+	// Customize changes the server's other options, as tests of clusters do; nil for nothing.
+	Customize func(*server.Options)
 }
 
 // Server is a running NATS server.
@@ -43,12 +45,16 @@ func Start(cfg Config) (*Server, error) {
 	} else if err := free(cfg.Addr); err != nil { // the server itself would end the process
 		return nil, err
 	}
-	ns, err := server.NewServer(&server.Options{
+	opts := &server.Options{
 		ServerName: "resonance", Host: host, Port: n, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: cfg.Dir, SyncAlways: cfg.SyncAlways,
 		NoSublistCache: true, // each order is a subject of its own, and a cache of 1,024 only turns over
 		MaxPayload:     MaxPayload, MaxPending: 64 << 20,
-	})
+	}
+	if cfg.Customize != nil {
+		cfg.Customize(opts)
+	}
+	ns, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("start NATS: %w", err)
 	}
@@ -59,6 +65,9 @@ func Start(cfg Config) (*Server, error) {
 	}
 	return &Server{ns: ns}, nil
 }
+
+// Server is the running server itself.
+func (s *Server) Server() *server.Server { return s.ns }
 
 // URL is where clients connect.
 func (s *Server) URL() string { return s.ns.ClientURL() }

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -21,6 +23,11 @@ type Server struct {
 	dir  string
 	addr string
 	ns   *localnats.Server
+
+	// Of a Cluster's.
+	customize func(*server.Options)
+	routeAddr string // where it listens for the other servers
+	isolated  bool
 }
 
 // Start starts a server that is stopped when the test ends.
@@ -57,7 +64,7 @@ func (s *Server) URL() string { return s.ns.URL() }
 // Start starts the server again after Stop, on the same port and store.
 func (s *Server) Start() {
 	s.tb.Helper()
-	ns, err := localnats.Start(localnats.Config{Addr: s.addr, Dir: s.dir})
+	ns, err := localnats.Start(localnats.Config{Addr: s.addr, Dir: s.dir, Customize: s.customize})
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -96,14 +103,19 @@ func (s *Server) Backup() (restore func()) {
 // Connect returns a connection, closed when the test ends, and its JetStream context.
 func (s *Server) Connect() (*nats.Conn, jetstream.JetStream) {
 	s.tb.Helper()
-	nc, err := nats.Connect(s.URL(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	return connect(s.tb, s.URL())
+}
+
+func connect(tb testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
+	tb.Helper()
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
-		s.tb.Fatal(err)
+		tb.Fatal(err)
 	}
-	s.tb.Cleanup(nc.Close)
+	tb.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
 	if err != nil {
-		s.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 	return nc, js
 }
