@@ -74,6 +74,16 @@ func hopeless(err error) bool {
 	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubject)
 }
 
+// MaxMessage is how large a message of the stream may be, as nats.Msg.Size counts: what the server that js is
+// connected to takes, or less where the operator has set a limit of the stream.
+func MaxMessage(js jetstream.JetStream, stream jetstream.Stream) int {
+	size := int(js.Conn().MaxPayload())
+	if limit := int(stream.CachedInfo().Config.MaxMsgSize); limit > 0 {
+		size = min(size, limit)
+	}
+	return size
+}
+
 // ExpectLast makes msg's publication fail unless seq is the last sequence of its subject; 0 means
 // that the subject is new (invariant 4).
 func ExpectLast(msg *nats.Msg, seq uint64) {

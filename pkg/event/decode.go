@@ -59,6 +59,19 @@ func (c *OrderChanged) decode(body []byte) error {
 	return nil
 }
 
+// ParseOrder decodes an order from the JSON object that an event has of it. It shares doc's memory.
+func ParseOrder(doc []byte) (*Order, error) {
+	d, _ := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(d)
+	r := &reader{body: doc, Decoder: d}
+	d.Reset(bytes.NewBuffer(doc), asWritten)
+	o := &Order{}
+	if err := r.order(o); err != nil {
+		return nil, fmt.Errorf("%w: the order: %w", ErrMalformed, err)
+	}
+	return o, nil
+}
+
 // asWritten takes half a surrogate pair, as an escape: people's texts can end in one.
 var asWritten = jsonv2.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 

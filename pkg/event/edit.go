@@ -1,14 +1,13 @@
 package event
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/fault"
@@ -159,12 +158,8 @@ func parseMessage(eventType, subject string, h nats.Header, data []byte, body an
 	if err != nil {
 		return env, err
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	if err := d.Decode(body); err != nil {
+	if err := jsonv2.Unmarshal(data, body, asWritten); err != nil { // member names in their exact case, unlike encoding/json
 		return env, fmt.Errorf("%w: %s: %w", ErrMalformed, subject, err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return env, fmt.Errorf("%w: %s: more than one value", ErrMalformed, subject)
 	}
 	return env, nil
 }

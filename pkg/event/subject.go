@@ -27,8 +27,12 @@ func OdooChangedSubject(resource string, id int64) string {
 	return TypeOdooChanged + "." + resource + "." + OdooID(id)
 }
 
-// DeadSubject is where consumer parks a message of subject: dead.<consumer>.<subject>.
-func DeadSubject(consumer, subject string) string { return "dead." + consumer + "." + subject }
+// DeadSubject is where consumer parks a message of subject: dead.<consumer>.<subject>. A very long subject is cut,
+// as a server ends connections whose protocol lines exceed 4 KB.
+func DeadSubject(consumer, subject string) string {
+	const longest = 1 << 10
+	return "dead." + consumer + "." + strings.TrimRight(subject[:min(len(subject), longest)], ".")
+}
 
 // RecordIDOf gives the record id of an order.changed subject.
 func RecordIDOf(subject string) (string, bool) {

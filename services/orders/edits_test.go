@@ -202,6 +202,24 @@ func TestEdit(t *testing.T) {
 	}
 }
 
+// Members that this version does not know are no obstacle to an edit, whatever they are called: the same name in
+// another case is another member.
+func TestEditBesideUnknownMembers(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	order := changed("rec1", "Pending")
+	order.Data = bytes.Replace(order.Data, []byte(`"status":`), []byte(`"Status":5,"STATUS":null,"Record_ID":[],"status":`), 1)
+	w.publish(order)
+	served := "select record_id || ':' || status from orders"
+	w.answers(served, "rec1:Pending")
+	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("Sent")}}})
+	if err != nil || results[0].Fault != nil {
+		t.Fatalf("%+v, %v", results, err)
+	}
+	w.answers(served, "rec1:Sent")
+}
+
 // history gives an order's history, newest first, a line an entry: change, source, who, status, reason.
 func (w *world) history(id string) (lines []string) {
 	w.t.Helper()

@@ -3,12 +3,14 @@ package api
 import (
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
 	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
@@ -25,21 +27,21 @@ const (
 
 // exportRow is one order, as much of it as goes into the file.
 type exportRow struct {
-	RecordID  string       `json:"record_id"`
-	Name      *string      `json:"name"`
-	Customer  *string      `json:"customer"`
-	Status    *string      `json:"status"`
-	Priority  *string      `json:"priority"`
-	Amount    *json.Number `json:"amount"`
-	OrderDate *string      `json:"order_date"`
-	CreatedAt string       `json:"created_at"`
-	UpdatedAt string       `json:"updated_at"`
+	RecordID  string         `json:"record_id"`
+	Name      *string        `json:"name"`
+	Customer  *string        `json:"customer"`
+	Status    *string        `json:"status"`
+	Priority  *string        `json:"priority"`
+	Amount    jsontext.Value `json:"amount"`
+	OrderDate *string        `json:"order_date"`
+	CreatedAt string         `json:"created_at"`
+	UpdatedAt string         `json:"updated_at"`
 }
 
 func (o exportRow) cells() []string {
 	amount := ""
-	if o.Amount != nil {
-		amount = o.Amount.String()
+	if o.Amount.Kind() == '0' { // as it was written
+		amount = string(o.Amount)
 	}
 	return []string{
 		o.RecordID, safe(o.Name), safe(o.Customer), safe(o.Status), safe(o.Priority), amount, safe(o.OrderDate), o.CreatedAt, o.UpdatedAt,
@@ -98,7 +100,7 @@ func (a *API) exportRows(ctx context.Context, query *rpc.OrdersQuery) (rows []ex
 	if err != nil {
 		return nil, "", err
 	}
-	if err := json.Unmarshal(reply.Data, &rows); err != nil {
+	if err := jsonv2.Unmarshal(reply.Data, &rows, asServicesSend...); err != nil { // unlike encoding/json it tells "Status" from "status"
 		return nil, "", fault.Wrap(fault.Internal, errInternal, err)
 	}
 	return rows, reply.Header.Get(rpc.HeaderNext), nil

@@ -233,9 +233,11 @@ func (c confirmed) newer(epoch int64, seq uint64) bool {
 }
 
 func (c confirmed) row() (Row, error) {
-	o := event.Order{Raw: c.doc}
-	err := json.Unmarshal(c.doc, &o)
-	return NewRow(&o), err
+	o, err := event.ParseOrder(c.doc)
+	if err != nil {
+		return Row{}, err
+	}
+	return NewRow(o), nil
 }
 
 // with is the row of a confirmed order as it is served: the pending edits in the order they were
