@@ -13,7 +13,7 @@ import (
 // OdooChanged is the body of an odoo.changed event: a record of Odoo's was created, updated or
 // deleted. Deleted also means that it left the resource, as a partner who is no supplier any more.
 type OdooChanged struct {
-	Resource string    `json:"resource"` // products, suppliers, customers or sales
+	Resource string    `json:"resource"` // products, partners, suppliers, customers or sales
 	ID       int64     `json:"id"`       // Odoo's
 	Change   Change    `json:"change"`
 	At       time.Time `json:"at"` // when the change was found

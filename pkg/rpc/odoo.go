@@ -7,7 +7,13 @@ import (
 )
 
 // OdooResources are the resources odoo-bridge serves, by their names in URLs and subjects.
-var OdooResources = []string{"products", "suppliers", "customers", "sales"}
+// Suppliers and customers are filters of partners.
+var OdooResources = []string{"products", "partners", "suppliers", "customers", "sales"}
+
+// IsPartners reports whether the records of a resource are res.partner's.
+func IsPartners(resource string) bool {
+	return resource == "partners" || resource == "suppliers" || resource == "customers"
+}
 
 // OdooOptions are what the links of records can be set to, by their names in URLs and subjects: the
 // fields of each. They are only listed; OdooField.Options says which a link takes.
@@ -69,6 +75,9 @@ var OdooImageSizes = []int{128, 256, 512, 1024, 1920}
 type OdooScope struct {
 	Lang    string `json:"lang,omitempty"`    // an Accept-Language value; what Odoo has not installed falls back to the bridge's user's language
 	Company int64  `json:"company,omitempty"` // 0: the bridge's user's own; Forbidden when not among that user's companies
+	// HideInternal leaves out partners that are internal users of Odoo: a viewer of Resonance has no
+	// business with the contact details of employees.
+	HideInternal bool `json:"hide_internal,omitempty"`
 }
 
 // OdooQuery asks for a page. Filters are joined by AND and archived records left out, unless a
@@ -161,7 +170,7 @@ func (f OdooField) Options() string {
 	return map[string]string{
 		"category": "options/categories", "company": "options/companies", "country": "options/countries", "state": "options/states",
 		"taxes": "options/taxes", "uom": "options/units", "user": "options/users",
-		"parent": "customers", "partner": "customers", "product": "products",
+		"parent": "partners", "partner": "partners", "product": "products",
 	}[f.Name]
 }
 
@@ -210,6 +219,7 @@ var OdooFields = map[string][]OdooField{
 		{"created_at", Time, Filtered | Sorted},
 		{"updated_at", Time, Filtered | Sorted},
 	},
+	"partners":  partnerFields,
 	"suppliers": partnerFields,
 	"customers": partnerFields,
 	"sales": {
@@ -320,8 +330,9 @@ type Product struct {
 	UpdatedAt         time.Time `json:"updated_at"`
 }
 
-// Partner is a customer, a supplier, or both: Odoo's res.partner. Without the accounting module
-// Odoo does not tell them apart: both lists hold every company and every contact of no company.
+// Partner is any contact, such as a customer or a supplier: Odoo's res.partner. Without the accounting
+// module Odoo does not tell customers from suppliers: both lists hold every company and every contact
+// of no company.
 type Partner struct {
 	ID           int64     `json:"id"`
 	Name         *string   `json:"name"`

@@ -250,7 +250,7 @@ func TestContract(t *testing.T) {
 			w := newWorld(t, o, nil)
 			for name, check := range map[string]func(*world){
 				"fields": (*world).fields, "products": (*world).products, "filters": (*world).filters, "lists": (*world).lists,
-				"partners": (*world).partners, "sales": (*world).sales, "lines": (*world).saleLines, "summary": (*world).summary,
+				"partners": (*world).partners, "all partners": (*world).allPartners, "internal users": (*world).internalUsers, "sales": (*world).sales, "lines": (*world).saleLines, "summary": (*world).summary,
 				"images": (*world).images, "texts": (*world).texts, "mistakes": (*world).mistakes, "scope": (*world).scopes,
 				"options": (*world).options, "login": (*world).logins, "thousand rows": (*world).thousandRows, "changes": (*world).changes,
 			} {
@@ -307,6 +307,7 @@ func (w *world) fields() {
 		}
 	}
 	must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
+	must[[]rpc.Partner](w, "partners", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
 	must[[]rpc.Partner](w, "suppliers", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
 	must[[]rpc.Partner](w, "customers", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
 	must[[]rpc.Sale](w, "sales", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
@@ -647,6 +648,55 @@ func (w *world) partners() {
 	}
 	if p, _ = must[rpc.Partner](w, "suppliers", rpc.OdooArchive, rpc.OdooRef{ID: child}); p.Active {
 		w.t.Error("still active")
+	}
+}
+
+// allPartners: a sale can be made for every partner there is, whether a customer already or not.
+func (w *world) allPartners() {
+	_, h := must[[]rpc.Partner](w, "partners", rpc.OdooList, rpc.OdooQuery{Limit: 1})
+	if n := w.count("res.partner"); h.Get(rpc.HeaderTotal) != fmt.Sprint(n) {
+		w.t.Errorf("%s partners, want %d", h.Get(rpc.HeaderTotal), n)
+	}
+	id := w.create("partners", map[string]any{"name": w.tag + " Nuevo", "ref": w.tag})
+	mine := rpc.OdooQuery{Limit: 10, Filters: []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}}
+	all, _ := must[[]rpc.Partner](w, "partners", rpc.OdooList, mine)
+	customers, _ := must[[]rpc.Partner](w, "customers", rpc.OdooList, mine)
+	if len(all) != 1 || all[0].ID != id || all[0].CustomerRank != nil && len(customers) != 0 {
+		w.t.Errorf("%d partners, %d customers", len(all), len(customers))
+	}
+	sale, _ := must[rpc.Sale](w, "sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": id})})
+	if sale.Partner.ID != id {
+		w.t.Errorf("%+v", sale)
+	}
+	fields, _ := must[[]rpc.OdooFieldInfo](w, "sales", rpc.OdooFieldsOf, rpc.OdooScope{})
+	if i := slices.IndexFunc(fields, func(f rpc.OdooFieldInfo) bool { return f.Name == "partner" }); fields[i].Options != "partners" {
+		w.t.Errorf("%+v", fields[i])
+	}
+	if p, _ := must[rpc.Partner](w, "partners", rpc.OdooArchive, rpc.OdooRef{ID: id}); p.Active {
+		w.t.Error("still active")
+	}
+}
+
+// internalUsers: the contacts of Odoo's internal users can be left out, wherever partners are read.
+func (w *world) internalUsers() {
+	rows, _ := w.call("res.users", "search_read", nil, odoo.Arg{Name: "domain", Value: []any{[]any{"login", "=", w.target.user}}},
+		odoo.Arg{Name: "fields", Value: []any{"partner_id"}}).([]any)
+	link, _ := rows[0].(map[string]any)["partner_id"].([]any)
+	id, _ := link[0].(int64)
+	hidden := rpc.OdooScope{HideInternal: true}
+	outsider := w.create("partners", map[string]any{"name": w.tag})
+	for _, resource := range []string{"partners", "customers", "suppliers"} {
+		must[rpc.Partner](w, resource, rpc.OdooGet, rpc.OdooRef{ID: id})
+		w.refuses(resource, rpc.OdooGet, rpc.OdooRef{ID: id, OdooScope: hidden}, fault.NotFound)
+		w.refuses(resource, rpc.OdooImage, rpc.OdooImageRef{ID: id, OdooScope: hidden}, fault.NotFound)
+		found, _ := must[[]rpc.Partner](w, resource, rpc.OdooList, rpc.OdooQuery{Limit: 10, IDs: []int64{id, outsider}, OdooScope: hidden})
+		if len(found) != 1 || found[0].ID != outsider {
+			w.t.Errorf("%s by id: %+v", resource, found)
+		}
+	}
+	_, h := must[[]rpc.Partner](w, "partners", rpc.OdooList, rpc.OdooQuery{Limit: 1, OdooScope: hidden})
+	if n := w.count("res.partner", []any{"partner_share", "=", true}); h.Get(rpc.HeaderTotal) != fmt.Sprint(n) {
+		w.t.Errorf("%s are no internal users, want %d", h.Get(rpc.HeaderTotal), n)
 	}
 }
 

@@ -458,6 +458,7 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	tells("customers", partner, "created")
+	tells("partners", partner, "created")
 	// Through the gateway.
 	f.must("customers", rpc.OdooUpdate, rpc.OdooWrite{ID: int64(partner), Values: values(map[string]any{"city": "Cádiz"})})
 	tells("customers", partner, "created updated")
@@ -492,12 +493,14 @@ func TestEvents(t *testing.T) {
 	tells("customers", second, "created")
 	tells("customers", partner, "created updated updated deleted")
 	tells("suppliers", partner, "created deleted")
+	tells("partners", partner, "created updated updated deleted")
+	tells("partners", second, "created")
 	f.settle() // what is found again is not told again
 	// What was there before the first look, and did not change, was not told.
 	if all := f.events("products"); len(all) != 0 {
 		t.Errorf("%d products were told of", len(all))
 	}
-	if all := f.events("*"); len(all) != 7 {
+	if all := f.events("*"); len(all) != 12 {
 		t.Errorf("%d events", len(all))
 	}
 }

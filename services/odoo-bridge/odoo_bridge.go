@@ -1,5 +1,5 @@
-// Package odoobridge is the service between Resonance and Odoo: it answers for products, suppliers,
-// customers and sales, and checks the passwords of Odoo's users. Odoo's own password stays here.
+// Package odoobridge is the service between Resonance and Odoo: it answers for products, partners and
+// sales, and checks the passwords of Odoo's users. Odoo's own password stays here.
 package odoobridge
 
 import (

@@ -73,12 +73,18 @@ var computed = map[string]func(*env, *record) any{
 	},
 	"res.partner.sale_order_count":     func(e *env, r *record) any { return len(e.children("sale.order", "partner_id", r.id)) },
 	"res.partner.purchase_order_count": func(*env, *record) any { return 0 },
-	"res.groups.full_name":             (*env).displayName,
-	"res.users.share":                  func(*env, *record) any { return false },
-	"res.users.all_group_ids":          func(_ *env, r *record) any { return r.values["group_ids"] },
-	"sale.order.amount_untaxed":        func(e *env, r *record) any { return e.total(r, "price_subtotal") },
-	"sale.order.amount_tax":            func(e *env, r *record) any { return e.total(r, "price_tax") },
-	"sale.order.amount_total":          func(e *env, r *record) any { return e.total(r, "price_total") },
+	"res.partner.partner_share": func(e *env, r *record) any { // neither an internal user's nor OdooBot's
+		return !slices.ContainsFunc(e.children("res.users", "partner_id", r.id), func(id int) bool {
+			user := e.row("res.users", id)
+			return user.values["active"] == true || e.text(user, "login") == "__system__"
+		})
+	},
+	"res.groups.full_name":      (*env).displayName,
+	"res.users.share":           func(*env, *record) any { return false },
+	"res.users.all_group_ids":   func(_ *env, r *record) any { return r.values["group_ids"] },
+	"sale.order.amount_untaxed": func(e *env, r *record) any { return e.total(r, "price_subtotal") },
+	"sale.order.amount_tax":     func(e *env, r *record) any { return e.total(r, "price_tax") },
+	"sale.order.amount_total":   func(e *env, r *record) any { return e.total(r, "price_total") },
 	"sale.order.invoice_status": func(e *env, r *record) any {
 		if state := r.values["state"]; state != "sale" && state != "done" || len(e.children("sale.order.line", "order_id", r.id)) == 0 {
 			return "no"

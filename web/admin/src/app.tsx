@@ -95,7 +95,7 @@ function Pages() {
           <Route path="edit/:id" element={<pages.ProductEdit />} />
           <Route path="show/:id" element={<pages.ProductShow />} />
         </Route>
-        {["suppliers", "customers"].map((name) => (
+        {["partners", "suppliers", "customers"].map((name) => (
           <Route key={name} path={name}>
             <Route index element={<pages.PartnerList key={name} />} />
             <Route path="create" element={<pages.PartnerCreate key={name} />} />

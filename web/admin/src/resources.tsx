@@ -1,5 +1,6 @@
 import {
   AppstoreOutlined,
+  ContactsOutlined,
   DashboardOutlined,
   ProfileOutlined,
   ProjectOutlined,
@@ -33,6 +34,7 @@ export const navigation: { group?: string; pages: Destination[] }[] = [
     pages: [
       { path: "/sales", text: "nav.sales", icon: <ShoppingOutlined /> },
       { path: "/products", text: "nav.products", icon: <AppstoreOutlined /> },
+      { path: "/partners", text: "nav.partners", icon: <ContactsOutlined /> },
       { path: "/customers", text: "nav.customers", icon: <TeamOutlined /> },
       { path: "/suppliers", text: "nav.suppliers", icon: <ShopOutlined /> },
     ],
@@ -53,6 +55,7 @@ export const resources: ResourceProps[] = [
   { name: "orders", identifier: "orders-board", list: "/orders/board" },
   { name: "sync", list: "/sync" },
   crud("products"),
+  crud("partners"),
   crud("suppliers"),
   crud("customers"),
   crud("sales"),

@@ -13,7 +13,7 @@ export const ProductCreate = lazy(() => import("./pages/products/create.tsx"));
 export const ProductEdit = lazy(() => import("./pages/products/edit.tsx"));
 export const ProductShow = lazy(() => import("./pages/products/show.tsx"));
 
-/** Suppliers and customers: `useResourceParams().resource.name` says which. */
+/** All partners, suppliers and customers: `useResourceParams().resource.name` says which. */
 export const PartnerList = lazy(() => import("./pages/partners/list.tsx"));
 export const PartnerCreate = lazy(() => import("./pages/partners/create.tsx"));
 export const PartnerEdit = lazy(() => import("./pages/partners/edit.tsx"));

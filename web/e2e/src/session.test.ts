@@ -69,6 +69,7 @@ look("on a phone the navigation is in a drawer and nothing overflows", { viewpor
     "nav.sync",
     "nav.sales",
     "nav.products",
+    "nav.partners",
     "nav.customers",
     "nav.suppliers",
   ]) {

@@ -245,7 +245,7 @@ export interface paths {
         };
         /**
          * List customers
-         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given.
+         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given. Those partners whose `customer_rank` is above 0; `partners` has all. Viewers do not see the partners that are internal users of Odoo.
          *
          *     Role: viewer or more.
          */
@@ -352,6 +352,108 @@ export interface paths {
          *     Role: viewer or more.
          */
         get: operations["listOptions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/partners": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List partners
+         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given. Every partner there is, such as what the partner of a sale can be set to; `suppliers` and `customers` are filters of it. Viewers do not see the partners that are internal users of Odoo.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["listPartners"];
+        put?: never;
+        /**
+         * Create a partner
+         * @description Role: operator or more.
+         */
+        post: operations["createPartner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/partners/fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The fields that partners have in this Odoo
+         * @description In the order they are shown in. A field whose module is not installed is not among them: it is null in every record, and cannot be filtered, sorted or written by.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["partnersFields"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/partners/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One partner
+         * @description Role: viewer or more.
+         */
+        get: operations["getPartner"];
+        put?: never;
+        post?: never;
+        /**
+         * Archive a partner
+         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so.
+         *
+         *     Role: operator or more.
+         */
+        delete: operations["archivePartner"];
+        options?: never;
+        head?: never;
+        /**
+         * Change fields of a partner
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         *
+         *     Role: operator or more.
+         */
+        patch: operations["updatePartner"];
+        trace?: never;
+    };
+    "/api/v1/partners/{id}/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A partner's image
+         * @description The bytes. An <img> sends no token: fetch the image with `Authorization` and show it with URL.createObjectURL. 404 for a partner without one, as `has_image` says. What is no picture of these types, SVG among them, comes as application/octet-stream.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["partnerImage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -617,7 +719,7 @@ export interface paths {
         };
         /**
          * List suppliers
-         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given.
+         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given. Those partners whose `supplier_rank` is above 0; `partners` has all. Viewers do not see the partners that are internal users of Odoo.
          *
          *     Role: viewer or more.
          */
@@ -6568,6 +6670,1772 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OdooPageOdooOption"] | components["schemas"]["OdooOption"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listPartners: {
+        parameters: {
+            query?: {
+                /**
+                 * @description default 1
+                 * @example 1
+                 */
+                page?: number;
+                /**
+                 * @description default 10
+                 * @example 10
+                 */
+                limit?: number;
+                /**
+                 * @description is part of any of these: name, email, phone, vat, ref
+                 * @example silla
+                 */
+                search?: string;
+                /**
+                 * @description the same as search
+                 * @example silla
+                 */
+                q?: string;
+                /**
+                 * @description these records, up to 100, archived ones too; the answer is a bare array
+                 * @example [
+                 *       7
+                 *     ]
+                 */
+                id?: number[];
+                /**
+                 * @description columns with commas between; - before one for descending. Default: name
+                 * @example -name,email
+                 */
+                sort?: string;
+                /**
+                 * @description columns with commas between, as Refine sends them
+                 * @example name,email
+                 */
+                _sort?: string;
+                /**
+                 * @description asc or desc for each column of _sort
+                 * @example desc,asc
+                 */
+                _order?: string;
+                /**
+                 * @description the first row, counted from 0; the answer is a bare array
+                 * @example 0
+                 */
+                _start?: number;
+                /**
+                 * @description the row after the last, at most 100 after _start
+                 * @example 10
+                 */
+                _end?: number;
+                /** @description equals; repeat it for any of several */
+                name?: string;
+                /** @description equals; repeat it for any of several */
+                email?: string;
+                /** @description equals; repeat it for any of several */
+                phone?: string;
+                /** @description equals; repeat it for any of several */
+                mobile?: string;
+                /** @description equals; repeat it for any of several */
+                website?: string;
+                /** @description equals; repeat it for any of several */
+                vat?: string;
+                /** @description equals; repeat it for any of several */
+                ref?: string;
+                /** @description equals; repeat it for any of several */
+                is_company?: boolean;
+                /** @description equals; repeat it for any of several */
+                parent?: number;
+                /** @description equals; repeat it for any of several */
+                street?: string;
+                /** @description equals; repeat it for any of several */
+                street2?: string;
+                /** @description equals; repeat it for any of several */
+                zip?: string;
+                /** @description equals; repeat it for any of several */
+                city?: string;
+                /** @description equals; repeat it for any of several */
+                state?: number;
+                /** @description equals; repeat it for any of several */
+                country?: number;
+                /** @description equals; repeat it for any of several */
+                company?: number;
+                /** @description equals; repeat it for any of several */
+                customer_rank?: number;
+                /** @description equals; repeat it for any of several */
+                supplier_rank?: number;
+                /** @description equals; repeat it for any of several */
+                active?: boolean;
+                /** @description equals; repeat it for any of several */
+                created_at?: string;
+                /** @description equals; repeat it for any of several */
+                updated_at?: string;
+                /** @description differs from */
+                id_ne?: number;
+                /** @description is at least */
+                id_gte?: number;
+                /** @description is at most */
+                id_lte?: number;
+                /** @description differs from */
+                name_ne?: string;
+                /** @description is at least */
+                name_gte?: string;
+                /** @description is at most */
+                name_lte?: string;
+                /** @description contains, in any case */
+                name_like?: string;
+                /** @description differs from */
+                email_ne?: string;
+                /** @description is at least */
+                email_gte?: string;
+                /** @description is at most */
+                email_lte?: string;
+                /** @description contains, in any case */
+                email_like?: string;
+                /** @description differs from */
+                phone_ne?: string;
+                /** @description is at least */
+                phone_gte?: string;
+                /** @description is at most */
+                phone_lte?: string;
+                /** @description contains, in any case */
+                phone_like?: string;
+                /** @description differs from */
+                mobile_ne?: string;
+                /** @description is at least */
+                mobile_gte?: string;
+                /** @description is at most */
+                mobile_lte?: string;
+                /** @description contains, in any case */
+                mobile_like?: string;
+                /** @description differs from */
+                website_ne?: string;
+                /** @description is at least */
+                website_gte?: string;
+                /** @description is at most */
+                website_lte?: string;
+                /** @description contains, in any case */
+                website_like?: string;
+                /** @description differs from */
+                vat_ne?: string;
+                /** @description is at least */
+                vat_gte?: string;
+                /** @description is at most */
+                vat_lte?: string;
+                /** @description contains, in any case */
+                vat_like?: string;
+                /** @description differs from */
+                ref_ne?: string;
+                /** @description is at least */
+                ref_gte?: string;
+                /** @description is at most */
+                ref_lte?: string;
+                /** @description contains, in any case */
+                ref_like?: string;
+                /** @description differs from */
+                is_company_ne?: boolean;
+                /** @description differs from */
+                parent_ne?: number;
+                /** @description contains, in any case */
+                parent_like?: string;
+                /** @description differs from */
+                street_ne?: string;
+                /** @description is at least */
+                street_gte?: string;
+                /** @description is at most */
+                street_lte?: string;
+                /** @description contains, in any case */
+                street_like?: string;
+                /** @description differs from */
+                street2_ne?: string;
+                /** @description is at least */
+                street2_gte?: string;
+                /** @description is at most */
+                street2_lte?: string;
+                /** @description contains, in any case */
+                street2_like?: string;
+                /** @description differs from */
+                zip_ne?: string;
+                /** @description is at least */
+                zip_gte?: string;
+                /** @description is at most */
+                zip_lte?: string;
+                /** @description contains, in any case */
+                zip_like?: string;
+                /** @description differs from */
+                city_ne?: string;
+                /** @description is at least */
+                city_gte?: string;
+                /** @description is at most */
+                city_lte?: string;
+                /** @description contains, in any case */
+                city_like?: string;
+                /** @description differs from */
+                state_ne?: number;
+                /** @description contains, in any case */
+                state_like?: string;
+                /** @description differs from */
+                country_ne?: number;
+                /** @description contains, in any case */
+                country_like?: string;
+                /** @description differs from */
+                company_ne?: number;
+                /** @description contains, in any case */
+                company_like?: string;
+                /** @description differs from */
+                customer_rank_ne?: number;
+                /** @description is at least */
+                customer_rank_gte?: number;
+                /** @description is at most */
+                customer_rank_lte?: number;
+                /** @description differs from */
+                supplier_rank_ne?: number;
+                /** @description is at least */
+                supplier_rank_gte?: number;
+                /** @description is at most */
+                supplier_rank_lte?: number;
+                /** @description differs from */
+                active_ne?: boolean;
+                /** @description differs from */
+                created_at_ne?: string;
+                /** @description is at least */
+                created_at_gte?: string;
+                /** @description is at most */
+                created_at_lte?: string;
+                /** @description differs from */
+                updated_at_ne?: string;
+                /** @description is at least */
+                updated_at_gte?: string;
+                /** @description is at most */
+                updated_at_lte?: string;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, or with Refine's parameters a bare array */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OdooPagePartner"] | components["schemas"]["Partner"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createPartner: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "country": {
+                 *         "id": 68,
+                 *         "name": "España"
+                 *       },
+                 *       "email": "compras@example.com",
+                 *       "is_company": true,
+                 *       "name": "Ferretería Núñez"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PartnerCreate"];
+            };
+        };
+        responses: {
+            /** @description The partner as Odoo completed it */
+            201: {
+                headers: {
+                    ETag?: string;
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    partnersFields: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The fields */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "filter": true,
+                     *         "name": "id",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "number",
+                     *         "write": false
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "name",
+                     *         "required": true,
+                     *         "sort": true,
+                     *         "type": "text",
+                     *         "write": true
+                     *       },
+                     *       {
+                     *         "filter": true,
+                     *         "name": "category",
+                     *         "options": "options/categories",
+                     *         "required": false,
+                     *         "sort": true,
+                     *         "type": "link",
+                     *         "write": true
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getPartner: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The partner */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    archivePartner: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The partner as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updatePartner: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description the ETag of the record as it was read: 412 if it has changed since */
+                "If-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "active": true,
+                 *       "phone": "+34 910 000 001"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PartnerUpdate"];
+            };
+        };
+        responses: {
+            /** @description The partner as Odoo has it now */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "active": true,
+                     *       "city": "Madrid",
+                     *       "company": null,
+                     *       "country": {
+                     *         "id": 68,
+                     *         "name": "España"
+                     *       },
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer_rank": 3,
+                     *       "email": "compras@example.com",
+                     *       "has_image": false,
+                     *       "id": 12,
+                     *       "is_company": true,
+                     *       "mobile": null,
+                     *       "name": "Ferretería Núñez",
+                     *       "parent": null,
+                     *       "phone": "+34 910 000 000",
+                     *       "ref": null,
+                     *       "state": {
+                     *         "id": 448,
+                     *         "name": "Madrid"
+                     *       },
+                     *       "street": "Calle Mayor 1",
+                     *       "street2": null,
+                     *       "supplier_rank": 0,
+                     *       "updated_at": "2026-11-03T09:30:00Z",
+                     *       "vat": "ESB12345674",
+                     *       "website": null,
+                     *       "zip": "28013"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Partner"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "Parámetros de paginación inválidos",
+                     *       "message": "Parámetros de paginación inválidos",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "limit": "debe estar entre 1 y 100"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Forbidden",
+                     *       "status": 403,
+                     *       "detail": "No tiene permiso para esto",
+                     *       "message": "No tiene permiso para esto",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el registro 7 en Odoo",
+                     *       "message": "No existe el registro 7 en Odoo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Conflict",
+                     *       "status": 409,
+                     *       "detail": "Otro producto tiene ya ese código de barras",
+                     *       "message": "Otro producto tiene ya ese código de barras",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "barcode": "ya lo tiene otro producto"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Precondition Failed",
+                     *       "status": 412,
+                     *       "detail": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "message": "Alguien cambió este registro mientras tanto; vuelva a leerlo",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unsupported Media Type",
+                     *       "status": 415,
+                     *       "detail": "El tipo de contenido de la petición no se admite",
+                     *       "message": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "Odoo no está disponible en este momento",
+                     *       "message": "Odoo no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    partnerImage: {
+        parameters: {
+            query?: {
+                /**
+                 * @description pixels of the longer side; default 128
+                 * @example 256
+                 */
+                size?: 128 | 256 | 512 | 1024 | 1920;
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+                /**
+                 * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
+                 * @example 1
+                 */
+                "X-Company-Id"?: number;
+                /**
+                 * @description the language of Odoo's texts, if Odoo has it, and of problems
+                 * @example es-ES, es;q=0.9
+                 */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @example 7 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image */
+            200: {
+                headers: {
+                    /** @description seconds since Odoo said this */
+                    Age?: number;
+                    ETag?: string;
+                    /** @description true: Odoo does not answer, and this may be out of date; else absent */
+                    "X-Resonance-Stale"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (bytes) */
+                    "application/octet-stream": string;
+                    /** @example (bytes) */
+                    "image/bmp": string;
+                    /** @example (bytes) */
+                    "image/gif": string;
+                    /** @example (bytes) */
+                    "image/jpeg": string;
+                    /** @example (bytes) */
+                    "image/png": string;
+                    /** @example (bytes) */
+                    "image/webp": string;
+                    /** @example (bytes) */
+                    "image/x-icon": string;
                 };
             };
             /** @description Not Modified */

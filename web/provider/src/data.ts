@@ -58,7 +58,7 @@ interface Resource {
   key: "record_id" | "id";
 }
 
-const odoo = ["products", "suppliers", "customers", "sales"];
+const odoo = ["products", "partners", "suppliers", "customers", "sales"];
 
 /** The resources of the API, by the names Refine knows them under. */
 export const resourceNames: readonly string[] = ["orders", ...odoo];

@@ -4,7 +4,7 @@ import type { Resonance } from "../src/index.ts";
 import { appOf } from "./app.ts";
 import { until } from "./product.ts";
 
-const resources = ["products", "suppliers", "customers", "sales"] as const;
+const resources = ["products", "partners", "suppliers", "customers", "sales"] as const;
 let resonance: Resonance;
 
 beforeAll(async () => {

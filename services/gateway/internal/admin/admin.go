@@ -36,7 +36,7 @@ const (
 
 // sections are the first parts of the admin's own addresses, besides /. Everything else is the API's,
 // which answers what it does not know with a problem and not with a page.
-var sections = []string{"login", "sync", "orders", "products", "suppliers", "customers", "sales"}
+var sections = []string{"login", "sync", "orders", "products", "partners", "suppliers", "customers", "sales"}
 
 // Admin is the build, or what stands in for it.
 type Admin struct {

@@ -18,14 +18,14 @@ func humaConfig() huma.Config {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "Resonance", Version: "1.0.0",
-				Description: "Orders from Airtable; products, suppliers, customers and sales from Odoo. Errors are RFC 9457 problems; `detail` is Spanish, or English with `Accept-Language: en`. " +
+				Description: "Orders from Airtable; products, partners, suppliers, customers and sales from Odoo. Errors are RFC 9457 problems; `detail` is Spanish, or English with `Accept-Language: en`. " +
 					"Lists answer an envelope, or with Refine simple-rest's parameters a bare array.",
 				License: &huma.License{Name: "MIT", Identifier: "MIT"},
 			},
 			Servers: []*huma.Server{{URL: "/"}},
 			Tags: []*huma.Tag{
 				{Name: "session", Description: "Logging in and out"}, {Name: "orders", Description: "Orders, as they are in Airtable"},
-				{Name: "sync", Description: "The sync with Airtable"}, {Name: "odoo", Description: "Products, suppliers, customers and sales, as they are in Odoo"},
+				{Name: "sync", Description: "The sync with Airtable"}, {Name: "odoo", Description: "Products, partners, suppliers, customers and sales, as they are in Odoo"},
 			},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),

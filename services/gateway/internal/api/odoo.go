@@ -16,6 +16,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
 const (
@@ -120,6 +121,11 @@ func scopeOf(w http.ResponseWriter, r *http.Request) (rpc.OdooScope, error) {
 	return scope, nil
 }
 
+// hidesInternal reports whether the caller may not see which partners are internal users of Odoo.
+func (o *odooResource) hidesInternal(r *http.Request) bool {
+	return rpc.IsPartners(o.name) && !exchangeOf(r.Context()).who.Role.Includes(auth.Operator)
+}
+
 // ref reads which record of Odoo's a request is about.
 func ref(w http.ResponseWriter, r *http.Request) (rpc.OdooRef, error) {
 	scope, err := scopeOf(w, r)
@@ -182,6 +188,7 @@ func (o *odooResource) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	scope.HideInternal = o.hidesInternal(r)
 	reply, err := o.read(w, r, rpc.OdooList, rpc.OdooQuery{
 		OdooScope: scope, Offset: l.Offset, Limit: l.Limit, Sort: l.Sort, Filters: l.Filters, Search: l.Search, IDs: l.ids,
 	})
@@ -199,6 +206,7 @@ func (o *odooResource) get(w http.ResponseWriter, r *http.Request) error {
 	if err := noParams(r); err != nil {
 		return err
 	}
+	which.HideInternal = o.hidesInternal(r)
 	reply, err := o.read(w, r, rpc.OdooGet, which)
 	if err != nil {
 		return err
@@ -268,6 +276,7 @@ func (o *odooResource) image(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	which.HideInternal = o.hidesInternal(r)
 	reply, err := o.read(w, r, rpc.OdooImage, rpc.OdooImageRef{OdooScope: which.OdooScope, ID: which.ID, Size: size})
 	if err != nil {
 		return err

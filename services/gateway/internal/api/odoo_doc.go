@@ -85,6 +85,7 @@ var exampleWriting = map[string]writing{
 
 func (a *API) odooRoutes() {
 	describeOdoo(a, newOdooResource(a, "products"), "product", "Product", exampleProduct, exampleProduct)
+	describeOdoo(a, newOdooResource(a, "partners"), "partner", "Partner", examplePartner, examplePartner)
 	describeOdoo(a, newOdooResource(a, "suppliers"), "supplier", "Partner", examplePartner, examplePartner)
 	describeOdoo(a, newOdooResource(a, "customers"), "customer", "Partner", examplePartner, examplePartner)
 	sales := newOdooResource(a, "sales")
@@ -107,6 +108,12 @@ func describeOdoo[T any](a *API, o *odooResource, one, kind string, listed, exam
 	list := o.listOperation()
 	list.OperationID, list.Path, list.Summary, list.Responses = "list"+plural, path, "List "+o.name, pageOf(a, listed)
 	list.Description += " Archived records are left out, unless a filter names `active`, or `id` is given."
+	if rpc.IsPartners(o.name) {
+		list.Description += map[bool]string{
+			true:  " Every partner there is, such as what the partner of a sale can be set to; `suppliers` and `customers` are filters of it.",
+			false: " Those partners whose `" + strings.TrimSuffix(o.name, "s") + "_rank` is above 0; `partners` has all.",
+		}[o.name == "partners"] + " Viewers do not see the partners that are internal users of Odoo."
+	}
 	o.reads(list, o.list, "X-Total-Count")
 	o.reads(huma.Operation{
 		OperationID: o.name + "Fields", Path: path + "/fields", Summary: "The fields that " + o.name + " have in this Odoo",

@@ -40,7 +40,7 @@ func (r *rig) serveOdoo(say map[string]bus.Handler) *odooBridge {
 	r.Helper()
 	b := &odooBridge{t: r.TB, asked: map[string][]byte{}, say: say}
 	endpoints := map[string]bus.Handler{}
-	for name, example := range map[string]any{"products": exampleProduct, "suppliers": examplePartner, "customers": examplePartner, "sales": exampleSale} {
+	for name, example := range map[string]any{"products": exampleProduct, "partners": examplePartner, "suppliers": examplePartner, "customers": examplePartner, "sales": exampleSale} {
 		var record map[string]any
 		decodeJSON(r.TB, []byte(string(mustJSON(example))), &record)
 		record["id"] = 7
@@ -130,6 +130,7 @@ func TestOdooLists(t *testing.T) {
 	r := newRig(t)
 	b := r.serveOdoo(nil)
 	for _, resource := range rpc.OdooResources {
+		viewer := rpc.OdooScope{HideInternal: rpc.IsPartners(resource)}
 		resp := r.get("/api/v1/" + resource + "?page=2&limit=5&search=x")
 		var page struct {
 			Data                      []json.RawMessage
@@ -151,7 +152,7 @@ func TestOdooLists(t *testing.T) {
 		}
 		var q rpc.OdooQuery
 		b.last(resource, rpc.OdooList, &q)
-		if want := (rpc.OdooQuery{Offset: 5, Limit: 5, Search: "x"}); !reflect.DeepEqual(q, want) {
+		if want := (rpc.OdooQuery{OdooScope: viewer, Offset: 5, Limit: 5, Search: "x"}); !reflect.DeepEqual(q, want) {
 			t.Errorf("%s: asked %+v", resource, q)
 		}
 		resp = r.get("/api/v1/" + resource + "?_start=20&_end=40&_sort=id&_order=desc&q=y")
@@ -162,17 +163,36 @@ func TestOdooLists(t *testing.T) {
 		}
 		q = rpc.OdooQuery{}
 		b.last(resource, rpc.OdooList, &q)
-		if want := (rpc.OdooQuery{Offset: 20, Limit: 20, Search: "y", Sort: []rpc.Sort{{Field: "id", Desc: true}}}); !reflect.DeepEqual(q, want) {
+		if want := (rpc.OdooQuery{OdooScope: viewer, Offset: 20, Limit: 20, Search: "y", Sort: []rpc.Sort{{Field: "id", Desc: true}}}); !reflect.DeepEqual(q, want) {
 			t.Errorf("%s: asked %+v", resource, q)
 		}
 		r.get("/api/v1/"+resource+"?id=3&id=2&id=3").decode(http.StatusOK, &bare)
 		q = rpc.OdooQuery{}
 		b.last(resource, rpc.OdooList, &q)
-		if want := (rpc.OdooQuery{Limit: 100, IDs: []int64{2, 3}}); !reflect.DeepEqual(q, want) {
+		if want := (rpc.OdooQuery{OdooScope: viewer, Limit: 100, IDs: []int64{2, 3}}); !reflect.DeepEqual(q, want) {
 			t.Errorf("%s: asked %+v", resource, q)
 		}
 		tag := resp.Header.Get("ETag")
 		r.get("/api/v1/"+resource+"?_start=20&_end=40&_sort=id&_order=desc&q=y", header("If-None-Match", tag)).want(http.StatusNotModified)
+	}
+}
+
+// Contacts of Odoo's internal users are for operators, wherever partners are read.
+func TestInternalUsersAreHiddenFromViewers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.serveOdoo(nil)
+	for role, hidden := range map[auth.Role]bool{auth.Viewer: true, auth.Operator: false, auth.Admin: false} {
+		for _, resource := range []string{"partners", "suppliers", "customers"} {
+			for path, verb := range map[string]string{"": rpc.OdooList, "/7": rpc.OdooGet, "/7/image": rpc.OdooImage} {
+				r.get("/api/v1/"+resource+path, r.as(role)).want(http.StatusOK)
+				var asked rpc.OdooScope
+				b.last(resource, verb, &asked)
+				if asked.HideInternal != hidden {
+					t.Errorf("%s: %s%s: asked %+v", role, resource, path, asked)
+				}
+			}
+		}
 	}
 }
 

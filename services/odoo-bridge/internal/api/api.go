@@ -78,7 +78,7 @@ func Service(c Config) bus.Service {
 	endpoints[rpc.OdooSubject(sales, rpc.OdooCancel)] = handle(a.onRef(sales, onSale(c.Store.Cancel)))
 	endpoints[rpc.OdooSubject(sales, rpc.OdooSummary)] = handle(a.summary)
 	return bus.Service{
-		Name: "odoo", Description: "Products, suppliers, customers and sales of Odoo", Version: c.Version,
+		Name: "odoo", Description: "Products, partners and sales of Odoo", Version: c.Version,
 		Endpoints: endpoints, Workers: 128, Timeout: c.Timeout, // most of them wait for Odoo
 	}
 }
@@ -106,7 +106,7 @@ func (a api) list(name string) func(context.Context, rpc.OdooQuery) (bus.Reply, 
 		if err := check(q); err != nil {
 			return bus.Reply{}, err
 		}
-		scope, err := a.Scope(ctx, q.OdooScope)
+		scope, err := a.viewing(ctx, name, q.OdooScope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -157,7 +157,10 @@ func isText(s string) bool { return utf8.ValidString(s) && utf8.RuneCountInStrin
 
 func (a api) get(name string) func(context.Context, rpc.OdooRef) (bus.Reply, error) {
 	return func(ctx context.Context, q rpc.OdooRef) (bus.Reply, error) {
-		scope, err := a.scope(ctx, q.OdooScope, q.ID)
+		if !isID(q.ID) {
+			return bus.Reply{}, noRecord(q.ID)
+		}
+		scope, err := a.viewing(ctx, name, q.OdooScope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -176,12 +179,22 @@ func noRecord(id int64) error {
 	return fault.New(fault.NotFound, fault.T(fmt.Sprintf("No existe el registro %d en Odoo", id), fmt.Sprintf("There is no record %d in Odoo", id)))
 }
 
+func isID(id int64) bool { return id >= 1 && id <= maxID }
+
 // scope resolves on whose terms one record is asked for. No id that is none reaches Odoo.
 func (a api) scope(ctx context.Context, asked rpc.OdooScope, id int64) (resource.Scope, error) {
-	if id < 1 || id > maxID {
+	if !isID(id) {
 		return resource.Scope{}, noRecord(id)
 	}
 	return a.Scope(ctx, asked)
+}
+
+// viewing resolves on whose terms a resource is read. Answers that do not depend on who reads them are
+// the same for all, in the cache too.
+func (a api) viewing(ctx context.Context, name string, asked rpc.OdooScope) (resource.Scope, error) {
+	scope, err := a.Scope(ctx, asked)
+	scope.HideInternal = asked.HideInternal && rpc.IsPartners(name)
+	return scope, err
 }
 
 func (a api) create(name string) func(context.Context, rpc.OdooWrite) (bus.Reply, error) {
@@ -240,10 +253,10 @@ func (a api) written(ctx context.Context, name string, id int64, r resource.Reco
 		ids = []int64{id}
 	}
 	changed := map[string][]int64{name: ids}
-	switch name {
-	case "suppliers", "customers": // the same partners
-		changed["suppliers"], changed["customers"] = ids, ids
-	case sales:
+	switch {
+	case rpc.IsPartners(name):
+		changed["partners"], changed["suppliers"], changed["customers"] = ids, ids, ids
+	case name == sales:
 		if products := productsOf(r); len(products) > 0 { // their forecast
 			changed["products"] = products
 		}
@@ -279,7 +292,10 @@ func (a api) image(name string) func(context.Context, rpc.OdooImageRef) (bus.Rep
 			return bus.Reply{}, fault.Field("size", fault.T(
 				fmt.Sprintf("debe ser uno de %v", rpc.OdooImageSizes), fmt.Sprintf("must be one of %v", rpc.OdooImageSizes)))
 		}
-		scope, err := a.scope(ctx, q.OdooScope, q.ID)
+		if !isID(q.ID) {
+			return bus.Reply{}, noRecord(q.ID)
+		}
+		scope, err := a.viewing(ctx, name, q.OdooScope)
 		if err != nil {
 			return bus.Reply{}, err
 		}

@@ -113,7 +113,7 @@ func TestWhatIsForgotten(t *testing.T) {
 		}
 	})
 	all := cache.Change{All: true}
-	want := map[string]cache.Change{"products": all, "suppliers": all, "customers": all, "sales": all}
+	want := map[string]cache.Change{"products": all, "partners": all, "suppliers": all, "customers": all, "sales": all}
 	for name := range rpc.OdooOptions {
 		want[name] = all
 	}
@@ -155,7 +155,7 @@ func TestWhatIsForgotten(t *testing.T) {
 			partner = must(s.Create("res.partner", odootest.Values{"name": "New", "customer_rank": 1}))
 			return nil
 		}, func() map[string]cache.Change {
-			return map[string]cache.Change{"suppliers": both(partner), "customers": both(partner), "sales": all}
+			return map[string]cache.Change{"partners": both(partner), "suppliers": both(partner), "customers": both(partner), "sales": all}
 		}},
 		{"a new sale", func() error {
 			order = must(s.Create("sale.order", odootest.Values{"partner_id": partner, "order_line": []any{
@@ -176,7 +176,7 @@ func TestWhatIsForgotten(t *testing.T) {
 			return map[string]cache.Change{"sales": both(order)}
 		}},
 		{"a customer less", func() error { return s.Delete("res.partner", partner) }, func() map[string]cache.Change {
-			return map[string]cache.Change{"customers": ids(int64(partner))}
+			return map[string]cache.Change{"partners": ids(int64(partner)), "customers": ids(int64(partner))}
 		}},
 		{"a product less", func() error { return s.Delete("product.template", template) }, func() map[string]cache.Change {
 			return map[string]cache.Change{"products": ids(product)}

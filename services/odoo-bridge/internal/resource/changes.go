@@ -29,11 +29,14 @@ var watches = []Watch{
 	{Model: "stock.move", Resources: []string{"products"}, link: "product_id", needs: "virtual_available"},
 	{Model: "product.category", Linked: []string{"products"}},
 	{Model: "uom.uom", Linked: []string{"products", "sales"}},
-	{Model: "res.partner", Resources: []string{"suppliers", "customers"}, Linked: []string{"suppliers", "customers", "sales"}},
+	{Model: "res.partner", Resources: partners, Linked: append(slices.Clone(partners), "sales")},
 	{Model: "sale.order", Resources: []string{"sales"}},
 	{Model: linesModel, Resources: []string{"sales"}, link: "order_id"},
 	{Model: "account.tax", Linked: []string{"sales"}},
 }
+
+// partners are the resources of res.partner.
+var partners = []string{"partners", "suppliers", "customers"}
 
 const linesModel = "sale.order.line"
 

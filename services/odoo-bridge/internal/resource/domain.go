@@ -32,8 +32,8 @@ func either(terms ...[]any) []any {
 func one(l []any) []any { return []any{l} }
 
 // domain gives Odoo's domain for a query, in its prefix notation.
-func (r *resource) domain(q rpc.OdooQuery) ([]any, error) {
-	domain := []any{}
+func (r *resource) domain(scope Scope, q rpc.OdooQuery) ([]any, error) {
+	domain := append([]any{}, r.visible(scope)...)
 	if len(q.IDs) > 0 {
 		domain = append(domain, leaf("id", "in", q.IDs))
 	} else {
@@ -56,6 +56,15 @@ func (r *resource) domain(q rpc.OdooQuery) ([]any, error) {
 		domain = append(domain, either(terms...)...)
 	}
 	return domain, nil
+}
+
+// visible is the domain of what may be shown on those terms. Odoo stores of each partner whether it
+// is no internal user.
+func (r *resource) visible(scope Scope) []any {
+	if scope.HideInternal && rpc.IsPartners(r.name) {
+		return one(leaf("partner_share", "=", true))
+	}
+	return nil
 }
 
 // belonging is the domain of what belongs to the resource at all. Without the accounting module

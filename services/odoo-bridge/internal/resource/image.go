@@ -32,7 +32,7 @@ func (s *Store) Image(ctx context.Context, name string, scope Scope, q rpc.OdooI
 	field := fmt.Sprintf("image_%d", q.Size)
 	answer, err := s.odoo.Call(ctx, odoo.Call{
 		Model: r.model, Method: "search_read", Context: everything(scope.context()), Read: true, Args: []odoo.Arg{
-			{Name: "domain", Value: []any{leaf("id", "=", q.ID)}}, {Name: "fields", Value: []any{field}},
+			{Name: "domain", Value: append(one(leaf("id", "=", q.ID)), r.visible(scope)...)}, {Name: "fields", Value: []any{field}},
 		},
 	})
 	if err != nil {

@@ -53,6 +53,8 @@ const (
 type Scope struct {
 	Lang    string // Odoo's code, such as es_ES
 	Company int64  // 0: all of our user's
+	// HideInternal leaves out partners that are internal users of Odoo.
+	HideInternal bool
 }
 
 func (s Scope) context(more ...string) map[string]any {
@@ -137,7 +139,7 @@ func (s *Store) probe(ctx context.Context) (*schema, error) {
 	sc := &schema{at: time.Now(), resources: map[string]*resource{}}
 	var models [3]map[string]info
 	var lineModel map[string]info
-	all := []*table{tables["products"], tables["suppliers"], tables["sales"]}
+	all := []*table{tables["products"], tables["partners"], tables["sales"]}
 	group, ctx := errgroup.WithContext(ctx)
 	for i, t := range all {
 		group.Go(func() (err error) { models[i], err = s.fieldsOf(ctx, t); return err })
@@ -156,7 +158,9 @@ func (s *Store) probe(ctx context.Context) (*schema, error) {
 			sc.resources[t.name] = t.in(models[i], s.cfg.LowStock)
 		}
 	}
-	sc.resources["customers"] = tables["customers"].in(models[1], s.cfg.LowStock)
+	for _, name := range []string{"suppliers", "customers"} {
+		sc.resources[name] = tables[name].in(models[1], s.cfg.LowStock)
+	}
 	sc.lines = lines.in(lineModel, s.cfg.LowStock)
 	return sc, nil
 }

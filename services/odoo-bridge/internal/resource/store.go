@@ -77,7 +77,7 @@ func (s *Store) List(ctx context.Context, name string, scope Scope, q rpc.OdooQu
 	if err != nil {
 		return Page{}, err
 	}
-	domain, err := r.domain(q)
+	domain, err := r.domain(scope, q)
 	if err != nil {
 		return Page{}, err
 	}
@@ -193,7 +193,7 @@ func notFound(id int64) error {
 func (s *Store) rowsOf(ctx context.Context, r *resource, scope Scope, condition []any, order string) ([]map[string]any, error) {
 	answer, err := s.odoo.Call(ctx, odoo.Call{
 		Model: r.model, Method: "search_read", Context: everything(scope.context("bin_size")), Read: true, Args: []odoo.Arg{
-			{Name: "domain", Value: []any{condition}}, {Name: "fields", Value: r.reads()},
+			{Name: "domain", Value: append(one(condition), r.visible(scope)...)}, {Name: "fields", Value: r.reads()},
 			{Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "order", Value: order},
 		},
 	})

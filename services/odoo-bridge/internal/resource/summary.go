@@ -20,7 +20,7 @@ func (s *Store) Summary(ctx context.Context, scope Scope, q rpc.OdooQuery) (Summ
 	if err != nil {
 		return Summary{}, err
 	}
-	domain, err := r.domain(q)
+	domain, err := r.domain(scope, q)
 	if err != nil {
 		return Summary{}, err
 	}

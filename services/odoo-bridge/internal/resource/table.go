@@ -84,6 +84,10 @@ var tables = map[string]*table{
 		},
 		merged: merge{column: "type", value: "product", as: "consu", flag: "is_storable"}, // until 17
 	},
+	"partners": {
+		name: "partners", model: "res.partner", order: "name", archive: true, fields: rpc.OdooFields["partners"],
+		columns: partnerColumns,
+	},
 	"suppliers": {
 		name: "suppliers", model: "res.partner", order: "name", archive: true, fields: rpc.OdooFields["suppliers"],
 		columns: partnerColumns, rank: "supplier_rank",

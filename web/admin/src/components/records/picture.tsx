@@ -4,7 +4,7 @@ import { type ReactNode, useEffect, useRef, useState } from "react";
 import { resonance } from "../../resonance.ts";
 
 interface Props {
-  resource: "products" | "customers" | "suppliers";
+  resource: "products" | "partners" | "customers" | "suppliers";
   record: { id: number; has_image: boolean | null; updated_at: string };
   /** Pixels on the screen; "fill" takes what there is. */
   size: number | "fill";

@@ -15,7 +15,7 @@ const pause = 250; // ms between the last key and the search
 const few = 50; // records that are offered at a time
 
 type Props<V> = Omit<SelectProps<V>, "options" | "onChange"> & {
-  /** Where to search: `customers`, or what a link can be set to: `options/countries`. */
+  /** Where to search: `partners`, or what a link can be set to: `options/countries`. */
   resource: string;
   filters?: CrudFilter[];
   /** The chosen one's name, where that is known; else it is read. */

@@ -121,7 +121,7 @@ export function PartnerForm() {
                   (getFieldValue("is_company") === false || partner?.parent) && (
                     <Cell>
                       <Form.Item name="parent" label={label("parent")}>
-                        <RecordSelect resource={kind} known={partner?.parent} allowClear />
+                        <RecordSelect resource="partners" known={partner?.parent} allowClear />
                       </Form.Item>
                     </Cell>
                   )

@@ -4,10 +4,14 @@ import type { Partner } from "@resonance/refine";
 import { Picture } from "../../components/records/picture.tsx";
 import "./texts.ts";
 
-export type Kind = "customers" | "suppliers";
+const kinds = ["partners", "customers", "suppliers"] as const;
+export type Kind = (typeof kinds)[number];
 
-/** Which of the two the page is of. */
-export const useKind = (): Kind => (useResourceParams().resource?.name === "suppliers" ? "suppliers" : "customers");
+/** Which of them the page is of. */
+export function useKind(): Kind {
+  const name = useResourceParams().resource?.name;
+  return kinds.find((kind) => kind === name) ?? "partners";
+}
 
 /** `Málaga (ES)` is how Odoo names a province; the country stands beside it anyway. */
 export const shortState = (name: string | null | undefined): string => name?.replace(/ \([A-Z]{2}\)$/, "") ?? "";

@@ -99,7 +99,7 @@ function Facts({ partner: p, kind }: { partner: Partner; kind: Kind }) {
       }
     >
       {!p.active && <Alert type="info" showIcon message={t("records.archivedNote")} />}
-      {kind === "customers" && <LatestSales partner={p} />}
+      {kind !== "suppliers" && <LatestSales partner={p} />}
       <Panel title={t("partners.fiscal")}>
         <Details>
           <Detail name={t("partners.fields.vat")}>{p.vat}</Detail>

@@ -92,7 +92,7 @@ export function SaleForm() {
               <Cell>
                 <Form.Item name="partner" label={t("sales.fields.partner")} rules={[{ required: true }]}>
                   <RecordSelect<Partner & Ref>
-                    resource="customers"
+                    resource="partners"
                     autoFocus={!editing && !customer}
                     known={sale?.partner}
                     describe={({ city, vat }) => [city, vat].filter(Boolean).join(" · ")}

@@ -148,7 +148,7 @@ function CustomerFilter({ rows }: { rows: Rows<Sale> }) {
   const { md } = Grid.useBreakpoint();
   return (
     <RecordSelect
-      resource="customers"
+      resource="partners"
       aria-label={t("sales.fields.partner")}
       placeholder={t("sales.fields.partner")}
       allowClear

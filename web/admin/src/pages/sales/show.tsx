@@ -108,7 +108,7 @@ function Facts({ sale }: { sale: Sale }) {
         <Panel title={t("records.details")}>
           <Details width={140}>
             <Detail name={t("sales.fields.partner")}>
-              {sale.partner && <Link to={showUrl("customers", sale.partner.id)}>{sale.partner.name}</Link>}
+              {sale.partner && <Link to={showUrl("partners", sale.partner.id)}>{sale.partner.name}</Link>}
             </Detail>
             <Detail name={t("sales.fields.date_order")}>{sale.date_order && dateTime(sale.date_order)}</Detail>
             <Detail name={t("sales.fields.validity_date")}>{sale.validity_date && date(sale.validity_date)}</Detail>
