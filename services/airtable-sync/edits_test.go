@@ -683,6 +683,21 @@ func TestEditsAreToldApartFromForeignChanges(t *testing.T) {
 	}
 }
 
+// Whether edits reached Airtable is told by all pages of the answer, however short they are.
+func TestShortPageOfEditedRecords(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 60})
+	w.begun()
+	lost := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.Drop, Applied: true})
+	short := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.ShortPage})
+	edits := w.editsOf(w.sandbox.RecordIDs()[:9])
+	w.accept(edits...)
+	w.applied(edits...)
+	if lost.Hits() != 1 || short.Hits() != 1 || w.sandbox.Calls().Write != 1 {
+		t.Fatalf("%d lost answers, %d short pages, %d writes", lost.Hits(), short.Hits(), w.sandbox.Calls().Write)
+	}
+	w.unchanged()
+}
+
 // A field that is renamed while all runs costs nobody an edit or a value.
 func TestRenamedFieldIsWritten(t *testing.T) {
 	for _, byName := range []bool{false, true} {

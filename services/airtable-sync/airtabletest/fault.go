@@ -1,6 +1,7 @@
 package airtabletest
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
@@ -70,11 +71,16 @@ const (
 	TruncatedJSON Effect = "truncated-json"
 	// RepeatedOffset answers a list with the offset that came in; first pages are passed over.
 	RepeatedOffset Effect = "repeated-offset"
+	// LostOffset answers a list as if the page were the last.
+	LostOffset Effect = "lost-offset"
+	// ShortPage answers a list with a third of the records that are left, and the offset of the others.
+	ShortPage Effect = "short-page"
 )
 
 var effects = []Effect{
 	RateLimited, RateLimitedSingular, BillingLimit, Unavailable, InternalError, BadGateway, HTML, EmptyPage,
 	ExpiredIterator, Forbidden, Unauthorized, NotFound, Hang, Drop, Slow, CutConnection, TruncatedJSON, RepeatedOffset,
+	LostOffset, ShortPage,
 }
 
 // Fault is a misbehaviour on demand.
@@ -179,7 +185,7 @@ func (s *Server) inject(r *request) *Injection {
 				continue
 			}
 		}
-		if f.Do == EmptyPage && r.kind != List {
+		if (f.Do == EmptyPage || f.Do == LostOffset || f.Do == ShortPage) && r.kind != List {
 			continue
 		}
 		if f.After > 0 {
@@ -211,7 +217,7 @@ func (r *request) offset() string {
 // processes reports whether the request is carried out before the fault strikes.
 func (i *Injection) processes() bool {
 	switch i.fault.Do {
-	case Slow, CutConnection, TruncatedJSON, RepeatedOffset:
+	case Slow, CutConnection, TruncatedJSON, RepeatedOffset, LostOffset, ShortPage:
 		return true
 	default:
 		return i.fault.Applied
@@ -260,8 +266,10 @@ func (i *Injection) strike(w http.ResponseWriter, r *request, rep reply) {
 	case TruncatedJSON:
 		rep.body = rep.body[:len(rep.body)/2]
 	case RepeatedOffset:
-		rep.body = repeatOffset(rep.body, r.offset())
-	case Slow:
+		rep.body = replaceOffset(rep.body, mustJSON(r.offset()))
+	case LostOffset:
+		rep.body = replaceOffset(rep.body, nil)
+	case Slow, ShortPage:
 	case Hang:
 		i.wait(r, 24*time.Hour)
 		panic(http.ErrAbortHandler)
@@ -296,17 +304,26 @@ func (i *Injection) wait(r *request, d time.Duration) bool {
 
 // hides returns the fault that will keep the true answer from the client, if any.
 func (r *request) hides() Effect {
-	if r.fault == nil || r.fault.fault.Do == Slow {
+	if r.fault == nil || r.fault.fault.Do == Slow || r.fault.fault.Do == ShortPage {
 		return ""
 	}
 	return r.fault.fault.Do
 }
 
-func repeatOffset(body []byte, offset string) []byte {
+// replaceOffset sets the offset of a page, nil for none.
+func replaceOffset(body []byte, offset json.RawMessage) []byte {
 	var page map[string]json.RawMessage
 	if json.Unmarshal(body, &page) != nil || page["records"] == nil {
 		return body
 	}
-	page["offset"] = mustJSON(offset)
-	return mustJSON(page)
+	if delete(page, "offset"); offset != nil {
+		page["offset"] = offset
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false) // cells stay as they are
+	if err := enc.Encode(page); err != nil {
+		return body
+	}
+	return out.Bytes()
 }

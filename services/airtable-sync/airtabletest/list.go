@@ -336,6 +336,9 @@ func (s *Server) list(r *request) reply {
 			return errorReply(fail)
 		}
 	}
+	if r.fault != nil && r.fault.fault.Do == ShortPage {
+		l.pageSize = max(1, min(l.pageSize, len(rows)-at)/3)
+	}
 	body := append(make([]byte, 0, 64+640*min(l.pageSize, len(rows)-at)), `{"records":[`...)
 	n := 0
 	for ; at < len(rows) && n < l.pageSize; at++ {

@@ -31,8 +31,8 @@ const (
 	PageSize = 100 // records a page at most
 
 	defaultPenalty = 30 * time.Second // of silence after a 429 that names no Retry-After
-	callTimeout    = 30 * time.Second
-	maxBody        = 64 << 20 // a page of 100 records with long texts stays far below
+	callTimeout    = 30 * time.Second // of an attempt, unless Config.Timeout says otherwise
+	maxBody        = 64 << 20         // a page of 100 records with long texts stays far below
 	attempts       = 6
 )
 
@@ -57,7 +57,8 @@ type Config struct {
 	Table    string // tbl… or its name
 	// RatePerSecond is shared by every call: Airtable allows 5 a base. 0 means no limit.
 	RatePerSecond float64
-	Meter         Meter // nil for none
+	Timeout       time.Duration // of one attempt; 0 for the default. Small pages get more
+	Meter         Meter         // nil for none
 	Log           *slog.Logger
 }
 
@@ -67,6 +68,7 @@ type Client struct {
 	http   *http.Client
 	slots  chan struct{} // one for each call that may be sent now; nil for no limit
 	window time.Duration // after its answer, until a call's slot is free again
+	pages  pageSizer
 
 	mu       sync.Mutex
 	paused   time.Time     // no call before this
@@ -80,10 +82,10 @@ type Client struct {
 // New makes a client.
 func New(cfg Config) *Client {
 	cfg.Endpoint = strings.TrimRight(cfg.Endpoint, "/")
+	cfg.Timeout = cmp.Or(cfg.Timeout, callTimeout)
 	c := &Client{
 		cfg: cfg, counts: map[string]int{},
 		http: &http.Client{
-			Timeout: callTimeout,
 			// A redirect would carry the token elsewhere; Airtable's API sends none.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -133,31 +135,13 @@ type Query struct {
 const maxGetURL = 15000
 
 // Page fetches the page at offset, "" for the first. After an error that IsIteratorExpired,
-// start over.
+// start over. A page that takes too long is asked for again as a smaller one.
 func (c *Client) Page(ctx context.Context, q Query, offset string) (Page, error) {
-	params := url.Values{"pageSize": {strconv.Itoa(PageSize)}}
-	if q.Formula != "" {
-		params.Set("filterByFormula", q.Formula)
-	}
-	if q.ByFieldID {
-		params.Set("returnFieldsByFieldId", "true")
-	}
-	if offset != "" {
-		params.Set("offset", offset)
-	}
-	path := "/v0/" + url.PathEscape(c.cfg.Base) + "/" + url.PathEscape(c.cfg.Table)
-	method, body := http.MethodGet, any(nil)
-	if target := path + "?" + params.Encode(); len(target) <= maxGetURL {
-		path = target
-	} else {
-		method, path = http.MethodPost, path+"/listRecords"
-		body = listBody{PageSize: PageSize, Formula: q.Formula, ByFieldID: q.ByFieldID, Offset: offset}
-	}
 	var answer struct {
 		Records *records `json:"records"`
 		Offset  string   `json:"offset"`
 	}
-	at, err := c.call(ctx, KindList, method, path, body, &answer)
+	at, err := c.call(ctx, KindList, func() (request, error) { return c.pageRequest(q, offset) }, &answer)
 	if err != nil {
 		return Page{}, err
 	}
@@ -173,6 +157,59 @@ func (c *Client) Page(ctx context.Context, q Query, offset string) (Page, error)
 		return Page{}, fmt.Errorf("%w: the same offset again", ErrNonsense)
 	}
 	return Page{Records: *answer.Records, Offset: answer.Offset, At: at}, nil
+}
+
+func (c *Client) pageRequest(q Query, offset string) (request, error) {
+	size, timeout := c.pages.next(c.cfg.Timeout)
+	params := url.Values{"pageSize": {strconv.Itoa(size)}}
+	if q.Formula != "" {
+		params.Set("filterByFormula", q.Formula)
+	}
+	if q.ByFieldID {
+		params.Set("returnFieldsByFieldId", "true")
+	}
+	if offset != "" {
+		params.Set("offset", offset)
+	}
+	req := request{
+		method: http.MethodGet, timeout: timeout, pageSize: size,
+		path: "/v0/" + url.PathEscape(c.cfg.Base) + "/" + url.PathEscape(c.cfg.Table),
+	}
+	if target := req.path + "?" + params.Encode(); len(target) <= maxGetURL {
+		req.path = target
+		return req, nil
+	}
+	req.method, req.path = http.MethodPost, req.path+"/listRecords"
+	return req, req.encode(listBody{PageSize: size, Formula: q.Formula, ByFieldID: q.ByFieldID, Offset: offset})
+}
+
+// All fetches every page of a listing that is known to be short, such as one of up to PageSize records by
+// their ids. Airtable may end any page early and go on at an offset. At is that of the first page.
+func (c *Client) All(ctx context.Context, q Query) (all Page, err error) {
+	const restarts = 3
+	for range restarts {
+		if all, err = c.all(ctx, q); !IsIteratorExpired(err) {
+			break
+		}
+	}
+	return all, err
+}
+
+func (c *Client) all(ctx context.Context, q Query) (Page, error) {
+	const most = 2 * PageSize // pages, some of them empty
+	all, err := c.Page(ctx, q, "")
+	for n := 1; err == nil && all.Offset != ""; n++ {
+		if n == most {
+			return Page{}, fmt.Errorf("%w: more than %d pages of a short listing", ErrNonsense, most)
+		}
+		var next Page
+		next, err = c.Page(ctx, q, all.Offset)
+		all.Records, all.Offset = append(all.Records, next.Records...), next.Offset
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	return all, nil
 }
 
 type listBody struct {
@@ -213,7 +250,7 @@ func (c *Client) Schema(ctx context.Context) (Table, error) {
 	var answer struct {
 		Tables *[]Table `json:"tables"`
 	}
-	_, err := c.call(ctx, KindMeta, http.MethodGet, "/v0/meta/bases/"+url.PathEscape(c.cfg.Base)+"/tables", nil, &answer)
+	_, err := c.call(ctx, KindMeta, c.fixed(http.MethodGet, "/v0/meta/bases/"+url.PathEscape(c.cfg.Base)+"/tables", nil), &answer)
 	if err != nil {
 		return Table{}, err
 	}
@@ -230,18 +267,41 @@ func (c *Client) Schema(ctx context.Context) (Table, error) {
 	return Table{}, &NoTableError{Base: c.cfg.Base, Table: c.cfg.Table, There: names}
 }
 
-// call sends a request, within the pace, until it is answered, refused for good or tried often
-// enough. It decodes the answer into out and returns Airtable's time.
-func (c *Client) call(ctx context.Context, kind, method, path string, body, out any) (time.Time, error) {
-	var payload []byte
-	if body != nil {
-		var err error
-		if payload, err = json.Marshal(body); err != nil {
-			return time.Time{}, fmt.Errorf("encode the request: %w", err)
-		}
+// request is one attempt of a call.
+type request struct {
+	method, path string
+	body         []byte // nil for none
+	timeout      time.Duration
+	pageSize     int // of a listing, else 0
+}
+
+func (r *request) encode(body any) (err error) {
+	if r.body, err = json.Marshal(body); err != nil {
+		return fmt.Errorf("encode the request: %w", err)
 	}
+	return nil
+}
+
+// fixed makes a request that is the same in every attempt. body is nil for none.
+func (c *Client) fixed(method, path string, body any) func() (request, error) {
+	return func() (request, error) {
+		req := request{method: method, path: path, timeout: c.cfg.Timeout}
+		if body == nil {
+			return req, nil
+		}
+		return req, req.encode(body)
+	}
+}
+
+// call makes and sends requests, within the pace, until one is answered, refused for good or tried often
+// enough. It decodes the answer into out and returns Airtable's time.
+func (c *Client) call(ctx context.Context, kind string, next func() (request, error), out any) (time.Time, error) {
 	for attempt := 1; ; attempt++ {
-		at, err := c.once(ctx, kind, method, path, payload, out)
+		req, err := next()
+		if err != nil {
+			return time.Time{}, err
+		}
+		at, err := c.once(ctx, kind, req, out)
 		if err == nil {
 			return at, nil
 		}
@@ -310,23 +370,33 @@ func jitter(attempt int) time.Duration {
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // once sends a request when the pace allows. A nil out takes any answer, an empty one too.
-func (c *Client) once(ctx context.Context, kind, method, path string, payload []byte, out any) (time.Time, error) {
+func (c *Client) once(ctx context.Context, kind string, req request, out any) (time.Time, error) {
 	if err := c.pace(ctx); err != nil {
 		return time.Time{}, err
 	}
-	return c.send(ctx, kind, method, path, payload, out)
+	return c.send(ctx, kind, req, out)
 }
 
 // send sends a request whose turn pace has found.
-func (c *Client) send(ctx context.Context, kind, method, path string, payload []byte, out any) (_ time.Time, err error) {
+func (c *Client) send(ctx context.Context, kind string, r request, out any) (_ time.Time, err error) {
 	defer c.free()
-	req, err := http.NewRequestWithContext(ctx, method, c.cfg.Endpoint+path, bytes.NewReader(payload))
+	began := time.Now()
+	limited, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	if r.pageSize > 0 {
+		defer func() {
+			if smaller := c.pages.observe(r.pageSize, time.Since(began), r.timeout, isSlow(err) && ctx.Err() == nil); smaller > 0 {
+				c.cfg.Log.WarnContext(ctx, "page size reduced", "from", r.pageSize, "to", smaller, "error", err)
+			}
+		}()
+	}
+	req, err := http.NewRequestWithContext(limited, r.method, c.cfg.Endpoint+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return time.Time{}, fmt.Errorf("make the request: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.cfg.Key)
 	req.Header.Set("User-Agent", "resonance")
-	if payload != nil {
+	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	sent := time.Now()

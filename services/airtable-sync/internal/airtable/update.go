@@ -2,7 +2,6 @@ package airtable
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,9 +25,10 @@ type Update struct {
 // refuse when its turn has come. It returns the records as they are now, in order, and Airtable's time.
 // After an error that IsVerdict nothing was written; after any other look before writing again.
 func (c *Client) Update(ctx context.Context, updates []Update, byFieldID bool, before func(context.Context) error) ([]Record, time.Time, error) {
-	payload, err := json.Marshal(updateBody{Records: updates, ByFieldID: byFieldID})
+	path := "/v0/" + url.PathEscape(c.cfg.Base) + "/" + url.PathEscape(c.cfg.Table)
+	req, err := c.fixed(http.MethodPatch, path, updateBody{Records: updates, ByFieldID: byFieldID})()
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("encode the request: %w", err)
+		return nil, time.Time{}, err
 	}
 	if err := c.pace(ctx); err != nil {
 		return nil, time.Time{}, err
@@ -40,8 +40,7 @@ func (c *Client) Update(ctx context.Context, updates []Update, byFieldID bool, b
 	var answer struct {
 		Records []Record `json:"records"`
 	}
-	path := "/v0/" + url.PathEscape(c.cfg.Base) + "/" + url.PathEscape(c.cfg.Table)
-	at, err := c.send(ctx, KindUpdate, http.MethodPatch, path, payload, &answer)
+	at, err := c.send(ctx, KindUpdate, req, &answer)
 	if refused := (*Error)(nil); errors.As(err, &refused) && refused.RateLimited() {
 		c.silence(refused)
 	}

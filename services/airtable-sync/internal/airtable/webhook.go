@@ -78,7 +78,7 @@ func (c *Client) Webhooks(ctx context.Context) ([]Webhook, error) {
 	var answer struct {
 		Webhooks *[]Webhook `json:"webhooks"`
 	}
-	if _, err := c.call(ctx, KindWebhook, http.MethodGet, c.webhookPath(), nil, &answer); err != nil {
+	if _, err := c.call(ctx, KindWebhook, c.fixed(http.MethodGet, c.webhookPath(), nil), &answer); err != nil {
 		return nil, err
 	}
 	if answer.Webhooks == nil {
@@ -91,18 +91,18 @@ func (c *Client) Webhooks(ctx context.Context) ([]Webhook, error) {
 // pings and is told this once. It is not repeated when no answer comes, for that could make two:
 // look with Webhooks first. When the base has no place left the error satisfies IsTooManyWebhooks.
 func (c *Client) CreateWebhook(ctx context.Context, notificationURL string, s Specification) (id string, secret []byte, err error) {
-	body, err := json.Marshal(struct {
+	req, err := c.fixed(http.MethodPost, c.webhookPath(), struct {
 		NotificationURL string        `json:"notificationUrl,omitempty"`
 		Specification   Specification `json:"specification"`
-	}{notificationURL, s})
+	}{notificationURL, s})()
 	if err != nil {
-		return "", nil, fmt.Errorf("encode the request: %w", err)
+		return "", nil, err
 	}
 	var answer struct {
 		ID     string `json:"id"`
 		Secret string `json:"macSecretBase64"`
 	}
-	if _, err := c.once(ctx, KindWebhook, http.MethodPost, c.webhookPath(), body, &answer); err != nil {
+	if _, err := c.once(ctx, KindWebhook, req, &answer); err != nil {
 		c.backoff(err, 1) // a 429 silences the others too
 		return "", nil, err
 	}
@@ -115,7 +115,7 @@ func (c *Client) CreateWebhook(ctx context.Context, notificationURL string, s Sp
 
 // DeleteWebhook removes a webhook; one that is not there is removed.
 func (c *Client) DeleteWebhook(ctx context.Context, id string) error {
-	_, err := c.call(ctx, KindWebhook, http.MethodDelete, c.webhookPath(id), nil, nil)
+	_, err := c.call(ctx, KindWebhook, c.fixed(http.MethodDelete, c.webhookPath(id), nil), nil)
 	if refused, ok := errors.AsType[*Error](err); ok && refused.Status == http.StatusNotFound {
 		return nil
 	}
@@ -124,13 +124,13 @@ func (c *Client) DeleteWebhook(ctx context.Context, id string) error {
 
 // RefreshWebhook gives a webhook WebhookLife from now.
 func (c *Client) RefreshWebhook(ctx context.Context, id string) error {
-	_, err := c.call(ctx, KindWebhook, http.MethodPost, c.webhookPath(id, "refresh"), nil, nil)
+	_, err := c.call(ctx, KindWebhook, c.fixed(http.MethodPost, c.webhookPath(id, "refresh"), nil), nil)
 	return err
 }
 
 // EnableNotifications has Airtable ping again: it stops after a day of pings that failed.
 func (c *Client) EnableNotifications(ctx context.Context, id string) error {
-	_, err := c.call(ctx, KindWebhook, http.MethodPost, c.webhookPath(id, "enableNotifications"), map[string]bool{"enable": true}, nil)
+	_, err := c.call(ctx, KindWebhook, c.fixed(http.MethodPost, c.webhookPath(id, "enableNotifications"), map[string]bool{"enable": true}), nil)
 	return err
 }
 
@@ -193,7 +193,7 @@ func (c *Client) Payloads(ctx context.Context, id string, cursor int64) (Payload
 		More     bool       `json:"mightHaveMore"`
 	}
 	path := c.webhookPath(id, "payloads") + "?cursor=" + strconv.FormatInt(cursor, 10)
-	at, err := c.call(ctx, KindPayloads, http.MethodGet, path, nil, &answer)
+	at, err := c.call(ctx, KindPayloads, c.fixed(http.MethodGet, path, nil), &answer)
 	if err != nil {
 		return Payloads{}, err
 	}

@@ -165,7 +165,7 @@ func (r *round) foreign(t *task, e *edit, c column.Column, value *string) bool {
 
 // list returns the records that a formula keeps, by their ids.
 func (r *round) list(ctx context.Context, formula string) (map[string]airtable.Record, time.Time, error) {
-	p, err := r.client.Page(ctx, airtable.Query{Formula: formula, ByFieldID: r.mapper.ByID()}, "")
+	p, err := r.client.All(ctx, airtable.Query{Formula: formula, ByFieldID: r.mapper.ByID()})
 	if err != nil {
 		return nil, time.Time{}, err
 	}

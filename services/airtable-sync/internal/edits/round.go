@@ -220,7 +220,7 @@ func (r *round) conclude(ctx context.Context) error {
 		for i, o := range some {
 			ids[i] = o.id
 		}
-		p, err := r.client.Page(ctx, airtable.Query{Formula: airtable.Among(ids), ByFieldID: r.mapper.ByID()}, "")
+		p, err := r.client.All(ctx, airtable.Query{Formula: airtable.Among(ids), ByFieldID: r.mapper.ByID()})
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err()
 		}
