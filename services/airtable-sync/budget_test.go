@@ -65,7 +65,7 @@ func TestBudgetStretchesTheInterval(t *testing.T) {
 	// The new month starts from nothing; what the last hours cost still shows.
 	c.advance(time.Date(2031, 4, 1, 1, 0, 0, 0, time.UTC).Sub(c.now()))
 	w.eventually("run in April", func() bool { return w.status().Budget.Month == "2031-04" && w.settled() > runs+1 })
-	if st := w.status(); st.Budget.Calls > 5 || st.Budget.Since.Day() != 1 {
+	if st := w.status(); st.Budget.Calls > 6 || st.Budget.Since.Day() != 1 {
 		t.Fatalf("budget %+v", st.Budget)
 	}
 }
@@ -92,7 +92,7 @@ func TestMonthUsedUp(t *testing.T) {
 			t.Fatalf("%d calls although the month is used up", got-calls)
 		}
 		st := w.status()
-		if !st.Budget.Exhausted || !strings.Contains(st.IntervalReason.EN, "2031-04-01") || st.NextRunAt.Format(time.DateOnly) != "2031-04-01" || st.Budget.Warning.ES == "" {
+		if wait := st.NextRunAt.Sub(c.now()); !st.Budget.Exhausted || !strings.Contains(st.IntervalReason.EN, "2031-04-01") || wait <= 0 || wait > time.Hour || st.Budget.Warning.ES == "" {
 			t.Fatalf("state %+v", st)
 		}
 	}
@@ -107,11 +107,28 @@ func TestMonthUsedUp(t *testing.T) {
 	w.start(on(c), scheduled, r.public)
 	w.synced()
 	calm()
-	// Somebody pays, and asks.
+	// For a day it is tried now and then, edits wait, and then somebody pays: nobody has to ask.
+	id := w.sandbox.RecordIDs()[5]
+	e := edit(id, w.other(id), "")
+	w.accept(e)
+	w.until("trouble", func() bool { return strings.Contains(w.status().Edits.Error.EN, "used up") })
+	w.update(w.sandbox.RecordIDs()[6], airtabletest.Fields{"Customer": "while it was used up"})
+	hour := func() { c.advance(time.Hour + time.Second); w.settled() }
+	calls := w.sandbox.Calls().Total()
+	for range 24 {
+		runs := w.status().Last.ID
+		hour()
+		w.eventually("a try", func() bool { return w.status().Last.ID != runs })
+	}
+	if got := w.sandbox.Calls().Total() - calls; got < 24 || got > 30 {
+		t.Fatalf("%d calls in a day", got)
+	}
 	w.sandbox.SetQuota(1000, 100)
-	w.ok(w.run(rpc.RunRequest{}))
-	runs := w.settled()
-	w.eventually("scheduled again", func() bool { tick(); st := w.status(); return len(st.Recent) > runs && !st.Budget.Exhausted })
+	hour()
+	w.eventually("scheduled again", func() bool { st := w.status(); return !st.Budget.Exhausted && st.Last.State == rpc.Succeeded })
+	w.applied(e)
+	w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+	w.converged()
 	w.sandbox.SetQuota(100, 100)
 	w.eventually("refused again", func() bool { tick(); return w.status().Budget.Exhausted })
 	calm()

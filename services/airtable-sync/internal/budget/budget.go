@@ -60,16 +60,20 @@ func (m *Meter) Called(kind string, err error) {
 	m.count(func(t *tally, h *hour) {
 		t.Kinds[kind]++
 		h.Calls++
-		if refused || answered {
-			news = t.Exhausted != refused
-			t.Exhausted = refused
+		switch {
+		case refused:
+			news = !t.Exhausted
+			t.exhaust(m.cfg.Now())
+		case answered:
+			news = t.Exhausted
+			t.refusalOf(tally{})
 		}
 	})
 	switch {
 	case news && refused:
-		m.cfg.Log.Error("Airtable's calls of this month are used up: no scheduled run before the next month")
+		m.cfg.Log.Error("monthly call limit reached", "limit", m.cfg.Limit, "next_try", m.Plan().Until)
 	case news:
-		m.cfg.Log.Info("Airtable takes calls again")
+		m.cfg.Log.Info("Airtable accepts calls again")
 	}
 }
 
@@ -178,7 +182,7 @@ func (m *Meter) saveOnce(ctx context.Context, kv jetstream.KeyValue) error {
 		stored.Since = m.total.Since
 	}
 	if saving.calls() > 0 || m.total.Exhausted {
-		stored.Exhausted = m.total.Exhausted // else an earlier instance knows better
+		stored.refusalOf(m.total) // else an earlier instance knows better
 	}
 	m.mu.Unlock()
 
@@ -201,7 +205,7 @@ func (m *Meter) saveOnce(ctx context.Context, kv jetstream.KeyValue) error {
 	// What was counted meanwhile is not in stored, but is unsaved.
 	stored.merge(m.unsaved, add)
 	if m.unsaved.calls() > 0 {
-		stored.Exhausted = m.total.Exhausted
+		stored.refusalOf(m.total)
 	}
 	m.total = stored
 	return nil

@@ -3,6 +3,8 @@ package budget_test
 import (
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -159,7 +161,6 @@ func TestUsedUp(t *testing.T) {
 	c.advance(14 * 24 * time.Hour)
 	m := meter(c, 0, time.Minute)
 	m.Called("list", errUsedUp)
-	december := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	used := func() bool {
 		p := m.Plan()
 		if p.Budget.Exhausted != !p.Until.IsZero() || p.Budget.Exhausted != (p.Reason.EN != "") || p.Budget.Exhausted == p.Urgent {
@@ -167,7 +168,7 @@ func TestUsedUp(t *testing.T) {
 		}
 		return p.Budget.Exhausted
 	}
-	if !used() || !m.Plan().Until.Equal(december) || m.Affords(0) {
+	if !used() || m.Affords(0) {
 		t.Fatalf("%+v", m.Plan())
 	}
 	m.Called("meta", nil)
@@ -184,6 +185,38 @@ func TestUsedUp(t *testing.T) {
 	c.advance(17 * 24 * time.Hour)
 	if used() {
 		t.Error("the month has turned")
+	}
+}
+
+// One refusal proves little, and the plan may be raised: it is tried again, seldom, until the month turns.
+func TestUsedUpIsProbed(t *testing.T) {
+	t.Parallel()
+	c := november()
+	c.advance(27 * 24 * time.Hour)
+	december := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	m := meter(c, 0, time.Minute)
+	var waits []time.Duration
+	for c.now().Before(december) {
+		m.Called("list", errUsedUp)
+		p := m.Plan()
+		if !p.Until.After(c.now()) || p.Until.After(december) || !strings.Contains(p.Reason.EN, "2026-12-01") {
+			t.Fatalf("at %s: %+v", c.now(), p)
+		}
+		waits = append(waits, p.Until.Sub(c.now()))
+		c.advance(waits[len(waits)-1])
+	}
+	if waits[0] > 5*time.Minute || slices.Max(waits) > time.Hour || len(waits) > 3*24+6 {
+		t.Fatalf("%d tries in three days: %v", len(waits), waits)
+	}
+	if m.Plan().Budget.Exhausted {
+		t.Error("the month has turned")
+	}
+	m.Called("list", errUsedUp)
+	c.advance(time.Hour)
+	m.Called("list", nil)
+	m.Called("list", errUsedUp)
+	if got := m.Plan().Until.Sub(c.now()); got > 5*time.Minute {
+		t.Errorf("a refusal after an answer is tried again after %s", got)
 	}
 }
 
@@ -237,7 +270,7 @@ func TestCountOutlivesTheProcess(t *testing.T) {
 	third := meter(c, 1000, time.Minute)
 	keep(t, third, kv)()
 	b := third.Plan().Budget
-	if b.Calls != 5 || b.ByKind["list"] != 3 || b.ByKind["meta"] != 1 || b.ByKind["write"] != 1 || !b.Exhausted || !b.Since.Equal(november().now()) {
+	if b.Calls != 5 || b.ByKind["list"] != 3 || b.ByKind["meta"] != 1 || b.ByKind["write"] != 1 || !b.Exhausted || !third.Plan().Until.Equal(november().now().Add(5*time.Minute)) || !b.Since.Equal(november().now()) {
 		t.Fatalf("%+v", b)
 	}
 	keep(t, third, kv)()

@@ -68,11 +68,14 @@ func (m *Meter) Plan() Plan {
 	p.Budget.Projected = projected(p.Interval)
 	switch {
 	case t.Exhausted:
-		p.Until, p.Urgent = end, false
+		p.Until, p.Urgent = t.nextProbe(), false
+		if p.Until.After(end) {
+			p.Until = end
+		}
 		p.Budget.PacePerDay, p.Budget.Projected = 0, t.calls()
 		p.Reason = fault.T(
-			"Airtable ya no acepta llamadas este mes: no se sincroniza hasta el "+end.Format(time.DateOnly)+" (UTC) o hasta que alguien lo pida",
-			"Airtable takes no more calls this month: there is no sync until "+end.Format(time.DateOnly)+" (UTC) or until somebody asks")
+			"Airtable ya no acepta llamadas este mes, hasta el "+end.Format(time.DateOnly)+" (UTC): se prueba de vez en cuando, cada hora como mucho, por si se amplía el plan",
+			"Airtable accepts no more calls this month, until "+end.Format(time.DateOnly)+" (UTC): it is tried now and then, once an hour at most, in case the plan is raised")
 	case p.Interval > interval:
 		p.Reason = fault.T(
 			fmt.Sprintf("Con una sincronización cada %s el mes llegaría a %d llamadas y el plan permite %d (AIRTABLE_MONTHLY_LIMIT): se hace cada %s",

@@ -12,8 +12,34 @@ type tally struct {
 	Kinds map[string]int `json:"kinds"`
 	// Hours, by Unix hour, are those of the last day: pace and forecast follow from them.
 	Hours map[int64]hour `json:"hours"`
-	// Exhausted says that Airtable refuses for the rest of the month.
-	Exhausted bool `json:"exhausted,omitempty"`
+	// Exhausted says that Airtable refuses because the month's calls are used up: since when, and when last.
+	Exhausted bool      `json:"exhausted,omitempty"`
+	Refused   time.Time `json:"refused,omitzero"`
+	RefusedAt time.Time `json:"refused_at,omitzero"`
+}
+
+// exhaust notes that Airtable refuses.
+func (t *tally) exhaust(now time.Time) {
+	if !t.Exhausted {
+		t.Exhausted, t.Refused = true, now.UTC()
+	}
+	t.RefusedAt = now.UTC()
+}
+
+// nextProbe is when to try again after a refusal: one proves little, and the plan may be raised at any time.
+// The wait grows with how long Airtable has refused.
+func (t *tally) nextProbe() time.Time {
+	return t.RefusedAt.Add(min(max(t.RefusedAt.Sub(t.Refused), shortestProbe), longestProbe))
+}
+
+const (
+	shortestProbe = 5 * time.Minute
+	longestProbe  = time.Hour
+)
+
+// refusalOf takes over what another tally knows of refusals.
+func (t *tally) refusalOf(o tally) {
+	t.Exhausted, t.Refused, t.RefusedAt = o.Exhausted, o.Refused, o.RefusedAt
 }
 
 // hour counts one hour's calls.
@@ -41,6 +67,7 @@ func startOfMonth(t time.Time, later int) time.Time {
 func (t *tally) turn(now time.Time) {
 	if month := monthOf(now); month != t.Month {
 		t.Month, t.Since, t.Kinds, t.Exhausted = month, startOfMonth(now, 0), map[string]int{}, false
+		t.Refused, t.RefusedAt = time.Time{}, time.Time{}
 	}
 	if t.Kinds == nil {
 		t.Kinds = map[string]int{}
