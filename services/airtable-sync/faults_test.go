@@ -126,22 +126,75 @@ func TestMassDeletionIsHeld(t *testing.T) {
 			t.Fatalf("run %+v", run)
 		}
 	})
-	t.Run("an empty page in place of the last fifth", func(t *testing.T) {
-		w := newWorld(t, airtabletest.Config{Orders: 500})
+	t.Run("an empty table, however few orders", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 5})
 		w.start()
 		w.ok(w.synced())
-		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, After: 4})
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, Times: -1})
 		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 0 {
 			t.Fatalf("run %+v", run)
 		}
-		if held := w.status().HeldDeletions; held == nil || held.Count != 100 {
+		if held := w.status().HeldDeletions; held == nil || held.Count != 5 {
 			t.Fatalf("held %+v", held)
 		}
-		w.ok(w.run(rpc.RunRequest{}))
-		if held := w.status().HeldDeletions; held != nil {
-			t.Fatalf("held %+v", held)
+	})
+}
+
+// A listing that ends early deletes nothing: what it does not have is looked up by id (invariant 6).
+func TestCutListingDeletesNothing(t *testing.T) {
+	for name, fault := range map[string]airtabletest.Fault{
+		"a page without offset before the end": {Do: airtabletest.LostOffset, After: 3},
+		"an empty page in place of the last":   {Do: airtabletest.EmptyPage, After: 4},
+		"an empty first page":                  {Do: airtabletest.EmptyPage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, airtabletest.Config{Orders: 500, NoWebhookScope: true}) // which would tell of the deletion
+			w.start()
+			w.ok(w.synced())
+			before := w.messages()
+			gone := w.sandbox.RecordIDs()[450]
+			w.sandbox.DeleteRecords(gone)
+			if err := w.sandbox.UpdateRecord(w.sandbox.RecordIDs()[460], airtabletest.Fields{"Customer": "not listed"}); err != nil {
+				t.Fatal(err)
+			}
+			fault.On = airtabletest.List
+			struck := w.sandbox.Fail(fault)
+			run := w.ok(w.run(rpc.RunRequest{}))
+			if struck.Hits() != 1 || run.Mode != rpc.Full || run.Created != 0 || run.Updated != 1 {
+				t.Fatalf("%d hits, run %+v", struck.Hits(), run)
+			}
+			wants, empty := 1, strings.Contains(name, "first")
+			if held := w.status().HeldDeletions; empty { // nothing that was listed vouches for the look-up
+				wants = 0
+				if held == nil || held.Count != 1 {
+					t.Fatalf("held %+v", held)
+				}
+			} else if held != nil {
+				t.Fatalf("held %+v", held)
+			}
+			if run.Deleted != wants || w.messages()-before != uint64(1+wants) {
+				t.Fatalf("run %+v", run)
+			}
+			w.ok(w.run(rpc.RunRequest{}))
+			if held := w.status().HeldDeletions; held != nil {
+				t.Fatalf("held %+v", held)
+			}
+			w.converged()
+		})
+	}
+	t.Run("and the look-up is empty too", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 230})
+		w.start()
+		w.ok(w.synced())
+		before := w.messages()
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.LostOffset, After: 1})
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, After: 1})
+		if run := w.run(rpc.RunRequest{}); run.State != rpc.Failed || !strings.Contains(run.Reason.EN, "unreadable") {
+			t.Fatalf("run %+v", run)
 		}
-		w.converged()
+		if run := w.ok(w.run(rpc.RunRequest{})); run.Unchanged != 230 || w.messages() != before {
+			t.Fatalf("run %+v", run)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package airtablesync_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -395,19 +396,20 @@ func TestWebhookGap(t *testing.T) {
 }
 
 func TestWebhookBurst(t *testing.T) {
-	t.Run("scans what was modified", func(t *testing.T) {
+	t.Run("is read by id", func(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 900})
 		w.start()
 		w.ok(w.synced())
 		ids := w.sandbox.RecordIDs()
-		if err := w.sandbox.As(ana).UpdateRecords(ids[:450], airtabletest.Fields{"Customer": "pasted"}); err != nil {
+		if err := w.sandbox.As(ana).UpdateRecords(ids[:420], airtabletest.Fields{"Customer": "pasted"}); err != nil {
 			t.Fatal(err)
 		}
 		w.sandbox.DeleteRecords(ids[900-1])
-		run := w.scans(rpc.Incremental, "burst")
-		if run.Updated != 450 || run.Deleted != 1 || run.APICalls > 8 {
+		run := w.poll()
+		if run.Updated != 420 || run.Deleted != 1 || run.APICalls > 8 {
 			t.Fatalf("run %+v", run)
 		}
+		w.converged()
 		if c, _ := w.newest(ids[0]); c.Actor == nil || c.Actor.Name != "Ana" {
 			t.Errorf("by %+v", c.Actor)
 		}
@@ -415,9 +417,25 @@ func TestWebhookBurst(t *testing.T) {
 			t.Fatalf("run %+v", idle)
 		}
 	})
+	t.Run("of most records is a scan", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 500})
+		w.start()
+		w.ok(w.synced())
+		ids := w.sandbox.RecordIDs()
+		if err := w.sandbox.As(ana).UpdateRecords(ids[:450], airtabletest.Fields{"Customer": "pasted"}); err != nil {
+			t.Fatal(err)
+		}
+		if run := w.scans(rpc.Full, "burst"); run.Updated != 450 || run.APICalls > 8 {
+			t.Fatalf("run %+v", run)
+		}
+		if c, _ := w.newest(ids[0]); c.Actor == nil || c.Actor.Name != "Ana" {
+			t.Errorf("by %+v", c.Actor)
+		}
+	})
 	t.Run("too many payloads", func(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 150})
-		w.start()
+		c := &clock{}
+		w.start(on(c))
 		w.ok(w.synced())
 		ids := w.sandbox.RecordIDs()
 		for i := range 700 { // a script, one cell at a time
@@ -427,6 +445,10 @@ func TestWebhookBurst(t *testing.T) {
 		run := w.scans(rpc.Full, "burst")
 		if run.Updated != 10 || run.Deleted != 1 {
 			t.Fatalf("run %+v", run)
+		}
+		c.advance(time.Minute)
+		if again := w.poll(); again.APICalls != 2 || again.Unchanged != 10 { // the scan may have shown the last change but one
+			t.Fatalf("run %+v", again)
 		}
 		if idle := w.poll(); idle.APICalls != 1 {
 			t.Fatalf("run %+v", idle)
@@ -519,7 +541,7 @@ func TestWithoutWebhook(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 130, NoWebhookScope: true})
 		w.start(func(c *airtablesync.Config) { c.IntervalMinutes = 0.001 })
 		w.ok(w.synced())
-		w.eventually("five runs on schedule", func() bool { return len(w.status().Recent) > 5 })
+		w.eventually("six runs on schedule", func() bool { return len(w.status().Recent) > 6 }) // the first asks once more
 		for _, r := range w.status().Recent[:5] {
 			if r.APICalls != 1 || r.Mode != rpc.Incremental {
 				t.Fatalf("run %+v", r)
@@ -836,31 +858,331 @@ func TestPingsAreLookedAfter(t *testing.T) {
 	})
 }
 
-// Payloads that make no sense are passed over, and a scan tells what they would have.
-func TestUnreadablePayloads(t *testing.T) {
-	w := newWorld(t, airtabletest.Config{Orders: 130})
+// between puts a proxy before the sandbox. What the returned function sets changes the bodies of answers, by path.
+func (w *world) between() (change func(func(path string, body []byte) []byte)) {
+	w.Helper()
 	target, err := url.Parse(w.endpoint)
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
-	var mangle atomic.Bool
+	var current atomic.Pointer[func(string, []byte) []byte]
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.ModifyResponse = func(res *http.Response) error {
-		if mangle.Load() && strings.Contains(res.Request.URL.Path, "/payloads") {
-			body := `{"payloads":[{"changedTablesById":{"` + w.sandbox.Config().TableID + `":{"changedRecordsById":{"order.changed.>":{}}}}}],"cursor":2,"mightHaveMore":false}`
-			res.Body, res.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
-			res.Header.Del("Content-Length")
+		f := current.Load()
+		if f == nil {
+			return nil
 		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			return err
+		}
+		body = (*f)(res.Request.URL.Path, body)
+		res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		res.Header.Del("Content-Length")
 		return nil
 	}
 	srv := httptest.NewServer(proxy)
-	t.Cleanup(srv.Close)
+	w.Cleanup(srv.Close)
 	w.endpoint = srv.URL
+	return func(f func(string, []byte) []byte) {
+		if f == nil {
+			current.Store(nil)
+		} else {
+			current.Store(&f)
+		}
+	}
+}
+
+// records has each record of a listing changed, nil to leave it out.
+func (w *world) records(change func(id string, r map[string]json.RawMessage) map[string]json.RawMessage) func(string, []byte) []byte {
+	return func(path string, body []byte) []byte {
+		var page map[string]json.RawMessage
+		if !strings.Contains(path, w.sandbox.Config().TableID) || json.Unmarshal(body, &page) != nil || page["records"] == nil {
+			return body
+		}
+		var all, kept []map[string]json.RawMessage
+		if err := json.Unmarshal(page["records"], &all); err != nil {
+			w.Error(err)
+		}
+		for _, r := range all {
+			if r = change(strings.Trim(string(r["id"]), `"`), r); r != nil {
+				kept = append(kept, r)
+			}
+		}
+		page["records"] = encode(w, append([]map[string]json.RawMessage{}, kept...))
+		return encode(w, page)
+	}
+}
+
+// encode leaves cells as they are.
+func encode(t testing.TB, v any) []byte {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		t.Error(err)
+	}
+	return out.Bytes()
+}
+
+// Payloads that make no sense are passed over, and a scan tells what they would have.
+func TestUnreadablePayloads(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 130})
+	change := w.between()
 	w.start()
 	w.ok(w.synced())
 	w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "unreadable"})
-	mangle.Store(true)
+	change(func(path string, body []byte) []byte {
+		if strings.Contains(path, "/payloads") {
+			return []byte(`{"payloads":[{"changedTablesById":{"` + w.sandbox.Config().TableID + `":{"changedRecordsById":{"order.changed.>":{}}}}}],"cursor":2,"mightHaveMore":false}`)
+		}
+		return body
+	})
 	w.scans(rpc.Full, "unreadable")
-	mangle.Store(false)
+	change(nil)
 	w.poll()
+}
+
+// A payload may name a record that listings do not show yet, or show as it was: it is read again in the next
+// run, by whoever carries that out.
+func TestListingLagsBehindTheWebhook(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {
+			w := newWorld(t, airtabletest.Config{Orders: 130})
+			change := w.between()
+			stop := w.start()
+			w.ok(w.synced())
+			ids := w.sandbox.RecordIDs()
+			before := map[string]map[string]json.RawMessage{}
+			change(w.records(func(id string, r map[string]json.RawMessage) map[string]json.RawMessage {
+				before[id] = r
+				return r
+			}))
+			w.ok(w.run(rpc.RunRequest{}))
+			change(w.records(func(id string, _ map[string]json.RawMessage) map[string]json.RawMessage { return before[id] }))
+			w.update(ids[3], airtabletest.Fields{"Customer": "shown late"})
+			w.sandbox.DeleteRecords(ids[4])
+			created, err := w.sandbox.As(ana).CreateRecord(airtabletest.Fields{"Order": "listed late"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if run := w.poll(); run.Created+run.Updated != 0 || run.Deleted != 1 {
+				t.Fatalf("run %+v", run)
+			}
+			change(nil)
+			next := w.poll
+			if restart {
+				stop()
+				w.start()
+				next = func() rpc.Run { return w.ok(w.synced()) }
+			}
+			if run := next(); run.Mode != rpc.Webhook || run.Created != 1 || run.Updated != 1 {
+				t.Fatalf("run %+v", run)
+			}
+			w.converged()
+			for _, id := range []string{ids[3], created} {
+				if c, _ := w.newest(id); c.Actor == nil || c.Actor.ID != ana.ID {
+					t.Errorf("%s by %+v", id, c.Actor)
+				}
+			}
+			if idle := w.poll(); idle.APICalls != 1 {
+				t.Fatalf("run %+v", idle)
+			}
+		})
+	}
+	t.Run("of a mode without webhook", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130})
+		change := w.between()
+		w.start()
+		w.ok(w.synced())
+		late := w.sandbox.RecordIDs()[3]
+		w.update(late, airtabletest.Fields{"Customer": "shown late"})
+		change(w.records(func(id string, r map[string]json.RawMessage) map[string]json.RawMessage {
+			if id == late {
+				return nil
+			}
+			return r
+		}))
+		w.poll()
+		w.ok(w.run(rpc.RunRequest{Mode: rpc.Incremental})) // lists it neither
+		change(nil)
+		w.sandbox.Revoke(airtabletest.WebhooksManage)
+		w.scans(rpc.Incremental, "webhook:manage")
+	})
+	t.Run("what changes for nothing is read once more", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130})
+		w.start()
+		w.ok(w.synced())
+		id := w.sandbox.RecordIDs()[3]
+		was := w.cell(id, "Customer")
+		w.update(id, airtabletest.Fields{"Customer": "there"})
+		w.update(id, airtabletest.Fields{"Customer": was})
+		calls := 0
+		for range 3 {
+			calls += w.poll().APICalls
+		}
+		if calls > 6 || w.poll().Unchanged > 1 {
+			t.Fatalf("%d calls", calls)
+		}
+	})
+	t.Run("without waiting, where pings come", func(t *testing.T) {
+		c := &clock{}
+		w := newWorld(t, airtabletest.Config{Orders: 130, Now: c.now, PingRetry: 50 * time.Millisecond})
+		change := w.between()
+		r := newRelay(w)
+		w.start(r.public, on(c))
+		w.ok(w.synced())
+		late := w.sandbox.RecordIDs()[3]
+		change(w.records(func(id string, r map[string]json.RawMessage) map[string]json.RawMessage {
+			if id == late {
+				return nil
+			}
+			return r
+		}))
+		w.update(late, airtabletest.Fields{"Customer": "shown late"})
+		w.eventually("run by ping", func() bool { return w.status().Last.Trigger == "ping" })
+		w.settled()
+		change(nil)
+		if wait := w.status().NextRunAt.Sub(c.now()); wait > 5*time.Second {
+			t.Fatalf("it is read again in %s", wait)
+		}
+	})
+}
+
+// More records than are read by id as a matter of course, of which no time of modification tells: a looked-up
+// value changed.
+func TestLookedUpValueOfManyRecords(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 800})
+	change := w.between()
+	w.start()
+	w.ok(w.synced())
+	touched := map[string]struct{}{}
+	for _, id := range w.sandbox.RecordIDs()[:350] {
+		touched[id] = struct{}{}
+	}
+	listed := w.records(func(id string, r map[string]json.RawMessage) map[string]json.RawMessage {
+		if _, ok := touched[id]; ok {
+			var cells map[string]json.RawMessage
+			if err := json.Unmarshal(r["fields"], &cells); err != nil {
+				t.Error(err)
+			}
+			for key := range cells { // by field id
+				if field := w.fieldName(key); field == "Customer" {
+					cells[key] = json.RawMessage(`"looked up"`)
+				}
+			}
+			r["fields"] = encode(t, cells)
+		}
+		return r
+	})
+	change(func(path string, body []byte) []byte {
+		if !strings.Contains(path, "/payloads") {
+			return listed(path, body)
+		}
+		next := w.hook().NextCursor
+		payload := map[string]any{
+			"timestamp":         time.Now().UTC(),
+			"changedTablesById": map[string]any{w.sandbox.Config().TableID: map[string]any{"changedRecordsById": touched}},
+		}
+		if err := w.sandbox.SkipPayloads(w.hook().ID, 1); err != nil {
+			t.Error(err)
+		}
+		return encode(t, map[string]any{"payloads": []any{payload}, "cursor": next + 1, "mightHaveMore": false})
+	})
+	if run := w.poll(); run.Updated < 340 { // a few have no customer
+		t.Fatalf("run %+v", run)
+	}
+}
+
+func (w *world) fieldName(id string) string {
+	for _, f := range w.sandbox.TableFields() {
+		if f.ID == id || f.Name == id {
+			return f.Name
+		}
+	}
+	return ""
+}
+
+// A page of records asked for by id may end early; what is on the next one is not passed over.
+func TestShortPageOfTouchedRecords(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 130})
+	w.start()
+	w.ok(w.synced())
+	ids := w.sandbox.RecordIDs()
+	if err := w.sandbox.As(ana).UpdateRecords(ids[:60], airtabletest.Fields{"Customer": "pasted"}); err != nil {
+		t.Fatal(err)
+	}
+	short := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.ShortPage})
+	if run := w.poll(); run.Updated != 60 || short.Hits() != 1 {
+		t.Fatalf("run %+v", run)
+	}
+	w.converged()
+}
+
+// A webhook that expires or is disabled while we run has no payloads, and no error either.
+func TestExpiryIsNoticedWithinTwoIntervals(t *testing.T) {
+	c := &clock{}
+	w := newWorld(t, airtabletest.Config{Orders: 130, Now: c.now})
+	w.start(on(c), func(cfg *airtablesync.Config) { cfg.IntervalMinutes = 60 })
+	w.ok(w.synced())
+	for range 4 { // idle
+		c.advance(time.Hour + time.Second)
+		if run := w.poll(); run.APICalls != 1 {
+			t.Fatalf("run %+v", run)
+		}
+	}
+	old := w.hook()
+	if err := w.sandbox.ExpireWebhook(old.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "missed"})
+	w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[1])
+	c.advance(time.Hour + time.Second)
+	first := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+	c.advance(time.Hour + time.Second)
+	second := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+	if first.Updated+second.Updated != 1 || first.Deleted+second.Deleted != 1 || w.hook().ID == old.ID {
+		t.Fatalf("runs %+v, %+v", first, second)
+	}
+	w.converged()
+}
+
+// One refusal, or one list without our webhook, ends nothing (invariant 11).
+func TestOneRefusalKeepsTheWebhook(t *testing.T) {
+	c := &clock{}
+	w := newWorld(t, airtabletest.Config{Orders: 130, Now: c.now})
+	change := w.between()
+	stop := w.start(on(c))
+	w.ok(w.synced())
+	old := w.hook().ID
+	refuse := func(do func()) {
+		w.Helper()
+		do()
+		c.advance(3 * time.Hour)
+		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": event.NewID()})
+		if run := w.poll(); run.Updated != 1 || w.hook().ID != old || w.status().Mode != rpc.Webhook {
+			t.Fatalf("run %+v", run)
+		}
+	}
+	refuse(func() { w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Webhooks, Do: airtabletest.Forbidden}) })
+	refuse(func() { w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Webhooks, Do: airtabletest.NotFound}) })
+	refuse(func() {
+		var once sync.Once
+		change(func(path string, body []byte) []byte {
+			if strings.HasSuffix(path, "/webhooks") {
+				once.Do(func() { body = []byte(`{"webhooks":[]}`) })
+			}
+			return body
+		})
+	})
+	// Refused at the start, it is asked for again in the next run.
+	stop()
+	w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Webhooks, Do: airtabletest.Forbidden})
+	if err := w.sandbox.RemoveWebhook(old); err != nil {
+		t.Fatal(err)
+	}
+	w.start(on(c))
+	w.ok(w.synced())
+	c.advance(time.Hour + time.Second)
+	w.eventually("a webhook", func() bool { return w.status().Mode == rpc.Webhook })
 }

@@ -309,7 +309,7 @@ func (l *Ledger) yields(id string, asked Moment) bool {
 
 // Missing lists the orders that exist by this ledger but are not in seen, a listing that was asked
 // for at asked. What the edit writer has met since exists.
-func (l *Ledger) Missing(seen map[string]struct{}, asked Moment) []string {
+func (l *Ledger) Missing(seen map[string]bool, asked Moment) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var missing []string

@@ -152,7 +152,7 @@ func TestLoadKnowsTheNewestStates(t *testing.T) {
 	if k := again.Kind("rec000008", change(l, 8, "2").Digest); k != "" {
 		t.Fatalf("an unchanged order is %q", k)
 	}
-	if got := again.Missing(map[string]struct{}{"rec000008": {}}, again.Now()); len(got) != 298 {
+	if got := again.Missing(map[string]bool{"rec000008": true}, again.Now()); len(got) != 298 {
 		t.Fatalf("%d missing", len(got))
 	}
 }

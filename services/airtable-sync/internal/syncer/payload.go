@@ -17,12 +17,20 @@ import (
 )
 
 const (
-	// burst is how many records may be touched before a scan is made instead of reading them by id.
+	// burst is how many records are read by id although a full scan would cost no more.
 	burst = 300
 	// burstPages of payloads are read before the rest is left to a full scan.
 	burstPages = 10
 	// pingLate is how old a change may be that no ping told of before pings are looked after.
 	pingLate = time.Minute
+	// settleTime is how long after a payload listings may still show the records as they were before.
+	settleTime = 30 * time.Second
+	// giveUpTime is how long a touched record that is not listed is asked for, unless runs are rare.
+	giveUpTime = 10 * time.Minute
+	// mostUnconfirmed bounds the state; a full scan takes the place of more.
+	mostUnconfirmed = 2000
+	// recheckAfter is how soon unconfirmed records are read again where pings promise that changes show at once.
+	recheckAfter = 5 * time.Second
 )
 
 // news is what payloads tell: which records were touched, and by whom. What cells hold is read as
@@ -43,6 +51,9 @@ type news struct {
 type touch struct {
 	destroyed bool
 	by        *event.Actor
+	api       bool      // by Airtable's API
+	payloads  int       // so many have named it
+	at        time.Time // what the last of them says
 }
 
 // webhook publishes what happened since the last run by what the webhook tells. Where it does not
@@ -67,7 +78,7 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 		s.looked = false // no ping told of it: see next time whether Airtable still pings
 	}
 	many := fault.T(
-		fmt.Sprintf("una ráfaga de más de %d cambios", burst), fmt.Sprintf("a burst of more than %d changes", burst))
+		fmt.Sprintf("una ráfaga de %d cambios o más", len(n.touched)), fmt.Sprintf("a burst of %d changes or more", len(n.touched)))
 	switch {
 	case n.broken:
 		return s.replace(ctx, log, h, n.scan)
@@ -78,11 +89,12 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 		if err := s.skip(ctx, h, n); err != nil {
 			return "", fault.Text{}, err
 		}
-	case n.scan == (fault.Text{}) && len(n.touched) > burst && (scanning || !s.formulaTaken()):
-		n.scan = many
+	case n.scan == (fault.Text{}) && len(n.touched) > burst && (scanning || 2*len(n.touched) > s.ledger.Live()):
+		n.scan = many // a full scan costs about as much
 	}
 	if n.scan != (fault.Text{}) {
 		s.reconcile(n)
+		s.touched, s.touchedAt = n.touched, n.at
 		return rpc.Full, n.scan, nil
 	}
 	if n.fields {
@@ -91,9 +103,10 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 			return "", fault.Text{}, err
 		}
 	}
-	if err := s.publish(ctx, log, n, many); airtable.IsBadFormula(err) {
+	if err := s.publish(ctx, log, n); airtable.IsBadFormula(err) {
 		n.scan = fault.T("Airtable no acepta el filtro de los registros cambiados", "Airtable refuses the filter of the records that changed")
 		s.reconcile(n)
+		s.touched, s.touchedAt = n.touched, n.at
 		return rpc.Full, n.scan, nil
 	} else if err != nil {
 		return "", fault.Text{}, err
@@ -136,7 +149,7 @@ func (s *Syncer) read(ctx context.Context, h hook) (*news, error) {
 			return n, nil
 		case len(p.Payloads) == 0:
 			return nil, fmt.Errorf("%w: no payloads, and more of them", airtable.ErrNonsense)
-		case page == burstPages || len(n.touched) > burst:
+		case page == burstPages:
 			n.unread = true
 			return n, nil
 		}
@@ -166,7 +179,7 @@ func (n *news) hear(p *airtable.Payload, table string) error {
 	}
 	for _, ids := range []map[string]struct{}{change.Created, change.Changed} {
 		for id := range ids {
-			n.touched[id] = touch{by: by}
+			n.touched[id] = touch{by: by, api: p.Action.Source == "publicApi", payloads: n.touched[id].payloads + 1, at: p.Timestamp}
 		}
 	}
 	for _, id := range change.Destroyed {
@@ -189,8 +202,8 @@ func (n *news) hear(p *airtable.Payload, table string) error {
 	return nil
 }
 
-// publish reads what was touched, and publishes what is news of it.
-func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news, many fault.Text) error {
+// publish reads what was touched, and what the last run was in doubt of, and publishes what is news.
+func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news) error {
 	known := s.ledger.Live()
 	var there, gone []string
 	for id, t := range n.touched {
@@ -201,20 +214,20 @@ func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news, many fa
 			gone = append(gone, id)
 		}
 	}
-	slices.Sort(there)
-	slices.Sort(gone)
-	if len(n.touched) > burst {
-		log.Info("scanning what was modified", "why", many.EN, "records", len(n.touched))
-		s.progress(func(r *rpc.Run) { r.Mode, r.ModeReason = rpc.Incremental, many })
-		if err := s.incremental(ctx); err != nil {
-			return err
-		}
-	} else {
-		s.progress(func(r *rpc.Run) { r.Progress.Expected = len(there) })
-		if err := s.fetch(ctx, there, map[string]struct{}{}); err != nil {
-			return err
+	for id, d := range s.doubtful {
+		if _, again := n.touched[id]; !again {
+			there = append(there, id)
+			s.attribute(id, d.Actor)
 		}
 	}
+	slices.Sort(there)
+	slices.Sort(gone)
+	s.progress(func(r *rpc.Run) { r.Progress.Expected = len(there) })
+	seen := listed{}
+	if err := s.fetch(ctx, there, seen); err != nil {
+		return err
+	}
+	s.confirm(n.touched, n.at, seen)
 	if tooMany(len(gone), known) { // invariant 6
 		s.hold(log, len(gone), known)
 		return s.out.Flush(ctx)
@@ -227,7 +240,7 @@ func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news, many fa
 	if len(gone) == 0 {
 		return nil
 	}
-	asked, seen := s.ledger.Now(), map[string]struct{}{}
+	asked, seen := s.ledger.Now(), listed{}
 	if err := s.fetch(ctx, gone, seen); err != nil {
 		return err
 	}
@@ -240,18 +253,79 @@ func (s *Syncer) lives(id string) bool {
 }
 
 // fetch reads records by id, a hundred a call, and publishes what is news. seen gets those there are.
-func (s *Syncer) fetch(ctx context.Context, ids []string, seen map[string]struct{}) error {
+func (s *Syncer) fetch(ctx context.Context, ids []string, seen listed) error {
 	for some := range slices.Chunk(ids, airtable.PageSize) {
-		asked := s.ledger.Now()
-		p, err := s.client.Page(ctx, airtable.Query{Formula: airtable.Among(some), ByFieldID: s.schema.Mapper().ByID()}, "")
+		p, err := s.byID(ctx, some)
 		if err != nil {
 			return err
 		}
-		if err := s.take(ctx, page{Page: p, asked: asked}, seen); err != nil {
+		if err := s.take(ctx, p, seen); err != nil {
 			return err
 		}
 	}
 	return s.out.Flush(ctx)
+}
+
+// byID reads at most airtable.PageSize records.
+func (s *Syncer) byID(ctx context.Context, ids []string) (page, error) {
+	asked := s.ledger.Now()
+	all, err := s.client.All(ctx, airtable.Query{Formula: airtable.Among(ids), ByFieldID: s.schema.Mapper().ByID()})
+	return page{Page: all, asked: asked}, err
+}
+
+// attribute notes who made the changes of a record.
+func (s *Syncer) attribute(id string, by *event.Actor) {
+	if s.actors == nil {
+		s.actors = map[string]*event.Actor{}
+	}
+	s.actors[id] = by
+}
+
+// confirm decides which of the records that were touched, or in doubt before, are to be read again in the next
+// run, as Airtable's listings may lag behind its webhooks: those not listed, those listed unchanged, and those
+// touched more than once a moment ago, of which the listing may show the first change only. seen is what was
+// listed of them, at is Airtable's time before that.
+func (s *Syncer) confirm(touched map[string]touch, at time.Time, seen listed) {
+	now := s.cfg.Now()
+	unconfirmed := map[string]doubt{}
+	oldest, soon := now, false
+	consider := func(id string, d doubt, again bool) {
+		d.Asked++
+		age := now.Sub(d.Since)
+		changed, there := seen[id]
+		switch {
+		case !there && (d.Asked < 3 || age < giveUpTime):
+		case there && !changed && (d.Asked < 2 || age < settleTime):
+		case changed && again:
+		default:
+			return
+		}
+		unconfirmed[id] = d
+		if soon = soon || !there || !d.API; d.Since.Before(oldest) {
+			oldest = d.Since
+		}
+	}
+	for id, t := range touched {
+		if !t.destroyed {
+			consider(id, doubt{Actor: t.by, API: t.api, Since: now}, t.payloads > 1 && at.Sub(t.at) < settleTime)
+		}
+	}
+	for id, d := range s.doubtful {
+		if _, again := touched[id]; !again {
+			consider(id, d, false)
+		}
+	}
+	s.doubtful = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(unconfirmed) > mostUnconfirmed {
+		unconfirmed = nil
+		s.state.Hook.Reconcile = fault.T("Airtable todavía no lista muchos de los cambios", "Airtable does not list many of the changes yet")
+	}
+	s.state.Unconfirmed = unconfirmed
+	if soon && s.state.Hook.URL != "" {
+		s.recheckAt = now.Add(max(recheckAfter, now.Sub(oldest)))
+	}
 }
 
 // advance moves the cursor: all that was read is in the stream by now.
@@ -262,7 +336,6 @@ func (s *Syncer) advance(n *news) {
 	s.state.LastSeq, s.orders = s.ledger.Last(), s.ledger.Live()
 	if !n.at.IsZero() {
 		s.state.Since = n.at
-		s.state.Hook.Expires = s.cfg.Now().Add(airtable.WebhookLife)
 	}
 }
 
@@ -291,7 +364,7 @@ func (s *Syncer) skip(ctx context.Context, h hook, n *news) error {
 func (s *Syncer) unreadable(ctx context.Context, log *slog.Logger, refusal error) (rpc.Mode, fault.Text, error) {
 	log.Warn("the webhook cannot be read, looking for it", "error", refusal)
 	s.looked = false
-	usable, err := s.watch(ctx, log, true)
+	usable, err := s.watch(ctx, log, true, true)
 	switch h := s.hook(); {
 	case err != nil:
 		return "", fault.Text{}, err
@@ -311,7 +384,7 @@ func (s *Syncer) replace(ctx context.Context, log *slog.Logger, h hook, why faul
 	err := s.client.DeleteWebhook(ctx, h.ID)
 	s.keep(ctx, log, func(kept *hook) { *kept = hook{Reconcile: why} })
 	if err == nil {
-		_, err = s.watch(ctx, log, true)
+		_, err = s.watch(ctx, log, true, false)
 	}
 	return rpc.Full, why, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -35,13 +36,17 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error)
 	if err := s.prepare(ctx, log); err != nil {
 		return err
 	}
-	s.actors, s.checking = nil, false
+	s.actors, s.touched, s.checking = nil, nil, false
+	s.mu.Lock()
+	s.doubtful = s.state.Unconfirmed
+	s.recheckAt = time.Time{}
+	s.mu.Unlock()
 	if s.refreshed, err = s.schema.Load(ctx); err != nil {
 		return err
 	}
 	hooked := false
 	if j.run.Mode != rpc.Incremental {
-		if hooked, err = s.watch(ctx, log, j.run.Trigger == "request"); err != nil {
+		if hooked, err = s.watch(ctx, log, j.run.Trigger == "request", false); err != nil {
 			return err
 		}
 	}
@@ -151,36 +156,98 @@ func (s *Syncer) choose(asked rpc.Mode, hooked bool) (rpc.Mode, fault.Text) {
 	}
 }
 
-// full lists all of Airtable, and concludes deletions from what it did not see (invariant 6).
+// full lists all of Airtable, and concludes deletions from what is neither listed nor found by its id
+// (invariant 6).
 func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error {
 	known, asked := s.ledger.Live(), s.ledger.Now()
 	s.progress(func(r *rpc.Run) { r.Progress.Expected = known })
-	seen, began, whole, err := s.list(ctx, log, "")
+	seen, began, err := s.list(ctx, log, "")
 	if err != nil {
 		return err
 	}
 	if unseen := s.schema.Mapper().Unseen(); len(unseen) > 0 && len(seen) > 0 {
 		log.Warn("columns without a single cell", "columns", unseen)
 	}
-	gone := s.ledger.Missing(seen, asked)
-	hold := len(gone) > 0 && !confirm && (!whole || tooMany(len(gone), known))
+	gone, proven, err := s.absent(ctx, log, s.ledger.Missing(seen, asked), seen)
+	if err != nil {
+		return err
+	}
+	hold := len(gone) > 0 && !confirm && (!proven || tooMany(len(gone), known))
 	if hold {
 		s.hold(log, len(gone), known)
 	} else if err := s.delete(ctx, gone, began, asked); err != nil {
 		return err
 	}
+	s.scanned(began, hold, len(seen) > 0 || confirm, confirm)
+	if len(s.touched)+len(s.doubtful) > 0 {
+		s.confirm(s.touched, s.touchedAt, seen)
+	}
+	return nil
+}
+
+// scanned notes a complete scan. conclusive is whether it proves anything: an empty answer alone does not.
+func (s *Syncer) scanned(began time.Time, held, conclusive, confirmed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !hold {
+	if !held {
 		s.state.Held = nil
 	}
 	s.state.Since, s.state.LastFull, s.state.LastSeq = began, s.cfg.Now(), s.ledger.Last()
 	s.state.Hook.Reconcile = fault.Text{}
-	if len(seen) > 0 || confirm { // an empty answer alone proves nothing
-		s.state.Scan = &rpc.ScanMark{StreamCreated: s.ledger.Created(), Through: s.ledger.Last(), Confirmed: confirm}
+	if conclusive {
+		s.state.Scan = &rpc.ScanMark{StreamCreated: s.ledger.Created(), Through: s.ledger.Last(), Confirmed: confirmed}
 	}
 	s.orders = s.ledger.Live()
-	return nil
+}
+
+// absent asks by id for the orders that a complete listing did not have, publishes what is news of those that
+// are there after all, and returns the others. An answer is proof only if it also has a record that was
+// listed, as an empty or cut answer has not.
+func (s *Syncer) absent(ctx context.Context, log *slog.Logger, missing []string, seen listed) (gone []string, proven bool, err error) {
+	if len(missing) == 0 {
+		return nil, true, nil
+	}
+	slices.Sort(missing)
+	var witnesses []string
+	for id := range seen {
+		if witnesses = append(witnesses, id); len(witnesses) == 3 { // one may be deleted meanwhile
+			break
+		}
+	}
+	proven = len(witnesses) > 0
+	found := listed{}
+	for some := range slices.Chunk(missing, airtable.PageSize-len(witnesses)) {
+		p, err := s.byID(ctx, slices.Concat(some, witnesses))
+		if airtable.IsBadFormula(err) {
+			log.Warn("records not looked up by id", "error", err)
+			return missing, false, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		there := len(p.Records)
+		p.Records = slices.DeleteFunc(p.Records, func(r airtable.Record) bool { return slices.Contains(witnesses, r.ID) })
+		if proven && len(p.Records) == there {
+			return nil, false, fmt.Errorf("%w: none of the records that were listed is there by its id", airtable.ErrNonsense)
+		}
+		if err := s.take(ctx, p, found); err != nil {
+			return nil, false, err
+		}
+	}
+	if err := s.out.Flush(ctx); err != nil {
+		return nil, false, err
+	}
+	for _, id := range missing {
+		if _, there := found[id]; there {
+			seen[id] = found[id]
+		} else {
+			gone = append(gone, id)
+		}
+	}
+	if n := len(missing) - len(gone); n > 0 {
+		log.Warn("listing was incomplete", "listed", len(seen)-n, "found_by_id", n)
+	}
+	return gone, proven, nil
 }
 
 func (s *Syncer) delete(ctx context.Context, ids []string, at time.Time, asked ledger.Moment) error {
@@ -208,7 +275,7 @@ func (s *Syncer) incremental(ctx context.Context) error {
 	since := s.state.Since.Add(-overlap).UTC().Format("2006-01-02T15:04:05.000Z")
 	s.mu.Unlock()
 	formula := fmt.Sprintf("OR(IS_AFTER(LAST_MODIFIED_TIME(),'%s'),IS_AFTER(CREATED_TIME(),'%s'))", since, since)
-	_, began, _, err := s.list(ctx, s.cfg.Log, formula)
+	_, began, err := s.list(ctx, s.cfg.Log, formula)
 	if err != nil {
 		return err
 	}
@@ -219,57 +286,56 @@ func (s *Syncer) incremental(ctx context.Context) error {
 	return nil
 }
 
-// list reads a listing to its end and publishes what is news. It returns the ids it saw, when, by
-// Airtable's clock, the listing began, and whether its last page had records: an empty one may stand
-// for more than itself (invariant 6). A listing whose iterator expires is started over.
-func (s *Syncer) list(
-	ctx context.Context, log *slog.Logger, formula string,
-) (seen map[string]struct{}, began time.Time, whole bool, err error) {
+// listed are the ids of records that Airtable has listed, and whether that was news.
+type listed map[string]bool
+
+// list reads a listing to its end and publishes what is news. It returns what it saw, and when, by
+// Airtable's clock, the listing began. A listing whose iterator expires is started over.
+func (s *Syncer) list(ctx context.Context, log *slog.Logger, formula string) (seen listed, began time.Time, err error) {
 	for try := range restarts {
-		seen, began, whole, err = s.listOnce(ctx, formula)
+		seen, began, err = s.listOnce(ctx, formula)
 		if !airtable.IsIteratorExpired(err) {
 			break
 		}
 		log.Warn("the listing expired, starting over", "try", try+1, "error", err)
 		// What is on its way must be known before the same records are looked at again.
 		if err := s.out.Flush(ctx); err != nil {
-			return nil, time.Time{}, false, err
+			return nil, time.Time{}, err
 		}
 	}
 	if err != nil {
-		return nil, time.Time{}, false, err
+		return nil, time.Time{}, err
 	}
-	return seen, began, whole, s.out.Flush(ctx)
+	return seen, began, s.out.Flush(ctx)
 }
 
-func (s *Syncer) listOnce(ctx context.Context, formula string) (seen map[string]struct{}, began time.Time, whole bool, err error) {
+func (s *Syncer) listOnce(ctx context.Context, formula string) (seen listed, began time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	seen = make(map[string]struct{}, s.ledger.Live())
+	seen = make(listed, s.ledger.Live())
 	began = time.Now()
 	s.progress(func(r *rpc.Run) { r.Progress.Records, r.Unchanged = 0, 0 })
 	without := 0
 	for page := range s.pages(ctx, formula) {
 		if page.err != nil {
-			return nil, time.Time{}, false, page.err
+			return nil, time.Time{}, page.err
 		}
-		whole = len(page.Records) > 0
 		if page.first {
 			// Listed cells are live from here on, so the next run must look from here.
 			began = page.At
 		}
 		before := len(seen)
 		if err := s.take(ctx, page, seen); err != nil {
-			return nil, time.Time{}, false, err
+			return nil, time.Time{}, err
 		}
 		if without++; len(seen) > before {
 			without = 0
 		}
 		if without > barren {
-			return nil, time.Time{}, false, fmt.Errorf("%w: %d pages without a new record", airtable.ErrNonsense, barren)
+			return nil, time.Time{}, fmt.Errorf("%w: %d pages without a new record", airtable.ErrNonsense, barren)
 		}
 	}
-	return seen, began, whole, ctx.Err()
+	return seen, began, ctx.Err()
 }
 
 type page struct {
@@ -302,8 +368,8 @@ func (s *Syncer) pages(ctx context.Context, formula string) <-chan page {
 	return out
 }
 
-// take publishes what is news in one page, and adds its ids to seen.
-func (s *Syncer) take(ctx context.Context, p page, seen map[string]struct{}) error {
+// take publishes what is news in one page, and adds its records to seen.
+func (s *Syncer) take(ctx context.Context, p page, seen listed) error {
 	mapper, known, err := s.schema.Learn(p.Records)
 	if err != nil {
 		return err
@@ -324,7 +390,7 @@ func (s *Syncer) take(ctx context.Context, p page, seen map[string]struct{}) err
 		if _, twice := seen[r.ID]; twice {
 			continue
 		}
-		seen[r.ID] = struct{}{}
+		seen[r.ID] = false
 		order, digest := mapper.Order(r, p.At)
 		kind := s.ledger.Kind(r.ID, digest)
 		switch {
@@ -341,6 +407,7 @@ func (s *Syncer) take(ctx context.Context, p page, seen map[string]struct{}) err
 		default:
 			updated++
 		}
+		seen[r.ID] = true
 		changes = append(changes, ledger.Change{Order: order, Kind: kind, Digest: digest, Found: p.At, Asked: p.asked, Actor: s.actors[r.ID]})
 	}
 	if err := s.out.Publish(ctx, changes); err != nil {
@@ -354,7 +421,8 @@ func (s *Syncer) take(ctx context.Context, p page, seen map[string]struct{}) err
 }
 
 // lookAgain reads once more what was left to the edit writer, and is not what the writer published
-// by now: whose answer was the newer cannot be told.
+// by now: whose answer was the newer cannot be told. It also reads what the last run was in doubt of,
+// unless this run has read that already.
 func (s *Syncer) lookAgain(ctx context.Context) error {
 	var ids []string
 	for id, digest := range s.yielded {
@@ -365,19 +433,25 @@ func (s *Syncer) lookAgain(ctx context.Context) error {
 			ids = append(ids, id)
 		}
 	}
-	for some := range slices.Chunk(ids, airtable.PageSize) {
-		asked := s.ledger.Now()
-		query := airtable.Query{Formula: airtable.Among(some), ByFieldID: s.schema.Mapper().ByID()}
-		p, err := s.client.Page(ctx, query, "")
-		if err != nil && !airtable.IsBadFormula(err) {
-			return err
+	for id, d := range s.doubtful {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
-		for _, id := range some {
-			delete(s.yielded, id)
+		if s.actors[id] == nil {
+			s.attribute(id, d.Actor)
 		}
-		if err := s.take(ctx, page{Page: p, asked: asked}, map[string]struct{}{}); err != nil {
-			return err
-		}
+	}
+	before := maps.Clone(s.yielded)
+	for _, id := range ids {
+		delete(s.yielded, id)
+	}
+	seen := listed{}
+	if err := s.fetch(ctx, ids, seen); err != nil && !airtable.IsBadFormula(err) {
+		s.yielded = before
+		return err
+	}
+	if len(s.doubtful) > 0 {
+		s.confirm(nil, time.Time{}, seen)
 	}
 	return s.out.Flush(ctx)
 }

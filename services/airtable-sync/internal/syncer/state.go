@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
 )
 
@@ -30,6 +31,17 @@ type state struct {
 	Success  time.Time     `json:"success,omitzero"` // start of the last successful run
 	Recent   []rpc.Run     `json:"recent,omitempty"` // newest first
 	Hook     hook          `json:"webhook,omitzero"`
+	// Unconfirmed are records that the webhook says were touched, where no listing has shown that yet. The map
+	// is replaced, never changed.
+	Unconfirmed map[string]doubt `json:"unconfirmed,omitempty"`
+}
+
+// doubt is what is known of an unconfirmed record.
+type doubt struct {
+	Actor *event.Actor `json:"actor,omitempty"` // who touched it last
+	API   bool         `json:"api,omitempty"`   // by Airtable's API, as our own edits are
+	Since time.Time    `json:"since"`           // when a run first read it
+	Asked int          `json:"asked"`           // so many runs have read it
 }
 
 func loadState(ctx context.Context, kv jetstream.KeyValue, source string) (state, error) {

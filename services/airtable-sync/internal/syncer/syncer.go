@@ -56,12 +56,16 @@ type Syncer struct {
 	refreshed bool                     // the schema was read in this run
 	yielded   map[string]column.Digest // what was left to the edit writer, as it was found
 	actors    map[string]*event.Actor  // who made the changes of this run, where the webhook says so
+	doubtful  map[string]doubt         // state.Unconfirmed as the run began; nil once it was read
+	touched   map[string]touch         // by the webhook's word, where a full scan is to tell how
+	touchedAt time.Time                // by Airtable's clock, when the webhook was read
 	checking  bool                     // this run is a scan that only checks
 
-	table   string    // its id, as payloads name it
-	looked  bool      // the webhook was looked at in this tenure, and nothing speaks against it since
-	listed  int64     // its next cursor as it was listed in this run, 0 if it was not
-	refused time.Time // webhooks are not asked for again before this
+	table    string    // its id, as payloads name it
+	looked   bool      // the webhook was looked at in this tenure, and nothing speaks against it since
+	listed   int64     // its next cursor as it was listed in this run, 0 if it was not
+	refusals int       // so often in a row webhooks were refused
+	refused  time.Time // webhooks are not asked for again before this
 
 	mu        sync.Mutex // guards what follows
 	noFormula fault.Text // why the incremental mode is out of the question, if it is
@@ -72,6 +76,7 @@ type Syncer struct {
 	current   *job
 	ranAt     time.Time // when the last run ended that the schedule counts from
 	failed    bool      // it failed
+	recheckAt time.Time // when to read unconfirmed records without waiting for the schedule; zero for not at all
 	paused    string    // what the log last said of the schedule
 	orders    int
 }
@@ -143,14 +148,17 @@ func (s *Syncer) nextAt() time.Time {
 	s.tellPlan(plan)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	next := s.ranAt.Add(plan.Interval)
 	switch {
 	case plan.Until.After(s.ranAt):
 		return plan.Until
 	case s.failed && plan.Interval == s.cfg.Interval:
-		return s.ranAt.Add(min(plan.Interval, retryAfter))
-	default:
-		return s.ranAt.Add(plan.Interval)
+		next = s.ranAt.Add(min(plan.Interval, retryAfter))
 	}
+	if plan.Urgent && !s.recheckAt.IsZero() && s.recheckAt.Before(next) {
+		next = s.recheckAt
+	}
+	return next
 }
 
 // untilLook is when to look at the schedule again: what the budget allows changes meanwhile.

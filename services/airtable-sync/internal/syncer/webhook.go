@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,9 +16,10 @@ import (
 )
 
 const (
-	// lookEvery is after how many intervals the webhook is looked at although it seems well: one that
-	// Airtable disabled only tells nothing. It costs no call: it says as much as listing no payloads does.
-	lookEvery = 12
+	// lookEvery is after how many intervals the webhook is checked although it seems well: one that expired
+	// or was disabled has no payloads, and nothing else gives it away. Where there are none the check costs no
+	// call: it says as much as listing none does.
+	lookEvery = 2
 	// renewBelow is the life left at which a webhook is refreshed. Listing payloads extends it too.
 	renewBelow = 4 * 24 * time.Hour
 	// refusedFor is how long a lasting refusal of webhooks is believed, unless somebody asks for a run.
@@ -58,8 +60,9 @@ func (s *Syncer) keep(ctx context.Context, log *slog.Logger, change func(*hook))
 var errNoTableID = errors.New("AIRTABLE_TABLE_ID is a name, and the token may not read the schema")
 
 // watch sees to it that there is a webhook to read, and reports whether there is; s.noHook says why
-// not. Only what ends the run is an error. anew is whether to try although it was refused before.
-func (s *Syncer) watch(ctx context.Context, log *slog.Logger, anew bool) (bool, error) {
+// not. Only what ends the run is an error. anew is whether to try although it was refused before, and
+// unread whether its payloads were just refused.
+func (s *Syncer) watch(ctx context.Context, log *slog.Logger, anew, unread bool) (bool, error) {
 	s.listed = 0
 	if s.cfg.Mode == rpc.Full || s.cfg.Mode == rpc.Incremental {
 		s.setNoHook(fault.T("así está configurado (SYNC_MODE)", "it is configured so (SYNC_MODE)"))
@@ -73,17 +76,22 @@ func (s *Syncer) watch(ctx context.Context, log *slog.Logger, anew bool) (bool, 
 		s.setNoHook(fault.Text{})
 		return true, nil
 	}
-	err := s.look(ctx, log, h)
-	if err == nil {
-		s.looked, s.refused = true, time.Time{}
+	err := s.look(ctx, log, h, unread)
+	switch {
+	case err == nil:
+		s.looked, s.refusals, s.refused = true, 0, time.Time{}
 		s.setNoHook(fault.Text{})
 		return true, nil
-	}
-	if ctx.Err() != nil || airtable.IsBillingLimit(err) {
+	case ctx.Err() != nil || airtable.IsBillingLimit(err):
 		return false, err
-	}
-	if airtable.IsForbidden(err) || airtable.IsInvalid(err) || errors.Is(err, errNoTableID) {
-		s.refused = now.Add(refusedFor)
+	case h.ID != "" && airtable.IsForbidden(err) && !unread: // one refusal proves nothing (invariant 11)
+		log.Warn("webhook not checked", "error", err)
+		s.setNoHook(fault.Text{})
+		return true, nil // its payloads will tell
+	case errors.Is(err, errNoTableID), airtable.IsForbidden(err), airtable.IsInvalid(err):
+		if s.refusals++; s.refusals > 1 || errors.Is(err, errNoTableID) {
+			s.refused = now.Add(refusedFor)
+		}
 	}
 	why := whyNoHook(err)
 	log.Warn("no webhook: falling back to a lesser mode", "why", why.EN, "error", err)
@@ -127,13 +135,18 @@ func (s *Syncer) specification() (airtable.Specification, error) {
 }
 
 // look finds our webhook among those of the base, keeps it alive, or makes one. What bears our id
-// or our URL and is of no use any more is removed; others' are left alone.
-func (s *Syncer) look(ctx context.Context, log *slog.Logger, h hook) error {
+// or our URL and is of no use any more is removed; others' are left alone. unread says that its payloads
+// were just refused.
+func (s *Syncer) look(ctx context.Context, log *slog.Logger, h hook, unread bool) error {
 	spec, err := s.specification()
 	if err != nil {
 		return err
 	}
 	list, err := s.client.Webhooks(ctx)
+	isKept := func(o airtable.Webhook) bool { return o.ID == h.ID }
+	if err == nil && h.ID != "" && !unread && !slices.ContainsFunc(list, isKept) { // once proves nothing (invariant 11)
+		list, err = s.client.Webhooks(ctx)
+	}
 	if err != nil {
 		return err
 	}
