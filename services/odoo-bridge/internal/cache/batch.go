@@ -100,19 +100,25 @@ func (b *batcher) gather(q *queue) {
 func (b *batcher) call(ctx context.Context, k batchKey, waiting []waiter) {
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
-	seen := map[int64]*resource.Record{}
+	waiters := map[int64][]chan<- answer{}
 	var ids []int64
 	for _, w := range waiting {
-		if _, twice := seen[w.id]; !twice {
-			seen[w.id] = nil
+		if waiters[w.id] == nil {
 			ids = append(ids, w.id)
 		}
+		waiters[w.id] = append(waiters[w.id], w.answer)
 	}
-	records, err := b.read(ctx, k.name, k.scope, ids)
-	for i := range records {
-		seen[records[i].ID] = &records[i]
-	}
-	for _, w := range waiting {
-		w.answer <- answer{seen[w.id], err}
-	}
+	resource.Each(ids, func(ids []int64) ([]resource.Record, error) {
+		return b.read(ctx, k.name, k.scope, ids)
+	}, func(ids []int64, found []resource.Record, err error) {
+		records := map[int64]*resource.Record{}
+		for i := range found {
+			records[found[i].ID] = &found[i]
+		}
+		for _, id := range ids {
+			for _, w := range waiters[id] {
+				w <- answer{records[id], err}
+			}
+		}
+	})
 }

@@ -219,7 +219,7 @@ func count(k key, outcome string) { requests.WithLabelValues(k.resource, k.kind,
 // isAway reports that Odoo said nothing, rather than no.
 func isAway(err error) bool {
 	code := fault.CodeOf(err)
-	return code == fault.Unavailable || code == fault.Internal
+	return (code == fault.Unavailable || code == fault.Internal) && !resource.Refused(err)
 }
 
 // standing is what an entry is worth.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +20,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
 
@@ -43,8 +46,14 @@ func (o *erp) List(context.Context, string, resource.Scope, rpc.OdooQuery) (reso
 	return resource.Page{Records: []resource.Record{{ID: 1, Data: data}}, Total: 1}, err
 }
 
+// broken is a record that Odoo cannot read, nor any others in the same call.
+const broken = 666
+
 func (o *erp) Read(_ context.Context, _ string, _ resource.Scope, ids []int64) ([]resource.Record, error) {
 	data, err := o.say()
+	if slices.Contains(ids, broken) {
+		return nil, &fault.Error{Code: fault.Unavailable, Err: &odoo.RefusalError{Reason: odoo.Broken}}
+	}
 	var all []resource.Record
 	for _, id := range ids {
 		if id < 1000 {
@@ -206,6 +215,65 @@ func TestWhatChangesIsAskedAgain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The variants of a product share most of its fields: writing one changes how the others look.
+func TestOwnWriteOfAProductShowsOnItsSiblings(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, natstest.Start(t), 1<<20)
+	r.look(everything())
+	r.get("products", 8)
+	r.asks(0, "before", func() { r.get("products", 8) })
+	r.Told(r.ctx(), map[string][]int64{"products": {7}})
+	r.asks(1, "a sibling of what was written", func() { r.get("products", 8) })
+}
+
+// A record that Odoo cannot read is an error to who asks for it, and to nobody else.
+func TestUnreadableRecordInABatch(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, natstest.Start(t), 1<<20)
+	r.look(everything())
+	results := map[int64]chan error{}
+	for id := int64(660); id < 670; id++ {
+		results[id] = make(chan error, 1)
+	}
+	hold := make(chan struct{})
+	read := r.batch.read
+	r.batch.read = func(ctx context.Context, name string, scope resource.Scope, ids []int64) ([]resource.Record, error) {
+		<-hold
+		return read(ctx, name, scope, ids)
+	}
+	for id, result := range results {
+		go func() {
+			found, err := r.Read(r.ctx(), "sales", resource.Scope{}, []int64{id})
+			if err == nil && len(found) != 1 {
+				err = errNone
+			}
+			result <- err
+		}()
+	}
+	for { // the first call is under way, the other nine wait for the next
+		r.batch.mu.Lock()
+		q := r.batch.queues[batchKey{name: "sales"}]
+		n := 0
+		if q != nil {
+			n = len(q.waiting)
+		}
+		r.batch.mu.Unlock()
+		if n == 9 {
+			break
+		}
+		runtime.Gosched()
+	}
+	close(hold)
+	for id, result := range results {
+		if err := <-result; (err != nil) != (id == broken) {
+			t.Errorf("%d: %v", id, err)
+		}
+	}
+	if r.isAway() {
+		t.Error("Odoo is taken to be away")
+	}
 }
 
 // Nothing is shown without an age, or for longer than the poll interval unless Odoo is away.

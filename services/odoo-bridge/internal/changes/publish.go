@@ -64,9 +64,21 @@ func (w *watch) publishOf(ctx context.Context, name string) error {
 	if len(read) == 0 {
 		return nil
 	}
-	records, err := w.odoo.Read(ctx, name, resource.Scope{}, read)
-	if err != nil {
-		return err
+	var records []resource.Record
+	var failed error
+	resource.Each(read, func(ids []int64) ([]resource.Record, error) {
+		return w.odoo.Read(ctx, name, resource.Scope{}, ids)
+	}, func(ids []int64, found []resource.Record, err error) {
+		records = append(records, found...)
+		switch {
+		case resource.Refused(err): // one record, which does not hold the others up (invariant 5)
+			w.cfg.Log.Warn("record cannot be read, no event published", "resource", name, "ids", ids, "error", err)
+		case err != nil:
+			failed = err
+		}
+	})
+	if failed != nil {
+		return failed
 	}
 	for _, r := range records {
 		c := event.OdooChanged{Resource: name, ID: r.ID, Change: pending[r.ID], Record: r.Data}

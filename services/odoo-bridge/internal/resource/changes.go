@@ -40,8 +40,12 @@ var partners = []string{"partners", "suppliers", "customers"}
 
 const linesModel = "sale.order.line"
 
-// Linked are the resources whose records show the name of those of a resource.
+// Linked are the resources of which any record may look different once one of a resource was written:
+// they show its name, or share fields with it, as the variants of a product do.
 func Linked(name string) []string {
+	if name == "products" {
+		return []string{"products", "sales"}
+	}
 	for _, w := range watches {
 		if w.link == "" && slices.Contains(w.Resources, name) {
 			return w.Linked

@@ -10,19 +10,46 @@ import (
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
+// lineRows reads the lines of sales. Some builds of Odoo 19 refuse to read a line whose tax is of a
+// company that is not active (odoo#235277), and every other line of the call with it: then each sale is
+// read by itself, and without its taxes if that is refused too.
+func (s *Store) lineRows(ctx context.Context, r *resource, scope Scope, sales []int64) ([]map[string]any, error) {
+	read := func(sales []int64, fields []any) ([]map[string]any, error) {
+		answer, err := s.odoo.Call(ctx, odoo.Call{
+			Model: r.model, Method: "search_read", Context: scope.context(), Read: true, Args: []odoo.Arg{
+				{Name: "domain", Value: []any{leaf("order_id", "in", sales)}}, {Name: "fields", Value: fields},
+				{Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "order", Value: "order_id, sequence, id"},
+			},
+		})
+		return rows(answer), err
+	}
+	fields := append(r.reads(), "order_id")
+	found, err := read(sales, fields)
+	if !odoo.IsReason(err, odoo.NoRight) || r.field("taxes") == "" {
+		return found, err
+	}
+	untaxed := slices.DeleteFunc(slices.Clone(fields), func(name any) bool { return name == r.field("taxes") })
+	found = nil
+	for _, sale := range sales {
+		of, err := read([]int64{sale}, fields)
+		if odoo.IsReason(err, odoo.NoRight) {
+			of, err = read([]int64{sale}, untaxed)
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, of...)
+	}
+	return found, nil
+}
+
 // linesOf reads the lines of sales, by sale, with the names of their taxes.
 func (s *Store) linesOf(ctx context.Context, sc *schema, scope Scope, sales []int64) (map[int64][]json.RawMessage, error) {
 	r := sc.lines
-	answer, err := s.odoo.Call(ctx, odoo.Call{
-		Model: r.model, Method: "search_read", Context: scope.context(), Read: true, Args: []odoo.Arg{
-			{Name: "domain", Value: []any{leaf("order_id", "in", sales)}}, {Name: "fields", Value: append(r.reads(), "order_id")},
-			{Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "order", Value: "order_id, sequence, id"},
-		},
-	})
+	found, err := s.lineRows(ctx, r, scope, sales)
 	if err != nil {
 		return nil, err
 	}
-	found := rows(answer)
 	names, err := s.taxNames(ctx, r, scope, found)
 	if err != nil {
 		return nil, err

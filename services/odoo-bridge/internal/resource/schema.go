@@ -215,7 +215,7 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 func (s *Store) probeUser(ctx context.Context, sc *schema) error {
 	// It has no uid before 17, and before 15 XML-RPC cannot even write it.
 	own, err := s.odoo.Call(ctx, odoo.Call{Model: "res.users", Method: "context_get", Read: true})
-	if err != nil && !refused(err) {
+	if err != nil && !Refused(err) {
 		return err
 	}
 	about, _ := own.(map[string]any)
@@ -265,7 +265,7 @@ func (s *Store) listed(ctx context.Context, model string, condition []any, field
 	answer, err := s.odoo.Call(ctx, odoo.Call{Model: model, Method: "search_read", Read: true, Args: []odoo.Arg{
 		{Name: "domain", Value: []any{condition}}, {Name: "fields", Value: fields},
 	}})
-	if err != nil && !refused(err) {
+	if err != nil && !Refused(err) {
 		return nil, err
 	}
 	return rows(answer), nil
@@ -282,7 +282,7 @@ func (s *Store) probeMethods(ctx context.Context, sc *schema) error {
 			sc.search = form
 			break
 		}
-		if !refused(err) {
+		if !Refused(err) {
 			return err
 		}
 	}
@@ -290,7 +290,7 @@ func (s *Store) probeMethods(ctx context.Context, sc *schema) error {
 		{Name: "domain", Value: []any{leaf("id", "=", 0)}}, {Name: "groupby", Value: []any{}}, {Name: "aggregates", Value: []any{"__count"}},
 	}})
 	sc.formatted = err == nil
-	if err != nil && !refused(err) {
+	if err != nil && !Refused(err) {
 		return err
 	}
 	return nil

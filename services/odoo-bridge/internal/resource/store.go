@@ -173,6 +173,20 @@ func (s *Store) Read(ctx context.Context, name string, scope Scope, ids []int64)
 	return records, nil
 }
 
+// Each calls read with all ids or, when Odoo refuses that, with halves of them, so that one record that
+// cannot be read does not keep others from those who ask for them. It hands on every answer with the ids
+// it is for.
+func Each(ids []int64, read func(ids []int64) ([]Record, error), answer func(ids []int64, found []Record, err error)) {
+	found, err := read(ids)
+	if len(ids) > 1 && Refused(err) {
+		half := len(ids) / 2
+		Each(ids[:half], read, answer)
+		Each(ids[half:], read, answer)
+		return
+	}
+	answer(ids, found, err)
+}
+
 // One gives one record, or NotFound.
 func (s *Store) One(ctx context.Context, name string, scope Scope, id int64) (Record, error) {
 	records, err := s.Read(ctx, name, scope, []int64{id})
@@ -222,8 +236,8 @@ func noModule(name string) error {
 		fmt.Errorf("no model for %s", name))
 }
 
-// refused reports that Odoo answered, but not with what was asked for.
-func refused(err error) bool {
+// Refused reports that Odoo answered, but not with what was asked for.
+func Refused(err error) bool {
 	var r *odoo.RefusalError
 	return errors.As(err, &r)
 }
