@@ -28,6 +28,7 @@ type Calls struct {
 	Webhooks  int `json:"webhooks"`
 	Payloads  int `json:"payloads"`
 	Throttled int `json:"throttled"`
+	Downloads int `json:"downloads,omitempty"` // of attachments
 }
 
 // Total returns how many requests there were.
@@ -49,6 +50,8 @@ func (s *Server) count(k Kind) {
 		s.calls.Webhooks++
 	case Payloads:
 		s.calls.Payloads++
+	case Download:
+		s.calls.Downloads++
 	case throttled:
 		s.calls.Throttled++
 	}

@@ -81,6 +81,7 @@ type rendering struct {
 	text     bool      // cellFormat=string
 	zone     *time.Location
 	comments bool // recordMetadata[]=commentCount
+	saved    bool // as Config.File has them
 	now      time.Time
 }
 
@@ -171,6 +172,11 @@ func (t *table) appendCell(dst []byte, r *record, c *column, how *rendering) ([]
 			dst = append(dst, ch.json...)
 		}
 		return append(dst, ']'), true
+	case []*attachment:
+		if how.saved {
+			return appendSavedAttachments(dst, v), true
+		}
+		return t.appendAttachments(dst, v, how.now), true
 	}
 	return dst, false
 }

@@ -22,6 +22,8 @@ const (
 	// Payloads lists a webhook's payloads; Webhooks is all else about webhooks.
 	Payloads Kind = "payloads"
 	Webhooks Kind = "webhooks"
+	// Download fetches the bytes of an attachment, which costs no call of the API.
+	Download Kind = "download"
 
 	throttled Kind = "throttled"
 )

@@ -14,23 +14,24 @@ import (
 
 // The field types the sandbox knows, by Airtable's names.
 const (
-	SingleLineText   = "singleLineText"
-	MultilineText    = "multilineText"
-	Email            = "email"
-	URL              = "url"
-	PhoneNumber      = "phoneNumber"
-	SingleSelect     = "singleSelect"
-	MultipleSelects  = "multipleSelects"
-	Number           = "number"
-	Percent          = "percent"
-	Currency         = "currency"
-	Checkbox         = "checkbox"
-	DateField        = "date"
-	DateTime         = "dateTime"
-	AutoNumber       = "autoNumber"
-	CreatedTime      = "createdTime"
-	LastModifiedTime = "lastModifiedTime"
-	Formula          = "formula"
+	SingleLineText      = "singleLineText"
+	MultilineText       = "multilineText"
+	Email               = "email"
+	URL                 = "url"
+	PhoneNumber         = "phoneNumber"
+	SingleSelect        = "singleSelect"
+	MultipleSelects     = "multipleSelects"
+	Number              = "number"
+	Percent             = "percent"
+	Currency            = "currency"
+	Checkbox            = "checkbox"
+	DateField           = "date"
+	DateTime            = "dateTime"
+	AutoNumber          = "autoNumber"
+	CreatedTime         = "createdTime"
+	LastModifiedTime    = "lastModifiedTime"
+	MultipleAttachments = "multipleAttachments"
+	Formula             = "formula"
 )
 
 // Field describes a field of the table.
@@ -62,8 +63,8 @@ type choice struct {
 // instant is a date or a time in Unix milliseconds.
 type instant int64
 
-// A cell is nil when empty, else a string, float64, true, instant, *choice or
-// []*choice, as its column's type demands.
+// A cell is nil when empty, else a string, float64, true, instant, *choice,
+// []*choice or []*attachment, as its column's type demands.
 type cell = any
 
 // column is a field with what it takes to read and write its cells.
@@ -76,6 +77,7 @@ type column struct {
 	choices []*choice
 	prog    *formula.Program
 	watches []int
+	files   map[string]*attachment // by id: all that its cells have, or have had
 }
 
 func (c *column) rename(name string) {
@@ -151,6 +153,8 @@ func (c *column) parse(v any, typecast bool) (cell, *apiError) {
 		return c.parseDate(v)
 	case SingleSelect:
 		return c.parseSelect(v, typecast)
+	case MultipleAttachments:
+		return c.parseAttachments(v)
 	default: // MultipleSelects
 		return c.parseSelects(v, typecast)
 	}
@@ -306,8 +310,11 @@ func (c *column) parseSelects(v any, typecast bool) (cell, *apiError) {
 	return out, nil
 }
 
-// settle adds the choices that typecast asked for and gives the cell its final form.
-func (c *column) settle(v cell, newID func() string) cell {
+// settle adds the choices and the attachments that were asked for and gives the cell its final form.
+func (c *column) settle(v cell, newID func(prefix string) string) cell {
+	if list, ok := v.([]any); ok && c.Type == MultipleAttachments {
+		return c.settleAttachments(list, newID)
+	}
 	one := func(v any) *choice {
 		name, isNew := v.(newChoice)
 		if !isNew {
@@ -317,7 +324,7 @@ func (c *column) settle(v cell, newID func() string) cell {
 		if ch := c.choice(string(name)); ch != nil {
 			return ch
 		}
-		return c.addChoice(string(name), newID())
+		return c.addChoice(string(name), newID("sel"))
 	}
 	switch v := v.(type) {
 	case newChoice:
@@ -333,9 +340,13 @@ func (c *column) settle(v cell, newID func() string) cell {
 }
 
 func sameCell(a, b cell) bool {
+	if fa, ok := a.([]*attachment); ok {
+		fb, ok := b.([]*attachment)
+		return ok && slices.Equal(fa, fb)
+	}
 	la, oka := a.([]*choice)
 	lb, okb := b.([]*choice)
-	if oka || okb {
+	if _, files := b.([]*attachment); oka || okb || files {
 		return oka && okb && slices.Equal(la, lb)
 	}
 	return a == b
@@ -345,7 +356,7 @@ func sameCell(a, b cell) bool {
 func (f *Field) check() error {
 	switch f.Type {
 	case SingleLineText, MultilineText, Email, URL, PhoneNumber, Checkbox, DateField, DateTime,
-		AutoNumber, CreatedTime, LastModifiedTime, Formula, SingleSelect, MultipleSelects, Number, Percent:
+		AutoNumber, CreatedTime, LastModifiedTime, Formula, SingleSelect, MultipleSelects, MultipleAttachments, Number, Percent:
 	case Currency:
 		if f.Symbol == "" {
 			f.Symbol = "$"
@@ -393,6 +404,8 @@ func (t *table) options(c *column) object {
 		return object{"precision": c.Precision, "symbol": c.Symbol}
 	case Checkbox:
 		return object{"icon": "check", "color": "greenBright"}
+	case MultipleAttachments:
+		return object{"isReversed": false}
 	case DateField:
 		return object{"dateFormat": isoDate}
 	case DateTime:

@@ -294,11 +294,19 @@ func (l *loader) put(r *savedRecord) error {
 		}
 		known++
 		// The choices may be a moment older than the record, hence the typecast.
+		if c.Type == MultipleAttachments {
+			files, err := c.restoreAttachments(v)
+			if err != nil {
+				return err
+			}
+			row.cells[i] = files
+			continue
+		}
 		v, fail := c.parse(v, true)
 		if fail != nil {
 			return fail
 		}
-		row.cells[i] = l.share(c.settle(v, func() string { return t.newID("sel") }))
+		row.cells[i] = l.share(c.settle(v, t.newID))
 	}
 	if known < len(r.Fields) {
 		return errors.New("it has a cell of no field that can be written")
@@ -469,7 +477,7 @@ func (s *Server) writeTo(w io.Writer, snap *snapshot) error {
 
 // writable renders what is saved of a record: the cells that are not computed.
 func (t *table) writable() *rendering {
-	how := &rendering{byID: true, columns: make([]*column, 0, len(t.columns))}
+	how := &rendering{byID: true, saved: true, columns: make([]*column, 0, len(t.columns))}
 	for _, c := range t.columns {
 		if !c.computed() && !c.deleted {
 			how.columns = append(how.columns, c)

@@ -32,6 +32,8 @@ type Config struct {
 	Penalty time.Duration
 	// MonthlyLimit is how many requests a month the workspace may make: any number if 0.
 	MonthlyLimit int
+	// AttachmentTTL is how long the address of an attachment is good: 2 hours if 0.
+	AttachmentTTL time.Duration
 	// IteratorTTL is how long an unused offset stays valid: 5 minutes if 0.
 	IteratorTTL time.Duration
 	// NoSchemaScope makes a token without schema.bases:read: 403 on the schema.
@@ -55,16 +57,17 @@ type Config struct {
 }
 
 // Bounds on requests. A URL of 16,000 characters is Airtable's limit, the
-// body's is ours: ten records with two long texts of the greatest length.
+// body's is ours: an upload of 5 MB in base64.
 const (
 	maxURL  = 16_000
-	maxBody = 4 << 20
+	maxBody = 8 << 20
 )
 
 // Server is the sandbox. It is an http.Handler and safe for concurrent use.
 type Server struct {
-	cfg  Config
-	user User // whose token it is
+	cfg   Config
+	user  User // whose token it is
+	links *links
 
 	mu           sync.RWMutex // guards what follows, with all in it
 	table        *table
@@ -106,6 +109,7 @@ func New(cfg Config) *Server {
 	cfg.Language = cmp.Or(cfg.Language, "en")
 	cfg.RatePerSecond = cmp.Or(cfg.RatePerSecond, 5)
 	cfg.Penalty = cmp.Or(cfg.Penalty, 30*time.Second)
+	cfg.AttachmentTTL = cmp.Or(cfg.AttachmentTTL, 2*time.Hour)
 	cfg.IteratorTTL = cmp.Or(cfg.IteratorTTL, 5*time.Minute)
 	cfg.PingRetry = cmp.Or(cfg.PingRetry, 10*time.Second)
 	cfg.PingGiveUp = cmp.Or(cfg.PingGiveUp, 24*time.Hour)
@@ -121,6 +125,7 @@ func New(cfg Config) *Server {
 			ID: newID(rand.New(rand.NewPCG(cfg.Seed, 3)), "usr"), Email: "integration@resonance.example",
 			PermissionLevel: "create", Name: "Integration",
 		},
+		links:     &links{ttl: cfg.AttachmentTTL, key: []byte(cfg.APIKey)},
 		iterators: map[string]*iterator{},
 		iterRand:  rand.New(rand.NewPCG(cfg.Seed, 1)),
 		faultRand: rand.New(rand.NewPCG(cfg.Seed, 2)),
@@ -134,6 +139,7 @@ func New(cfg Config) *Server {
 		s.Revoke(WebhooksManage)
 	}
 	l := open(&cfg)
+	l.table.links = s.links
 	s.table, s.hooks, s.transactions, s.unsaved = l.table, l.hooks, l.transactions, l.unsaved
 	s.journal.last, s.journal.size = l.last, l.replayed
 	s.meter.q = l.quota
@@ -242,6 +248,7 @@ type request struct {
 	base    string
 	table   string
 	record  *recordID
+	field   string     // its id or name
 	webhook string     // its id
 	fault   *Injection // strikes once the request is carried out
 	handle  func(*request) reply
@@ -256,6 +263,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method == http.MethodOptions {
 		preflight(w)
+		return
+	}
+	s.links.reached(r.Host)
+	if strings.HasPrefix(r.URL.Path, attachmentPath) {
+		s.serveAttachment(w, r)
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, controlPath) {
@@ -380,6 +392,11 @@ func (s *Server) route(r *http.Request) (*request, bool) {
 		req.base = parts[1]
 		s.webhooks(req, parts[3:])
 		return req, req.handle != nil
+	}
+	if len(parts) == 4 && parts[3] == "uploadAttachment" && r.Method == http.MethodPost {
+		id, ok := parseID(parts[1])
+		req.base, req.record, req.field, req.kind, req.handle = parts[0], &id, parts[2], Write, s.upload
+		return req, ok
 	}
 	if len(parts) < 2 || len(parts) > 3 {
 		return nil, false

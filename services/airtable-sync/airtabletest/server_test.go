@@ -193,7 +193,7 @@ func TestPaths(t *testing.T) {
 		refused(t, c.do(http.MethodGet, path, nil), http.StatusNotFound, "NOT_FOUND")
 	}
 	refused(t, c.do(http.MethodGet, c.table()+"?filterByFormula="+strings.Repeat("1", 16_000), nil), http.StatusRequestURITooLong, "REQUEST_URI_TOO_LONG")
-	refused(t, c.do(http.MethodPost, c.table(), strings.Repeat(" ", 5<<20)), http.StatusRequestEntityTooLarge, "REQUEST_TOO_LARGE")
+	refused(t, c.do(http.MethodPost, c.table(), strings.Repeat(" ", 9<<20)), http.StatusRequestEntityTooLarge, "REQUEST_TOO_LARGE")
 }
 
 func TestAccess(t *testing.T) {

@@ -89,6 +89,7 @@ type table struct {
 	rows   []*record
 	number uint32
 	rng    *rand.Rand
+	links  *links
 }
 
 const viewName = "Grid view"
@@ -241,6 +242,12 @@ func (v *view) Field(i int) formula.Value {
 		names := make([]string, len(x))
 		for i, ch := range x {
 			names[i] = ch.name
+		}
+		return formula.Strings(names)
+	case []*attachment:
+		names := make([]string, len(x))
+		for i, a := range x {
+			names[i] = a.name + " (" + v.t.links.address(a, "full", v.now) + ")"
 		}
 		return formula.Strings(names)
 	}

@@ -272,9 +272,9 @@ func (s *Server) apply(by author, changes []change, replace bool) []applied {
 	t := s.table
 	tx := s.begin(by)
 	now := s.second()
-	newChoiceID := func() string {
-		tx.schema = true
-		return t.newID("sel")
+	newID := func(prefix string) string {
+		tx.schema = tx.schema || prefix == "sel"
+		return t.newID(prefix)
 	}
 	done := make([]applied, len(changes))
 	for k, c := range changes {
@@ -285,7 +285,7 @@ func (s *Server) apply(by author, changes []change, replace bool) []applied {
 			copy(row.id[:], id)
 			row.cells = make([]cell, len(t.columns))
 			for i, v := range c.cells {
-				row.cells[i] = t.columns[i].settle(v, newChoiceID)
+				row.cells[i] = t.columns[i].settle(v, newID)
 			}
 			t.insert(row)
 			tx.created = append(tx.created, row)
@@ -296,7 +296,7 @@ func (s *Server) apply(by author, changes []change, replace bool) []applied {
 		for i, col := range t.columns {
 			v, named := c.cells[i]
 			if named {
-				tx.set(row, i, col.settle(v, newChoiceID), now)
+				tx.set(row, i, col.settle(v, newID), now)
 			} else if replace && !col.computed() && !col.deleted {
 				tx.set(row, i, nil, now)
 			}
