@@ -11,7 +11,23 @@ const (
 	SyncRunNow = "airtable-sync.run"    // RunRequest → RunAccepted
 	SyncStatus = "airtable-sync.status" // StatusRequest → SyncState
 	SyncPing   = "airtable-sync.ping"   // Ping → nothing; Forbidden if Airtable did not send it
+	SyncFile   = "airtable-sync.file"   // FileRef → a part of the file; HeaderSize, HeaderContentType; NotFound, TooLarge
 )
+
+// HeaderSize is a reply header: how many bytes the whole file has, a decimal.
+const HeaderSize = "Size"
+
+// FileRef asks for a part of an order's attachment. The reply holds bytes from Offset on, as many as
+// fit into a message; none at the end of the file.
+type FileRef struct {
+	RecordID   string `json:"record_id"`
+	Attachment string `json:"attachment"`          // Airtable's id
+	Thumbnail  string `json:"thumbnail,omitempty"` // one of FileThumbnails; "" for the file itself
+	Offset     int64  `json:"offset,omitempty"`
+}
+
+// FileThumbnails are the sizes in which Airtable has the pictures among attachments.
+var FileThumbnails = []string{"small", "large", "full"}
 
 // Mode is how a run finds changes.
 type Mode string

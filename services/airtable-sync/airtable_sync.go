@@ -25,6 +25,7 @@ import (
 	"github.com/resonance/resonance/services/airtable-sync/internal/budget"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
 	"github.com/resonance/resonance/services/airtable-sync/internal/edits"
+	"github.com/resonance/resonance/services/airtable-sync/internal/files"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 	"github.com/resonance/resonance/services/airtable-sync/internal/syncer"
 )
@@ -167,9 +168,10 @@ func (c *Config) term(
 		Replicas: c.NATSReplicas, Log: c.Log,
 		Held: func(ctx context.Context) error { return lease.Check(ctx, kv, leaseKey, instance) },
 	}, client, schema, book, js.Conn(), js)
+	store := files.New(ctx, files.Config{Part: min(512<<10, int(js.Conn().MaxPayload()*3/4)), Now: c.Now, Log: c.Log}, client)
 	s := syncer.New(syncer.Config{
 		Instance: instance, Interval: minutes(c.IntervalMinutes), Mode: rpc.Mode(c.Mode),
-		FullEvery: minutes(60 * c.FullScanHours), PingURL: c.pingURL(), Replicas: c.NATSReplicas, Budget: meter, Edits: writer.State,
+		FullEvery: minutes(60 * c.FullScanHours), PingURL: c.pingURL(), Replicas: c.NATSReplicas, Budget: meter, Edits: writer.State, Files: store.Serve,
 		Now: c.Now, Log: c.Log,
 	}, client, schema, book, js.Conn(), js, kv)
 	var writing sync.WaitGroup

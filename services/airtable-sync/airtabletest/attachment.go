@@ -42,7 +42,7 @@ type newAttachment attachment
 // links makes the addresses of attachments, each good for a while.
 type links struct {
 	origin atomic.Pointer[string] // how clients reach the sandbox
-	ttl    time.Duration
+	ttl    atomic.Int64           // nanoseconds
 	key    []byte
 }
 
@@ -63,7 +63,7 @@ func (l *links) address(a *attachment, size string, now time.Time) string {
 	if known := l.origin.Load(); known != nil {
 		origin = *known
 	}
-	expires := strconv.FormatInt(now.Add(l.ttl).UnixMilli(), 10)
+	expires := strconv.FormatInt(now.Add(time.Duration(l.ttl.Load())).UnixMilli(), 10)
 	return origin + attachmentPath + strings.Join([]string{a.id, size, expires, l.sign(a.id, size, expires), url.PathEscape(a.name)}, "/")
 }
 
@@ -240,6 +240,9 @@ func (s *Server) serveAttachment(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(file.data) // the client has gone
 	}
 }
+
+// SetAttachmentTTL changes how long the addresses given out from now on are good.
+func (s *Server) SetAttachmentTTL(d time.Duration) { s.links.ttl.Store(int64(d)) }
 
 // upload is POST /v0/{base}/{record}/{field}/uploadAttachment, which Airtable has on content.airtable.com.
 func (s *Server) upload(r *request) reply {

@@ -41,7 +41,10 @@ func (c *api) download(address any) (status int, kind, body string) {
 	c.t.Helper()
 	text, _ := address.(string)
 	req := must(http.NewRequestWithContext(c.t.Context(), http.MethodGet, text, http.NoBody))(c.t)
-	res := must(http.DefaultClient.Do(req))(c.t)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	defer res.Body.Close()
 	return res.StatusCode, res.Header.Get("Content-Type"), string(must(io.ReadAll(res.Body))(c.t))
 }

@@ -125,7 +125,7 @@ func New(cfg Config) *Server {
 			ID: newID(rand.New(rand.NewPCG(cfg.Seed, 3)), "usr"), Email: "integration@resonance.example",
 			PermissionLevel: "create", Name: "Integration",
 		},
-		links:     &links{ttl: cfg.AttachmentTTL, key: []byte(cfg.APIKey)},
+		links:     &links{key: []byte(cfg.APIKey)},
 		iterators: map[string]*iterator{},
 		iterRand:  rand.New(rand.NewPCG(cfg.Seed, 1)),
 		faultRand: rand.New(rand.NewPCG(cfg.Seed, 2)),
@@ -140,6 +140,7 @@ func New(cfg Config) *Server {
 	}
 	l := open(&cfg)
 	l.table.links = s.links
+	s.SetAttachmentTTL(cfg.AttachmentTTL)
 	s.table, s.hooks, s.transactions, s.unsaved = l.table, l.hooks, l.transactions, l.unsaved
 	s.journal.last, s.journal.size = l.last, l.replayed
 	s.meter.q = l.quota

@@ -228,7 +228,7 @@ describe("cells of Airtable", () => {
     ["1042", "text"],
     [["Web", "Export"], "list"],
     [["recA1b2C3d4E5f6G7"], "records"],
-    [[{ id: "att1", filename: "a.pdf", url: "https://example.com/a.pdf", size: 10 }], "files"],
+    [[{ id: "att1", filename: "a.pdf", url: "/api/orders/recA/files/att1", size: 10 }], "files"],
     [{ id: "usr1", email: "ana@example.com", name: "Ana" }, "person"],
     [{ label: "Open", url: "https://example.com" }, "url"],
     [{ specialValue: "NaN" }, "error"],
@@ -241,10 +241,13 @@ describe("cells of Airtable", () => {
   it("lead nowhere but to the web", () => {
     expect(cellOf("javascript:alert(1)").kind).toBe("text");
     expect(cellOf({ label: "Open", url: "javascript:alert(1)" }).kind).toBe("text");
-    expect(cellOf([{ filename: "a.pdf", url: "javascript:alert(1)" }])).toEqual({
+    expect(cellOf([{ filename: "a.pdf", url: "/api/orders/recA/files/att1" }])).toEqual({
       kind: "files",
-      files: [{ name: "a.pdf", url: "" }],
+      files: [{ name: "a.pdf", path: "/api/orders/recA/files/att1" }],
     });
+    for (const url of ["javascript:alert(1)", "https://example.com/a.pdf", "/api/orders/../token", "//example.com/a"]) {
+      expect(cellOf([{ filename: "a.pdf", url }])).toEqual({ kind: "files", files: [{ name: "a.pdf", path: "" }] });
+    }
     expect(cellOf('https://example.com/"onclick="x')).toMatchObject({
       kind: "url",
       href: "https://example.com/%22onclick=%22x",

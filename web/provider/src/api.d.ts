@@ -122,6 +122,28 @@ export interface paths {
         patch: operations["editOrder"];
         trace?: never;
     };
+    "/api/orders/id/{record_id}/files/{attachment}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file attached to an order
+         * @description The bytes. `fields` of an order link here with `url`, because Airtable's own addresses expire after about two hours. An <img> sends no token: fetch the file with `Authorization` and show it with URL.createObjectURL. Pictures come with their type; anything else comes as application/octet-stream, to be saved. 413 for a file of more than 25 MB.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["orderFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/orders/id/{record_id}/history": {
         parameters: {
             query?: never;
@@ -214,6 +236,28 @@ export interface paths {
          *     Role: operator or more.
          */
         patch: operations["editOrderPlain"];
+        trace?: never;
+    };
+    "/api/orders/{record_id}/files/{attachment}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file attached to an order (for clients that build the address themselves)
+         * @description The bytes. `fields` of an order link here with `url`, because Airtable's own addresses expire after about two hours. An <img> sends no token: fetch the file with `Authorization` and show it with URL.createObjectURL. Pictures come with their type; anything else comes as application/octet-stream, to be saved. 413 for a file of more than 25 MB.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["orderFilePlain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/orders/{record_id}/history": {
@@ -3293,6 +3337,185 @@ export interface operations {
             };
         };
     };
+    orderFile: {
+        parameters: {
+            query?: {
+                /**
+                 * @description a thumbnail in place of the file, where Airtable has one
+                 * @example small
+                 */
+                size?: "small" | "large" | "full";
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @example recA1b2C3d4E5f6G7 */
+                record_id: string;
+                /**
+                 * @description the attachment's `id`
+                 * @example attA1b2C3d4E5f6G7
+                 */
+                attachment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (bytes) */
+                    "application/octet-stream": string;
+                    /** @example (bytes) */
+                    "image/bmp": string;
+                    /** @example (bytes) */
+                    "image/gif": string;
+                    /** @example (bytes) */
+                    "image/jpeg": string;
+                    /** @example (bytes) */
+                    "image/png": string;
+                    /** @example (bytes) */
+                    "image/webp": string;
+                    /** @example (bytes) */
+                    "image/x-icon": string;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "page": "debe ser al menos 1"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "message": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     orderHistory: {
         parameters: {
             query?: {
@@ -4536,6 +4759,185 @@ export interface operations {
                      *       "status": 415,
                      *       "detail": "El tipo de contenido de la petición no se admite",
                      *       "message": "El tipo de contenido de la petición no se admite",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Service Unavailable",
+                     *       "status": 503,
+                     *       "detail": "orders no está disponible en este momento",
+                     *       "message": "orders no está disponible en este momento",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    orderFilePlain: {
+        parameters: {
+            query?: {
+                /**
+                 * @description a thumbnail in place of the file, where Airtable has one
+                 * @example small
+                 */
+                size?: "small" | "large" | "full";
+            };
+            header?: {
+                /** @description an ETag: 304 if nothing has changed since */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @example recA1b2C3d4E5f6G7 */
+                record_id: string;
+                /**
+                 * @description the attachment's `id`
+                 * @example attA1b2C3d4E5f6G7
+                 */
+                attachment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (bytes) */
+                    "application/octet-stream": string;
+                    /** @example (bytes) */
+                    "image/bmp": string;
+                    /** @example (bytes) */
+                    "image/gif": string;
+                    /** @example (bytes) */
+                    "image/jpeg": string;
+                    /** @example (bytes) */
+                    "image/png": string;
+                    /** @example (bytes) */
+                    "image/webp": string;
+                    /** @example (bytes) */
+                    "image/x-icon": string;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "page": "debe ser al menos 1"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Not Found",
+                     *       "status": 404,
+                     *       "detail": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "message": "No existe el pedido recA1b2C3d4E5f6G7",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
                      *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
                      *     }
                      */

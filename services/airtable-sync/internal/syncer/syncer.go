@@ -34,6 +34,7 @@ type Config struct {
 	// FullEvery is how often an incremental mode is checked by a full scan.
 	FullEvery time.Duration
 	Edits     func() rpc.EditsState // how the edit writer stands
+	Files     bus.Handler           // serves rpc.SyncFile
 	Replicas  int
 	Budget    *budget.Meter
 	Now       func() time.Time
@@ -114,7 +115,7 @@ func (s *Syncer) Active(ctx context.Context, version string) (err error) {
 	server, err := bus.Serve(s.nc, s.cfg.Log, bus.Service{
 		Name: "airtable-sync", Description: "Finds every change in Airtable", Version: version,
 		Workers: 64, Timeout: time.Minute, // waiting for a run costs a goroutine and no more
-		Endpoints: map[string]bus.Handler{rpc.SyncRunNow: s.serveRun, rpc.SyncStatus: s.serveStatus, rpc.SyncPing: s.servePing},
+		Endpoints: map[string]bus.Handler{rpc.SyncRunNow: s.serveRun, rpc.SyncStatus: s.serveStatus, rpc.SyncPing: s.servePing, rpc.SyncFile: s.cfg.Files},
 	})
 	if err != nil {
 		return err

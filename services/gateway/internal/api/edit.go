@@ -251,7 +251,7 @@ func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error
 			out.Failed++
 		} else {
 			served.EditID, served.ETag = result.EditID, result.ETag
-			if served.Order, _, err = reasonsIn(lang, result.Order); err != nil {
+			if served.Order, _, err = presented(lang, result.Order); err != nil {
 				return nil, err
 			}
 			out.Accepted++

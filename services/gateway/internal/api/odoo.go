@@ -142,11 +142,16 @@ func ref(w http.ResponseWriter, r *http.Request) (rpc.OdooRef, error) {
 
 // askOdoo asks odoo-bridge, which may have to wait for Odoo.
 func (o *odooResource) askOdoo(ctx context.Context, verb string, req any) (bus.Reply, error) {
+	return o.askPatiently(ctx, rpc.OdooSubject(o.name, verb), req)
+}
+
+// askPatiently asks a service that may have to wait for Odoo or Airtable.
+func (a *API) askPatiently(ctx context.Context, subject string, req any) (bus.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, odooPatience)
 	defer cancel()
 	go func() {
 		select {
-		case <-o.draining:
+		case <-a.draining:
 		case <-ctx.Done():
 			return
 		}
@@ -156,7 +161,7 @@ func (o *odooResource) askOdoo(ctx context.Context, verb string, req any) (bus.R
 		case <-ctx.Done():
 		}
 	}()
-	return o.services.Ask(ctx, rpc.OdooSubject(o.name, verb), req)
+	return a.services.Ask(ctx, subject, req)
 }
 
 // read asks for something that may come from the cache, and says how old it is. What is out of date

@@ -231,6 +231,7 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 		"/api/orders": "/api/orders", "/api/orders/summary": "/api/orders/summary", "/api/orders/export.csv": "/api/orders/export.csv",
 		"/api/orders/id/{record_id}": order, "/api/orders/id/{record_id}/history": order + "/history",
 		"/api/orders/{record_id}": plain, "/api/orders/{record_id}/history": plain + "/history", "/api/orders/sync": "/api/orders/sync",
+		"/api/orders/id/{record_id}/files/{attachment}": order + "/files/attPhoto", "/api/orders/{record_id}/files/{attachment}": plain + "/files/attPhoto",
 	}
 	for pattern, path := range reads {
 		call(http.StatusServiceUnavailable, get, pattern, path, viewer)
@@ -262,8 +263,14 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 
 	// With all there.
 	e := newEditor(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersEdit: e.edit, rpc.OrdersEdits: e.look})
+	r.serveOrders(map[string]bus.Handler{rpc.OrdersEdit: e.edit, rpc.OrdersEdits: e.look, rpc.OrdersGet: only(answer(withFile(orderJSON("rec1"))))})
 	r.serve("airtable-sync", map[string]bus.Handler{
+		rpc.SyncFile: func(_ context.Context, data []byte) (bus.Reply, error) {
+			if strings.Contains(string(data), "attPage") {
+				return bus.Reply{}, fault.New(fault.TooLarge, fault.T("grande", "large"))
+			}
+			return answer("picture", rpc.HeaderSize, "7", rpc.HeaderContentType, "image/png")(t.Context(), data)
+		},
 		rpc.SyncRunNow: answer(`{"run_id":"run1"}`), rpc.SyncStatus: answer(state), rpc.SyncPing: func(_ context.Context, data []byte) (bus.Reply, error) {
 			if strings.Contains(string(data), forgedMAC) {
 				return bus.Reply{}, fault.New(fault.Forbidden, fault.T("no", "no"))
@@ -282,6 +289,9 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 		call(http.StatusNotFound, get, prefix+"{record_id}", prefix+"rec2", viewer)
 		call(http.StatusNotFound, get, prefix+"{record_id}/history", prefix+"rec2/history", viewer)
 		call(http.StatusBadRequest, get, prefix+"{record_id}", prefix+"a.b", viewer)
+		call(http.StatusNotFound, get, prefix+"{record_id}/files/{attachment}", prefix+"rec1/files/attOther", viewer)
+		call(http.StatusRequestEntityTooLarge, get, prefix+"{record_id}/files/{attachment}", prefix+"rec1/files/attPage", viewer)
+		call(http.StatusNotModified, get, prefix+"{record_id}/files/{attachment}", prefix+"rec1/files/attPhoto", viewer, header("If-None-Match", `"attPhoto"`))
 	}
 	call(http.StatusOK, post, "/api/orders/sync", "/api/orders/sync", operator, jsonBody(`{"mode":"full","confirm_deletions":true}`))
 	call(http.StatusAccepted, post, "/api/orders/sync", "/api/orders/sync", operator, header("Prefer", "wait=1, respond-async"))

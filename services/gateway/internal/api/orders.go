@@ -53,6 +53,7 @@ func (a *API) orderRoutes() {
 			Responses: ok[HistoryPage](a, "A page", HistoryPage{Data: []HistoryEntry{exampleHistory, exampleRejected}, Total: 2, Page: 1, PageSize: 10, Pages: 1}),
 			Errors:    asking(http.StatusNotFound),
 		}, "X-Total-Count"), auth.Viewer, a.history)
+		a.fileRoute(path, suffix, note)
 	}
 
 	a.route(cached(huma.Operation{

@@ -71,9 +71,19 @@ func nonsense(err error) error {
 	return fault.Wrap(fault.Internal, errInternal, fmt.Errorf("a service's answer: %w", err))
 }
 
+// presented gives orders, or anything else of a service's, as clients see them: with links to their files,
+// and reasons in one language.
+func presented(lang string, data []byte) (_ []byte, localised bool, _ error) {
+	data, err := linkFiles(data)
+	if err != nil {
+		return nil, false, err
+	}
+	return reasonsIn(lang, data)
+}
+
 // localised gives a service's answer in the language of the request, and says so to caches.
 func localised(w http.ResponseWriter, r *http.Request, data []byte) (_ []byte, changed bool, _ error) {
-	data, changed, err := reasonsIn(preferred(r.Header.Get("Accept-Language")), data)
+	data, changed, err := presented(preferred(r.Header.Get("Accept-Language")), data)
 	if changed {
 		w.Header().Add("Vary", "Accept-Language")
 	}

@@ -176,6 +176,12 @@ func orderJSON(id string) string {
 		`"order_date":"2026-11-03","created_at":"2026-11-03T09:00:00Z","updated_at":"2026-11-03T09:00:00Z","fields":{"Cliente":"Núñez"}}`, id)
 }
 
+// withFile gives an order a picture: the address stands before the id, and the thumbnails after it.
+func withFile(order string) string {
+	return strings.Replace(order, `"fields":{`, `"fields":{"Nota":"\"att","Fotos":[{"url":"https://v5.airtableusercontent.com/a","id":"attPhoto","filename":"foto \"1\" ñ.png","size":7,`+
+		`"thumbnails":{"small":{"url":"https://v5.airtableusercontent.com/b","width":3},"large":{"url":"https://v5.airtableusercontent.com/c"}}},{"id":"attPage","url":"https://x/y","filename":"page.html"}],"Otros":["attPhoto"],`, 1)
+}
+
 const (
 	summaryJSON = `{"total":1,"amount":12.5,"by_status":[{"status":"Pending","count":1,"amount":12.5}],` +
 		`"by_priority":[{"priority":null,"count":1,"amount":12.5}],"by_day":[{"day":"2026-11-03","count":1,"amount":12.5}]}`
@@ -183,18 +189,20 @@ const (
 		`"reason":{"es":"no","en":"no"}},{"id":"e1","change":"created","at":"2026-11-03T09:00:00Z","source":"airtable","values":{"status":"Pending"}}]`
 )
 
+// only answers for rec1, as h does; there are no other orders.
+func only(h bus.Handler) bus.Handler {
+	return func(ctx context.Context, data []byte) (bus.Reply, error) {
+		var ref rpc.OrderRef
+		if err := json.Unmarshal(data, &ref); err != nil || ref.RecordID != "rec1" {
+			return bus.Reply{}, fault.New(fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
+		}
+		return h(ctx, data)
+	}
+}
+
 // serveOrders stands in for the orders service: 23 orders, and rec1 is the only one to be had alone.
 func (r *rig) serveOrders(change ...map[string]bus.Handler) {
 	r.Helper()
-	only := func(h bus.Handler) bus.Handler {
-		return func(ctx context.Context, data []byte) (bus.Reply, error) {
-			var ref rpc.OrderRef
-			if err := json.Unmarshal(data, &ref); err != nil || ref.RecordID != "rec1" {
-				return bus.Reply{}, fault.New(fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
-			}
-			return h(ctx, data)
-		}
-	}
 	endpoints := map[string]bus.Handler{
 		rpc.OrdersList:    answer("["+orderJSON("rec1")+"]", rpc.HeaderTotal, "23"),
 		rpc.OrdersGet:     only(answer(orderJSON("rec1"), rpc.HeaderETag, `"strong"`)),

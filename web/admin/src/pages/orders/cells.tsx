@@ -1,10 +1,12 @@
 import { CheckSquareOutlined, CloseSquareOutlined, PaperClipOutlined } from "@ant-design/icons";
 import { useTranslate } from "@refinedev/core";
-import { Typography } from "antd";
-import type { ReactNode } from "react";
+import { App, Button, Typography } from "antd";
+import { type ReactNode, useState } from "react";
 import { Chip } from "../../components/tags.tsx";
 import { useFormat } from "../../i18n/format.ts";
+import { resonance } from "../../resonance.ts";
 import { type Cell, cellOf } from "./fields.ts";
+import { save } from "./save.ts";
 
 /** The value of an Airtable field. */
 export function CellView({ value }: { value: unknown }) {
@@ -60,16 +62,10 @@ function View({ cell, inList = false }: { cell: Cell; inList?: boolean }): React
     case "files":
       return (
         <ul style={{ listStyle: "none", margin: 0, padding: 0, display: "grid", gap: 4 }}>
-          {cell.files.map(({ name, url, size }) => (
-            <li key={url + name} style={{ display: "flex", alignItems: "baseline", gap: 8 }}>
+          {cell.files.map(({ name, path, size }) => (
+            <li key={path + name} style={{ display: "flex", alignItems: "baseline", gap: 8 }}>
               <PaperClipOutlined aria-hidden />
-              {url ? (
-                <a href={url} target="_blank" rel="noopener noreferrer">
-                  {name}
-                </a>
-              ) : (
-                name
-              )}
+              {path ? <FileButton name={name} path={path} /> : name}
               {size !== undefined && (
                 <small style={{ color: "var(--ant-color-text-secondary)", whiteSpace: "nowrap" }}>
                   {number(size / 1024, { style: "unit", unit: "kilobyte", maximumFractionDigits: 0 })}
@@ -94,4 +90,25 @@ function View({ cell, inList = false }: { cell: Cell; inList?: boolean }): React
     default:
       return "–";
   }
+}
+
+/** Fetches a file with the token and hands it over. */
+function FileButton({ name, path }: { name: string; path: string }) {
+  const { message } = App.useApp();
+  const [busy, setBusy] = useState(false);
+  const fetchFile = async () => {
+    setBusy(true);
+    try {
+      save(await (await resonance.client.request(path, { timeout: 0 })).blob(), name);
+    } catch (error) {
+      void message.error((error as Error).message);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <Button type="link" size="small" loading={busy} style={{ padding: 0 }} onClick={() => void fetchFile()}>
+      {name}
+    </Button>
+  );
 }

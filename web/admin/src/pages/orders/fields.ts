@@ -1,7 +1,8 @@
-/** A file that is attached to a record; its address is good for about two hours. */
+/** A file that is attached to a record. */
 export interface Attachment {
   name: string;
-  url: string;
+  /** Where it can be read with the token: a path of the API's, or "" for none. */
+  path: string;
   size?: number;
 }
 
@@ -67,7 +68,7 @@ function ofList(values: unknown[]): Cell {
   if (values.every(isFile)) {
     const files = values.map(({ filename, url, size }) => ({
       name: String(filename),
-      url: webAddress(url) ?? "",
+      path: typeof url === "string" && /^\/api\/orders\/[\w-]+\/files\/\w+$/.test(url) ? url : "",
       ...(typeof size === "number" ? { size } : {}),
     }));
     return { kind: "files", files };

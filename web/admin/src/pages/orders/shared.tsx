@@ -6,6 +6,7 @@ import { useState } from "react";
 import { useNavigate } from "react-router";
 import { resonance } from "../../resonance.ts";
 import { crudFilters, type Filters, ordersPath, sortersOf } from "./query.ts";
+import { save } from "./save.ts";
 import type { UsedQuery } from "./use-query.ts";
 
 /** From the table to the board and back, with the same filters. */
@@ -68,13 +69,4 @@ export function ExportButton({ filters, sort, disabled }: { filters: Filters; so
       {md ? t("orders.export.name") : <span className="only-read">{t("orders.export.name")}</span>}
     </Button>
   );
-}
-
-function save(blob: Blob, name: string): void {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
