@@ -72,11 +72,12 @@ func acquire(ctx context.Context, kv jetstream.KeyValue, key, holder string) (ui
 // waitStale returns the revision of a lease that has not been renewed for TTL, or 0 once it was
 // given up.
 func waitStale(ctx context.Context, kv jetstream.KeyValue, key string) (uint64, error) {
+	ctx, stop := context.WithCancel(ctx) // ends the watcher, whose Stop would wait for NATS to answer
+	defer stop()
 	watcher, err := kv.Watch(ctx, key)
 	if err != nil {
 		return 0, fmt.Errorf("watch the lease: %w", err)
 	}
-	defer watcher.Stop() //nolint:errcheck // the connection is gone then
 	expired := time.NewTimer(TTL)
 	defer expired.Stop()
 	var revision uint64

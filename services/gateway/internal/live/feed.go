@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/bus"
 )
 
-// check is how often a feed makes sure that its stream is the one it reads.
-const check = 2 * time.Second
+// setupTimeout bounds what it takes to find out what to read.
+const setupTimeout = 3 * time.Second
 
 // feed is a Feed as far as it was read. The guard of what is mutable is the hub's.
 type feed struct {
@@ -27,6 +29,7 @@ type feed struct {
 	start   uint64    // what is remembered begins after it
 	before  uint64    // what was there when this feed first looked
 	read    uint64
+	readAt  time.Time // when the stream stored what has that sequence; zero if nothing was read yet
 	told    uint64
 	shown   uint64
 	log     []entry // remembered, then waiting to be told: in the order of the stream
@@ -50,7 +53,7 @@ func (f *feed) run(ctx context.Context, js jetstream.JetStream) {
 			return
 		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
-			f.hub.log.Info("live feed begins again", "stream", f.Stream, "reason", err)
+			f.hub.log.Info("live feed restarted", "stream", f.Stream, "reason", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -61,9 +64,7 @@ func (f *feed) run(ctx context.Context, js jetstream.JetStream) {
 
 // follow reads until something is wrong.
 func (f *feed) follow(ctx context.Context, js jetstream.JetStream) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	setup, done := context.WithTimeout(ctx, 10*time.Second)
+	setup, done := context.WithTimeout(ctx, setupTimeout)
 	defer done()
 	stream, err := js.Stream(setup, f.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -72,82 +73,57 @@ func (f *feed) follow(ctx context.Context, js jetstream.JetStream) error {
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", f.Stream, err)
+		return fmt.Errorf("open %s: %w", f.Stream, err)
+	}
+	same, err := f.continues(setup, stream)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", f.Stream, err)
 	}
 	info := stream.CachedInfo()
-	from := f.resume(info.Created, info.State.LastSeq)
-	cons, err := stream.OrderedConsumer(setup, jetstream.OrderedConsumerConfig{
-		FilterSubjects: f.Subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, HeadersOnly: true,
-	})
-	if err != nil {
-		return fmt.Errorf("read %s: %w", f.Stream, err)
+	if !same {
+		f.resume(time.Time{}, 0) // its sequences are used again: forget it
 	}
-	if cons.CachedInfo().NumPending == 0 {
+	from := f.resume(info.Created, info.State.LastSeq)
+	reader, err := bus.Read(ctx, js.Conn(), stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: f.Subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, HeadersOnly: true,
+	}, jetstream.PullMaxMessages(500))
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	if from > info.State.LastSeq || reader.Pending() == 0 {
 		f.caughtUp()
 	}
-	messages, err := cons.Messages(jetstream.PullMaxMessages(500))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", f.Stream, err)
-	}
-	defer func() {
-		messages.Stop()
-		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if err := stream.DeleteConsumer(leaving, cons.CachedInfo().Name); err != nil { // it ends by itself in five minutes
-			f.hub.log.Debug("consumer not deleted", "stream", f.Stream, "error", err)
-		}
-	}()
-	go f.watch(ctx, stream, cancel)
 	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", f.Stream, err)
-		}
-		meta, err := msg.Metadata()
+		msg, meta, err := reader.Next()
 		if err != nil {
 			return fmt.Errorf("read %s: %w", f.Stream, err)
 		}
 		change, ok := f.Read(msg.Subject(), msg.Headers())
-		f.take(meta.Sequence.Stream, change, ok)
-		if meta.NumPending == 0 {
+		f.take(meta.Sequence.Stream, meta.Timestamp, change, ok)
+		if meta.Sequence.Stream >= info.State.LastSeq || meta.NumPending == 0 {
 			f.caughtUp()
 		}
 	}
 }
 
-var errReplaced = errors.New("the stream was replaced or lost its end")
-
-// watch ends a reading when the stream is not any more what it was: an ordered consumer does not
-// notice, and would wait for sequences that the new stream has had.
-func (f *feed) watch(ctx context.Context, stream jetstream.Stream, end context.CancelCauseFunc) {
-	created := stream.CachedInfo().Created
-	tick := time.NewTicker(check)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		once, cancel := context.WithTimeout(ctx, check)
-		info, err := stream.Info(once)
-		cancel()
-		switch {
-		case errors.Is(err, jetstream.ErrStreamNotFound):
-			end(err)
-		case err == nil && (!info.Created.Equal(created) || info.State.LastSeq < f.position()):
-			end(errReplaced)
-		}
-	}
-}
-
-func (f *feed) position() uint64 {
+// continues reports whether the last message that was read is still in the stream. A server that crashed may have lost
+// it, and given its sequence to another.
+func (f *feed) continues(ctx context.Context, stream jetstream.Stream) (bool, error) {
 	f.hub.mu.Lock()
-	defer f.hub.mu.Unlock()
-	return f.read
+	seq, at := f.read, f.readAt
+	f.hub.mu.Unlock()
+	if at.IsZero() {
+		return true, nil
+	}
+	msg, err := stream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return true, nil // newer ones of its subject have replaced it, or sequences end before it, which resume sees
+	}
+	if err != nil {
+		return false, err
+	}
+	return msg.Time.Equal(at), nil
 }
 
 // resume prepares to read the stream that is there, and says from which sequence. Of one that is
@@ -163,6 +139,7 @@ func (f *feed) resume(created time.Time, last uint64) (from uint64) {
 		f.created, f.log, f.waiting = created, nil, 0
 		f.start = last - min(last, memory)
 		f.read, f.told, f.before = f.start, f.start, last
+		f.readAt = time.Time{}
 	}
 	f.looked = true
 	if f.lost {
@@ -186,10 +163,10 @@ func (f *feed) caughtUp() {
 
 // take remembers a message. Of what was there before this feed looked for the first time, only what
 // is known not to be shown yet is told.
-func (f *feed) take(seq uint64, c Change, ok bool) {
+func (f *feed) take(seq uint64, at time.Time, c Change, ok bool) {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()
-	f.read = seq
+	f.read, f.readAt = seq, at
 	if seq <= f.before && f.waiting == 0 && (!f.Shown || f.shown == 0 || seq <= f.shown) {
 		f.told = seq
 	}

@@ -3,6 +3,7 @@ package live_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -283,6 +284,65 @@ func TestReplacedStream(t *testing.T) {
 	}
 	if _, m := r.subscribe(first.Cursor); len(m.Reset) == 0 {
 		t.Errorf("%+v", m)
+	}
+	r.publish("d", "created")
+	r.until(c, "d")
+}
+
+// The hub ends at once, whatever state its stream is in.
+func TestStopsWhileTheStreamIsMissing(t *testing.T) {
+	t.Parallel()
+	r := start(t, false)
+	nc, _ := r.nats.Connect()
+	asked, err := nc.SubscribeSync("$JS.API.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.publish("a", "created")
+	r.subscribe("")
+	if err := errors.Join(r.js.DeleteStream(t.Context(), "S"), nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the deletion, and what the hub asks when it has noticed
+		for m := (*nats.Msg)(nil); m == nil || !strings.HasSuffix(m.Subject, ".S") && !strings.Contains(m.Subject, "CREATE"); {
+			if m, err = asked.NextMsg(patience); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); r.stop() }()
+	select {
+	case <-stopped:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the hub has not stopped")
+	}
+}
+
+// After a crash the end of a stream may be lost and its sequences used again, before the feed reads on.
+func TestSequencesUsedAgain(t *testing.T) {
+	t.Parallel()
+	r := start(t, false)
+	r.publish("a", "created")
+	r.nats.Stop()
+	restore := r.nats.Backup()
+	r.nats.Start()
+	c, _ := r.subscribe("")
+	servicetest.Eventually(t, "publishing", func() bool {
+		_, err := r.js.PublishMsg(t.Context(), &nats.Msg{Subject: "s.b", Header: nats.Header{event.HeaderChange: {"created"}}})
+		return err == nil
+	})
+	r.until(c, "b")
+	r.nats.Stop()
+	restore()
+	r.nats.Start()
+	for i := range 2 {
+		servicetest.Eventually(t, "publishing", func() bool {
+			_, err := r.js.PublishMsg(t.Context(), &nats.Msg{Subject: fmt.Sprint("s.c", i), Header: nats.Header{event.HeaderChange: {"created"}}})
+			return err == nil
+		})
+	}
+	for m := r.next(c); len(m.Reset) == 0; m = r.next(c) {
 	}
 	r.publish("d", "created")
 	r.until(c, "d")

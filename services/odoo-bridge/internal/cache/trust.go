@@ -173,7 +173,7 @@ const (
 func (c *Cache) watch(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
 	lost := nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	defer nc.RemoveStatusListener(lost)
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx) // ends the watcher, whose Stop would wait for NATS to answer
 	defer cancel()
 	if err := bus.Ensure(ctx, js, c.cfg.Replicas, bus.BucketOdooCache); err != nil {
 		return err
@@ -191,7 +191,6 @@ func (c *Cache) watch(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 	if err != nil {
 		return fmt.Errorf("watch the journals: %w", err)
 	}
-	defer watcher.Stop() //nolint:errcheck // the connection is gone then
 	ticker := time.NewTicker(hello)
 	defer ticker.Stop()
 	silence := max(3*c.cfg.Fresh, 10*time.Second)
