@@ -22,7 +22,8 @@ const (
 	pullEvents  = 500             // asked of NATS at a time
 	inFlight    = 16 << 20        // bytes of messages read ahead of the commit
 	ackWait     = 5 * time.Minute // far longer than a batch takes: a redelivery means trouble
-	idleCheck   = time.Second     // how often the checkpoint and the lag are looked at
+	idleCheck   = time.Second     // how often checkpoint, stream and consumer are verified
+	stallChecks = 3               // verifications without an event until a stall is suspected
 	batchTime   = time.Minute
 	bulk        = 20_000 // rows after which the planner needs new statistics
 )
@@ -35,8 +36,9 @@ type leader struct {
 	cp       *store.Checkpoint
 	newest   sequences // during a replay: the events that rows take
 	progress func()
+	lastSeq  uint64       // of the stream, when it was last inspected
 	loaded   int          // changes written since the last vacuum
-	quiet    int          // looks since the last message
+	quiet    int          // verifications since the last event
 	held     rpc.ScanMark // the scan from which too many deletions would follow
 }
 
@@ -75,7 +77,7 @@ func (l *leader) project(ctx context.Context) error {
 	if err := l.settle(work, rpc.ScanMark{}); err != nil {
 		return err
 	}
-	l.works()
+	l.caughtUp()
 	for {
 		select {
 		case <-ctx.Done():
@@ -94,7 +96,7 @@ func (l *leader) project(ctx context.Context) error {
 				return err
 			}
 		case <-tick.C:
-			if err := l.look(work); err != nil {
+			if err := l.verify(work); err != nil {
 				return err
 			}
 			if l.loaded >= bulk && len(r.items) == 0 {
@@ -115,15 +117,26 @@ func (l *leader) take(ctx context.Context, r *reader, batch []*item) error {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	r.release(batch)
-	l.tell()
+	l.announceCheckpoint()
+	l.works()
 	l.progress()
 	return l.settle(ctx, rpc.ScanMark{})
 }
 
-// tell says how far reads see now. Who misses it looks for itself.
-func (l *leader) tell() {
+// announceCheckpoint publishes the committed sequence to requests that wait for their own writes.
+// Delivery is best effort: a waiter that misses it polls the checkpoint instead.
+func (l *leader) announceCheckpoint() {
 	if err := l.js.Conn().Publish(rpc.OrdersProjected, strconv.AppendUint(nil, l.cp.Seq, 10)); err != nil {
-		l.log.Debug("nobody is told of the commit", "error", err)
+		l.log.Debug("checkpoint announcement failed", "error", err)
+	}
+}
+
+// caughtUp makes this instance ready where nothing is left to project; else the first batch does, so
+// that a projection which stalls again and again is never ready.
+func (l *leader) caughtUp() {
+	if l.lastSeq <= l.cp.Seq {
+		l.works()
+		l.progress()
 	}
 }
 
@@ -133,8 +146,9 @@ func (l *leader) vacuum(ctx context.Context) {
 	}
 }
 
-// look makes sure, while nothing arrives too, that the checkpoint is where this leader left it.
-func (l *leader) look(ctx context.Context) error {
+// verify makes sure, while nothing arrives too, that the checkpoint is where this leader left it, that
+// the stream is the one it is of, and that the consumer delivers every event.
+func (l *leader) verify(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	cp, err := l.w.Checkpoint(ctx, l.cp.Stream)
@@ -148,30 +162,39 @@ func (l *leader) look(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("inspect %s: %w", bus.StreamOrders, err)
 	}
-	lag.Set(float64(info.State.LastSeq) - float64(l.cp.Seq))
-	l.tell() // for who has started since the last commit
-	l.progress()
-	return l.stalled(ctx, info.State.LastSeq)
+	if info.State.LastSeq < l.cp.Seq {
+		return errReopened
+	}
+	l.lastSeq = info.State.LastSeq
+	lag.Set(float64(l.lastSeq - l.cp.Seq))
+	l.announceCheckpoint() // for who has started since the last commit
+	l.caughtUp()
+	if err := l.checkConsumer(ctx); err != nil {
+		return err
+	}
+	if err := l.stalled(ctx, l.lastSeq); err != nil {
+		return errors.Join(err, l.deleteConsumer(ctx))
+	}
+	return nil
 }
 
-var errStalled = errors.New("messages wait and none arrives")
+var errStalled = errors.New("events wait in the stream and none arrives")
 
-// stalled reports errStalled when nothing has arrived for a few looks although the consumer has
-// more to give.
+// stalled reports errStalled when nothing has arrived for a few verifications although the stream has
+// an event after the checkpoint. What the consumer says is pending may be wrong both ways.
 func (l *leader) stalled(ctx context.Context, lastSeq uint64) error {
-	const patience = 3 // looks
-	if l.quiet++; l.quiet < patience || lastSeq <= l.cp.Seq {
+	if l.quiet++; l.quiet < stallChecks || lastSeq <= l.cp.Seq {
 		return nil
 	}
 	l.quiet = 0
-	cons, err := l.stream.Consumer(ctx, l.cp.Consumer)
-	if err != nil {
-		return fmt.Errorf("inspect consumer %s: %w", l.cp.Consumer, err)
+	_, err := l.stream.GetMsg(ctx, l.cp.Seq+1, jetstream.WithGetMsgSubject(">")) // or the first one after it
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound): // deleted, all of them
+		return nil
+	case err != nil:
+		return fmt.Errorf("read the event after the checkpoint: %w", err)
 	}
-	if info := cons.CachedInfo(); info.NumPending > 0 || info.Delivered.Stream > l.cp.Seq {
-		return errStalled
-	}
-	return nil
+	return errStalled
 }
 
 // commit writes a batch (invariant 3), parking what can never be written (invariant 5). A batch
@@ -303,16 +326,10 @@ type reader struct {
 func (l *leader) open(ctx context.Context) (*reader, error) {
 	setup, cancel := context.WithTimeout(ctx, setupTime)
 	defer cancel()
-	cons, err := l.stream.CreateOrUpdateConsumer(setup, jetstream.ConsumerConfig{
-		Durable:       l.cp.Consumer,
-		Description:   "Projects orders into Postgres; the checkpoint there decides where it reads",
-		AckPolicy:     jetstream.AckAllPolicy,
-		AckWait:       ackWait,
-		MaxDeliver:    -1, // a finite one would be a silent gap (invariant 5)
-		MaxAckPending: -1,
-		// Of a database that is no more; one that comes back later makes its consumer again.
-		InactiveThreshold: 24 * time.Hour,
-	})
+	if err := l.checkConsumer(setup); err != nil {
+		return nil, err
+	}
+	cons, err := l.stream.CreateOrUpdateConsumer(setup, consumerConfig(l.cp.Consumer))
 	if err != nil {
 		return nil, fmt.Errorf("open consumer %s: %w", l.cp.Consumer, err)
 	}
@@ -406,6 +423,9 @@ func grace(ctx context.Context, d time.Duration) (context.Context, context.Cance
 
 // park records a message that no retry can make good, and returns when that is stored (invariant 5).
 func (l *leader) park(ctx context.Context, it *item) error {
+	if err := l.checkConsumer(ctx); err != nil { // one that delivers headers only makes every event look malformed
+		return err
+	}
 	if err := bus.Park(ctx, l.js, "orders", it.msg, it.poison); err != nil {
 		return err
 	}

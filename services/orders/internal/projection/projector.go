@@ -74,7 +74,7 @@ func (p *Projector) fail(err error) { p.failed.Store(&err) }
 func (p *Projector) works()         { p.failed.Store(nil) }
 
 // errReopened ends a term without anything being wrong.
-var errReopened = errors.New("NATS has been away")
+var errReopened = errors.New("NATS was away or its stream was replaced")
 
 // Run projects or stands by until ctx ends, whatever fails.
 func (p *Projector) Run(ctx context.Context) {
@@ -87,7 +87,7 @@ func (p *Projector) Run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errReopened), errors.Is(err, store.ErrFenced):
-			p.log.Info("projection begins again from its checkpoint", "reason", err)
+			p.log.Info("projection restarted", "reason", err)
 			pause = rand.N(50 * time.Millisecond)
 		default:
 			p.fail(err)
@@ -128,7 +128,7 @@ func (p *Projector) term(ctx context.Context, progress func()) error {
 	if err != nil {
 		return err
 	}
-	l := &leader{Projector: p, w: w, stream: stream, cp: cp, newest: newest, progress: progress}
+	l := &leader{Projector: p, w: w, stream: stream, cp: cp, newest: newest, lastSeq: stream.CachedInfo().State.LastSeq, progress: progress}
 	return l.project(ctx)
 }
 

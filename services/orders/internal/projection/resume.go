@@ -37,10 +37,7 @@ func (s sequences) last() uint64 {
 func (p *Projector) resume(ctx context.Context, w *store.Writer, stream jetstream.Stream) (*store.Checkpoint, sequences, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	info, err := stream.Info(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("inspect %s: %w", bus.StreamOrders, err)
-	}
+	info := stream.CachedInfo()
 	created := info.Created.UTC().Truncate(time.Microsecond)
 	cp, err := w.Checkpoint(ctx, bus.StreamOrders)
 	if err != nil {
@@ -111,6 +108,9 @@ func messageID(h nats.Header, stored time.Time) string {
 // storable is a header's value as Postgres can hold it.
 func storable(s string) string { return strings.ToValidUTF8(withoutNUL(s), "\uFFFD") }
 
+// scanIdle is how long a scan waits for the next message.
+const scanIdle = 10 * time.Second
+
 // newest scans, headers only, for the newest message of each order.
 func (p *Projector) newest(ctx context.Context, stream jetstream.Stream) (sequences, error) {
 	last, err := stream.GetLastMsgForSubject(ctx, event.OrdersChanged)
@@ -135,12 +135,15 @@ func (p *Projector) newest(ctx context.Context, stream jetstream.Stream) (sequen
 	defer iter.Stop()
 	stop := context.AfterFunc(ctx, iter.Stop)
 	defer stop()
+	idle := time.AfterFunc(scanIdle, iter.Stop)
+	defer idle.Stop()
 	var found sequences
 	for {
 		msg, err := iter.Next()
 		if err != nil {
 			return nil, fmt.Errorf("scan %s: %w", bus.StreamOrders, errors.Join(err, ctx.Err()))
 		}
+		idle.Reset(scanIdle)
 		meta, err := msg.Metadata()
 		if err != nil {
 			return nil, fmt.Errorf("scan %s: %w", bus.StreamOrders, err)
@@ -148,7 +151,8 @@ func (p *Projector) newest(ctx context.Context, stream jetstream.Stream) (sequen
 		if meta.Sequence.Stream > found.last() { // a scan that was interrupted repeats some
 			found = append(found, meta.Sequence.Stream)
 		}
-		if meta.NumPending == 0 || meta.Sequence.Stream >= last.Sequence {
+		// What the consumer says is pending may be wrong, and an order missing here would be taken for gone.
+		if meta.Sequence.Stream >= last.Sequence {
 			return found, nil
 		}
 	}
