@@ -270,6 +270,37 @@ func (w *world) serves(id, status string, state event.EditState) (o order) {
 	return o
 }
 
+// A reason may hold whatever a cell does: the order's history shows it as it is.
+func TestReasonOfAnyText(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.publish(changed("rec1", "Pending"))
+	w.holds(map[string]string{"rec1": "Pending"})
+	var all strings.Builder
+	for c := range rune(0x20) {
+		all.WriteRune(c)
+	}
+	all.WriteString("\x7f\u0085\u2028\ufffe\U0001F600\"\\")
+	reason := fault.T("Airtable tiene «A\x00B»"+all.String(), "Airtable has \"A\x00B\""+all.String())
+	result, _ := w.edit("rec1", status("Sent"))
+	w.settle(result.EditID, &reason)
+	w.serves("rec1", "Pending", event.Rejected)
+	w.equal("history", w.history("rec1"), []string{"rejected api Sent by ana 1 edit: " + reason.EN, "updated airtable Pending"})
+
+	// A lone surrogate, as JSON can escape one.
+	result, _ = w.edit("rec1", status("Sent"))
+	for _, e := range w.queued() {
+		if e.ID == result.EditID {
+			msg := w.settled(&e, &fault.Text{ES: "SURROGATE", EN: "SURROGATE"})
+			msg.Data = bytes.ReplaceAll(msg.Data, []byte("SURROGATE"), []byte(`\ud800\u0000`))
+			w.publish(msg)
+		}
+	}
+	w.serves("rec1", "Pending", event.Rejected)
+	w.equal("history", w.history("rec1")[0], "rejected api Sent by ana 1 edit: \ufffd\x00")
+}
+
 // A change that Airtable tells meanwhile is kept beneath a pending edit; what holds in the end is
 // what Airtable says, and history shows both.
 func TestChangedWhilePending(t *testing.T) {

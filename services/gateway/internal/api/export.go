@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -108,13 +109,20 @@ func (a *API) exportRows(ctx context.Context, query *rpc.OrdersQuery) (rows []ex
 
 var plainNumber = regexp.MustCompile(`^[+-]?\d+([.,]\d+)?$`)
 
-// safe keeps a spreadsheet from running a cell as a formula (CWE-1236).
+// safe leaves out of a cell the control characters that no CSV has, which other programs take for the
+// end of the text or of the file, and keeps a spreadsheet from running it as a formula (CWE-1236).
 func safe(cell *string) string {
 	if cell == nil {
 		return ""
 	}
-	if s := *cell; s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) && !plainNumber.MatchString(s) {
+	s := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' {
+			return -1
+		}
+		return r
+	}, *cell)
+	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) && !plainNumber.MatchString(s) {
 		return "'" + s
 	}
-	return *cell
+	return s
 }

@@ -103,7 +103,7 @@ func compile(filters []rpc.Filter, search string, a *args) (where, error) {
 		if len(search) > maxValue {
 			return where{}, tooLong("search")
 		}
-		p := a.add(like("%", fold(search), "%")) + "::text"
+		p := a.add(like("%", fold(clean(search)), "%")) + "::text"
 		conds = append(conds, "(name_fold like "+p+" or customer_fold like "+p+" or lower(record_id) like "+p+")")
 		w.rollup = false
 	}

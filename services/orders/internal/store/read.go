@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -75,27 +77,71 @@ func (s *Store) History(ctx context.Context, q rpc.HistoryQuery) (entries []byte
 	case !event.ValidRecordID(q.RecordID):
 		return nil, 0, errNotFound
 	}
-	err = s.adhoc.QueryRow(ctx, historySQL, q.RecordID, q.Offset, q.Limit).Scan(&total, &entries)
-	if err == nil && total == 0 {
+	var changes, editIDs, edits []*string
+	if err := s.adhoc.QueryRow(ctx, historySQL, q.RecordID, q.Offset, q.Limit).Scan(&total, &changes, &editIDs, &edits); err != nil {
+		return nil, 0, readError(err)
+	}
+	if total == 0 {
 		return nil, 0, errNotFound
 	}
-	return entries, total, readError(err)
+	entries, err = historyPage(changes, editIDs, edits)
+	return entries, total, err
 }
 
-// What changed, and beside it what somebody wanted and Airtable has not, or not yet.
+// What changed, and beside it what somebody wanted and Airtable has not, or not yet. The JSON is put
+// together outside of Postgres, whose functions refuse an escaped NUL.
 const historySQL = `
 with entries as (
     select epoch, seq, entry, edit_ids, null as edit from order_history where record_id = $1
     union all
     select epoch, seq, null, null, edit from edits where record_id = $1 and state <> 'applied'
 )
-select (select count(*) from entries), '[' || coalesce(string_agg(case
-    when edit is not null then json_strip_nulls(json_build_object(
-        'id', edit::json->'id', 'change', edit::json->'state', 'at', edit::json->'at', 'source', 'api', 'values', edit::json->'values',
-        'actor', edit::json->'actor', 'edit_ids', json_build_array(edit::json->'id'), 'reason', edit::json->'reason'))::text
-    when edit_ids is not null then left(entry, -1) || ',"edit_ids":' || edit_ids || '}'
-    else entry end, ','), '') || ']'
+select (select count(*) from entries), array_agg(entry), array_agg(edit_ids), array_agg(edit)
 from (select * from entries order by epoch desc, seq desc offset $2 limit $3) page`
+
+// historyPage makes the JSON array of entries, each of which is a change, maybe with the ids of its
+// edits, or an edit.
+func historyPage(changes, editIDs, edits []*string) ([]byte, error) {
+	page := []byte{'['}
+	for i, change := range changes {
+		if i > 0 {
+			page = append(page, ',')
+		}
+		switch {
+		case change == nil:
+			entry, err := editEntry(*edits[i])
+			if err != nil {
+				return nil, err
+			}
+			page = append(page, entry...)
+		case editIDs[i] != nil:
+			page = append(append(append(page, strings.TrimSuffix(*change, "}")...), `,"edit_ids":`...), *editIDs[i]...)
+			page = append(page, '}')
+		default:
+			page = append(page, *change...)
+		}
+	}
+	return append(page, ']'), nil
+}
+
+// editEntry is an edit as an entry of a history.
+func editEntry(doc string) ([]byte, error) {
+	var e rpc.Edit
+	if err := json.Unmarshal([]byte(doc), &e); err != nil {
+		return nil, fmt.Errorf("read an edit: %w", err)
+	}
+	values := map[string]any{}
+	if v := e.Values.Status; v != nil {
+		values["status"] = *v
+	}
+	if v := e.Values.Priority; v != nil {
+		values["priority"] = *v
+	}
+	return json.Marshal(&rpc.HistoryEntry{
+		ID: e.ID, Change: string(e.State), At: e.At, Source: "api", Values: values,
+		Actor: &rpc.HistoryActor{ID: e.Actor.ID, Email: e.Actor.Email, Name: e.Actor.Name}, EditIDs: []string{e.ID}, Reason: e.Reason,
+	})
+}
 
 // Edits answers rpc.OrdersEdits: a JSON array.
 func (s *Store) Edits(ctx context.Context, q rpc.EditsQuery) (edits []byte, err error) {

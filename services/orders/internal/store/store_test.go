@@ -714,6 +714,21 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+// A text that no column can hold is looked for without what it cannot hold.
+func TestSearchesAnyText(t *testing.T) {
+	t.Parallel()
+	s, w, cp := open(t)
+	if err := w.Apply(t.Context(), cp, []*Change{Row{Name: new("Núñez")}.change(1, "rec1", false)}, 1, "m"); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]int64{"Nú\x00ñez": 1, "\x00": 1, "Nú\xff": 0, "\x1f": 0} {
+		page, err := s.List(t.Context(), rpc.OrdersQuery{Limit: 10, Search: text})
+		if err != nil || page.Total != want {
+			t.Errorf("%q: %d orders, %v", text, page.Total, err)
+		}
+	}
+}
+
 func FuzzList(f *testing.F) {
 	s, w, cp := open(f)
 	v := "x"
