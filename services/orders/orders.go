@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,7 +42,7 @@ func (c *Config) Validate() error {
 
 // Run serves until ctx ends, then drains: requests are answered and the batch under way is
 // committed. It waits for NATS and Postgres and survives losing them; it returns an error only for
-// a configuration or a stream it cannot work with.
+// a configuration, a stream or a database it cannot work with.
 func Run(ctx context.Context, cfg Config) error {
 	return cfg.open(ctx, func(ctx context.Context, s *store.Store, js jetstream.JetStream, p *projection.Projector) error {
 		endpoints, err := api.Service(s, js, cfg.Log)
@@ -56,14 +55,16 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		cfg.Health.Check("postgres", s.Ping)
 		cfg.Health.Check("projection", p.Check)
-		var projecting sync.WaitGroup
-		projecting.Go(func() { p.Run(ctx) })
-		<-ctx.Done()
+		failed := make(chan error, 1)
+		go func() { failed <- p.Run(ctx) }()
+		select {
+		case err = <-failed:
+			failed <- nil
+		case <-ctx.Done():
+		}
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), service.DrainTime-3*time.Second)
 		defer cancel()
-		err = server.Stop(drain)
-		projecting.Wait()
-		return err
+		return errors.Join(err, server.Stop(drain), <-failed)
 	})
 }
 

@@ -151,6 +151,9 @@ func (l *leader) vacuum(ctx context.Context) {
 func (l *leader) verify(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	if err := l.w.Leads(ctx); err != nil {
+		return fmt.Errorf("keep the lead: %w", err)
+	}
 	cp, err := l.w.Checkpoint(ctx, l.cp.Stream)
 	if err != nil {
 		return fmt.Errorf("read the checkpoint: %w", err)

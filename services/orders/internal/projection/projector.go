@@ -35,6 +35,7 @@ const (
 	standbyPoll = time.Second     // how often an instance that stands by tries to lead
 	drainTime   = 5 * time.Second // what a batch under way has to finish
 	setupTime   = 30 * time.Second
+	migrateTime = 10 * time.Minute // of the largest tables
 )
 
 // Projector projects ORDERS into a store.
@@ -76,8 +77,9 @@ func (p *Projector) works()         { p.failed.Store(nil) }
 // errReopened ends a term without anything being wrong.
 var errReopened = errors.New("NATS was away or its stream was replaced")
 
-// Run projects or stands by until ctx ends, whatever fails.
-func (p *Projector) Run(ctx context.Context) {
+// Run projects or stands by until ctx ends, whatever fails. The error, which wraps store.ErrUnusable, says
+// why no retry would help.
+func (p *Projector) Run(ctx context.Context) error {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 5*time.Second
 	for ctx.Err() == nil {
@@ -85,7 +87,9 @@ func (p *Projector) Run(ctx context.Context) {
 		var pause time.Duration
 		switch {
 		case ctx.Err() != nil:
-			return
+			return nil //nolint:nilerr // it ended as it was told to
+		case errors.Is(err, store.ErrUnusable):
+			return err
 		case errors.Is(err, errReopened), errors.Is(err, store.ErrFenced):
 			p.log.Info("projection restarted", "reason", err)
 			pause = rand.N(50 * time.Millisecond)
@@ -99,6 +103,7 @@ func (p *Projector) Run(ctx context.Context) {
 		case <-time.After(pause):
 		}
 	}
+	return nil
 }
 
 // term is one attempt: stand by, lead, and project until something happens. It calls progress when
@@ -134,11 +139,13 @@ func (p *Projector) term(ctx context.Context, progress func()) error {
 
 // connect makes sure of the tables, which may have gone since the last term, and connects.
 func (p *Projector) connect(ctx context.Context) (*store.Writer, error) {
-	ctx, cancel := context.WithTimeout(ctx, setupTime)
+	migrating, cancel := context.WithTimeout(ctx, migrateTime)
 	defer cancel()
-	if err := p.store.Migrate(ctx); err != nil {
+	if err := p.store.Migrate(migrating); err != nil {
 		return nil, err
 	}
+	ctx, cancel = context.WithTimeout(ctx, setupTime)
+	defer cancel()
 	w, err := p.store.Writer(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect the writer: %w", err)

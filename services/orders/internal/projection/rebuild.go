@@ -29,15 +29,18 @@ func Rebuild(ctx context.Context, s *store.Store, p *Projector, log *slog.Logger
 		}
 	}
 	running, stop := context.WithCancel(ctx)
+	failed := make(chan error, 1)
 	var projector sync.WaitGroup
 	defer projector.Wait()
 	defer stop()
-	projector.Go(func() { p.Run(running) })
+	projector.Go(func() { failed <- p.Run(running) })
 	said := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case err := <-failed:
+			return err
 		case <-time.After(100 * time.Millisecond):
 		}
 		cp, err := s.Checkpoint(ctx, bus.StreamOrders)

@@ -2,7 +2,7 @@
 -- happens when the checkpoint is not where the writer believes it to be. As nobody else writes
 -- while it is, rows can be told new from old beforehand, which is cheaper than ON CONFLICT.
 with fence as materialized (
-    update checkpoint set seq = $5, event_id = $6
+    update orders.checkpoint set seq = $5, event_id = $6
     where stream = $1 and stream_created = $2 and epoch = $3 and seq = $4 and not rebuild
     returning epoch
 ), input as materialized (
@@ -17,14 +17,14 @@ with fence as materialized (
                        $15::text[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::text[], $20::text[], $21::bigint[])
         as i (record_id, deleted, name, name_fold, customer, customer_fold, status, priority,
               amount, order_date, created_at, updated_at, doc, confirmed, seq)
-    left join orders o on o.record_id = i.record_id collate "C"
+    left join orders.orders o on o.record_id = i.record_id collate "C"
     where case when i.seq = 0 then o.record_id is not null
                else o.record_id is null or (o.epoch, o.seq) < (fence.epoch, i.seq) end
 ), removed as (
-    delete from orders o using input i
+    delete from orders.orders o using input i
     where i.known and i.deleted and o.record_id = i.record_id collate "C"
 ), changed as (
-    update orders o
+    update orders.orders o
     set name = i.name, name_fold = i.name_fold, customer = i.customer, customer_fold = i.customer_fold,
         status = i.status, priority = i.priority, amount = i.amount, order_date = i.order_date,
         created_at = i.created_at, updated_at = i.updated_at, doc = i.doc, confirmed = i.confirmed,
@@ -32,19 +32,19 @@ with fence as materialized (
     from input i
     where i.known and not i.deleted and o.record_id = i.record_id collate "C"
 ), added as (
-    insert into orders (record_id, name, name_fold, customer, customer_fold, status, priority,
+    insert into orders.orders (record_id, name, name_fold, customer, customer_fold, status, priority,
                         amount, order_date, created_at, updated_at, doc, confirmed, epoch, seq)
     select record_id, name, name_fold, customer, customer_fold, status, priority,
            amount, order_date, created_at, updated_at, doc, confirmed, epoch, seq
     from input where not known and not deleted
 ), history as (
-    insert into order_history (record_id, event_id, epoch, seq, at, edit_ids, entry)
+    insert into orders.order_history (record_id, event_id, epoch, seq, at, edit_ids, entry)
     select h.record_id, h.event_id, fence.epoch, h.seq, h.at, h.edit_ids, h.entry
     from fence, unnest($22::text[], $23::text[], $24::bigint[], $25::timestamptz[], $26::text[], $27::text[])
         as h (record_id, event_id, seq, at, edit_ids, entry)
     on conflict do nothing
 ), edited as (
-    insert into edits (id, record_id, at, state, edit, epoch, seq)
+    insert into orders.edits (id, record_id, at, state, edit, epoch, seq)
     select e.id, e.record_id, e.at, e.state, e.edit, fence.epoch, e.seq
     from fence, unnest($28::text[], $29::text[], $30::timestamptz[], $31::text[], $32::text[], $33::bigint[])
         as e (id, record_id, at, state, edit, seq)
@@ -62,7 +62,7 @@ with fence as materialized (
     from delta
     group by status, priority, order_date
 ), rolled as (
-    insert into rollup (dim, order_date, status, priority, n, amount)
+    insert into orders.rollup (dim, order_date, status, priority, n, amount)
     select case grouping(status, priority, order_date, month)
                when 1 then 'cube' when 2 then 'month_cube' when 7 then 'status' when 11 then 'priority' when 13 then 'day' when 14 then 'month' else 'all'
            end,
@@ -76,10 +76,10 @@ with fence as materialized (
     select d.customer_fold, d.n, c.customer_fold is not null as known
     from (select customer_fold, sum(n) as n from delta where customer_fold is not null
           group by customer_fold having sum(n) <> 0) d
-    left join customers c on c.customer_fold = d.customer_fold collate "C"
+    left join orders.customers c on c.customer_fold = d.customer_fold collate "C"
 ), recounted as (
-    update customers c set n = c.n + d.n from counts d where d.known and c.customer_fold = d.customer_fold collate "C"
+    update orders.customers c set n = c.n + d.n from counts d where d.known and c.customer_fold = d.customer_fold collate "C"
 ), counted as (
-    insert into customers (customer_fold, n) select customer_fold, n from counts where not known
+    insert into orders.customers (customer_fold, n) select customer_fold, n from counts where not known
 )
 select not exists (select from fence)

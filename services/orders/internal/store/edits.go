@@ -25,18 +25,18 @@ type edit struct {
 
 // PendingEdits counts the edits that are pending.
 func (s *Store) PendingEdits(ctx context.Context) (n int, err error) {
-	err = s.adhoc.QueryRow(ctx, "select count(*) from edits where state = 'pending'").Scan(&n)
+	err = s.adhoc.QueryRow(ctx, "select count(*) from orders.edits where state = 'pending'").Scan(&n)
 	return n, err
 }
 
 // PendingEditIDs gives the ids of the edits that are pending.
 func (s *Store) PendingEditIDs(ctx context.Context) ([]string, error) {
-	return collect(s.editing.Query(ctx, "select id from edits where state = 'pending'"))
+	return collect(s.editing.Query(ctx, "select id from orders.edits where state = 'pending'"))
 }
 
 // KnownEdits tells which of the edits are known.
 func (s *Store) KnownEdits(ctx context.Context, ids []string) (map[string]bool, error) {
-	found, err := collect(s.adhoc.Query(ctx, "select id from edits where id = any ($1)", ids))
+	found, err := collect(s.adhoc.Query(ctx, "select id from orders.edits where id = any ($1)", ids))
 	known := make(map[string]bool, len(found))
 	for _, id := range found {
 		known[id] = true
@@ -60,9 +60,9 @@ type LostEdit struct {
 // LostEdits gives those of the edits that are still pending, in the order they were accepted.
 func (s *Store) LostEdits(ctx context.Context, ids []string) ([]LostEdit, error) {
 	rows, err := s.editing.Query(ctx, `
-		select record_id, edit, (select '[' || coalesce(string_agg(n.edit, ','), '') || ']' from edits n
+		select record_id, edit, (select '[' || coalesce(string_agg(n.edit, ','), '') || ']' from orders.edits n
 		                         where n.record_id = e.record_id and (n.at, n.id) > (e.at, e.id))
-		from edits e where id = any ($1) and state = 'pending' order by at, id`, ids)
+		from orders.edits e where id = any ($1) and state = 'pending' order by at, id`, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -176,11 +176,11 @@ func (w *Writer) withEdits(ctx context.Context, cp *Checkpoint, changes, rows []
 func (w *Writer) edits(ctx context.Context, records, ids []string) (*edits, error) {
 	rows, err := w.conn.Query(ctx, `
 		select e.record_id, e.seq, e.edit from unnest($1::text[]) r (record_id) cross join lateral (
-			(select record_id, seq, edit from edits where record_id = r.record_id and state = 'pending')
+			(select record_id, seq, edit from orders.edits where record_id = r.record_id and state = 'pending')
 			union all
-			(select record_id, seq, edit from edits where record_id = r.record_id order by at desc, id desc limit 1)) e
+			(select record_id, seq, edit from orders.edits where record_id = r.record_id order by at desc, id desc limit 1)) e
 		union
-		select record_id, seq, edit from edits where id = any ($2)`, records, ids)
+		select record_id, seq, edit from orders.edits where id = any ($2)`, records, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +210,7 @@ type confirmed struct {
 
 func (w *Writer) confirmed(ctx context.Context, records []string) (map[string]confirmed, error) {
 	rows, err := w.conn.Query(ctx,
-		"select record_id, coalesce(confirmed, doc), epoch, seq from orders where record_id = any ($1)", records)
+		"select record_id, coalesce(confirmed, doc), epoch, seq from orders.orders where record_id = any ($1)", records)
 	if err != nil {
 		return nil, err
 	}

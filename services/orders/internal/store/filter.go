@@ -147,7 +147,7 @@ func comparison(field string, kind rpc.Kind, op operator, values []string, a *ar
 		if !op.exact {
 			v = fold(v)
 			if expr = columns[field].folded; expr == "" || op.after == "" { // customer_fold may lack the end
-				expr = "fold(" + field + ")"
+				expr = schema + ".fold(" + field + ")"
 			}
 		}
 		return expr + " like " + a.add(like(op.before, v, op.after)) + cast

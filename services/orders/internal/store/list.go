@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 )
@@ -45,7 +43,7 @@ func (s *Store) List(ctx context.Context, q rpc.OrdersQuery) (Page, error) {
 	if q.After != "" || q.NoTotal {
 		return s.walk(ctx, q, keys)
 	}
-	pool, sql, a, err := s.pageSQL(q, keys)
+	from, sql, a, err := s.pageSQL(q, keys)
 	if err != nil {
 		return Page{}, err
 	}
@@ -54,7 +52,7 @@ func (s *Store) List(ctx context.Context, q rpc.OrdersQuery) (Page, error) {
 		rows int64
 		last *string
 	)
-	if err := pool.QueryRow(ctx, sql, a...).Scan(&page.Total, &page.Docs, &rows, &last); err != nil {
+	if err := from.QueryRow(ctx, sql, a...).Scan(&page.Total, &page.Docs, &rows, &last); err != nil {
 		return Page{}, readError(err)
 	}
 	if last != nil && int64(q.Offset)+rows < page.Total {
@@ -136,7 +134,7 @@ func cursorSQL(keys []key) string {
 
 // pageSQL chooses how to fetch a page by offset with its total. Every statement answers one row:
 // total, the docs as a JSON array, how many, and the sort keys of the last.
-func (s *Store) pageSQL(q rpc.OrdersQuery, keys []key) (pool *pgxpool.Pool, sql string, a args, err error) {
+func (s *Store) pageSQL(q rpc.OrdersQuery, keys []key) (_ pool, sql string, a args, err error) {
 	const shallow = 100 // skipping so many rows costs less than finding the day
 	plain := len(q.Filters) == 0 && q.Search == ""
 	if plain && byDate(keys) && keys[0].desc {
@@ -147,7 +145,7 @@ func (s *Store) pageSQL(q rpc.OrdersQuery, keys []key) (pool *pgxpool.Pool, sql 
 	}
 	if fragment, ok := customerSearch(q); ok && byDate(keys) && keys[0].desc {
 		if len(fragment) > maxValue {
-			return nil, "", nil, tooLong("customer")
+			return pool{}, "", nil, tooLong("customer")
 		}
 		sql := customerPageSQL
 		if len([]rune(fragment)) < 3 { // fewer than three letters make no trigram
@@ -157,14 +155,14 @@ func (s *Store) pageSQL(q rpc.OrdersQuery, keys []key) (pool *pgxpool.Pool, sql 
 	}
 	w, err := compile(q.Filters, q.Search, &a)
 	if err != nil {
-		return nil, "", nil, err
+		return pool{}, "", nil, err
 	}
 	if byDate(keys) && w.rollup {
 		return s.adhoc, datePageSQL(q, keys, w, &a), a, nil
 	}
-	total := "(select count(*) from orders where " + w.sql + ")"
+	total := "(select count(*) from orders.orders where " + w.sql + ")"
 	if w.rollup {
-		total = "(select coalesce(sum(n), 0)::bigint from rollup where dim = 'cube' and " + w.sql + ")"
+		total = "(select coalesce(sum(n), 0)::bigint from orders.rollup where dim = 'cube' and " + w.sql + ")"
 	}
 	return s.adhoc, wrap("", total, keyedPageSQL(keys, w.sql, &a, q.Offset, q.Limit), keys), a, nil
 }
@@ -194,33 +192,33 @@ func keyedPageSQL(keys []key, cond string, a *args, offset, limit int) string {
 		}
 	}
 	cols = append(cols, "record_id")
-	return "select " + strings.Join(cols, ", ") + ", doc from (select " + strings.Join(cols, ", ") + " from orders where " + cond +
-		orderBy(keys) + " offset " + a.add(offset) + "::bigint limit " + a.add(limit) + "::bigint) k join (select record_id, doc from orders) d using (record_id)" +
+	return "select " + strings.Join(cols, ", ") + ", doc from (select " + strings.Join(cols, ", ") + " from orders.orders where " + cond +
+		orderBy(keys) + " offset " + a.add(offset) + "::bigint limit " + a.add(limit) + "::bigint) k join (select record_id, doc from orders.orders) d using (record_id)" +
 		orderBy(keys)
 }
 
 // The newest orders first, from the index; the total is one row of the rollup.
 const firstPagesSQL = `
-select (select coalesce(sum(n), 0)::bigint from rollup where dim = 'all'),
+select (select coalesce(sum(n), 0)::bigint from orders.rollup where dim = 'all'),
        '[' || coalesce(string_agg(doc, ','), '') || ']', count(*), (array_agg(json_build_array(day::text, record_id)::text))[count(*)::int]
-from (select day, record_id, doc from orders order by day desc, record_id limit $1::bigint offset $2::bigint) page`
+from (select day, record_id, doc from orders.orders order by day desc, record_id limit $1::bigint offset $2::bigint) page`
 
 // A page far down: the rollup tells in which month the offset falls, then on which day, and only
 // that day's rows before it are skipped.
 const deepPageSQL = `
 with month as materialized (
     select day, (day + interval '1 month - 1 day')::date as last_day, upto - n as before
-    from (select day, n, (sum(n) over (order by day desc))::bigint as upto from rollup where dim = 'month' and n > 0) m
+    from (select day, n, (sum(n) over (order by day desc))::bigint as upto from orders.rollup where dim = 'month' and n > 0) m
     where upto > $2::bigint order by day desc limit 1
 ), start as materialized (
     select day, upto - n as before
-    from (select day, n, (select before from month) + (sum(n) over (order by day desc))::bigint as upto from rollup
+    from (select day, n, (select before from month) + (sum(n) over (order by day desc))::bigint as upto from orders.rollup
           where dim = 'day' and n > 0 and day between (select day from month) and (select last_day from month)) d
     where upto > $2::bigint order by day desc limit 1
 )
-select (select coalesce(sum(n), 0)::bigint from rollup where dim = 'all'),
+select (select coalesce(sum(n), 0)::bigint from orders.rollup where dim = 'all'),
        '[' || coalesce(string_agg(doc, ','), '') || ']', count(*), (array_agg(json_build_array(day::text, record_id)::text))[count(*)::int]
-from (select day, record_id, doc from orders where day <= (select day from start)
+from (select day, record_id, doc from orders.orders where day <= (select day from start)
       order by day desc, record_id limit $1::bigint offset $2::bigint - (select before from start)) page`
 
 // Orders of the customers that match: where these are few, the newest of each by index; where
@@ -232,22 +230,22 @@ var (
 
 const customerPage = `
 with matching as materialized (
-    select customer_fold, n from customers where %s like $3::text and n > 0
+    select customer_fold, n from orders.customers where %s like $3::text and n > 0
 ), cost as materialized (
     select total, 5 * customers + least(total, customers * page) > page * everything / greatest(total, 1) as walk
     from (select count(*) as customers, coalesce(sum(n), 0)::bigint as total, $1::bigint + $2::bigint as page,
-                 coalesce((select n from rollup where dim = 'all'), 0) as everything from matching) m
+                 coalesce((select n from orders.rollup where dim = 'all'), 0) as everything from matching) m
 )
 select (select total from cost),
        '[' || coalesce(string_agg(doc, ','), '') || ']', count(*), (array_agg(json_build_array(day::text, record_id)::text))[count(*)::int]
 from (
-    (select day, record_id, doc from orders
+    (select day, record_id, doc from orders.orders
      where (select walk from cost) and customer_fold like $3::text
      order by day desc, record_id limit $1::bigint offset $2::bigint)
     union all
     (select o.day, o.record_id, o.doc
      from matching m cross join lateral (
-         select day, record_id, doc from orders
+         select day, record_id, doc from orders.orders
          where customer_fold = m.customer_fold
          order by day desc, record_id limit $1::bigint + $2::bigint) o
      where (select not walk from cost)
@@ -269,19 +267,19 @@ func datePageSQL(q rpc.OrdersQuery, keys []key, w where, a *args) string {
 		}
 		total, before = "days", "0"
 		with = `with days as materialized (
-    select day, sum(n)::bigint as n from rollup where dim = '` + dim + `' and n > 0 and ` + w.sql + ` group by day
+    select day, sum(n)::bigint as n from orders.rollup where dim = '` + dim + `' and n > 0 and ` + w.sql + ` group by day
 )`
 	default:
 		total, before = "months", "(select min(before) from reached)"
 		with = `with months as materialized (
-    select day, sum(n)::bigint as n from rollup where dim = 'month_cube' and n > 0 and ` + w.sql + ` group by day
+    select day, sum(n)::bigint as n from orders.rollup where dim = 'month_cube' and n > 0 and ` + w.sql + ` group by day
 ), reached as materialized (
     select day, (day + interval '1 month - 1 day')::date as last_day, upto - n as before
     from (select day, n, (sum(n) over (order by ` + order + `))::bigint as upto from months) m
     where ` + falls + `
 ), days as materialized (
     select d.day, sum(d.n)::bigint as n from reached r cross join lateral (
-        select day, n from rollup where dim = 'cube' and n > 0 and day between r.day and r.last_day and ` + w.sql + `
+        select day, n from orders.rollup where dim = 'cube' and n > 0 and day between r.day and r.last_day and ` + w.sql + `
     ) d group by d.day
 )`
 	}
@@ -291,7 +289,7 @@ func datePageSQL(q rpc.OrdersQuery, keys []key, w where, a *args) string {
     where ` + falls + `
 ) `
 	page := `select o.order_date, o.day, o.record_id, o.doc from picked p cross join lateral (
-        select order_date, day, record_id, doc from orders
+        select order_date, day, record_id, doc from orders.orders
         where day = p.day and ` + w.sql + ` order by record_id limit ` + offset + ` + ` + limit + ` - p.before
     ) o` + orderBy(keys) + ` limit ` + limit + ` offset ` + offset + ` - (select min(before) from picked)`
 	return wrap(with, "(select coalesce(sum(n), 0)::bigint from "+total+")", page, keys)
@@ -365,7 +363,7 @@ func (s *Store) walk(ctx context.Context, q rpc.OrdersQuery, keys []key) (Page, 
 		if err != nil {
 			return Page{}, err
 		}
-		if err := s.adhoc.QueryRow(ctx, "select count(*) from orders where "+w.sql, a...).Scan(&page.Total); err != nil {
+		if err := s.adhoc.QueryRow(ctx, "select count(*) from orders.orders where "+w.sql, a...).Scan(&page.Total); err != nil {
 			return Page{}, readError(err)
 		}
 	}

@@ -57,8 +57,8 @@ type Served struct {
 // Orders gives those there are of the orders, by record id.
 func (l *Lock) Orders(ctx context.Context, records []string) (map[string]Served, error) {
 	rows, err := l.tx.Query(ctx, `
-		select record_id, doc, coalesce((select max(at) from edits where edits.record_id = o.record_id), '0001-01-01')
-		from orders o where record_id = any ($1)`, records)
+		select record_id, doc, coalesce((select max(at) from orders.edits where edits.record_id = o.record_id), '0001-01-01')
+		from orders.orders o where record_id = any ($1)`, records)
 	if err != nil {
 		return nil, readError(err)
 	}
@@ -77,7 +77,7 @@ func (l *Lock) Orders(ctx context.Context, records []string) (map[string]Served,
 
 // Edits gives what is wanted by those of the edits that are known.
 func (l *Lock) Edits(ctx context.Context, ids []string) (map[string]event.EditValues, error) {
-	rows, err := l.tx.Query(ctx, "select id, edit from edits where id = any ($1)", ids)
+	rows, err := l.tx.Query(ctx, "select id, edit from orders.edits where id = any ($1)", ids)
 	if err != nil {
 		return nil, readError(err)
 	}

@@ -8,13 +8,18 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // execute runs a statement that answers with one boolean. Unlike pgx, which lets everything grow on
 // its way, it takes memory of the right size for parameters that come to megabytes.
 func (w *Writer) execute(ctx context.Context, sql string, args []any) (bool, error) {
-	statement, err := w.conn.Prepare(ctx, sql, sql) // the first time only
+	name := sql
+	if w.pooled {
+		name = "" // another session may have it the next time
+	}
+	statement, err := w.conn.Prepare(ctx, name, sql) // the first time only
 	if err != nil {
 		return false, err
 	}
@@ -36,7 +41,29 @@ func (w *Writer) execute(ctx context.Context, sql string, args []any) (bool, err
 	}
 	conn := w.conn.PgConn()
 	conn.Frontend().Send(room(size + 1024))
-	result := conn.ExecStatement(ctx, statement, values, []int16{pgtype.BinaryFormatCode}, nil).Read()
+	binary := []int16{pgtype.BinaryFormatCode}
+	if w.pooled {
+		return answer(w.executeOnce(ctx, func(conn *pgconn.PgConn) *pgconn.ResultReader {
+			return conn.ExecParams(ctx, sql, values, statement.ParamOIDs, binary, nil)
+		}))
+	}
+	return answer(conn.ExecStatement(ctx, statement, values, binary, nil).Read())
+}
+
+// executeOnce runs a statement with the settings of the writer in a transaction.
+func (w *Writer) executeOnce(ctx context.Context, run func(*pgconn.PgConn) *pgconn.ResultReader) *pgconn.Result {
+	result := &pgconn.Result{}
+	result.Err = pgx.BeginFunc(ctx, w.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, pooledSettings, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return err
+		}
+		*result = *run(tx.Conn().PgConn()).Read()
+		return result.Err
+	})
+	return result
+}
+
+func answer(result *pgconn.Result) (bool, error) {
 	if result.Err != nil {
 		return false, result.Err
 	}

@@ -57,7 +57,7 @@ func (s *Store) Get(ctx context.Context, recordID string) ([]byte, error) {
 		return nil, errNotFound
 	}
 	var doc []byte
-	err := s.fixed.QueryRow(ctx, "select doc from orders where record_id = $1", recordID).Scan(&doc)
+	err := s.fixed.QueryRow(ctx, "select doc from orders.orders where record_id = $1", recordID).Scan(&doc)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, errNotFound
 	}
@@ -92,9 +92,9 @@ func (s *Store) History(ctx context.Context, q rpc.HistoryQuery) (entries []byte
 // together outside of Postgres, whose functions refuse an escaped NUL.
 const historySQL = `
 with entries as (
-    select epoch, seq, entry, edit_ids, null as edit from order_history where record_id = $1
+    select epoch, seq, entry, edit_ids, null as edit from orders.order_history where record_id = $1
     union all
-    select epoch, seq, null, null, edit from edits where record_id = $1 and state <> 'applied'
+    select epoch, seq, null, null, edit from orders.edits where record_id = $1 and state <> 'applied'
 )
 select (select count(*) from entries), array_agg(entry), array_agg(edit_ids), array_agg(edit)
 from (select * from entries order by epoch desc, seq desc offset $2 limit $3) page`
@@ -154,7 +154,7 @@ func (s *Store) Edits(ctx context.Context, q rpc.EditsQuery) (edits []byte, err 
 	for i, id := range q.IDs {
 		ids[i] = clean(id)
 	}
-	err = s.adhoc.QueryRow(ctx, "select '[' || coalesce(string_agg(edit, ',' order by at, id), '') || ']' from edits where id = any ($1)", ids).Scan(&edits)
+	err = s.adhoc.QueryRow(ctx, "select '[' || coalesce(string_agg(edit, ',' order by at, id), '') || ']' from orders.edits where id = any ($1)", ids).Scan(&edits)
 	return edits, readError(err)
 }
 
@@ -165,7 +165,7 @@ func (s *Store) Summary(ctx context.Context, q rpc.OrdersQuery) (rpc.Summary, er
 	if len(q.Filters) == 0 && q.Search == "" {
 		rows, err := s.fixed.Query(ctx, `
 			select dim, coalesce(status, priority, order_date::text), n, amount::text
-			from rollup where dim in ('all', 'status', 'priority', 'day') and n > 0
+			from orders.rollup where dim in ('all', 'status', 'priority', 'day') and n > 0
 			order by dim, order_date, status, priority`) // nulls come last
 		return summarize(rows, err)
 	}
@@ -174,9 +174,9 @@ func (s *Store) Summary(ctx context.Context, q rpc.OrdersQuery) (rpc.Summary, er
 	if err != nil {
 		return rpc.Summary{}, err
 	}
-	from := "(select status, priority, order_date, 1 as n, coalesce(amount, 0) as amount from orders where " + w.sql + ")"
+	from := "(select status, priority, order_date, 1 as n, coalesce(amount, 0) as amount from orders.orders where " + w.sql + ")"
 	if w.rollup {
-		from = "(select status, priority, order_date, n, amount from rollup where dim = 'cube' and n > 0 and " + w.sql + ")"
+		from = "(select status, priority, order_date, n, amount from orders.rollup where dim = 'cube' and n > 0 and " + w.sql + ")"
 	}
 	rows, err := s.adhoc.Query(ctx, `
 		select case grouping(status, priority, order_date) when 3 then 'status' when 5 then 'priority' when 6 then 'day' else 'all' end,

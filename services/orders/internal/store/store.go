@@ -6,9 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,7 +17,8 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 )
 
-// schema is the service's own schema, so that others may share the database.
+// schema is the service's own schema, so that others may share the database. Every statement names it:
+// a search path is of the session, which a pooler may change at any time.
 const schema = "orders"
 
 // patience is how long a read may take, waiting for a connection included. Whoever asks over HTTP
@@ -27,69 +27,49 @@ const patience = 1500 * time.Millisecond
 
 // Store reads the tables of the orders service. It connects when first used.
 type Store struct {
-	config *pgx.ConnConfig
+	config     *pgxpool.Config
+	limit      int32 // of connections, by the DSN; 0: by what the server allows
+	current    atomic.Pointer[pools]
+	connecting chan struct{} // holds a token while somebody inspects the server
+
 	// fixed runs the statements whose shape is known: prepared once, never planned again.
-	fixed *pgxpool.Pool
+	fixed pool
 	// adhoc runs what the filters of a request make up, planned with its values.
-	adhoc *pgxpool.Pool
+	adhoc pool
 	// editing runs the transactions of edits, which wait for JetStream and the projection.
-	editing *pgxpool.Pool
+	editing pool
 }
 
-// Open makes a Store on the database of dsn. The error names nothing of dsn.
+// Open makes a Store on the database of dsn. Its pool_max_conns is how many connections there may be in
+// all; without it, a third of what the server allows. The error names nothing of dsn.
 func Open(dsn string) (*Store, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("not a Postgres URL or keyword/value string")
 	}
-	cfg.MaxConns = max(8, int32(4*runtime.GOMAXPROCS(0)))
-	cfg.MaxConnIdleTime = 5 * time.Minute
-	cfg.HealthCheckPeriod = 15 * time.Second
-	cfg.PingTimeout = time.Second
-	c := cfg.ConnConfig
-	c.ConnectTimeout = time.Second
-	maps.Copy(c.RuntimeParams, map[string]string{
-		"search_path": schema + ",public", "timezone": "UTC", "datestyle": "ISO", "application_name": "orders",
-		"jit": "off", "random_page_cost": "1.1",
-	})
-	s := &Store{config: c.Copy()}
-
-	adhoc := cfg.Copy()
-	adhoc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-	adhoc.ConnConfig.RuntimeParams["statement_timeout"] = "1500"
-	editing := adhoc.Copy()
-	editing.MaxConns = 16
-	editing.ConnConfig.RuntimeParams["statement_timeout"] = "5000" // waiting for others included
-	editing.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "10000"
-	fixed := adhoc.Copy()
-	fixed.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
-	// Their plans must not depend on how large the tables were when they were first planned.
-	maps.Copy(fixed.ConnConfig.RuntimeParams, map[string]string{
-		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off",
-		"enable_hashjoin": "off", "enable_mergejoin": "off", "max_parallel_workers_per_gather": "0",
-	})
-	if s.fixed, err = pgxpool.NewWithConfig(context.Background(), fixed); err != nil {
-		return nil, fmt.Errorf("open the pool: %w", err)
+	s := &Store{config: cfg, connecting: make(chan struct{}, 1)}
+	if plain, err := pgx.ParseConfig(dsn); err == nil && plain.RuntimeParams["pool_max_conns"] != "" {
+		s.limit = cfg.MaxConns
+		if s.limit < fewest {
+			return nil, fmt.Errorf("pool_max_conns must be %d or more", fewest)
+		}
 	}
-	if s.adhoc, err = pgxpool.NewWithConfig(context.Background(), adhoc); err != nil {
-		return nil, fmt.Errorf("open the pool: %w", err)
-	}
-	if s.editing, err = pgxpool.NewWithConfig(context.Background(), editing); err != nil {
-		return nil, fmt.Errorf("open the pool: %w", err)
-	}
+	s.fixed = pool{s, func(p *pools) *pgxpool.Pool { return p.fixed }}
+	s.adhoc = pool{s, func(p *pools) *pgxpool.Pool { return p.adhoc }}
+	s.editing = pool{s, func(p *pools) *pgxpool.Pool { return p.editing }}
 	return s, nil
 }
 
 // Close closes all connections, waiting for the queries under way.
 func (s *Store) Close() {
-	s.fixed.Close()
-	s.adhoc.Close()
-	s.editing.Close()
+	if p := s.current.Load(); p != nil {
+		p.close()
+	}
 }
 
 // Ping checks that Postgres answers and has the tables.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.fixed.Exec(ctx, "select from checkpoint")
+	_, err := s.fixed.Exec(ctx, "select from orders.checkpoint")
 	return err
 }
 

@@ -29,9 +29,11 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var day0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func open(t testing.TB) (*Store, *Writer, *Checkpoint) {
+func open(t testing.TB) (*Store, *Writer, *Checkpoint) { t.Helper(); return openAt(t, pgtest.New(t)) }
+
+func openAt(t testing.TB, dsn string) (*Store, *Writer, *Checkpoint) {
 	t.Helper()
-	s, err := Open(pgtest.New(t))
+	s, err := Open(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,63 +324,88 @@ func TestAgainstModel(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			s, w, cp := open(t)
-			r := rand.New(rand.NewPCG(seed, 1))
-			m, o := model{}, order{}
-			e := editing{airtable: model{}, served: m, byRecord: map[string][]*rpc.Edit{}}
-			conn, err := pgx.ConnectConfig(t.Context(), s.config)
+			againstModel(t, seed, pgtest.New(t), 4)
+		})
+	}
+}
+
+// It does so through a pooler, whose connections keep nothing from one transaction to the next, whether it
+// refuses settings or ignores them.
+func TestAgainstModelThroughPooler(t *testing.T) {
+	t.Parallel()
+	for name, pooler := range map[string]*pgtest.Pooler{
+		"that refuses settings": {Mode: pgtest.Transaction, Refuse: true},
+		"that ignores settings": {Mode: pgtest.Transaction},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.New(t)
+			againstModel(t, 1, pooler.Start(t, dsn), 1)
+			s, err := Open(dsn)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer conn.Close(context.Background())
-			rows, _ := conn.Query(t.Context(), "select customer from (select null::text where false union all select unnest($1::text[])) c (customer) order by customer collate \"und-x-icu\"", customers)
-			ranked, err := pgx.CollectRows(rows, pgx.RowTo[string])
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, c := range ranked {
-				o[c] = i
-			}
-			seq := uint64(0)
-			for range 4 {
-				for range 10 {
-					var batch []*Change
-					for range 1 + r.IntN(60) {
-						seq++
-						id, deleted := fmt.Sprint("rec", r.IntN(300)), r.IntN(6) == 0
-						row := Row{Name: pick(r, customers), Customer: pick(r, customers), Status: pick(r, statuses), Priority: pick(r, priorities), Amount: pick(r, amounts)}
-						if r.IntN(8) > 0 {
-							d := randomDate(r)
-							row.OrderDate = &d
-						}
-						if r.IntN(4) == 0 {
-							batch = append(batch, e.next(r, seq, fmt.Sprint("rec", r.IntN(30)))) // several of an order
-							continue
-						}
-						c := row.change(seq, id, deleted)
-						batch = append(batch, c)
-						if deleted {
-							delete(e.airtable, id)
-						} else {
-							e.airtable[id] = c.Row
-						}
-						e.serve(id)
-					}
-					if err := w.Apply(t.Context(), cp, batch, seq, "id"); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if r.IntN(2) == 0 { // a settled replay changes nothing
-					if _, err := w.Settle(t.Context(), cp); err != nil {
-						t.Fatal(err)
-					}
-				}
-				e.shown(t, s)
-				for range 100 {
-					compare(t, s, m, o, r)
-				}
+			defer s.Close()
+			var elsewhere int
+			if err := s.adhoc.QueryRow(t.Context(), "select count(*) from pg_tables where schemaname = 'public'").Scan(&elsewhere); err != nil || elsewhere > 0 {
+				t.Errorf("%d tables outside of our schema, %v", elsewhere, err)
 			}
 		})
+	}
+}
+
+func againstModel(t *testing.T, seed uint64, dsn string, rounds int) {
+	t.Helper()
+	s, w, cp := openAt(t, dsn)
+	r := rand.New(rand.NewPCG(seed, 1))
+	m, o := model{}, order{}
+	e := editing{airtable: model{}, served: m, byRecord: map[string][]*rpc.Edit{}}
+	rows, _ := s.adhoc.Query(t.Context(), "select customer from (select null::text where false union all select unnest($1::text[])) c (customer) order by customer collate \"und-x-icu\"", customers)
+	ranked, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range ranked {
+		o[c] = i
+	}
+	seq := uint64(0)
+	for range rounds {
+		for range 10 {
+			var batch []*Change
+			for range 1 + r.IntN(60) {
+				seq++
+				id, deleted := fmt.Sprint("rec", r.IntN(300)), r.IntN(6) == 0
+				row := Row{Name: pick(r, customers), Customer: pick(r, customers), Status: pick(r, statuses), Priority: pick(r, priorities), Amount: pick(r, amounts)}
+				if r.IntN(8) > 0 {
+					d := randomDate(r)
+					row.OrderDate = &d
+				}
+				if r.IntN(4) == 0 {
+					batch = append(batch, e.next(r, seq, fmt.Sprint("rec", r.IntN(30)))) // several of an order
+					continue
+				}
+				c := row.change(seq, id, deleted)
+				batch = append(batch, c)
+				if deleted {
+					delete(e.airtable, id)
+				} else {
+					e.airtable[id] = c.Row
+				}
+				e.serve(id)
+			}
+			if err := w.Apply(t.Context(), cp, batch, seq, "id"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r.IntN(2) == 0 { // a settled replay changes nothing
+			if _, err := w.Settle(t.Context(), cp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.shown(t, s)
+		for range 100 {
+			compare(t, s, m, o, r)
+		}
 	}
 }
 
@@ -642,15 +669,156 @@ func TestMigrate(t *testing.T) {
 	}
 	all.Wait()
 	for _, version := range []string{"1", "1"} {
-		if _, err := s.adhoc.Exec(t.Context(), "update schema_migrations set dirty = true, version = $1::text::bigint", version); err != nil {
+		if _, err := s.adhoc.Exec(t.Context(), "update orders.schema_migrations set dirty = true, version = $1::text::bigint", version); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Migrate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.adhoc.Exec(t.Context(), "drop table rollup"); err != nil {
+		if _, err := s.adhoc.Exec(t.Context(), "drop table orders.rollup"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A database of a later version is not touched, and the reason is one sentence.
+func TestNewerSchema(t *testing.T) {
+	t.Parallel()
+	for name, dirty := range map[string]bool{"finished": false, "cut off": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, _, _ := open(t)
+			if _, err := s.adhoc.Exec(t.Context(), "update orders.schema_migrations set version = 9001, dirty = $1", dirty); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				err := s.Migrate(t.Context())
+				if !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "9001") || strings.Contains(err.Error(), "\n") || dirty != strings.Contains(err.Error(), "cut off") {
+					t.Errorf("%v", err)
+				}
+			}
+			var now state
+			if err := s.adhoc.QueryRow(t.Context(), "select version, dirty from orders.schema_migrations").Scan(&now.version, &now.dirty); err != nil || now != (state{9001, dirty}) {
+				t.Errorf("%+v, %v", now, err)
+			}
+		})
+	}
+}
+
+// What has no transactions is refused by name.
+func TestStatementPooler(t *testing.T) {
+	t.Parallel()
+	s, err := Open((&pgtest.Pooler{Mode: pgtest.Statement, Refuse: true}).Start(t, pgtest.New(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Migrate(t.Context()); !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "PgBouncer") {
+		t.Error(err)
+	}
+}
+
+// One instance leads at a time, through a pooler too, and only while it is there.
+func TestLead(t *testing.T) {
+	t.Parallel()
+	direct := pgtest.New(t)
+	pooled := (&pgtest.Pooler{Mode: pgtest.Transaction, Refuse: true}).Start(t, direct)
+	writer := func(dsn string) *Writer {
+		s, err := Open(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w, err := s.Writer(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.Close(context.Background()) })
+		return w
+	}
+	lead := func(w *Writer, want bool) {
+		t.Helper()
+		if leads, err := w.Lead(t.Context()); leads != want || err != nil {
+			t.Errorf("leads %t, %v; want %t", leads, err, want)
+		}
+	}
+	first, second, third := writer(pooled), writer(pooled), writer(direct)
+	lead(first, true)
+	lead(second, false)
+	lead(third, false)
+	if err := first.Leads(t.Context()); err != nil {
+		t.Error(err)
+	}
+	first.Close(t.Context())
+	for range 100 { // the pooler may need a moment to notice
+		if leads, err := second.Lead(t.Context()); err != nil {
+			t.Fatal(err)
+		} else if leads {
+			break
+		}
+	}
+	lead(third, false)
+	second.Close(t.Context())
+	for range 100 {
+		if leads, err := third.Lead(t.Context()); err != nil {
+			t.Fatal(err)
+		} else if leads {
+			return
+		}
+	}
+	t.Error("nobody leads")
+}
+
+// The connections of one process stay within what the DSN and the server allow.
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		srv   server
+		total int32
+	}{
+		"of a large machine": {server{connections: 32}, 32},
+		"of a pooler":        {server{connections: pooledShare, pooled: true}, pooledShare},
+		"the fewest":         {server{connections: fewest}, fewest},
+	} {
+		fixed, adhoc, editing := tc.srv.sizes()
+		if min(fixed, adhoc, editing) < 1 || fixed+adhoc+editing+writers > tc.total {
+			t.Errorf("%s: %d, %d and %d of %d", name, fixed, adhoc, editing, tc.total)
+		}
+	}
+	dsn := pgtest.New(t)
+	set := func(sql string) {
+		t.Helper()
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("do $$ begin execute format('alter database %I connection limit 24', current_database()); end $$")
+	for suffix, want := range map[string]int32{"": 8, "pool_max_conns=7": 7} {
+		at := dsn
+		if suffix != "" {
+			at += map[bool]string{true: "&", false: "?"}[strings.Contains(dsn, "?")] + suffix
+		}
+		s, err := Open(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.pools(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := p.fixed.Config().MaxConns + p.adhoc.Config().MaxConns + p.editing.Config().MaxConns + writers
+		if sum > want || sum < want-1 {
+			t.Errorf("%q: %d connections, want %d", suffix, sum, want)
+		}
+		s.Close()
 	}
 }
 

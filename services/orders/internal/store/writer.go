@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -83,40 +82,86 @@ type History struct {
 // Writer writes for the one instance that projects. It is not safe for concurrent use.
 type Writer struct {
 	conn       *pgx.Conn
-	edited     bool     // there are edits
-	parameters [][]byte // of the last statement
+	pooled     bool      // conn is behind a pooler
+	lead       *pgx.Conn // the transaction that leads, behind a pooler
+	edited     bool      // there are edits
+	parameters [][]byte  // of the last statement
 }
 
-// Writer connects a Writer. Its commits do not wait for the disk: whatever a crash of Postgres
-// takes back, checkpoint included, is read from the stream again.
+// Writer connects a Writer. Where Postgres has no connection left it takes one of the pools'.
 func (s *Store) Writer(ctx context.Context) (*Writer, error) {
-	cfg := s.config.Copy()
-	maps.Copy(cfg.RuntimeParams, map[string]string{
-		"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan",
-		"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
-		"statement_timeout": "60s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s",
-	})
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	p, err := s.pools(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sizeArrays(conn)
-	return &Writer{conn: conn}, nil
+	w := &Writer{pooled: p.server.pooled}
+	if w.conn, err = s.connect(ctx, p); err != nil {
+		return nil, err
+	}
+	if w.pooled {
+		if w.lead, err = s.connect(ctx, p); err != nil {
+			w.Close(ctx)
+			return nil, err
+		}
+	}
+	sizeArrays(w.conn)
+	return w, nil
+}
+
+func (s *Store) connect(ctx context.Context, p *pools) (*pgx.Conn, error) {
+	cfg := s.connConfig(p.server.pooled, writerSettings)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && strings.HasPrefix(pg.Code, "53") { // too many connections
+		p.fixed.Reset()
+		p.adhoc.Reset()
+		conn, err = pgx.ConnectConfig(ctx, cfg)
+	}
+	return conn, err
 }
 
 // Close closes the connection, and so gives the lead up.
-func (w *Writer) Close(ctx context.Context) { _ = w.conn.Close(ctx) } // gone either way
+func (w *Writer) Close(ctx context.Context) {
+	_ = w.conn.Close(ctx) // gone either way
+	if w.lead != nil {
+		_ = w.lead.Close(ctx)
+	}
+}
 
-// Lead tries to become the one instance that projects into this database. The lead lasts as long
-// as the connection.
-func (w *Writer) Lead(ctx context.Context) (bool, error) {
-	const key = 0x0dde75 // one lock a database
-	var leads bool
-	err := w.conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", key).Scan(&leads)
+const leadLock = 0x0dde75 // one lock a database
+
+// Lead tries to become the one instance that projects into this database. The lead lasts as long as the
+// connection; behind a pooler, which keeps no session, as long as a transaction.
+func (w *Writer) Lead(ctx context.Context) (leads bool, err error) {
+	if w.pooled {
+		leads, err = w.leadByTransaction(ctx)
+	} else {
+		err = w.conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", leadLock).Scan(&leads)
+	}
 	if err == nil && leads {
-		err = w.conn.QueryRow(ctx, "select exists (select from edits)").Scan(&w.edited)
+		err = w.conn.QueryRow(ctx, "select exists (select from orders.edits)").Scan(&w.edited)
 	}
 	return leads, err
+}
+
+func (w *Writer) leadByTransaction(ctx context.Context) (leads bool, err error) {
+	if _, err := w.lead.Exec(ctx, "begin; set local idle_in_transaction_session_timeout = 0", pgx.QueryExecModeSimpleProtocol); err != nil {
+		return false, err
+	}
+	err = w.lead.QueryRow(ctx, "select pg_try_advisory_xact_lock($1)", leadLock).Scan(&leads)
+	if err == nil && !leads { // a pooler's connection is not kept for standing by
+		_, err = w.lead.Exec(ctx, "rollback")
+	}
+	return leads, err
+}
+
+// Leads returns an error when the lead may be lost, and keeps a pooler from ending a transaction that
+// looks idle.
+func (w *Writer) Leads(ctx context.Context) error {
+	if w.lead == nil {
+		return nil
+	}
+	_, err := w.lead.Exec(ctx, "select")
+	return err
 }
 
 const (
@@ -126,12 +171,12 @@ const (
 
 // Checkpoint reads the checkpoint of a stream; nil when there is none.
 func (w *Writer) Checkpoint(ctx context.Context, stream string) (*Checkpoint, error) {
-	return checkpoint(w.conn.Query(ctx, "select "+checkpointColumns+" from checkpoint where stream = $1", stream))
+	return checkpoint(w.conn.Query(ctx, "select "+checkpointColumns+" from orders.checkpoint where stream = $1", stream))
 }
 
 // Checkpoint reads the checkpoint of a stream; nil when there is none.
 func (s *Store) Checkpoint(ctx context.Context, stream string) (*Checkpoint, error) {
-	return checkpoint(s.adhoc.Query(ctx, "select "+checkpointColumns+" from checkpoint where stream = $1", stream))
+	return checkpoint(s.adhoc.Query(ctx, "select "+checkpointColumns+" from orders.checkpoint where stream = $1", stream))
 }
 
 func checkpoint(rows pgx.Rows, err error) (*Checkpoint, error) {
@@ -148,7 +193,7 @@ func checkpoint(rows pgx.Rows, err error) (*Checkpoint, error) {
 // AskRebuild makes the instance that projects begin a replay. Without a checkpoint there is
 // nothing to ask: the first replay is about to begin.
 func (s *Store) AskRebuild(ctx context.Context, stream string) error {
-	_, err := s.adhoc.Exec(ctx, "update checkpoint set rebuild = true where stream = $1", stream)
+	_, err := s.adhoc.Exec(ctx, "update orders.checkpoint set rebuild = true where stream = $1", stream)
 	return err
 }
 
@@ -161,8 +206,8 @@ func (w *Writer) StartReplay(ctx context.Context, previous *Checkpoint, next Che
 		epoch = previous.Epoch
 	}
 	rows, err := w.conn.Query(ctx, `
-		insert into checkpoint (`+writtenColumns+`)
-		select $1, $2, 1 + greatest($3, (select max(epoch) from orders)), 0, '', $4, $5 or not exists (select from orders), false
+		insert into orders.checkpoint (`+writtenColumns+`)
+		select $1, $2, 1 + greatest($3, (select max(epoch) from orders.orders)), 0, '', $4, $5 or not exists (select from orders.orders), false
 		on conflict (stream) do update
 		set stream_created = excluded.stream_created, epoch = excluded.epoch, seq = 0, event_id = '',
 		    replay_until = excluded.replay_until, same_stream = excluded.same_stream, rebuild = false
@@ -308,7 +353,7 @@ var settleSQL string
 func (w *Writer) Settle(ctx context.Context, cp *Checkpoint) (gone int64, err error) {
 	err = pgx.BeginFunc(ctx, w.conn, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
-			update checkpoint set replay_until = null, same_stream = false
+			update orders.checkpoint set replay_until = null, same_stream = false
 			where stream = $1 and stream_created = $2 and epoch = $3 and seq = $4 and not rebuild`,
 			cp.Stream, cp.StreamCreated, cp.Epoch, cp.Seq)
 		if err != nil {
@@ -320,10 +365,10 @@ func (w *Writer) Settle(ctx context.Context, cp *Checkpoint) (gone int64, err er
 		id := fmt.Sprintf("gone-%d-%d", cp.StreamCreated.Unix(), cp.Epoch)
 		if err := tx.QueryRow(ctx, `
 			with gone as (
-				delete from orders where epoch < $1
+				delete from orders.orders where epoch < $1
 				returning record_id, name, customer, status, priority, amount, order_date
 			), history as (
-				insert into order_history (record_id, event_id, epoch, seq, at, entry)
+				insert into orders.order_history (record_id, event_id, epoch, seq, at, entry)
 				select record_id, $2, $1, $3, now(), json_build_object(
 					'id', $2::text, 'change', 'deleted', 'at', now(), 'source', 'airtable', 'values', json_build_object(
 						'name', name, 'customer', customer, 'status', status, 'priority', priority,
@@ -346,7 +391,7 @@ func (w *Writer) Settle(ctx context.Context, cp *Checkpoint) (gone int64, err er
 
 // Untouched counts the rows that the replay has not touched, and all rows.
 func (w *Writer) Untouched(ctx context.Context, cp *Checkpoint) (untouched, all int64, err error) {
-	err = w.conn.QueryRow(ctx, "select count(*) filter (where epoch < $1), count(*) from orders", cp.Epoch).Scan(&untouched, &all)
+	err = w.conn.QueryRow(ctx, "select count(*) filter (where epoch < $1), count(*) from orders.orders", cp.Epoch).Scan(&untouched, &all)
 	if err != nil {
 		return 0, 0, fmt.Errorf("count what a replay did not touch: %w", err)
 	}
@@ -356,12 +401,16 @@ func (w *Writer) Untouched(ctx context.Context, cp *Checkpoint) (untouched, all 
 // Vacuum brings the planner's statistics up to date after a bulk load, and makes searches quick at
 // once instead of when autovacuum comes by.
 func (s *Store) Vacuum(ctx context.Context) error {
-	conn, err := pgx.ConnectConfig(ctx, s.config)
+	p, err := s.pools(ctx)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, s.connConfig(p.server.pooled, nil))
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	for _, table := range []string{"orders", "rollup", "customers"} {
+	for _, table := range []string{"orders.orders", "orders.rollup", "orders.customers"} {
 		if _, err := conn.Exec(ctx, "vacuum (analyze) "+table); err != nil {
 			return fmt.Errorf("vacuum %s: %w", table, err)
 		}

@@ -1,2 +1,0 @@
-drop table if exists orders, order_history, rollup, customers, checkpoint;
-drop function if exists fold(text);
