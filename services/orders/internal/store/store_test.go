@@ -60,7 +60,7 @@ func openAt(t testing.TB, dsn string) (*Store, *Writer, *Checkpoint) {
 func (r Row) change(seq uint64, id string, deleted bool) *Change {
 	r.CreatedAt, r.UpdatedAt = day0, day0.Add(time.Duration(seq)*time.Second)
 	o := event.Order{RecordID: id, Name: r.Name, Customer: r.Customer, Status: r.Status, Priority: r.Priority,
-		Amount: (*json.Number)(r.Amount), OrderDate: r.OrderDate, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+		Amount: (*json.Number)(r.Amount), OrderDate: r.OrderDate, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Fields: json.RawMessage("{}")}
 	r.Doc, _ = json.Marshal(&o) // some tests want what is no order
 	return &Change{Seq: seq, RecordID: id, Current: true, Deleted: deleted, Row: r,
 		History: History{EventID: fmt.Sprint("e", seq), At: day0, Entry: []byte("{}")}}
