@@ -38,18 +38,20 @@ func main() {
 		cfg.OptStartSeq = max(must(strconv.ParseUint(strings.TrimPrefix(how, "from "), 10, 64)), 1)
 	}
 	// By bytes too, as a server cuts off who is 64 MB behind: events may be large.
-	messages := must(must(stream.OrderedConsumer(ctx, cfg)).Messages(
+	must(must(stream.OrderedConsumer(ctx, cfg)).Consume(show,
 		jetstream.PullMaxMessagesWithBytesLimit(500, 16<<20), jetstream.PullHeartbeat(2*time.Second)))
-	context.AfterFunc(ctx, messages.Stop)
 	log.Print("subscribed")
-	for msg, err := messages.Next(); ctx.Err() == nil; msg, err = messages.Next() {
-		meta := must(must(msg, err).Metadata())
-		if c, _, err := event.ParseOrderChanged(msg.Subject(), msg.Headers(), msg.Data()); err != nil {
-			log.Printf("skipped %d: %v", meta.Sequence.Stream, err)
-		} else {
-			fmt.Println(meta.Sequence.Stream, c.Change, c.RecordID, text(c.Order.Name), text(c.Order.Status), text((*string)(c.Order.Amount)))
-		}
+	<-ctx.Done() // and not Stop, which waits while the client looks for a stream that is missing
+}
+
+func show(msg jetstream.Msg) {
+	seq := must(msg.Metadata()).Sequence.Stream
+	c, _, err := event.ParseOrderChanged(msg.Subject(), msg.Headers(), msg.Data())
+	if err != nil {
+		log.Printf("skipped %d: %v", seq, err)
+		return
 	}
+	fmt.Println(seq, c.Change, c.RecordID, text(c.Order.Name), text(c.Order.Status), text((*string)(c.Order.Amount)))
 }
 
 func text(s *string) string { return strconv.Quote(*cmp.Or(s, new("-"))) }

@@ -75,6 +75,33 @@ func TestExamples(t *testing.T) {
 				p.interrupt(t)
 			})
 		}
+		t.Run(language+" interrupted while the stream is missing", func(t *testing.T) {
+			t.Parallel()
+			ns := natstest.Start(t)
+			nc, js := ns.Connect()
+			if err := bus.Ensure(within(t), js, 1, bus.StreamOrders); err != nil {
+				t.Fatal(err)
+			}
+			p := start(t, ns.URL(), program...)
+			p.stderr.says(t, "subscribed")
+			retries, err := nc.SubscribeSync("$JS.API.>")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := js.DeleteStream(within(t), bus.StreamOrders); err != nil {
+				t.Fatal(err)
+			}
+			for range map[string]int{"go": 5, "js": 3}[language] { // until the client waits long before the next try, or tries no more
+				if _, err := retries.NextMsg(patience); err != nil {
+					t.Fatal(err)
+				}
+			}
+			interrupted := time.Now()
+			p.interrupt(t)
+			if waited := time.Since(interrupted); waited > 2*time.Second {
+				t.Errorf("it ended %s after the interruption", waited)
+			}
+		})
 		t.Run(language+" without NATS", func(t *testing.T) {
 			t.Parallel()
 			ns := natstest.Start(t)

@@ -111,6 +111,8 @@ func storable(s string) string { return strings.ToValidUTF8(withoutNUL(s), "\uFF
 // scanIdle is how long a scan waits for the next message.
 const scanIdle = 10 * time.Second
 
+var errScanStalled = errors.New("no more messages arrive")
+
 // newest scans, headers only, for the newest message of each order.
 func (p *Projector) newest(ctx context.Context, stream jetstream.Stream) (sequences, error) {
 	last, err := stream.GetLastMsgForSubject(ctx, event.OrdersChanged)
@@ -120,37 +122,27 @@ func (p *Projector) newest(ctx context.Context, stream jetstream.Stream) (sequen
 	if err != nil {
 		return nil, fmt.Errorf("find the end of %s: %w", bus.StreamOrders, err)
 	}
-	cons, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	idle := time.AfterFunc(scanIdle, func() { cancel(errScanStalled) })
+	defer idle.Stop()
+	reader, err := bus.Read(ctx, p.js.Conn(), stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{event.OrdersChanged},
 		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
 		HeadersOnly:    true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("scan %s: %w", bus.StreamOrders, err)
+		return nil, err
 	}
-	iter, err := cons.Messages()
-	if err != nil {
-		return nil, fmt.Errorf("scan %s: %w", bus.StreamOrders, err)
-	}
-	defer iter.Stop()
-	stop := context.AfterFunc(ctx, iter.Stop)
-	defer stop()
-	idle := time.AfterFunc(scanIdle, iter.Stop)
-	defer idle.Stop()
+	defer reader.Close()
 	var found sequences
 	for {
-		msg, err := iter.Next()
-		if err != nil {
-			return nil, fmt.Errorf("scan %s: %w", bus.StreamOrders, errors.Join(err, ctx.Err()))
-		}
-		idle.Reset(scanIdle)
-		meta, err := msg.Metadata()
+		_, meta, err := reader.Next()
 		if err != nil {
 			return nil, fmt.Errorf("scan %s: %w", bus.StreamOrders, err)
 		}
-		if meta.Sequence.Stream > found.last() { // a scan that was interrupted repeats some
-			found = append(found, meta.Sequence.Stream)
-		}
+		idle.Reset(scanIdle)
+		found = append(found, meta.Sequence.Stream)
 		// What the consumer says is pending may be wrong, and an order missing here would be taken for gone.
 		if meta.Sequence.Stream >= last.Sequence {
 			return found, nil
