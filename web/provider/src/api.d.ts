@@ -83,7 +83,7 @@ export interface paths {
         };
         /**
          * All orders that match, as CSV
-         * @description Takes the filters and the order of the list. RFC 4180, UTF-8 with a byte order mark: without it Excel garbles accents, and CSV readers skip it. Cells that a spreadsheet would run as a formula start with an apostrophe. If something fails half-way the connection is cut, so that a part is never taken for the whole.
+         * @description Takes the filters and the order of the list. RFC 4180, UTF-8 with a byte order mark: without it Excel garbles accents, and CSV readers skip it. For Spanish, by `lang` or else by `Accept-Language`, it is what spreadsheets in Spanish open: semicolons, decimal commas (points and commas for Mexico and other regions that write so), and the names of columns, states and priorities translated. Cells that a spreadsheet would run as a formula start with an apostrophe. If something fails half-way the connection is cut, so that a part is never taken for the whole.
          *
          *     Role: viewer or more.
          */
@@ -2792,6 +2792,11 @@ export interface operations {
                 updated_at_gte?: string;
                 /** @description is at most */
                 updated_at_lte?: string;
+                /**
+                 * @description en: commas, points and the API's own names; es: a file for spreadsheets in Spanish. Default: Accept-Language, or else en
+                 * @example es
+                 */
+                lang?: "en" | "es";
             };
             header?: never;
             path?: never;

@@ -110,6 +110,42 @@ func TestExportCutOff(t *testing.T) {
 	}
 }
 
+// A file for people opens in their spreadsheet; one for programs is the same wherever they run.
+func TestExportInSpanish(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: answer(
+		`[{"record_id":"rec1","name":"=1;2","customer":"Núñez; e hijos","status":"Pending","priority":"High","amount":-1250.50,"order_date":"2026-11-03","created_at":"c","updated_at":"u"},` +
+			`{"record_id":"rec2","name":null,"customer":null,"status":"Devuelto","priority":null,"amount":null,"order_date":null,"created_at":"c","updated_at":"u"}]`)})
+	const (
+		plain = "record_id,name,customer,status,priority,amount,order_date,created_at,updated_at\r\n" +
+			"rec1,'=1;2,Núñez; e hijos,Pending,High,-1250.50,2026-11-03,c,u\r\nrec2,,,Devuelto,,,,c,u\r\n"
+		spanish = "Id. de registro;Pedido;Cliente;Estado;Prioridad;Importe;Fecha;Creado;Modificado\r\n" +
+			"rec1;\"'=1;2\";\"Núñez; e hijos\";Pendiente;Alta;-1250,50;2026-11-03;c;u\r\nrec2;;;Devuelto;;;;c;u\r\n"
+		mexican = "Id. de registro,Pedido,Cliente,Estado,Prioridad,Importe,Fecha,Creado,Modificado\r\n" +
+			"rec1,'=1;2,Núñez; e hijos,Pendiente,Alta,-1250.50,2026-11-03,c,u\r\nrec2,,,Devuelto,,,,c,u\r\n"
+	)
+	for _, c := range []struct{ query, accept, want, name string }{
+		{"", "", plain, "orders.csv"},
+		{"", "en", plain, "orders.csv"},
+		{"", "fr", plain, "orders.csv"},
+		{"", "en-GB,es;q=0.5", plain, "orders.csv"},
+		{"", "es", spanish, "pedidos.csv"},
+		{"", "es-ES,es;q=0.9,en;q=0.8", spanish, "pedidos.csv"},
+		{"", "es-AR", spanish, "pedidos.csv"},
+		{"", "es-MX,es;q=0.9", mexican, "pedidos.csv"},
+		{"?lang=es", "en", spanish, "pedidos.csv"},
+		{"?lang=en", "es", plain, "orders.csv"},
+	} {
+		resp := r.get("/api/orders/export.csv"+c.query, header("Accept-Language", c.accept)).want(http.StatusOK)
+		if got := string(resp.body); got != bom+c.want || resp.Header.Get("Content-Disposition") != `attachment; filename="`+c.name+`"` || resp.Header.Get("Vary") == "" {
+			t.Errorf("%q, %q: %v\n%s", c.query, c.accept, resp.Header, got)
+		}
+	}
+	r.get("/api/orders/export.csv?lang=fr").problem(http.StatusBadRequest, "lang")
+	r.get("/api/orders?lang=es").problem(http.StatusBadRequest, "lang")
+}
+
 func TestExportFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -66,9 +66,11 @@ func (a *API) orderRoutes() {
 		OperationID: "exportOrders", Method: http.MethodGet, Path: "/api/orders/export.csv", Tags: []string{"orders"},
 		Summary: "All orders that match, as CSV",
 		Description: "Takes the filters and the order of the list. RFC 4180, UTF-8 with a byte order mark: without it Excel garbles accents, " +
-			"and CSV readers skip it. Cells that a spreadsheet would run as a formula start with an apostrophe. " +
+			"and CSV readers skip it. For Spanish, by `lang` or else by `Accept-Language`, it is what spreadsheets in Spanish open: semicolons, decimal commas " +
+			"(points and commas for Mexico and other regions that write so), and the names of columns, states and priorities translated. Cells that a spreadsheet would run as a formula start with an apostrophe. " +
 			"If something fails half-way the connection is cut, so that a part is never taken for the whole.",
-		Parameters: listParams(filtersAndSort), Errors: asking(),
+		Parameters: append(listParams(filtersAndSort), param("lang", "en: commas, points and the API's own names; es: a file for spreadsheets in Spanish. Default: Accept-Language, or else en",
+			&huma.Schema{Type: huma.TypeString, Enum: []any{"en", "es"}}, "es")), Errors: asking(),
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The orders",
 			Content: map[string]*huma.MediaType{"text/csv": {

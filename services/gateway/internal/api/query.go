@@ -45,6 +45,7 @@ type listing struct {
 	ids  []int64 // of Odoo's records
 	bare bool    // answer a JSON array, as Refine's simple-rest wants, instead of an envelope
 	page int
+	lang string // of an export: es, en, or "" as Accept-Language says
 	size string // the parameter, and the member of the envelope, that says how many rows a page has
 }
 
@@ -154,6 +155,10 @@ func (t *table) parse(raw string, allow allowed) (listing, error) {
 		case allow == everything && (name == "page" || name == t.size || name == "_start" || name == "_end"):
 		case allow >= filtersAndSort && (name == "sort" || name == "_sort" || name == "_order"):
 			sorted = true
+		case allow == filtersAndSort && name == "lang":
+			if l.lang = q.one(name); l.lang != "" && l.lang != "es" && l.lang != "en" {
+				q.wrong(name, oneOf([]string{"es", "en"}))
+			}
 		case t.own[name] != nil:
 			t.own[name](q, &l, name)
 			refined = refined || name == "id"
