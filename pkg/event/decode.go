@@ -121,6 +121,8 @@ func (r *reader) order(o *Order) error {
 				return errNoObject
 			}
 			o.Fields, err = r.value()
+		case "truncated":
+			o.Truncated, err = r.texts()
 		default:
 			_, err = r.value()
 		}

@@ -62,6 +62,9 @@ func (w *writer) order(o *Order) {
 	w.raw(`,"created_at":`).time("created_at", o.CreatedAt)
 	w.raw(`,"updated_at":`).time("updated_at", o.UpdatedAt)
 	w.raw(`,"fields":`).object("fields", o.Fields)
+	if len(o.Truncated) > 0 {
+		w.raw(`,"truncated":`).any(o.Truncated)
+	}
 	w.raw(`}`)
 }
 

@@ -77,6 +77,13 @@ func messages() map[string]message {
 			RecordID: "recEmpty000000001", Change: event.Created,
 			Order: event.Order{RecordID: "recEmpty000000001", CreatedAt: at(14), UpdatedAt: at(14), Fields: json.RawMessage(`{}`)},
 		}},
+		"6-truncated": {env("evt-6-truncated", 15), &event.OrderChanged{
+			RecordID: "recLarge000000001", Change: event.Created,
+			Order: event.Order{
+				RecordID: "recLarge000000001", CreatedAt: at(15), UpdatedAt: at(15),
+				Fields: json.RawMessage(`{"Notas":"En un lugar de la Mancha, de cuyo…","Order":"ORD-00043"}`), Truncated: []string{"Notas"},
+			},
+		}},
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// CloudEvents 1.0 attributes as NATS headers (binary content mode); digest and change are
-// extension attributes. NATS headers are case-sensitive (ADR-4).
+// CloudEvents 1.0 attributes as NATS headers (binary content mode); digest, change and
+// truncated are extension attributes. NATS headers are case-sensitive (ADR-4).
 const (
 	HeaderID          = "ce-id"
 	HeaderSource      = "ce-source"
@@ -24,6 +24,7 @@ const (
 	HeaderContentType = "ce-datacontenttype"
 	HeaderDigest      = "ce-digest"
 	HeaderChange      = "ce-change"
+	HeaderTruncated   = "ce-truncated" // "true" where Order.Truncated names fields
 )
 
 // Envelope is the metadata of an event.
@@ -51,6 +52,9 @@ func NewOrderChanged(env Envelope, c *OrderChanged) (*nats.Msg, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMalformed, c.RecordID, err)
 	}
 	h[HeaderChange] = []string{string(c.Change)}
+	if len(c.Order.Truncated) > 0 {
+		h[HeaderTruncated] = []string{"true"}
+	}
 	return &nats.Msg{Subject: OrderChangedSubject(c.RecordID), Data: body, Header: h}, nil
 }
 
@@ -115,6 +119,15 @@ func parseEnvelope(eventType string, h nats.Header) (env Envelope, err error) {
 		return env, fmt.Errorf("%w: %s: %w", ErrMalformed, HeaderDigest, err)
 	}
 	return env, nil
+}
+
+// MessageID tells a stored message from another that had its sequence before the stream was wiped or set back: the id
+// of its event, or of what has none the time it was stored at.
+func MessageID(h nats.Header, stored time.Time) string {
+	if id := h.Get(HeaderID); id != "" {
+		return id
+	}
+	return stored.UTC().Format(time.RFC3339Nano)
 }
 
 // percentEncode escapes what the CloudEvents NATS binding (3.1.3.2) asks for in header values: space,

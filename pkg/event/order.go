@@ -43,6 +43,10 @@ type Order struct {
 	// Fields is every non-empty Airtable cell by its field's name: a JSON object, which few look into.
 	Fields json.RawMessage `json:"fields"`
 
+	// Truncated names the fields whose cells are cut in Fields, and in the columns read from them, because the whole
+	// order is larger than a message may be. Nearly always there are none.
+	Truncated []string `json:"truncated,omitempty"`
+
 	// Raw is the JSON this was read from, for who passes it on as it is; nil if it was not read.
 	Raw json.RawMessage `json:"-"`
 }

@@ -24,16 +24,22 @@ type Server struct {
 	addr string
 	ns   *localnats.Server
 
-	// Of a Cluster's.
 	customize func(*server.Options)
+
+	// Of a Cluster's.
 	routeAddr string // where it listens for the other servers
 	isolated  bool
 }
 
-// Start starts a server that is stopped when the test ends.
-func Start(tb testing.TB) *Server {
+// Start starts a server that is stopped when the test ends, with options changed by customize.
+func Start(tb testing.TB, customize ...func(*server.Options)) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, dir: tb.TempDir(), addr: freeAddr(tb)}
+	s.customize = func(o *server.Options) {
+		for _, change := range customize {
+			change(o)
+		}
+	}
 	s.Start()
 	tb.Cleanup(s.Stop)
 	return s

@@ -105,11 +105,19 @@ type Held struct {
 	Known int `json:"known"`
 }
 
-// ScanMark says that all of Airtable, as a complete scan found it, is in the stream up to Through.
+// ScanMark says that all of Airtable, as a complete scan and the runs after it found it, is in the stream up to Through.
+// It means nothing where the stream has another message there: sequences are used again after a crash.
 type ScanMark struct {
 	StreamCreated time.Time `json:"stream_created"`
 	Through       uint64    `json:"through"`
+	MessageID     string    `json:"message_id" doc:"of the message at through"`
 	Confirmed     bool      `json:"confirmed,omitempty"` // somebody confirmed what deletions follow from it (invariant 6)
+}
+
+// OrderProblem is an order that is published in part or not at all.
+type OrderProblem struct {
+	RecordID string     `json:"record_id"`
+	Reason   fault.Text `json:"reason"`
 }
 
 // SyncState is how the sync stands.
@@ -127,11 +135,14 @@ type SyncState struct {
 	Recent          []Run      `json:"recent,omitempty"`
 	HeldDeletions   *Held      `json:"held_deletions,omitempty"`
 	Orders          int        `json:"orders" doc:"orders known to be in Airtable"`
-	APICalls        APICalls   `json:"api_calls"`
-	Scan            *ScanMark  `json:"scan,omitempty"`
-	Edits           EditsState `json:"edits"`
-	Hook            *Hook      `json:"webhook,omitempty"`
-	Budget          *Budget    `json:"budget,omitempty"`
+
+	OrderProblems []OrderProblem `json:"order_problems,omitempty" doc:"orders that are published truncated or not at all; twenty at most"`
+
+	APICalls APICalls   `json:"api_calls"`
+	Scan     *ScanMark  `json:"scan,omitempty"`
+	Edits    EditsState `json:"edits"`
+	Hook     *Hook      `json:"webhook,omitempty"`
+	Budget   *Budget    `json:"budget,omitempty"`
 }
 
 // Hook is the webhook that the sync keeps in Airtable.

@@ -163,7 +163,7 @@ func (c *Config) term(
 	ctx context.Context, instance string, client *airtable.Client, meter *budget.Meter, js jetstream.JetStream, kv jetstream.KeyValue,
 ) error {
 	ctx, end := context.WithCancel(ctx)
-	schema, book := column.NewSchema(client, c.named(), c.Log), ledger.New(js, client.Source())
+	schema, book := column.NewSchema(client, c.named(), c.Log), ledger.New(js, client.Source(), c.Log)
 	writer := edits.New(edits.Config{
 		Replicas: c.NATSReplicas, Log: c.Log,
 		Held: func(ctx context.Context) error { return lease.Check(ctx, kv, leaseKey, instance) },

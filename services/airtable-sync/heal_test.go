@@ -104,6 +104,38 @@ func TestLostStreamIsToldAgain(t *testing.T) {
 	})
 }
 
+// Invariant 8. The stream loses its end and uses the sequences again, within one reconnection of a syncer that lives on.
+func TestLostTailUnderALivingSyncer(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 80})
+	w.begun()
+	w.nats.Stop()
+	restore := w.nats.Backup()
+	w.nats.Start()
+	w.runUntilOK()
+	ids := w.sandbox.RecordIDs()
+	for _, id := range ids[:20] {
+		w.update(id, airtabletest.Fields{"Customer": "Lost S.L."})
+	}
+	w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+	w.converged()
+	lost := w.status().Scan
+	w.nats.Stop()
+	restore()
+	w.nats.Start()
+	edits := w.editsOf(ids[20:50])
+	w.until("NATS", func() bool { return w.nc.IsConnected() })
+	w.accept(edits...)
+	w.applied(edits...)
+	if run := w.run(rpc.RunRequest{Mode: rpc.Webhook}); run.State != rpc.Succeeded || run.Updated != 20 {
+		t.Errorf("run %+v", run)
+	}
+	w.converged()
+	w.unchanged()
+	if scan := w.status().Scan; scan.MessageID == lost.MessageID || scan.MessageID == "" || scan.Through <= lost.Through {
+		t.Errorf("scan %+v, before %+v", scan, lost)
+	}
+}
+
 // A run that is asked for by many at once is one run.
 func TestRequestsShareARun(t *testing.T) {
 	w := newWorld(t, airtabletest.Config{Orders: 120})

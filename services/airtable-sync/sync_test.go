@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -34,13 +35,13 @@ type world struct {
 	starts   map[string]bool // ids of runs that synced has returned
 }
 
-func newWorld(t *testing.T, cfg airtabletest.Config) *world {
+func newWorld(t *testing.T, cfg airtabletest.Config, customizeNATS ...func(*server.Options)) *world {
 	t.Parallel()
 	if cfg.RatePerSecond == 0 {
 		cfg.RatePerSecond = -1
 	}
 	sandbox, endpoint := airtabletest.Start(t, cfg)
-	n := natstest.Start(t)
+	n := natstest.Start(t, customizeNATS...)
 	nc, js := n.Connect()
 	return &world{T: t, sandbox: sandbox, endpoint: endpoint, nats: n, nc: nc, js: js, starts: map[string]bool{}}
 }

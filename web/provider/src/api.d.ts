@@ -1281,6 +1281,8 @@ export interface components {
             record_id: string;
             /** @description Pending, Processing, Sent, Delivered, Cancelled, or what else Airtable holds */
             status: string | null;
+            /** @description fields whose cells are cut, as the whole order is larger than a NATS message may be */
+            truncated?: string[];
             /** Format: date-time */
             updated_at: string;
         } & {
@@ -1305,6 +1307,10 @@ export interface components {
             pages: number;
             /** Format: int64 */
             total: number;
+        };
+        OrderProblem: {
+            reason: string;
+            record_id: string;
         };
         OrderValues: {
             /** @enum {string} */
@@ -1798,6 +1804,8 @@ export interface components {
         };
         ScanMark: {
             confirmed?: boolean;
+            /** @description of the message at through */
+            message_id: string;
             /** Format: date-time */
             stream_created: string;
             /** Format: int64 */
@@ -1883,6 +1891,8 @@ export interface components {
             mode_reason?: string;
             /** Format: date-time */
             next_run_at?: string;
+            /** @description orders that are published truncated or not at all; twenty at most */
+            order_problems?: components["schemas"]["OrderProblem"][];
             /**
              * Format: int64
              * @description orders known to be in Airtable

@@ -26,6 +26,9 @@ type outcome struct {
 	known    []*edit // settled by an earlier attempt: only to be acknowledged
 }
 
+// longestReason is how many bytes of a rejection's reason are published.
+const longestReason = 2000
+
 type rejection struct {
 	edit   *edit
 	reason fault.Text
@@ -176,6 +179,10 @@ func (r *round) publishEnds(ctx context.Context, outcomes []outcome) error {
 	}
 	var flight []sent
 	send := func(e *edit, reason *fault.Text) error {
+		if reason != nil { // a cell's value or a field's choices may be in it, of any size
+			short := reason.Truncate(longestReason)
+			reason = &short
+		}
 		ended := e.Settled(reason)
 		msg, err := event.NewOrderEdited(r.client.Source(), time.Now(), &ended)
 		if err != nil {

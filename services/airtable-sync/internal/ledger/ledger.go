@@ -12,6 +12,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +24,8 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
 )
 
@@ -28,25 +34,39 @@ type Entry struct {
 	Seq    uint64 // of its newest message, 0 when it has none
 	Digest column.Digest
 	Gone   bool // its newest message says that it was deleted
+
+	Truncated bool // its newest message has only the beginning of some cells
 }
 
 // Ledger is safe for concurrent use.
 type Ledger struct {
 	js     jetstream.JetStream
 	source string
+	log    *slog.Logger
+	stall  time.Duration // see readStall
 
 	reading sync.RWMutex // held whole while the stream is read, shared while events are published
 
-	mu      sync.Mutex // guards what follows
-	stream  jetstream.Stream
-	stale   bool      // to be read anew
-	created time.Time // of the stream
-	last    uint64    // the highest order.changed sequence that is known
-	entries map[string]Entry
-	live    int
-	clock   Moment
-	claimed map[string]int    // by the edit writer, so many times
-	met     map[string]Moment // when the edit writer was last told of the record by Airtable
+	mu         sync.Mutex // guards what follows
+	stream     jetstream.Stream
+	stale      bool      // to be read anew
+	lost       bool      // the stream has lost events that were known
+	created    time.Time // of the stream
+	reconnects uint64    // of the connection, before the stream was read
+	last       Position  // of the highest order.changed sequence that is known
+	entries    map[string]Entry
+	live       int
+	truncated  map[string]struct{} // the live entries that are
+	parked     map[string]parked
+	clock      Moment
+	claimed    map[string]int    // by the edit writer, so many times
+	met        map[string]Moment // when the edit writer was last told of the record by Airtable
+}
+
+// parked is an order that cannot be published.
+type parked struct {
+	digest column.Digest
+	reason error
 }
 
 // Moment is a time by the ledger's own clock, which tells what came before what in this process.
@@ -89,105 +109,11 @@ func PublishOptions() []jetstream.JetStreamOpt {
 }
 
 // New makes a ledger that knows nothing yet. source goes into every event.
-func New(js jetstream.JetStream, source string) *Ledger {
+func New(js jetstream.JetStream, source string, log *slog.Logger) *Ledger {
 	return &Ledger{
-		js: js, source: source, stale: true,
-		entries: map[string]Entry{}, claimed: map[string]int{}, met: map[string]Moment{},
-	}
-}
-
-// Load reads the stream if nobody has yet, or not since Forget.
-func (l *Ledger) Load(ctx context.Context) error {
-	l.mu.Lock()
-	stale := l.stale
-	l.mu.Unlock()
-	if !stale {
-		return nil
-	}
-	_, err := l.Refresh(ctx)
-	return err
-}
-
-// Refresh reads the stream, unless the ledger knows it already, and reports whether it did. It
-// compares the newest order.changed, as the stream holds other events too.
-func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
-	l.reading.Lock()
-	defer l.reading.Unlock()
-	stream, err := l.js.Stream(ctx, bus.StreamOrders)
-	if err != nil {
-		return false, fmt.Errorf("read the ledger: %w", err)
-	}
-	var last uint64
-	switch msg, err := stream.GetLastMsgForSubject(ctx, event.OrdersChanged); {
-	case err == nil:
-		last = msg.Sequence
-	case !errors.Is(err, jetstream.ErrMsgNotFound):
-		return false, fmt.Errorf("read the ledger: %w", err)
-	}
-	created := stream.CachedInfo().Created
-	l.mu.Lock()
-	known := !l.stale && l.created.Equal(created) && l.last == last
-	l.mu.Unlock()
-	if known {
-		return false, nil
-	}
-	entries, err := load(ctx, stream)
-	if err != nil {
-		return false, fmt.Errorf("read the ledger: %w", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stream, l.created, l.stale = stream, created, false
-	l.entries, l.live, l.last = entries, 0, 0
-	for _, e := range entries {
-		l.last = max(l.last, e.Seq)
-		if !e.Gone {
-			l.live++
-		}
-	}
-	return true, nil
-}
-
-// Forget makes the next Refresh read the stream: what was published last may have got lost.
-func (l *Ledger) Forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stale = true
-}
-
-func load(ctx context.Context, stream jetstream.Stream) (map[string]Entry, error) {
-	entries := map[string]Entry{}
-	cons, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{event.OrdersChanged},
-		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
-		HeadersOnly:    true,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if cons.CachedInfo().NumPending == 0 {
-		return entries, nil
-	}
-	messages, err := cons.Messages(jetstream.PullMaxMessages(5000))
-	if err != nil {
-		return nil, err
-	}
-	defer messages.Stop()
-	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return nil, err
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return nil, err
-		}
-		if id, ok := event.RecordIDOf(msg.Subject()); ok {
-			entries[id] = entryOf(msg.Headers(), meta.Sequence.Stream)
-		}
-		if meta.NumPending == 0 {
-			return entries, nil
-		}
+		js: js, source: source, log: log, stall: readStall, stale: true,
+		entries: map[string]Entry{}, truncated: map[string]struct{}{}, parked: map[string]parked{},
+		claimed: map[string]int{}, met: map[string]Moment{},
 	}
 }
 
@@ -196,6 +122,8 @@ func entryOf(h nats.Header, seq uint64) Entry {
 		Seq:    seq,
 		Digest: column.ParseDigest(h.Get(event.HeaderDigest)),
 		Gone:   event.Change(h.Get(event.HeaderChange)) == event.Deleted,
+
+		Truncated: h.Get(event.HeaderTruncated) != "",
 	}
 }
 
@@ -207,8 +135,13 @@ func (l *Ledger) set(id string, e Entry) {
 	if !e.Gone {
 		l.live++
 	}
+	if e.Truncated && !e.Gone {
+		l.truncated[id] = struct{}{}
+	} else {
+		delete(l.truncated, id)
+	}
+	delete(l.parked, id)
 	l.entries[id] = e
-	l.last = max(l.last, e.Seq)
 }
 
 // Created is when the stream was made that this ledger was read from.
@@ -222,7 +155,23 @@ func (l *Ledger) Created() time.Time {
 func (l *Ledger) Last() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.last
+	return l.last.Seq
+}
+
+// Problems lists up to limit orders that are published in part or not at all, the latter first.
+func (l *Ledger) Problems(limit int) (problems []rpc.OrderProblem) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(l.parked)) {
+		why := fault.Truncate(l.parked[id].reason.Error(), 500)
+		problems = append(problems, rpc.OrderProblem{RecordID: id, Reason: fault.T("No se puede publicar: "+why, "It cannot be published: "+why)})
+	}
+	for _, id := range slices.Sorted(maps.Keys(l.truncated)) {
+		problems = append(problems, rpc.OrderProblem{RecordID: id, Reason: fault.T(
+			"Es mayor de lo que admite un mensaje de NATS: sus celdas más largas se publican recortadas",
+			"It is larger than a NATS message may be: its longest cells are published truncated")})
+	}
+	return problems[:min(len(problems), limit)]
 }
 
 // Live is how many orders exist.
@@ -240,6 +189,9 @@ func (l *Ledger) Kind(id string, d column.Digest) event.Change {
 }
 
 func (l *Ledger) kind(id string, d column.Digest) event.Change {
+	if p, ok := l.parked[id]; ok && p.digest == d {
+		return "" // no retry helps
+	}
 	switch e, ok := l.entries[id]; {
 	case !ok, e.Gone:
 		return event.Created
@@ -378,13 +330,13 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	for _, f := range flight {
 		select {
 		case ack := <-f.ack.Ok(): // of most by now: a channel for the error is made only where it is asked for
-			p.settled(f.change, ack.Sequence)
+			p.settled(f, ack.Sequence)
 			continue
 		default:
 		}
 		select {
 		case ack := <-f.ack.Ok():
-			p.settled(f.change, ack.Sequence)
+			p.settled(f, ack.Sequence)
 		case err := <-f.ack.Err():
 			if err := p.recover(ctx, f, err); err != nil {
 				return err
@@ -397,11 +349,14 @@ func (p *Publisher) Flush(ctx context.Context) error {
 }
 
 // settled notes what was published, unless something newer was since.
-func (p *Publisher) settled(c Change, seq uint64) {
+func (p *Publisher) settled(f inFlight, seq uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.entries[c.Order.RecordID].Seq < seq {
-		p.set(c.Order.RecordID, Entry{Seq: seq, Digest: c.Digest, Gone: c.Kind == event.Deleted})
+	if id := f.change.Order.RecordID; p.entries[id].Seq < seq {
+		p.set(id, entryOf(f.msg.Header, seq))
+	}
+	if p.last.Seq < seq {
+		p.last = Position{seq, f.msg.Header.Get(event.HeaderID)}
 	}
 }
 
@@ -414,7 +369,7 @@ func (p *Publisher) recover(ctx context.Context, f inFlight, err error) error {
 		if !bus.IsConflict(err) {
 			seq, again := bus.Publish(ctx, p.js, f.msg)
 			if again == nil {
-				p.settled(f.change, seq)
+				p.settled(f, seq)
 				return nil
 			}
 			if err = again; !bus.IsConflict(err) {
@@ -427,7 +382,7 @@ func (p *Publisher) recover(ctx context.Context, f inFlight, err error) error {
 			return lookup
 		}
 		if last != nil && last.Header.Get(event.HeaderID) == f.msg.Header.Get(event.HeaderID) {
-			p.settled(f.change, last.Sequence) // it was ours: only its acknowledgement got lost
+			p.settled(f, last.Sequence) // it was ours: only its acknowledgement got lost
 			return nil
 		}
 		if f.change.Kind = p.onTop(f.change, last); f.change.Kind == "" {
@@ -440,7 +395,7 @@ func (p *Publisher) recover(ctx context.Context, f inFlight, err error) error {
 		f.msg = msg
 		seq, again := bus.Publish(ctx, p.js, f.msg)
 		if again == nil {
-			p.settled(f.change, seq)
+			p.settled(f, seq)
 			return nil
 		}
 		err = again
@@ -454,10 +409,13 @@ func (p *Publisher) onTop(c Change, last *jetstream.RawStreamMsg) event.Change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	id := c.Order.RecordID
-	if last == nil { // the stream lost what this ledger had seen
+	known := p.entries[id].Seq
+	if last == nil {
 		p.set(id, Entry{Gone: true})
+		p.lost = p.lost || known > 0
 	} else {
 		p.set(id, entryOf(last.Header, last.Sequence))
+		p.lost = p.lost || last.Sequence < known
 		if at, err := time.Parse(time.RFC3339Nano, last.Header.Get(event.HeaderTime)); err == nil {
 			if at.After(c.Found) || (at.Equal(c.Found) && !p.writer) {
 				return ""
@@ -510,14 +468,73 @@ func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 	if c.Kind != event.Deleted {
 		digest = c.Digest.String()
 	}
-	msg, err := event.NewOrderChanged(event.Envelope{
-		ID: event.NewID(), Source: p.source, Time: c.Found, Digest: digest,
-	}, body)
+	env := event.Envelope{ID: event.NewID(), Source: p.source, Time: c.Found, Digest: digest}
+	msg, err := event.NewOrderChanged(env, body)
+	if limit := p.limit(); err == nil && msg.Size() > limit {
+		size := msg.Size()
+		if msg, err = truncate(env, body, size-limit, limit); err == nil {
+			p.log.Warn("order truncated", "record", id, "bytes", size, "limit", limit)
+		}
+	}
 	if err != nil {
-		return nil, err
+		return nil, p.park(ctx, env, body, c.Digest, err)
 	}
 	bus.ExpectLast(msg, entry.Seq)
 	return msg, nil
+}
+
+// limit is how large an event may be: a sixteenth less than a message, as its order also travels in answers, with an edit.
+func (l *Ledger) limit() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	most := bus.MaxMessage(l.js, l.stream)
+	return most - most/16
+}
+
+// deadLetterName is the publisher in the subjects of dead letters.
+const deadLetterName = "airtable-sync"
+
+// isParked reports whether the newest dead letter of the order has that digest, from an earlier process perhaps.
+func (l *Ledger) isParked(ctx context.Context, body *event.OrderChanged, digest string) (bool, error) {
+	stream, err := l.js.Stream(ctx, bus.StreamDeadLetters)
+	if err != nil {
+		return false, fmt.Errorf("look up dead letters: %w", err)
+	}
+	last, err := stream.GetLastMsgForSubject(ctx, event.DeadSubject(deadLetterName, event.OrderChangedSubject(body.RecordID)))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up dead letters: %w", err)
+	}
+	return last.Header.Get(bus.OriginalPrefix+event.HeaderDigest) == digest &&
+		last.Header.Get(bus.OriginalPrefix+event.HeaderChange) == string(body.Change), nil
+}
+
+// park records an order that no event can be made of (invariant 5), once for each digest.
+func (l *Ledger) park(ctx context.Context, env event.Envelope, body *event.OrderChanged, digest column.Digest, reason error) error {
+	known, err := l.isParked(ctx, body, env.Digest)
+	if err != nil {
+		return err
+	}
+	if !known {
+		data, err := json.Marshal(body)
+		if err != nil {
+			data = body.Order.Fields
+		}
+		msg := &nats.Msg{Subject: event.OrderChangedSubject(body.RecordID), Data: data, Header: nats.Header{
+			nats.MsgIdHdr: {env.ID}, event.HeaderDigest: {env.Digest}, event.HeaderChange: {string(body.Change)},
+		}}
+		if err := bus.ParkUnpublished(ctx, l.js, deadLetterName, msg, reason); err != nil {
+			return err
+		}
+		parkedOrders.Inc()
+	}
+	l.log.Error("order parked as a dead letter", "record", body.RecordID, "reason", reason)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parked[body.RecordID] = parked{digest, reason}
+	return nil
 }
 
 // Before is the order as the stream last had it, nil when that cannot be read.
@@ -550,8 +567,9 @@ func (l *Ledger) newest(ctx context.Context, id string) (*jetstream.RawStreamMsg
 // Differences are the mapped columns whose values differ, with the values they had before.
 func Differences(before, after *event.Order) map[string]json.RawMessage {
 	previous := map[string]json.RawMessage{}
+	truncated := len(before.Truncated)+len(after.Truncated) > 0
 	compare := func(column string, was, is *string, quoted bool) {
-		if (was == nil && is == nil) || (was != nil && is != nil && *was == *is) {
+		if was == is || was != nil && is != nil && (*was == *is || truncated && sameStart(*was, *is)) {
 			return
 		}
 		switch {
@@ -574,4 +592,13 @@ func Differences(before, after *event.Order) map[string]json.RawMessage {
 	compare("amount", (*string)(before.Amount), (*string)(after.Amount), false)
 	compare("order_date", before.OrderDate, after.OrderDate, true)
 	return previous
+}
+
+// sameStart reports whether two texts, of which one may be truncated, are the same as far as can be told.
+func sameStart(a, b string) bool {
+	beginning := func(short, long string) bool {
+		start, cut := strings.CutSuffix(short, "…")
+		return cut && strings.HasPrefix(long, start)
+	}
+	return beginning(a, b) || beginning(b, a)
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
@@ -17,18 +19,23 @@ import (
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 )
 
-func open(t *testing.T) (jetstream.JetStream, func() *ledger.Publisher) {
+func open(t *testing.T, customize ...func(*server.Options)) (jetstream.JetStream, func() *ledger.Publisher) {
 	t.Parallel()
-	nc, _ := natstest.Start(t).Connect()
+	return on(t, natstest.Start(t, customize...))
+}
+
+func on(t *testing.T, ns *natstest.Server) (jetstream.JetStream, func() *ledger.Publisher) {
+	t.Helper()
+	nc, _ := ns.Connect()
 	js, err := jetstream.New(nc, ledger.PublishOptions()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := bus.Ensure(t.Context(), js, 1, bus.StreamOrders); err != nil {
+	if err := bus.Ensure(t.Context(), js, 1, bus.StreamOrders, bus.StreamDeadLetters); err != nil {
 		t.Fatal(err)
 	}
 	return js, func() *ledger.Publisher {
-		l := ledger.New(js, "/airtable/app/tbl")
+		l := ledger.New(js, "/airtable/app/tbl", slog.New(slog.NewTextHandler(t.Output(), nil)))
 		if _, err := l.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +174,7 @@ func BenchmarkPublish(b *testing.B) {
 	if err := bus.Ensure(b.Context(), js, 1, bus.StreamOrders); err != nil {
 		b.Fatal(err)
 	}
-	book := ledger.New(js, "/airtable/app/tbl")
+	book := ledger.New(js, "/airtable/app/tbl", slog.New(slog.DiscardHandler))
 	if _, err := book.Refresh(b.Context()); err != nil {
 		b.Fatal(err)
 	}

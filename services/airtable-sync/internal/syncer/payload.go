@@ -111,8 +111,7 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 	} else if err != nil {
 		return "", fault.Text{}, err
 	}
-	s.advance(n)
-	return "", fault.Text{}, nil
+	return "", fault.Text{}, s.advance(ctx, n)
 }
 
 // read lists payloads from where the last run ended, until there are no more or too many.
@@ -329,14 +328,19 @@ func (s *Syncer) confirm(touched map[string]touch, at time.Time, seen listed) {
 }
 
 // advance moves the cursor: all that was read is in the stream by now.
-func (s *Syncer) advance(n *news) {
+func (s *Syncer) advance(ctx context.Context, n *news) error {
+	through, err := s.ledger.Verify(ctx)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Hook.Cursor = n.cursor
-	s.state.LastSeq, s.orders = s.ledger.Last(), s.ledger.Live()
+	s.state.reach(through)
+	s.state.Hook.Cursor, s.orders = n.cursor, s.ledger.Live()
 	if !n.at.IsZero() {
 		s.state.Since = n.at
 	}
+	return nil
 }
 
 // reconcile notes that a full scan must tell what was read up to the cursor.

@@ -105,7 +105,7 @@ func (s *Syncer) formulaTaken() bool {
 
 // prepare makes sure that the streams are there and that the ledger is of this stream.
 func (s *Syncer) prepare(ctx context.Context, log *slog.Logger) error {
-	if err := bus.Ensure(ctx, s.js, s.cfg.Replicas, bus.StreamOrders, bus.BucketSyncState); err != nil {
+	if err := bus.Ensure(ctx, s.js, s.cfg.Replicas, bus.StreamOrders, bus.StreamDeadLetters, bus.BucketSyncState); err != nil {
 		return err
 	}
 	read, err := s.ledger.Refresh(ctx)
@@ -117,8 +117,18 @@ func (s *Syncer) prepare(ctx context.Context, log *slog.Logger) error {
 	}
 	s.out = s.ledger.Publisher()
 	s.mu.Lock()
+	st := s.state
+	s.mu.Unlock()
+	fits, err := st.fits(ctx, s.ledger)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.state.fits(s.ledger.Created(), s.ledger.Last()) { // invariant 8
+	if lost := s.ledger.Lost(); lost || !fits { // invariant 8
+		if lost {
+			log.Warn("the stream has lost events, scanning in full", "sequence", s.ledger.Last())
+		}
 		s.state.Since, s.state.LastFull, s.state.Scan = time.Time{}, time.Time{}, nil
 	}
 	s.orders = s.ledger.Live()
@@ -178,25 +188,31 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 	} else if err := s.delete(ctx, gone, began, asked); err != nil {
 		return err
 	}
-	s.scanned(began, hold, len(seen) > 0 || confirm, confirm)
+	through, err := s.ledger.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	s.scanned(began, through, hold, len(seen) > 0 || confirm, confirm)
 	if len(s.touched)+len(s.doubtful) > 0 {
 		s.confirm(s.touched, s.touchedAt, seen)
 	}
 	return nil
 }
 
-// scanned notes a complete scan. conclusive is whether it proves anything: an empty answer alone does not.
-func (s *Syncer) scanned(began time.Time, held, conclusive, confirmed bool) {
+// scanned notes a complete scan, which is in the stream up to through. conclusive is whether it proves anything: an
+// empty answer alone does not.
+func (s *Syncer) scanned(began time.Time, through ledger.Position, held, conclusive, confirmed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !held {
 		s.state.Held = nil
 	}
-	s.state.Since, s.state.LastFull, s.state.LastSeq = began, s.cfg.Now(), s.ledger.Last()
+	s.state.Since, s.state.LastFull = began, s.cfg.Now()
 	s.state.Hook.Reconcile = fault.Text{}
 	if conclusive {
-		s.state.Scan = &rpc.ScanMark{StreamCreated: s.ledger.Created(), Through: s.ledger.Last(), Confirmed: confirmed}
+		s.state.Scan = &rpc.ScanMark{StreamCreated: s.ledger.Created(), Confirmed: confirmed}
 	}
+	s.state.reach(through)
 	s.orders = s.ledger.Live()
 }
 
@@ -279,9 +295,14 @@ func (s *Syncer) incremental(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	through, err := s.ledger.Verify(ctx)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Since, s.state.LastSeq = began, s.ledger.Last()
+	s.state.Since = began
+	s.state.reach(through)
 	s.orders = s.ledger.Live()
 	return nil
 }
@@ -466,6 +487,8 @@ func reason(ctx context.Context, err error) fault.Text {
 		return fault.T(
 			"No se encuentra la columna para "+missing.Variables()+"; la tabla tiene: "+strings.Join(missing.Fields, ", "),
 			missing.Error())
+	case errors.Is(err, ledger.ErrLost):
+		return fault.T("NATS perdió eventos durante la ejecución; la siguiente los repone", "NATS lost events during the run; the next one restores them")
 	default:
 		return airtable.Reason(err)
 	}

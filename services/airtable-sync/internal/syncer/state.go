@@ -11,6 +11,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 )
 
 // stateKey holds state in the bucket sync-state.
@@ -25,8 +26,7 @@ type state struct {
 	Source   string        `json:"source"`
 	Since    time.Time     `json:"since,omitzero"` // by Airtable's clock: changes before it are in the stream
 	LastFull time.Time     `json:"last_full,omitzero"`
-	LastSeq  uint64        `json:"last_seq"` // of the stream, when the last run ended
-	Scan     *rpc.ScanMark `json:"scan,omitempty"`
+	Scan     *rpc.ScanMark `json:"scan,omitempty"` // through the end of the last run
 	Held     *rpc.Held     `json:"held,omitempty"`
 	Success  time.Time     `json:"success,omitzero"` // start of the last successful run
 	Recent   []rpc.Run     `json:"recent,omitempty"` // newest first
@@ -71,9 +71,22 @@ func (s *state) save(ctx context.Context, kv jetstream.KeyValue) error {
 	return nil
 }
 
-// fits reports whether the stream is the one this state speaks of, with nothing lost at its end.
-func (s *state) fits(created time.Time, lastSeq uint64) bool {
-	return s.Scan != nil && s.Scan.StreamCreated.Equal(created) && lastSeq >= s.LastSeq
+// fits reports whether the stream that the ledger was read from is the one this state speaks of, with nothing lost at
+// its end.
+func (s *state) fits(ctx context.Context, l *ledger.Ledger) (bool, error) {
+	if s.Scan == nil || !s.Scan.StreamCreated.Equal(l.Created()) {
+		return false, nil
+	}
+	return l.Has(ctx, ledger.Position{Seq: s.Scan.Through, ID: s.Scan.MessageID})
+}
+
+// reach notes that what the scan found, and all that was found since, is in the stream up to p.
+func (s *state) reach(p ledger.Position) {
+	if s.Scan != nil {
+		mark := *s.Scan // others may be reading it
+		mark.Through, mark.MessageID = p.Seq, p.ID
+		s.Scan = &mark
+	}
 }
 
 // ended adds a run to the recent ones.

@@ -214,6 +214,9 @@ func (s *Syncer) enqueue(trigger string, req rpc.RunRequest) string {
 	return s.next.run.ID
 }
 
+// longestReason is how many bytes of a failure's reason are kept: a state must fit a NATS message.
+const longestReason = 2000
+
 // retryAfter is when a failed run is followed by the next, if the interval is longer.
 const retryAfter = time.Minute
 
@@ -244,7 +247,7 @@ func (s *Syncer) runNext(ctx context.Context) {
 	j.run.FinishedAt, j.run.APICalls = &ended, int(calls.Load())
 	j.run.State, j.run.Progress.Percent = rpc.Succeeded, 100
 	if err != nil {
-		j.run.State, j.run.Reason = rpc.Failed, reason(ctx, err)
+		j.run.State, j.run.Reason = rpc.Failed, reason(ctx, err).Truncate(longestReason)
 		j.run.Progress.Percent = percent(j.run.Progress)
 	} else {
 		s.state.Success = j.run.StartedAt
@@ -344,7 +347,7 @@ func (s *Syncer) Status() rpc.SyncState {
 	st := rpc.SyncState{
 		State: "idle", Instance: s.cfg.Instance, Recent: s.state.Recent, HeldDeletions: s.state.Held,
 		IntervalSeconds: plan.Interval.Seconds(), IntervalReason: plan.Reason,
-		Orders: s.orders, Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: rpc.APICalls{Total: total, ByKind: byKind}, Budget: &plan.Budget,
+		Orders: s.orders, OrderProblems: s.ledger.Problems(20), Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: rpc.APICalls{Total: total, ByKind: byKind}, Budget: &plan.Budget,
 	}
 	st.Mode, st.ModeReason = s.mode()
 	if h := s.state.Hook; st.Mode == rpc.Webhook {

@@ -179,7 +179,7 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 	run := `{"id":"run1","mode":"full","trigger":"request","state":"failed","reason":{"es":"se cortó","en":"cut"},"started_at":"2026-11-03T09:00:00Z",` +
 		`"finished_at":"2026-11-03T09:00:02Z","progress":{"records":1,"expected":2,"percent":50},"created":0,"updated":0,"deleted":0,"unchanged":0,"api_calls":1}`
 	state := `{"mode":"incremental","mode_reason":{"es":"porque sí","en":"because"},"state":"idle","instance":"i","interval_seconds":300,"lag_seconds":1.5,` +
-		`"last":` + run + `,"recent":[` + run + `],"held_deletions":{"count":30,"known":100},"orders":2,"api_calls":{"total":1,"by_kind":{"list":1}},` +
+		`"last":` + run + `,"recent":[` + run + `],"held_deletions":{"count":30,"known":100},"orders":2,"order_problems":[{"record_id":"rec1","reason":{"es":"grande","en":"large"}}],"api_calls":{"total":1,"by_kind":{"list":1}},` +
 		`"interval_reason":{"es":"lento","en":"slow"},"webhook":{"id":"ach1","cursor":3,"expires_at":"2026-11-10T09:00:00Z"},` +
 		`"budget":{"month":"2026-11","since":"2026-11-01T00:00:00Z","calls":7,"by_kind":{"list":7},"pace_per_day":1.5,"projected":40,"warning":{"es":"poco","en":"little"}}}`
 

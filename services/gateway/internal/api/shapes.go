@@ -26,6 +26,7 @@ type Order struct {
 	CreatedAt time.Time      `json:"created_at"`
 	UpdatedAt time.Time      `json:"updated_at"`
 	Fields    map[string]any `json:"fields" doc:"every Airtable field by its name"`
+	Truncated []string       `json:"truncated,omitempty" doc:"fields whose cells are cut, as the whole order is larger than a NATS message may be"`
 	Edit      *Edit          `json:"edit,omitempty" doc:"the newest edit, whatever became of it; absent if there was none"`
 	_         struct{}       `additionalProperties:"true"`
 }

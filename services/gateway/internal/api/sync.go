@@ -48,6 +48,14 @@ type SyncState struct {
 	Recent         []Run   `json:"recent,omitempty"`
 	Budget         *Budget `json:"budget,omitempty" doc:"what the month's calls of Airtable's API are spent on"`
 	Edits          Edits   `json:"edits" doc:"those that Airtable has not taken yet"`
+
+	OrderProblems []OrderProblem `json:"order_problems,omitempty" doc:"orders that are published truncated or not at all; twenty at most"`
+}
+
+// OrderProblem is rpc.OrderProblem with its reason in the caller's language.
+type OrderProblem struct {
+	rpc.OrderProblem
+	Reason string `json:"reason"`
 }
 
 // Edits is rpc.EditsState with its error in the caller's language.
@@ -79,6 +87,9 @@ func stateIn(lang string, s rpc.SyncState) SyncState {
 	}
 	for i := range s.Recent {
 		out.Recent = append(out.Recent, *runIn(lang, &s.Recent[i]))
+	}
+	for _, p := range s.OrderProblems {
+		out.OrderProblems = append(out.OrderProblems, OrderProblem{p, p.Reason.In(lang)})
 	}
 	return out
 }

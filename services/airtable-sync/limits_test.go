@@ -1,0 +1,53 @@
+package airtablesync_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+)
+
+// Invariant 5. An order larger than NATS's max_payload keeps nothing else from being published, nor its own edits.
+func TestOrderLargerThanMaxPayload(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 30}, func(o *server.Options) { o.MaxPayload = 64 << 10 })
+	ids := w.sandbox.RecordIDs()
+	large, notes := ids[3], strings.Repeat("Ñ", 90_000)
+	w.update(large, airtabletest.Fields{"Notes": notes})
+	w.begun()
+	if got := w.messages(); got != 30 {
+		t.Fatalf("%d of 30 orders are published", got)
+	}
+	c, _ := w.newest(large)
+	if len(c.Order.Truncated) != 1 || c.Order.Truncated[0] != "Notes" {
+		t.Errorf("truncated %q", c.Order.Truncated)
+	}
+	if p := w.status().OrderProblems; len(p) != 1 || p[0].RecordID != large || !strings.Contains(p[0].Reason.EN, "truncated") {
+		t.Errorf("problems %+v", p)
+	}
+	all := w.editsOf(ids)
+	w.accept(all...)
+	w.applied(all...)
+	before := w.messages()
+	for _, mode := range []rpc.Mode{rpc.Webhook, rpc.Incremental, rpc.Full} {
+		if run := w.ok(w.run(rpc.RunRequest{Mode: mode})); run.Created+run.Updated+run.Deleted != 0 {
+			t.Errorf("published for nothing: %+v", run)
+		}
+	}
+	// What is beyond the cut changes: that is news as well.
+	w.update(large, airtabletest.Fields{"Notes": notes + "."})
+	if run := w.ok(w.run(rpc.RunRequest{})); run.Updated != 1 {
+		t.Errorf("a change in a truncated cell: %+v", run)
+	}
+	w.update(large, airtabletest.Fields{"Notes": "short"})
+	w.ok(w.run(rpc.RunRequest{}))
+	w.converged()
+	if got := w.messages(); got != before+2 {
+		t.Errorf("%d events for two changes", got-before)
+	}
+	if p := w.status().OrderProblems; len(p) != 0 {
+		t.Errorf("problems %+v", p)
+	}
+}
