@@ -410,12 +410,31 @@ func (w *world) scanned() { w.t.Helper(); w.scannedAs(false) }
 // the answering.
 func (w *world) scannedAs(confirmed bool) (end func() error) {
 	w.t.Helper()
+	return w.answerScan(w.mark(confirmed))
+}
+
+// mark is the one of a scan that is in the stream as it is now.
+func (w *world) mark(confirmed bool) rpc.ScanMark {
+	w.t.Helper()
 	stream, err := w.js.Stream(w.t.Context(), bus.StreamOrders)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	info := stream.CachedInfo()
-	answer, err := json.Marshal(rpc.SyncState{Scan: &rpc.ScanMark{StreamCreated: info.Created, Through: info.State.LastSeq, Confirmed: confirmed}})
+	mark := rpc.ScanMark{StreamCreated: info.Created, Through: info.State.LastSeq, Confirmed: confirmed}
+	if mark.Through > 0 {
+		msg, err := stream.GetMsg(w.t.Context(), mark.Through)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		mark.MessageID = event.MessageID(msg.Header, msg.Time)
+	}
+	return mark
+}
+
+func (w *world) answerScan(mark rpc.ScanMark) (end func() error) {
+	w.t.Helper()
+	answer, err := json.Marshal(rpc.SyncState{Scan: &mark})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -439,6 +458,7 @@ func TestLostTail(t *testing.T) {
 	w.eventually("NATS", func() error { return w.nc.FlushTimeout(time.Second) })
 	w.publish(changed("rec1", "lost"), changed("rec3", "lost"), changed("rec2", ""))
 	w.holds(map[string]string{"rec1": "lost", "rec3": "lost", "rec4": "old"})
+	lost := w.mark(false)
 	w.nats.Stop()
 	restore()
 	w.nats.Start()
@@ -447,6 +467,20 @@ func TestLostTail(t *testing.T) {
 	w.publish(changed("rec1", "new"), changed("rec2", "new"), changed("rec5", "new"), changed("rec4", ""))
 	// rec3 is in no message now. Only a scan of Airtable can tell that it is gone.
 	w.holds(map[string]string{"rec1": "new", "rec2": "new", "rec3": "lost", "rec5": "new"})
+	// The one before the loss cannot, though the stream has its sequence again.
+	asked := make(chan struct{}, 64)
+	watch, err := w.nc.Subscribe(rpc.SyncStatus, func(*nats.Msg) { asked <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := w.answerScan(lost)
+	for range 3 { // the answer to the first of these has been looked at when the third comes
+		<-asked
+	}
+	w.holds(map[string]string{"rec1": "new", "rec2": "new", "rec3": "lost", "rec5": "new"})
+	if err := errors.Join(end(), watch.Unsubscribe()); err != nil {
+		t.Fatal(err)
+	}
 	w.scanned()
 	w.holds(map[string]string{"rec1": "new", "rec2": "new", "rec5": "new"})
 	w.consistent()

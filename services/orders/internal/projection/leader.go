@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
@@ -260,10 +261,9 @@ func (l *leader) settle(ctx context.Context, mark rpc.ScanMark) error {
 	if l.cp.ReplayUntil == nil || l.cp.Seq < *l.cp.ReplayUntil {
 		return nil
 	}
-	scanned := mark.StreamCreated.UTC().Truncate(time.Microsecond).Equal(l.cp.StreamCreated) && mark.Through <= l.cp.Seq
 	if !l.cp.SameStream {
-		if !scanned {
-			return nil
+		if scanned, err := l.scanned(ctx, mark); !scanned || err != nil {
+			return err
 		}
 		if held, err := l.hold(ctx, mark); held || err != nil {
 			return err
@@ -276,6 +276,25 @@ func (l *leader) settle(ctx context.Context, mark rpc.ScanMark) error {
 	l.newest = nil
 	l.log.Info("replay finished", "epoch", l.cp.Epoch, "seq", l.cp.Seq, "gone", gone)
 	return nil
+}
+
+// scanned reports whether what the scan found is projected: the stream is the one that the mark is of, and still has
+// the message there.
+func (l *leader) scanned(ctx context.Context, mark rpc.ScanMark) (bool, error) {
+	if !mark.StreamCreated.UTC().Truncate(time.Microsecond).Equal(l.cp.StreamCreated) || mark.Through > l.cp.Seq {
+		return false, nil
+	}
+	if mark.Through == 0 { // the table is empty
+		return true, nil
+	}
+	msg, err := l.stream.GetMsg(ctx, mark.Through)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the message at the scan's mark: %w", err)
+	}
+	return event.MessageID(msg.Header, msg.Time) == mark.MessageID, nil
 }
 
 // pollScan asks airtable-sync for its last complete scan until ctx ends. Nobody answering is no

@@ -97,12 +97,9 @@ func stranger(ctx context.Context, stream jetstream.Stream, cp *store.Checkpoint
 	return "", nil
 }
 
-// messageID tells a message from another that has its sequence in another life of the stream.
+// messageID is event.MessageID as Postgres can hold it.
 func messageID(h nats.Header, stored time.Time) string {
-	if id := h.Get(event.HeaderID); id != "" {
-		return storable(id)
-	}
-	return stored.UTC().Format(time.RFC3339Nano)
+	return storable(event.MessageID(h, stored))
 }
 
 // storable is a header's value as Postgres can hold it.
