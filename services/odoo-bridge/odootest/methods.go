@@ -12,6 +12,7 @@ type method struct {
 	params       string // by name, in order; those with = may be left out
 	static       bool   // @api.model: without ids
 	op           string // the right it needs; write if empty
+	ownRights    bool   // looks at the caller's rights itself
 	since, until int
 	run          func(*call) (any, error)
 }
@@ -39,6 +40,7 @@ var methods = map[string]method{
 	"read_group":           {params: "domain fields groupby offset= limit= orderby= lazy=", static: true, op: "read", run: (*call).readGroup},
 	"formatted_read_group": {params: "domain groupby= aggregates= having= offset= limit= order=", static: true, op: "read", since: 19, run: (*call).formattedReadGroup},
 	"create":               {params: "vals_list", static: true, op: "create", run: (*call).create},
+	"load":                 {params: "fields data", static: true, op: "create", ownRights: true, run: (*call).load},
 	"write":                {params: "vals", run: (*call).write},
 	"unlink":               {op: "unlink", run: (*call).unlinkAll},
 	"action_archive":       {run: func(c *call) (any, error) { return c.archive(false) }},
@@ -127,6 +129,9 @@ func (c *call) fieldsGet() (any, error) {
 			"name": f.name, "type": f.kind, "string": f.string(c.lang), "required": f.required, "readonly": f.readonly, "store": f.stored,
 			"searchable": !f.unsearchable, "sortable": f.sortable, "groupable": f.stored && f.kind != "binary" && f.kind != "one2many",
 			"company_dependent": false, "change_default": false, "manual": false, "depends": []any{}, "exportable": true,
+		}
+		if f.depends != 0 && f.depends <= c.version {
+			about["depends"] = []any{"partner_id", "company_id"}
 		}
 		if f.rel != "" {
 			about["relation"], about["domain"], about["context"] = f.rel, []any{}, map[string]any{}
@@ -437,7 +442,7 @@ func (c *call) create() (any, error) {
 		if !ok {
 			return nil, noAttribute(item, "get")
 		}
-		r, err := c.env.create(c.model, vals)
+		r, err := c.env.create(c.model, c.withDefaults(c.model, vals))
 		if err != nil {
 			return nil, err
 		}

@@ -222,6 +222,13 @@ var prepares = map[string]func(e *env, r *record, vals map[string]any) error{
 				e.put(r, name, partner)
 			}
 		}
+		if partner, ok := vals["partner_id"].(int); ok && e.row("res.partner", partner) != nil {
+			for name, id := range e.ofPartner(e.row("res.partner", partner)) {
+				if f := r.model.fields[name]; f != nil && (f.depends <= e.version || name == "pricelist_id") { // else only the form's onchange knows
+					e.put(r, name, id)
+				}
+			}
+		}
 		if !truth(vals["name"]) {
 			e.orders++ // as a sequence, with gaps
 			vals["name"] = fmt.Sprintf("S%05d", e.orders)
@@ -232,8 +239,10 @@ var prepares = map[string]func(e *env, r *record, vals map[string]any) error{
 		id, _ := vals["product_id"].(int)
 		product := e.row("product.product", id)
 		if product == nil {
+			e.put(r, "product_uom_qty", 0.0)
 			return nil
 		}
+		e.put(r, "product_uom_qty", 1.0)
 		e.put(r, "name", e.text(product, "display_name"))
 		e.put(r, "price_unit", e.number(product, "lst_price"))
 		for _, name := range []string{"product_uom", "product_uom_id"} {
@@ -246,6 +255,41 @@ var prepares = map[string]func(e *env, r *record, vals map[string]any) error{
 		}
 		return nil
 	},
+}
+
+// ofPartner is what a sale has of its customer.
+func (e *env) ofPartner(partner *record) map[string]any {
+	of := map[string]any{"user_id": e.user.id}
+	for name, property := range map[string]string{
+		"payment_term_id": "property_payment_term_id", "fiscal_position_id": "property_account_position_id",
+		"pricelist_id": "property_product_pricelist", "user_id": "user_id",
+	} {
+		if id := e.value(partner, property); id != nil {
+			of[name] = id
+		}
+	}
+	return of
+}
+
+// onchange answers what the form of a sale shows once its partner is chosen, in the form that it has until 16.
+func onchange(c *call) (any, error) {
+	values, _ := c.args["values"].(map[string]any)
+	wanted, _ := c.args["field_onchange"].(map[string]any)
+	id, _ := values["partner_id"].(int)
+	partner := c.row("res.partner", id)
+	if partner == nil {
+		return nil, missing("res.partner", id, c.user.id)
+	}
+	shown := map[string]any{}
+	of := c.ofPartner(partner)
+	of["partner_invoice_id"], of["partner_shipping_id"] = id, id
+	for name, v := range of {
+		if f := c.model.fields[name]; f != nil && wanted[name] != nil {
+			linked, _ := v.(int)
+			shown[name] = []any{linked, c.text(c.row(f.rel, linked), "display_name")}
+		}
+	}
+	return map[string]any{"value": shown}, nil
 }
 
 // finishes complete a record from the values it got.
@@ -278,6 +322,9 @@ func actionsOf(version int) map[string]map[string]method {
 		order["action_lock"] = method{run: func(c *call) (any, error) { return nil, c.lock(true) }}
 	} else {
 		order["action_done"] = method{run: func(c *call) (any, error) { return true, c.lock(true) }}
+	}
+	if version <= 16 {
+		order["onchange"] = method{params: "values field_name field_onchange", op: "read", run: onchange}
 	}
 	hasGroup := method{params: "group_ext_id", op: "read", run: (*call).hasGroup}
 	hasGroup.static = version < 18

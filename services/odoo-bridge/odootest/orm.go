@@ -873,6 +873,11 @@ func (e *env) constrain(r *record) error {
 		if variant := e.follow(r, "product_variant_id"); variant != nil {
 			return e.constrain(variant)
 		}
+	case "sale.order.line":
+		product, text := r.values["product_id"] != nil, r.values["display_type"] != nil
+		if text && (product || e.number(r, "price_unit") != 0 || e.number(r, "product_uom_qty") != 0) {
+			return validationError("The operation cannot be completed: Forbidden values on non-accountable sale order line", "No se puede completar la operación: valores prohibidos en una línea sin importe")
+		}
 	case "product.product":
 		code, _ := r.values["barcode"].(string)
 		if code == "" {

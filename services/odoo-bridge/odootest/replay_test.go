@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +256,26 @@ func script(t *testing.T, c *client) []string {
 		lines = append(lines, "line: "+shape(row["product_uom_id"])+shape(row["product_template_id"]))
 	}
 	x("order without customer", "sale.order", "create", nil, Values{})
+	x("section with a price", "sale.order", "write", nil, []int{o}, Values{"order_line": []any{[]any{0, 0, Values{"display_type": "line_section", "name": "S", "price_unit": 1}}}})
+
+	// Created once, by an external identifier.
+	once := Values{"context": Values{"mode": "update", "noupdate": true}}
+	withLines := Values{"context": Values{"mode": "update", "noupdate": true, "default_order_line": []any{
+		[]any{0, 0, Values{"product_id": variant, "product_uom_qty": 3}}, []any{0, 0, Values{"display_type": "line_note", "name": "N"}},
+	}}}
+	for _, label := range []string{"load order", "load order again"} {
+		made, _ := x(label, "sale.order", "load", withLines, []any{"id", "partner_id/.id", "client_order_ref"}, []any{[]any{"resonance." + tag, strconv.Itoa(p), label}}).(map[string]any)
+		if ids, ok := made["ids"].([]any); ok {
+			exact(label, field("sale.order", ids[0].(int), "client_order_ref"))
+			x(label+": read", "sale.order", "read", nil, ids, []any{"order_line", "payment_term_id", "fiscal_position_id", "pricelist_id"})
+			if label != "load order" {
+				x("unlink loaded", "sale.order", "unlink", nil, ids)
+			}
+		}
+	}
+	x("load nameless", "res.partner", "load", once, []any{"id", "name", "is_company"}, []any{[]any{"resonance." + tag + "n", "", ""}})
+	x("load barcode", "product.product", "load", once, []any{"id", "name", "barcode"}, []any{[]any{"resonance." + tag + "b", tag, tag}})
+	x("may create", "res.partner", "check_access_rights", nil, "create", false)
 	x("group by state", "sale.order", "formatted_read_group", nil, []any{[]any{"id", "=", o}}, []any{"state", "date_order:month", "partner_id"}, []any{"amount_total:sum", "__count"})
 	x("group all", "sale.order", "formatted_read_group", nil, []any{[]any{"id", "=", o}}, []any{}, []any{"amount_total:sum", "__count"})
 	x("group none", "sale.order", "formatted_read_group", nil, []any{[]any{"id", "=", 0}}, []any{"state"}, []any{"amount_total:sum", "__count"})

@@ -28,6 +28,7 @@ type field struct {
 	rel, inverse                          string
 	link, target                          string // via
 	fallback                              string // default
+	depends                               int    // the version since which it is computed from the partner of a sale
 	compute                               func(*env, *record) any
 }
 
@@ -101,6 +102,9 @@ func (s *schema) choices(m *model, f *field) []choice {
 			{"partial", "Partially Delivered", "Entregado en parte"}, {"full", "Fully Delivered", "Entregado por completo"},
 		}
 	case "display_type":
+		if s.version >= 19 {
+			return []choice{{"line_section", "Section", "Sección"}, {"line_subsection", "Subsection", "Subsección"}, {"line_note", "Note", "Nota"}}
+		}
 		return []choice{{"line_section", "Section", "Sección"}, {"line_note", "Note", "Nota"}}
 	}
 	panic("odootest: no choices of " + m.name + "." + f.name)
@@ -214,6 +218,8 @@ func parseField(cells []string) *field {
 			f.link, f.target, _ = strings.Cut(arg, ".")
 		case "default":
 			f.fallback = arg
+		case "depends":
+			f.depends, _ = strconv.Atoi(arg)
 		case "since", "until", "module":
 		default:
 			panic(fmt.Sprintf("odootest: schema.txt: %s: %s", f.name, w))

@@ -135,6 +135,18 @@ func (b *builder) base() {
 		tax := b.make("account.tax", "", Values{"name": fmt.Sprintf("%.0f%% S", rate), "amount": rate})
 		b.spanish(tax, fmt.Sprintf("IVA %.0f%%", rate))
 	}
+	for _, name := range []string{"Immediate Payment", "30 Days"} {
+		b.make("account.payment.term", "", Values{"name": name})
+	}
+	for _, name := range []string{"Domestic", "Intra-Community"} {
+		b.make("account.fiscal.position", "", Values{"name": name})
+	}
+	for _, name := range []string{"Default", "Wholesale"} {
+		b.make("product.pricelist", "", Values{"name": name})
+	}
+	for _, name := range []string{"Madrid", "Porto"} {
+		b.make("stock.warehouse", "", Values{"name": name})
+	}
 	b.make("res.partner.title", "base.res_partner_title_madam", Values{"name": "Madam", "shortcut": "Mrs"})
 	b.make("res.partner.title", "base.res_partner_title_mister", Values{"name": "Mister", "shortcut": "Mr"})
 }
