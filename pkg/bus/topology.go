@@ -23,6 +23,9 @@ const (
 	BucketOdooCache = "odoo-cache"
 	BucketSyncState = "sync-state"
 	BucketSessions  = "sessions"
+
+	// BucketOdooWrites has the records of Odoo that are being written, and the writes made by Idempotency-Key.
+	BucketOdooWrites = "odoo-writes"
 )
 
 // HistoryPerOrder is how many messages of each subject ORDERS keeps.
@@ -81,6 +84,10 @@ var Streams = []jetstream.StreamConfig{
 var Buckets = []jetstream.KeyValueConfig{
 	{Bucket: BucketOdooCache, Description: "What Odoo answered", TTL: 24 * time.Hour, MaxValueSize: 1 << 20},
 	{Bucket: BucketSyncState, Description: "Who syncs, and how the last run went", History: 1},
+	{
+		Bucket: BucketOdooWrites, Description: "Records of Odoo that are being written, and writes by Idempotency-Key",
+		TTL: 24 * time.Hour, LimitMarkerTTL: time.Minute, MaxBytes: 64 << 20, MaxValueSize: 1 << 10,
+	},
 	{Bucket: BucketSessions, Description: "Refresh tokens, hashed", TTL: 30 * 24 * time.Hour, LimitMarkerTTL: time.Hour},
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
+
+	"github.com/resonance/resonance/pkg/fault"
 )
 
 // OdooResources are the resources odoo-bridge serves, by their names in URLs and subjects.
@@ -41,8 +43,8 @@ const (
 	OdooUpdate   = "update"  // OdooWrite → the record as get gives it; HeaderETag; NotFound, Stale
 	OdooArchive  = "archive" // OdooRef → the record as get gives it; nothing is ever deleted
 	OdooImage    = "image"   // OdooImageRef → the bytes; HeaderETag, HeaderContentType; NotFound without one
-	OdooConfirm  = "confirm" // OdooRef → the sale; Conflict unless it is a quotation
-	OdooCancel   = "cancel"  // OdooRef → the sale; Conflict when it is locked or cancelled already
+	OdooConfirm  = "confirm" // OdooRef → the sale; Conflict when it is cancelled
+	OdooCancel   = "cancel"  // OdooRef → the sale; Conflict when it is locked
 	OdooSummary  = "summary" // OdooQuery (filters and search only) → SalesSummary
 	OdooFieldsOf = "fields"  // OdooScope → JSON array of OdooFieldInfo: the fields that this Odoo has
 )
@@ -98,7 +100,8 @@ type OdooQuery struct {
 type OdooRef struct {
 	OdooScope
 
-	ID int64 `json:"id"`
+	ID  int64  `json:"id"`
+	Key string `json:"key,omitempty"` // of an action: as in OdooWrite
 }
 
 // OdooImageRef names one record's image.
@@ -111,13 +114,27 @@ type OdooImageRef struct {
 
 // OdooWrite creates a record (ID 0) or changes the fields of one that Values names. Values are in
 // the shapes the record is read in; a link may also be a bare id, and be named <link>_id. Null
-// empties a field. Lines are the whole new set of lines: one with an id stays, others are added.
+// empties a field. Lines are the whole new set of lines: one with an id stays, others are added. Lines of a new sale
+// have no ids.
 type OdooWrite struct {
 	OdooScope
 
 	ID      int64                      `json:"id,omitempty"`
 	Values  map[string]json.RawMessage `json:"values"`
 	IfMatch string                     `json:"if_match,omitempty"` // an ETag of get; Stale when the record has another
+	// Key makes repetitions of a request one: an Idempotency-Key, made one with who sent it, of the characters of a
+	// NATS token. A repetition is answered with the record as it is now; another request with the key is Conflict.
+	Key string `json:"key,omitempty"`
+}
+
+// OdooOutcomeUnknown is the error of a write that may have been made. Repeating it with its key is safe.
+func OdooOutcomeUnknown(err error) *fault.Error {
+	return &fault.Error{
+		Code: fault.Unavailable, RetryAfter: 5 * time.Second, Err: err,
+		Detail: fault.T(
+			"No se sabe si Odoo hizo el cambio. Para saberlo, repita la petición con la Idempotency-Key de esta respuesta: el cambio se hará una sola vez",
+			"It is not known whether Odoo made the change. To find out, repeat the request with the Idempotency-Key of this answer: the change will be made only once"),
+	}
 }
 
 // OdooCredentials are those of a user of Odoo's. The password may be an API key.

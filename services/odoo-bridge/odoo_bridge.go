@@ -27,6 +27,7 @@ import (
 	"github.com/resonance/resonance/services/odoo-bridge/internal/changes"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/writes"
 )
 
 // Version is this service's version, in SemVer.
@@ -125,12 +126,18 @@ func (c *Config) connect(ctx context.Context, nc *nats.Conn) (described bus.Serv
 		Concurrency: c.MaxConcurrency, Timeout: c.Timeout, Log: c.Log,
 	})
 	store := resource.New(resource.Config{LowStock: c.LowStock, ProbeTimeout: c.Timeout, Username: c.Username}, client)
-	answers := api.Config{Source: store, Store: store, Login: client.Login, Version: Version, Timeout: c.Timeout + time.Second}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return bus.Service{}, nil, fmt.Errorf("JetStream: %w", err)
+	}
+	// Odoo may work on a call that nobody waits for any more.
+	coordinator := writes.New(writes.Config{LockTTL: 2*c.Timeout + 3*time.Second, Replicas: c.NATSReplicas}, js)
+	answers := api.Config{Source: store, Store: store, Writes: coordinator, Login: client.Login, Version: Version, Timeout: c.Timeout + time.Second}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	stop = func() { cancel(); running.Wait(); client.Close() }
 	if c.PollSeconds > 0 {
-		if err := c.keepFresh(ctx, nc, client, store, &answers, &running); err != nil {
+		if err := c.keepFresh(ctx, nc, js, client, store, &answers, &running); err != nil {
 			stop()
 			return bus.Service{}, nil, err
 		}
@@ -140,11 +147,7 @@ func (c *Config) connect(ctx context.Context, nc *nats.Conn) (described bus.Serv
 }
 
 // keepFresh puts a cache before store, and follows what changes in Odoo until ctx ends.
-func (c *Config) keepFresh(ctx context.Context, nc *nats.Conn, client *odoo.Client, store *resource.Store, answers *api.Config, running *sync.WaitGroup) error {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("JetStream: %w", err)
-	}
+func (c *Config) keepFresh(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, client *odoo.Client, store *resource.Store, answers *api.Config, running *sync.WaitGroup) error {
 	every := time.Duration(c.PollSeconds * float64(time.Second))
 	cached, err := cache.New(cache.Config{
 		Namespace: c.identity(Version, c.LowStock), Fresh: every, MaxAge: c.CacheMaxAge, Memory: int64(c.CacheMemoryMB) << 20,

@@ -115,7 +115,7 @@ func allowOrigins(origins []string) func(http.Handler) http.Handler {
 		AllowedHeaders: []string{
 			"Accept", "Accept-Language", "Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", "Prefer", companyName, "X-Request-ID",
 		},
-		ExposedHeaders: []string{"Age", "ETag", "Location", "Preference-Applied", "Retry-After", "X-Request-ID", staleName, "X-Total-Count"},
+		ExposedHeaders: []string{"Age", "ETag", "Idempotency-Key", "Location", "Preference-Applied", "Retry-After", "X-Request-ID", staleName, "X-Total-Count"},
 		MaxAge:         600,
 	})
 }

@@ -2,7 +2,11 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,6 +16,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
+	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
@@ -162,6 +167,35 @@ func (a *API) askPatiently(ctx context.Context, subject string, req any) (bus.Re
 		}
 	}()
 	return a.services.Ask(ctx, subject, req)
+}
+
+// write asks for a change, which key makes once. It tells a change that may have been made from one that was not.
+func (o *odooResource) write(ctx context.Context, verb string, req any) (bus.Reply, error) {
+	reply, err := o.askOdoo(ctx, verb, req)
+	f := fault.From(err)
+	// A cause is of this side: the service was asked, and its answer did not come.
+	if err != nil && f.Code == fault.Unavailable && f.Err != nil && !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, nats.ErrDisconnected) {
+		return reply, rpc.OdooOutcomeUnknown(err)
+	}
+	return reply, err
+}
+
+const keyName = "Idempotency-Key"
+
+// keyOf reads the Idempotency-Key of a write, or makes one. The client is told it, so that it can repeat a request
+// whose outcome it does not know. For the service it is one with the user.
+func keyOf(w http.ResponseWriter, r *http.Request) (string, error) {
+	key, err := idempotencyKey(r.Header[keyName])
+	if err != nil {
+		return "", err
+	}
+	if key == "" {
+		key = rand.Text()
+	}
+	w.Header().Set(keyName, key)
+	who := meOf(exchangeOf(r.Context()).who)
+	sum := sha256.Sum256([]byte(who.Provider + "\n" + who.Username + "\n" + key))
+	return hex.EncodeToString(sum[:16]), nil
 }
 
 // read asks for something that may come from the cache, and says how old it is. What is out of date
@@ -328,11 +362,15 @@ func (o *odooResource) create(w http.ResponseWriter, r *http.Request) error {
 	if err := unconditional(r); err != nil {
 		return err
 	}
+	key, err := keyOf(w, r)
+	if err != nil {
+		return err
+	}
 	values, err := o.values(w, r, true)
 	if err != nil {
 		return err
 	}
-	reply, err := o.askOdoo(r.Context(), rpc.OdooCreate, rpc.OdooWrite{OdooScope: scope, Values: values})
+	reply, err := o.write(r.Context(), rpc.OdooCreate, rpc.OdooWrite{OdooScope: scope, Values: values, Key: key})
 	if err != nil {
 		return err
 	}
@@ -362,12 +400,16 @@ func (o *odooResource) update(w http.ResponseWriter, r *http.Request) error {
 	if strings.Contains(tag, ",") {
 		return fault.Field("If-Match", fault.T("admite una sola etiqueta", "takes only one tag"))
 	}
+	key, err := keyOf(w, r)
+	if err != nil {
+		return err
+	}
 	values, err := o.values(w, r, false)
 	if err != nil {
 		return err
 	}
-	reply, err := o.askOdoo(r.Context(), rpc.OdooUpdate, rpc.OdooWrite{
-		OdooScope: which.OdooScope, ID: which.ID, Values: values, IfMatch: strings.TrimPrefix(tag, "*"),
+	reply, err := o.write(r.Context(), rpc.OdooUpdate, rpc.OdooWrite{
+		OdooScope: which.OdooScope, ID: which.ID, Values: values, IfMatch: strings.TrimPrefix(tag, "*"), Key: key,
 	})
 	if err != nil {
 		return err
@@ -386,7 +428,10 @@ func (o *odooResource) act(verb string) func(http.ResponseWriter, *http.Request)
 		if err := unconditional(r); err != nil {
 			return err
 		}
-		reply, err := o.askOdoo(r.Context(), verb, which)
+		if which.Key, err = keyOf(w, r); err != nil {
+			return err
+		}
+		reply, err := o.write(r.Context(), verb, which)
 		if err != nil {
 			return err
 		}

@@ -132,6 +132,7 @@ func describeOdoo[T any](a *API, o *odooResource, one, kind string, listed, exam
 	made.Headers = map[string]*huma.Param{"ETag": tagHeader["ETag"], "Location": {Schema: &huma.Schema{Type: huma.TypeString}}}
 	o.writes(huma.Operation{
 		OperationID: "create" + upper, Method: http.MethodPost, Path: path, Summary: "Create a " + one,
+		Description: map[string]string{"sales": "Lines of a new sale have no `id`: to duplicate a sale, post its lines without theirs."}[o.name],
 		RequestBody: o.body(kind, true), Responses: map[string]*huma.Response{"201": made},
 		Errors: []int{http.StatusConflict, http.StatusUnsupportedMediaType},
 	}, o.create)
@@ -209,8 +210,8 @@ func (o *odooResource) describeSales() {
 		return r
 	}
 	const path = "/api/v1/sales"
-	o.acts("confirmSale", http.MethodPost, path+"/{id}/confirm", "Confirm a quotation", "409 for what is confirmed or cancelled already.", sale(), rpc.OdooConfirm)
-	o.acts("cancelSale", http.MethodPost, path+"/{id}/cancel", "Cancel a sale", "409 for what is locked or cancelled already.", sale(), rpc.OdooCancel)
+	o.acts("confirmSale", http.MethodPost, path+"/{id}/confirm", "Confirm a quotation", "409 for what is cancelled. What is confirmed already stays so.", sale(), rpc.OdooConfirm)
+	o.acts("cancelSale", http.MethodPost, path+"/{id}/cancel", "Cancel a sale", "409 for what is locked. What is cancelled already stays so.", sale(), rpc.OdooCancel)
 	o.reads(huma.Operation{
 		OperationID: "salesSummary", Path: path + "/summary", Summary: "Totals of sales by state and month",
 		Description: "Takes the filters of the list. Amounts of different currencies are never added.",
@@ -249,6 +250,13 @@ func (o *odooResource) reads(op huma.Operation, handle func(http.ResponseWriter,
 }
 
 func (o *odooResource) writes(op huma.Operation, handle func(http.ResponseWriter, *http.Request) error) {
+	op.Parameters = append(op.Parameters, keyParam)
+	op.Description = strings.TrimSpace(op.Description + " A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.")
+	for _, response := range op.Responses {
+		response.Headers = maps.Clone(response.Headers)
+		response.Headers[keyName] = &huma.Param{Description: "that of the request, or the one that it was given", Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	op.Errors = append(op.Errors, http.StatusConflict)
 	o.add(op, auth.Operator, handle)
 }
 
@@ -289,7 +297,11 @@ var (
 	idParam       = &huma.Param{Name: "id", In: "path", Required: true, Schema: whole(1, math.MaxInt32), Example: 7}
 	companyParam  = &huma.Param{Name: companyName, In: "header", Description: "the id of the company to work in; default: that of the user by whom Resonance is known to Odoo", Schema: whole(1, math.MaxInt32), Example: 1}
 	languageParam = &huma.Param{Name: "Accept-Language", In: "header", Description: "the language of Odoo's texts, if Odoo has it, and of problems", Schema: &huma.Schema{Type: huma.TypeString}, Example: "es-ES, es;q=0.9"}
-	tagHeader     = map[string]*huma.Param{"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}}
+	keyParam      = &huma.Param{
+		Name: keyName, In: "header", Example: "7c1f0e52-9d0b-4b7e", Schema: &huma.Schema{Type: huma.TypeString},
+		Description: "1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key",
+	}
+	tagHeader = map[string]*huma.Param{"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}}
 )
 
 // ownParams documents o.table.own.

@@ -4,7 +4,10 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,11 +15,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/writes"
 )
 
 // Bounds of a request, besides those in pkg/rpc.
@@ -39,6 +45,7 @@ type Source interface {
 type Config struct {
 	Source Source
 	Store  *resource.Store // for writes
+	Writes *writes.Coordinator
 	// Scope resolves a scope for reads; Store.Scope when nil.
 	Scope func(ctx context.Context, asked rpc.OdooScope) (resource.Scope, error)
 	// Changed is told what a write changed, or may have changed when Odoo did not answer in time: ids
@@ -63,7 +70,7 @@ func Service(c Config) bus.Service {
 	for _, name := range rpc.OdooResources {
 		for verb, h := range map[string]bus.Handler{
 			rpc.OdooList: handle(a.list(name)), rpc.OdooGet: handle(a.get(name)), rpc.OdooCreate: handle(a.create(name)),
-			rpc.OdooUpdate: handle(a.update(name)), rpc.OdooArchive: handle(a.onRef(name, c.Store.Archive)), rpc.OdooFieldsOf: handle(a.fields(name)),
+			rpc.OdooUpdate: handle(a.update(name)), rpc.OdooArchive: handle(a.onRef(name, rpc.OdooArchive, c.Store.Archive)), rpc.OdooFieldsOf: handle(a.fields(name)),
 		} {
 			endpoints[rpc.OdooSubject(name, verb)] = h
 		}
@@ -74,8 +81,8 @@ func Service(c Config) bus.Service {
 	for name := range rpc.OdooOptions {
 		endpoints[rpc.OdooSubject(name, rpc.OdooList)] = handle(a.list(name))
 	}
-	endpoints[rpc.OdooSubject(sales, rpc.OdooConfirm)] = handle(a.onRef(sales, onSale(c.Store.Confirm)))
-	endpoints[rpc.OdooSubject(sales, rpc.OdooCancel)] = handle(a.onRef(sales, onSale(c.Store.Cancel)))
+	endpoints[rpc.OdooSubject(sales, rpc.OdooConfirm)] = handle(a.onRef(sales, rpc.OdooConfirm, onSale(c.Store.Confirm)))
+	endpoints[rpc.OdooSubject(sales, rpc.OdooCancel)] = handle(a.onRef(sales, rpc.OdooCancel, onSale(c.Store.Cancel)))
 	endpoints[rpc.OdooSubject(sales, rpc.OdooSummary)] = handle(a.summary)
 	return bus.Service{
 		Name: "odoo", Description: "Products, partners and sales of Odoo", Version: c.Version,
@@ -206,8 +213,18 @@ func (a api) create(name string) func(context.Context, rpc.OdooWrite) (bus.Reply
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		r, err := a.Store.Create(ctx, name, scope, w)
-		return a.written(ctx, name, 0, r, err)
+		if w.Key == "" {
+			w.Key = nuid.Next()
+		}
+		// Not of the language, in which a browser may ask again.
+		request, err := digestOf(name, rpc.OdooCreate, scope.Company, w.Values)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		return a.once(ctx, w.Key, request, func(ctx context.Context, _ bool) (bus.Reply, error) {
+			r, err := a.Store.Create(ctx, name, scope, w, referenceOf(w.Key, request))
+			return a.written(ctx, name, 0, r, err)
+		})
 	}
 }
 
@@ -217,8 +234,13 @@ func (a api) update(name string) func(context.Context, rpc.OdooWrite) (bus.Reply
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		r, err := a.Store.Update(ctx, name, scope, w)
-		return a.written(ctx, name, w.ID, r, err)
+		request, err := digestOf(name, rpc.OdooUpdate, scope.Company, w.ID, w.Values, w.IfMatch)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		return a.alone(ctx, name, w.ID, scope, w.Key, request, func(ctx context.Context) (resource.Record, error) {
+			return a.Store.Update(ctx, name, scope, w)
+		})
 	}
 }
 
@@ -231,21 +253,88 @@ func onSale(f func(context.Context, resource.Scope, int64) (resource.Record, err
 	}
 }
 
-func (a api) onRef(name string, do action) func(context.Context, rpc.OdooRef) (bus.Reply, error) {
+func (a api) onRef(name, verb string, do action) func(context.Context, rpc.OdooRef) (bus.Reply, error) {
 	return func(ctx context.Context, q rpc.OdooRef) (bus.Reply, error) {
 		scope, err := a.scope(ctx, q.OdooScope, q.ID)
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		r, err := do(ctx, name, scope, q.ID)
-		return a.written(ctx, name, q.ID, r, err)
+		request, err := digestOf(name, verb, scope.Company, q.ID)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		return a.alone(ctx, name, q.ID, scope, q.Key, request, func(ctx context.Context) (resource.Record, error) {
+			return do(ctx, name, scope, q.ID)
+		})
 	}
+}
+
+// alone changes a record while no one else does, once for its key if it has one.
+func (a api) alone(ctx context.Context, name string, id int64, scope resource.Scope, key, request string, do func(context.Context) (resource.Record, error)) (bus.Reply, error) {
+	return a.once(ctx, key, request, func(ctx context.Context, done bool) (bus.Reply, error) {
+		if done {
+			r, err := a.Store.One(ctx, name, scope, id)
+			return replyOf(r), err
+		}
+		release, err := a.Writes.Lock(ctx, fmt.Sprintf("%s.%d", resource.Model(name), id))
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		r, err := do(ctx)
+		reply, err := a.written(ctx, name, id, r, err)
+		release(!errors.Is(err, odoo.ErrOutcomeUnknown))
+		return reply, err
+	})
+}
+
+// once makes a write, or tells do that the same request has made it before. Without a key it is always made.
+func (a api) once(ctx context.Context, key, request string, do func(ctx context.Context, done bool) (bus.Reply, error)) (bus.Reply, error) {
+	if key == "" {
+		return do(ctx, false)
+	}
+	if !writes.ValidKey(key) {
+		return bus.Reply{}, fault.Field("key", fault.T("no es válida", "is not valid"))
+	}
+	claim, err := a.Writes.Claim(ctx, key, request)
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	reply, err := do(ctx, claim.Done())
+	switch {
+	case err == nil:
+		claim.Finish(ctx)
+	case !mayHaveBeenMade(err):
+		claim.Release(ctx)
+	}
+	return reply, err
+}
+
+// mayHaveBeenMade reports that an error does not prove that a write had no effect.
+func mayHaveBeenMade(err error) bool {
+	code := fault.CodeOf(err)
+	return code == fault.Unavailable || code == fault.Internal
+}
+
+// digestOf stands for a request.
+func digestOf(parts ...any) (string, error) {
+	data, err := json.Marshal(parts) // which sorts the fields, and leaves out white space
+	if err != nil {
+		return "", fmt.Errorf("digest of a request: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// referenceOf names in Odoo what a request creates.
+func referenceOf(key, request string) string {
+	sum := sha256.Sum256([]byte(key + " " + request))
+	return "api_" + hex.EncodeToString(sum[:16])
 }
 
 // written tells what changed, and answers with the record. A write that Odoo did not refuse may
 // have been made, whatever became of its answer.
 func (a api) written(ctx context.Context, name string, id int64, r resource.Record, err error) (bus.Reply, error) {
-	if code := fault.CodeOf(err); err != nil && code != fault.Unavailable && code != fault.Internal {
+	if err != nil && !mayHaveBeenMade(err) {
 		return bus.Reply{}, err
 	}
 	var ids []int64

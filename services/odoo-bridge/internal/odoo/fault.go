@@ -28,6 +28,7 @@ const (
 type RefusalError struct {
 	Reason  Reason
 	Message string // Odoo's sentence, in the language of the call; for people only where Reason is Invalid
+	Field   string // Odoo's name of the field at fault; "": not told
 	ID      int64  // of the record that is Missing, which may be one that is linked to; 0: not told
 }
 
@@ -43,9 +44,22 @@ func IsReason(err error, reason Reason) bool {
 var (
 	// errAway is wrapped when no whole answer of Odoo's came.
 	errAway = errors.New("no answer from Odoo")
+	// errContended is wrapped when Odoo took a call back, since others wrote the same rows.
+	errContended = errors.New("others write the same")
 	// errDenied is wrapped when Odoo does not take our own credentials.
 	errDenied = errors.New("Odoo does not take ODOO_USERNAME and ODOO_PASSWORD for ODOO_DB")
 )
+
+// ErrOutcomeUnknown is wrapped by the error of a call that may have changed something: no whole answer came.
+var ErrOutcomeUnknown = errors.New("whether Odoo made the change is unknown")
+
+// IsContended reports that Odoo took a call back, since others wrote the same: it may succeed when repeated.
+func IsContended(err error) bool { return errors.Is(err, errContended) }
+
+// contention is the error of a call that Odoo took back.
+func contention(text string) *fault.Error {
+	return away(fmt.Errorf("%w: %s", errContended, clip(text)), time.Second)
+}
 
 func isAway(err error) bool { return errors.Is(err, errAway) || errors.Is(err, errDenied) }
 
@@ -67,13 +81,13 @@ func ours(err error) *fault.Error {
 
 // tooSlow is for a caller whose time is over while Odoo works on.
 func tooSlow(c Call, err error) *fault.Error {
-	text := fault.T("Odoo tarda demasiado en contestar", "Odoo takes too long to answer")
-	if !c.Read {
-		text = fault.T("Odoo tarda demasiado en contestar; compruebe si el cambio se hizo antes de repetirlo",
-			"Odoo takes too long to answer; check whether the change was made before repeating it")
+	return &fault.Error{
+		Code: fault.Unavailable, Detail: fault.T("Odoo tarda demasiado en contestar", "Odoo takes too long to answer"),
+		RetryAfter: time.Second, Err: fmt.Errorf("%s.%s: %w: %w", c.Model, c.Method, errTooSlow, err),
 	}
-	return &fault.Error{Code: fault.Unavailable, Detail: text, RetryAfter: time.Second, Err: fmt.Errorf("%s.%s: %w", c.Model, c.Method, err)}
 }
+
+var errTooSlow = errors.New("no answer in time")
 
 // Codes of XML-RPC faults, from odoo/addons/rpc (base before 19).
 const (
@@ -107,14 +121,31 @@ func exception(text string) error {
 	switch {
 	case strings.Contains(text, "OperationalError") && strings.Contains(text, "does not exist"):
 		return ours(fmt.Errorf("%w: %s", errDenied, last))
-	case contended.MatchString(last), strings.Contains(text, "OperationalError"), strings.Contains(text, "InterfaceError"):
-		return away(errors.New(last), time.Second) // Odoo has tried five times by itself, or lost its Postgres
+	case contended.MatchString(last):
+		return contention(last) // Odoo has tried five times by itself
+	case strings.Contains(text, "OperationalError"), strings.Contains(text, "InterfaceError"):
+		return away(errors.New(last), time.Second) // it lost its Postgres
 	}
 	if unknown.MatchString(last) {
 		return &RefusalError{Reason: Unknown, Message: last}
 	}
 	return &RefusalError{Reason: Broken, Message: last}
 }
+
+// Refusal classifies a message of the method load, which has no code: a *RefusalError, or for contention a fault.
+func Refusal(text, field string) error {
+	if pythonClass.MatchString(text) {
+		return exception(text)
+	}
+	err := userError(text)
+	if r, ok := errors.AsType[*RefusalError](err); ok {
+		r.Field = field
+	}
+	return err
+}
+
+// pythonClass is in the messages of load that are no sentence of Odoo's: "Unknown error during import: <class 'KeyError'>: 'x'".
+var pythonClass = regexp.MustCompile(`<class '[\w.]+'>`)
 
 // userError tells a missing record from other things a person can be told.
 func userError(text string) error {
@@ -127,7 +158,7 @@ func userError(text string) error {
 	}
 	switch {
 	case contended.MatchString(text):
-		return away(errors.New(clip(text)), time.Second)
+		return contention(text)
 	case unknown.MatchString(text):
 		return &RefusalError{Reason: Unknown, Message: clip(text)}
 	case internals.MatchString(text): // never shown to people (invariant 9)

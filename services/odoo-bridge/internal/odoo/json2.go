@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -103,7 +102,7 @@ func (*json2) refused(status httpStatus, body []byte) error {
 	case "ValidationError", "UserError", "RedirectWarning":
 		return userError(e.Message)
 	case "LockError":
-		return away(errors.New(clip(e.Message)), time.Second)
+		return contention(e.Message)
 	default:
 		return exception(e.Name + ": " + e.Message)
 	}

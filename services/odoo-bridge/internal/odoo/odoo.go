@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -110,6 +111,7 @@ type Call struct {
 	Args          []Arg          // sent by position over XML-RPC, since names differ between versions
 	Context       map[string]any // lang, allowed_company_ids, active_test, …
 	Read          bool           // changes nothing: it may be repeated
+	Repeatable    bool           // changes no more when it is made twice
 }
 
 // Arg is an argument by its name in Odoo 19. Its value is nil, a bool, a number, a string, or a
@@ -120,14 +122,25 @@ type Arg struct {
 }
 
 // Call answers with nil, bool, int64, float64, string, []any or map[string]any; Odoo's False is
-// false. What Odoo refuses is a *RefusalError, anything else a *fault.Error. The call itself does not
-// end with ctx, only the waiting for it: Odoo works on, so its place stays taken.
+// false. What Odoo refuses is a *RefusalError, anything else a *fault.Error, which wraps ErrOutcomeUnknown where
+// Odoo may have changed something all the same. The call itself does not end with ctx, only the waiting for it:
+// Odoo works on, so its place stays taken.
 func (c *Client) Call(ctx context.Context, call Call) (any, error) {
+	answer, err := c.try(ctx, call)
+	if f, ok := errors.AsType[*fault.Error](err); ok && !call.Read && mayHaveHappened(err) {
+		unsure := *f
+		unsure.Err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, f.Err)
+		return nil, &unsure
+	}
+	return answer, err
+}
+
+func (c *Client) try(ctx context.Context, call Call) (any, error) {
 	for attempt := 1; ; attempt++ {
 		answer, err := c.guarded(ctx, call, func(ctx context.Context) (any, error) {
 			t, err := c.transport(ctx)
 			if err != nil {
-				return nil, err
+				return nil, notSent(err)
 			}
 			return t.call(ctx, call)
 		})
@@ -152,14 +165,37 @@ func again(err error, call Call, attempt int) bool {
 	if attempt > 2 || !errors.Is(err, errAway) || isOpen(err) {
 		return false
 	}
-	var dial *net.OpError
-	return call.Read || errors.As(err, &dial) && dial.Op == "dial"
+	return call.Read || call.Repeatable || errors.Is(err, errContended) || isDial(err)
 }
+
+func isDial(err error) bool {
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial"
+}
+
+// mayHaveHappened reports that a call that failed may have been made: it left, and Odoo did not take it back.
+func mayHaveHappened(err error) bool {
+	left := !isOpen(err) && !errors.Is(err, errNotSent) && !errors.Is(err, errContended) && !isDial(err)
+	return left && (errors.Is(err, errAway) || errors.Is(err, errTooSlow))
+}
+
+// notSent marks the error of what comes before a call: the choice of a protocol, and the login.
+func notSent(err error) error {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		return err
+	}
+	marked := *f
+	marked.Err = fmt.Errorf("%w: %w", errNotSent, f.Err)
+	return &marked
+}
+
+var errNotSent = errors.New("the call was not made")
 
 // guarded makes a call within the limits that protect Odoo.
 func (c *Client) guarded(ctx context.Context, call Call, talk func(context.Context) (any, error)) (any, error) {
 	if err := c.slots.Acquire(ctx, 1); err != nil {
-		return nil, away(errors.New("all calls to Odoo are taken: "+err.Error()), time.Second)
+		return nil, away(fmt.Errorf("%w: all calls to Odoo are taken: %w", errNotSent, err), time.Second)
 	}
 	type result struct {
 		answer any

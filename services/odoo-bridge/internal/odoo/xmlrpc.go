@@ -34,7 +34,7 @@ func (x *xmlrpc) call(ctx context.Context, c Call) (any, error) {
 				if IsReason(err, Denied) {
 					err = ours(fmt.Errorf("%w: %w", errDenied, err))
 				}
-				return nil, err
+				return nil, notSent(err)
 			}
 			x.uid.Store(uid)
 		}

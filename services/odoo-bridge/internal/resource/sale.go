@@ -135,34 +135,29 @@ func (s *Store) stateOf(ctx context.Context, r *resource, scope Scope, id int64)
 	return state, nil
 }
 
-// Confirm makes a quotation an order. Versions differ in what they say to one that is confirmed
-// already, so that is found out first: Conflict in all of them.
+// Confirm makes a quotation an order; what is one already stays it. Versions differ in what they say to that, so the
+// state is read first.
 func (s *Store) Confirm(ctx context.Context, scope Scope, id int64) (Record, error) {
 	return s.transition(ctx, scope, id, "action_confirm", "sale", func(was saleState) *fault.Text {
-		switch was.State {
-		case "draft", "sent":
-			return nil
-		case "cancel":
+		if was.State == "cancel" {
 			return new(fault.T("El pedido está cancelado", "The order is cancelled"))
 		}
-		return new(fault.T("El pedido ya está confirmado", "The order is confirmed already"))
+		return nil
 	})
 }
 
-// Cancel cancels a sale; Conflict when it is locked, or cancelled already.
+// Cancel cancels a sale; what is cancelled already stays it. It is Conflict when the sale is locked.
 func (s *Store) Cancel(ctx context.Context, scope Scope, id int64) (Record, error) {
 	return s.transition(ctx, scope, id, "action_cancel", "cancel", func(was saleState) *fault.Text {
-		switch {
-		case was.State == "cancel":
-			return new(fault.T("El pedido ya está cancelado", "The order is cancelled already"))
-		case was.Locked:
+		if was.Locked {
 			return new(fault.T("El pedido está bloqueado; desbloquéelo en Odoo antes de cancelarlo", "The order is locked; unlock it in Odoo before cancelling it"))
 		}
 		return nil
 	})
 }
 
-// transition calls a button of a sale, and checks that it had its effect: some open a wizard instead.
+// transition calls a button of a sale that is not in the state to yet, and checks that it had its effect: some open a
+// wizard instead.
 func (s *Store) transition(ctx context.Context, scope Scope, id int64, method, to string, obstacle func(saleState) *fault.Text) (Record, error) {
 	_, r, err := s.resource(ctx, "sales")
 	if err != nil {
@@ -172,21 +167,30 @@ func (s *Store) transition(ctx context.Context, scope Scope, id int64, method, t
 	if err != nil {
 		return Record{}, err
 	}
+	if was.State == to {
+		return s.One(ctx, r.name, scope, id)
+	}
 	if text := obstacle(was); text != nil {
 		return Record{}, fault.New(fault.Conflict, *text)
 	}
-	_, err = s.odoo.Call(ctx, odoo.Call{
+	_, called := s.odoo.Call(ctx, odoo.Call{
 		Model: r.model, Method: method, IDs: []int64{id}, Context: scope.context("disable_cancel_warning"),
 	})
-	if err != nil {
-		return Record{}, s.explain(ctx, r, scope, id, nil, err, fault.Conflict)
+	if called != nil && !outcomeUnknown(called) {
+		return Record{}, s.explain(ctx, r, scope, id, nil, called, fault.Conflict)
 	}
 	record, err := s.One(ctx, r.name, scope, id)
+	if err != nil && called != nil {
+		return Record{}, unexpected(called)
+	}
 	if err != nil {
 		return Record{}, done(id, err)
 	}
 	var is saleState
 	if err := json.Unmarshal(record.Data, &is); err != nil || is.State != to {
+		if called != nil {
+			return Record{}, unexpected(called)
+		}
 		return Record{}, fault.New(fault.Conflict, fault.T(
 			"Odoo pide más datos para esto; hágalo en Odoo", "Odoo asks for more to do this; do it in Odoo"))
 	}

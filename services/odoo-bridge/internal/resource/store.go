@@ -265,6 +265,8 @@ func unexpected(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case outcomeUnknown(err):
+		return rpc.OdooOutcomeUnknown(err)
 	case errors.As(err, &f):
 		return f
 	case !errors.As(err, &r):

@@ -110,6 +110,14 @@ var tables = map[string]*table{
 	},
 }
 
+// Model gives the model of Odoo's that a resource's records are of: suppliers and customers are of the same.
+func Model(name string) string {
+	if t := tables[name]; t != nil {
+		return t.model
+	}
+	return name
+}
+
 // lines are no resource of their own, but are read and written in the same way.
 var lines = &table{
 	name: "lines", model: "sale.order.line", fields: rpc.OdooLineFields,

@@ -19,48 +19,6 @@ import (
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
-// Create makes a record and gives it as Odoo completed it.
-func (s *Store) Create(ctx context.Context, name string, scope Scope, w rpc.OdooWrite) (Record, error) {
-	sc, r, err := s.resource(ctx, name)
-	if err != nil {
-		return Record{}, err
-	}
-	values, err := s.values(sc, r, w.Values, true)
-	if err != nil {
-		return Record{}, err
-	}
-	if r.rank != "" && r.has[r.rank].kind != "" {
-		values[r.rank] = 1
-	}
-	answer, err := s.odoo.Call(ctx, odoo.Call{
-		Model: r.model, Method: "create", Context: scope.context(), Args: []odoo.Arg{{Name: "vals_list", Value: []any{values}}},
-	})
-	if err != nil {
-		return Record{}, s.explain(ctx, r, scope, 0, values, err, fault.Invalid)
-	}
-	if list, ok := answer.([]any); ok && len(list) == 1 {
-		answer = list[0]
-	}
-	id, ok := answer.(int64)
-	if !ok {
-		return Record{}, unexpected(fmt.Errorf("create of %s gave %T", r.model, answer))
-	}
-	record, err := s.One(ctx, name, scope, id)
-	return record, done(id, err)
-}
-
-// done is the error of reading a record back that has been written: the change was made all the same.
-func done(id int64, err error) error {
-	if err == nil {
-		return nil
-	}
-	f := *fault.From(err)
-	f.Detail = fault.T(
-		fmt.Sprintf("El cambio se hizo en Odoo (registro %d), pero no se pudo leer el resultado", id),
-		fmt.Sprintf("The change was made in Odoo (record %d), but the result could not be read", id))
-	return &f
-}
-
 // Update changes the fields that w names.
 func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.OdooWrite) (Record, error) {
 	sc, r, err := s.resource(ctx, name)
@@ -72,17 +30,17 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.Odoo
 		return Record{}, err
 	}
 	_, linesGiven := w.Values["lines"]
+	var before Record
 	if w.IfMatch != "" || linesGiven {
-		is, err := s.One(ctx, name, scope, w.ID)
-		if err != nil {
+		if before, err = s.One(ctx, name, scope, w.ID); err != nil {
 			return Record{}, err
 		}
-		if w.IfMatch != "" && w.IfMatch != is.ETag() {
+		if w.IfMatch != "" && w.IfMatch != before.ETag() {
 			return Record{}, fault.New(fault.Stale, fault.T(
 				"Alguien cambió este registro mientras tanto; vuelva a leerlo", "Somebody changed this record meanwhile; read it again"))
 		}
 		if linesGiven {
-			if err := replaceLines(values, is); err != nil {
+			if err := replaceLines(values, before); err != nil {
 				return Record{}, err
 			}
 		}
@@ -93,8 +51,12 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.Odoo
 	}
 	if len(values) > 0 || !hasActive {
 		_, err := s.odoo.Call(ctx, odoo.Call{
-			Model: r.model, Method: "write", IDs: []int64{w.ID}, Context: scope.context(), Args: []odoo.Arg{{Name: "vals", Value: values}},
+			Model: r.model, Method: "write", IDs: []int64{w.ID}, Context: scope.context(), Repeatable: !linesGiven,
+			Args: []odoo.Arg{{Name: "vals", Value: values}},
 		})
+		if err != nil && linesGiven && outcomeUnknown(err) && s.hasChanged(ctx, name, scope, before) {
+			err = nil
+		}
 		if err != nil {
 			return Record{}, s.explain(ctx, r, scope, w.ID, values, err, fault.Invalid)
 		}
@@ -106,6 +68,13 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.Odoo
 	}
 	record, err := s.One(ctx, name, scope, w.ID)
 	return record, doneUnlessMissing(w.ID, err)
+}
+
+// hasChanged reports that a record is not as it was before a write whose answer got lost. Nobody else writes it through
+// Resonance meanwhile, so the write was made.
+func (s *Store) hasChanged(ctx context.Context, name string, scope Scope, before Record) bool {
+	now, err := s.One(ctx, name, scope, before.ID)
+	return err == nil && now.ETag() != before.ETag()
 }
 
 // doneUnlessMissing is done, but for a record that there never was: Odoo writes nothing to it without complaint.
@@ -138,7 +107,7 @@ func (s *Store) setActive(ctx context.Context, r *resource, scope Scope, id int6
 	if active {
 		method = "action_unarchive"
 	}
-	_, err := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: method, IDs: []int64{id}, Context: everything(scope.context())})
+	_, err := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: method, IDs: []int64{id}, Context: everything(scope.context()), Repeatable: true})
 	if err != nil {
 		return s.explain(ctx, r, scope, id, nil, err, fault.Conflict)
 	}
@@ -169,6 +138,7 @@ var (
 	textReadOnly = fault.T("es de solo lectura", "is read-only")
 	textUnknown  = fault.T("no es un campo conocido", "is not a known field")
 	textNoModule = fault.T("el módulo de este campo no está instalado en Odoo", "the module of this field is not installed in Odoo")
+	textNewLine  = fault.T("sobra: las líneas de un pedido nuevo no tienen identificador", "does not belong here: the lines of a new sale have no id")
 	textEmpty    = fault.T("no puede quedar vacío", "cannot be empty")
 )
 
@@ -186,7 +156,7 @@ func (r *resource) fill(sc *schema, values map[string]any, mistakes map[string]f
 		case !field.Has(rpc.Written):
 			err = &textReadOnly
 		case field.Name == "lines":
-			sc.lines.fillLines(sc, values, mistakes, raw)
+			sc.lines.fillLines(sc, values, mistakes, raw, create)
 		case field.Name == "taxes":
 			err = fillTaxes(values, from, raw)
 		case field.Name == "is_storable" && from == "" && r.merges():
@@ -352,14 +322,16 @@ func fillTaxes(values map[string]any, from string, raw json.RawMessage) *fault.T
 	return nil
 }
 
-// fillLines reads lines as commands to Odoo: 1 changes one, 0 adds one.
-func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[string]fault.Text, raw json.RawMessage) {
+// fillLines reads lines as commands to Odoo: 1 changes one, 0 adds one. Command 1 reaches the line of any sale, so the
+// lines of a new sale have no ids, and replaceLines checks those of another.
+func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[string]fault.Text, raw json.RawMessage, newSale bool) {
 	var list []map[string]json.RawMessage
 	if json.Unmarshal(raw, &list) != nil || len(list) > rpc.OdooMaxLines {
 		mistakes["lines"] = fault.T(fmt.Sprintf("debe ser una lista de hasta %d líneas", rpc.OdooMaxLines), fmt.Sprintf("must be a list of up to %d lines", rpc.OdooMaxLines))
 		return
 	}
 	commands := []any{}
+	seen := map[any]bool{}
 	for i, given := range list {
 		prefix := fmt.Sprintf("lines.%d.", i)
 		line := map[string]any{}
@@ -367,7 +339,14 @@ func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[str
 		id := any(int64(0))
 		if changes {
 			var mistake *fault.Text
-			if id, mistake = parseLink(raw); mistake != nil {
+			id, mistake = parseLink(raw)
+			switch {
+			case newSale:
+				mistake = &textNewLine
+			case mistake == nil && seen[id]:
+				mistake = new(fault.T("está repetido", "is repeated"))
+			}
+			if seen[id] = true; mistake != nil {
 				mistakes[prefix+"id"] = *mistake
 			}
 		}
@@ -456,7 +435,8 @@ func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64,
 		f.Detail = fault.T("Otro producto tiene ya ese código de barras", "Another product has that barcode already")
 		return f
 	}
-	for _, match := range parenthesized.FindAllStringSubmatch(refusal.Message, -1) {
+	named := append(parenthesized.FindAllStringSubmatch(refusal.Message, -1), []string{"", refusal.Field})
+	for _, match := range named {
 		for name, from := range r.from {
 			if from == match[1] {
 				f.Fields[name] = fault.T(refusal.Message, refusal.Message)

@@ -1,0 +1,228 @@
+package odoobridge_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nuid"
+
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/servicetest"
+	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
+	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
+	"github.com/resonance/resonance/services/odoo-bridge/odootest"
+)
+
+// linesOfOthers: no write reaches a line of another sale.
+func (w *world) linesOfOthers() {
+	sale, ref := w.order()
+	before, _ := must[rpc.Sale](w, "sales", rpc.OdooGet, ref)
+	other, _ := w.order()
+	foreign := map[string]any{"id": sale.Lines[0].ID, "qty": 1, "price_unit": 0.01}
+	for _, line := range []map[string]any{foreign, {"id": sale.Lines[0].ID, "product": sale.Lines[0].Product, "qty": 1}} {
+		w.refuses("sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": sale.Partner, "lines": []any{line}})}, fault.Invalid, "lines.0.id")
+		w.refuses("sales", rpc.OdooUpdate, rpc.OdooWrite{ID: other.ID, Values: values(map[string]any{"lines": []any{
+			map[string]any{"id": other.Lines[0].ID, "qty": 2}, line,
+		}})}, fault.Invalid, "lines.1.id")
+	}
+	w.refuses("sales", rpc.OdooUpdate, rpc.OdooWrite{ID: other.ID, Values: values(map[string]any{"lines": []any{
+		map[string]any{"id": other.Lines[0].ID, "qty": 2}, map[string]any{"id": other.Lines[0].ID, "qty": 3},
+	}})}, fault.Invalid, "lines.1.id")
+	if after, _ := must[rpc.Sale](w, "sales", rpc.OdooGet, ref); cmp.Diff(before, after) != "" {
+		w.t.Errorf("another sale changed:\n%s", cmp.Diff(before, after))
+	}
+}
+
+// once: a request that is repeated with its key is made once.
+func (w *world) once() {
+	customer := w.create("customers", map[string]any{"name": w.tag + " Cliente"})
+	product := w.create("products", map[string]any{"name": w.tag + " A", "list_price": 10.5})
+	key := nuid.Next()
+	request := rpc.OdooWrite{Key: key, Values: values(map[string]any{
+		"partner": customer, "client_order_ref": w.tag, "date_order": "2026-11-03T10:30:00+01:00",
+		"lines": []any{map[string]any{"product": product, "qty": 2}, map[string]any{"product": product, "qty": 1, "price_unit": 4.1}},
+	})}
+	var together sync.WaitGroup
+	made := make([]int64, 6)
+	for i := range made {
+		together.Go(func() {
+			reply, err := w.ask(rpc.OdooSubject("sales", rpc.OdooCreate), request)
+			var sale rpc.Sale
+			if err != nil || json.Unmarshal(reply.Data, &sale) != nil || len(sale.Lines) != 2 {
+				w.t.Errorf("%s: %s", full(err), reply.Data)
+			}
+			made[i] = sale.ID
+		})
+	}
+	together.Wait()
+	again, _ := must[rpc.Sale](w, "sales", rpc.OdooCreate, request)
+	for _, id := range made {
+		if id != again.ID {
+			w.t.Errorf("the request made %v, and then %d", made, again.ID)
+		}
+	}
+	if n := w.count("sale.order", []any{"client_order_ref", "=", w.tag}); n != 1 || again.Lines[0].PriceUnit != 10.5 || again.Lines[1].PriceUnit != 4.1 {
+		w.t.Errorf("%d sales: %+v", n, again)
+	}
+	request.Values["client_order_ref"] = json.RawMessage(`"other"`)
+	w.refuses("sales", rpc.OdooCreate, request, fault.Conflict, "Idempotency-Key")
+
+	confirm := rpc.OdooRef{ID: again.ID, Key: nuid.Next()}
+	if is, _ := must[rpc.Sale](w, "sales", rpc.OdooConfirm, confirm); is.State != "sale" {
+		w.t.Errorf("%+v", is)
+	}
+	must[rpc.Sale](w, "sales", rpc.OdooCancel, rpc.OdooRef{ID: again.ID})
+	w.call("sale.order", "action_draft", []int64{again.ID})
+	if is, _ := must[rpc.Sale](w, "sales", rpc.OdooConfirm, confirm); is.State != "draft" { // it was made, and taken back since
+		w.t.Errorf("confirmed twice: %+v", is)
+	}
+	confirm.ID++
+	w.refuses("sales", rpc.OdooConfirm, confirm, fault.Conflict, "Idempotency-Key")
+
+	// A key is free again after a request that was refused.
+	key = nuid.Next()
+	w.refuses("customers", rpc.OdooCreate, rpc.OdooWrite{Key: key, Values: values(map[string]any{"name": w.tag, "country": 99999999})}, fault.Invalid, "country")
+	must[rpc.Partner](w, "customers", rpc.OdooCreate, rpc.OdooWrite{Key: key, Values: values(map[string]any{"name": w.tag})})
+}
+
+// conditional: of writes that depend on the same state one is made.
+func (w *world) conditional() {
+	id := w.create("products", map[string]any{"name": w.tag})
+	_, h := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id})
+	var together sync.WaitGroup
+	var mu sync.Mutex
+	codes := map[fault.Code]int{}
+	won := 0.0
+	for i := range 8 {
+		together.Go(func() {
+			price := float64(i) + 10.5 // another than it had
+			_, err := w.ask(rpc.OdooSubject("products", rpc.OdooUpdate), rpc.OdooWrite{ID: id, IfMatch: h.Get(rpc.HeaderETag), Values: values(map[string]any{"list_price": price})})
+			mu.Lock()
+			defer mu.Unlock()
+			codes[fault.CodeOf(err)]++
+			if err == nil {
+				won = price
+			}
+		})
+	}
+	together.Wait()
+	if codes[0] != 1 || codes[fault.Stale] != 7 {
+		w.t.Errorf("%v", codes)
+	}
+	if p, _ := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id}); p.ListPrice != won {
+		w.t.Errorf("%v, but %v was accepted", p.ListPrice, won)
+	}
+}
+
+// So it is with several instances, none of which knows of the others.
+func TestConditionalWritesOfSeveralInstances(t *testing.T) {
+	t.Parallel()
+	s, url := odootest.Start(t, odootest.Config{})
+	s.SetDelay(5 * time.Millisecond)
+	o := target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC, sandbox: s}
+	var first odoobridge.Config
+	w := newWorld(t, o, func(c *odoobridge.Config) { first = *c })
+	for range 2 {
+		another := first
+		if err := another.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		servicetest.Run(t, func(ctx context.Context) error { return odoobridge.Run(ctx, another) })
+	}
+	servicetest.Eventually(t, "three instances answer", func() bool { return w.instances() == 3 })
+	for range 3 {
+		w.conditional()
+	}
+}
+
+// instances counts the services that answer a ping.
+func (w *world) instances() (n int) {
+	inbox, err := w.nc.SubscribeSync(w.nc.NewInbox())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer inbox.Unsubscribe()
+	if err := w.nc.PublishRequest("$SRV.PING.odoo", inbox.Subject, nil); err != nil {
+		w.t.Fatal(err)
+	}
+	for ; ; n++ {
+		if _, err := inbox.NextMsg(100 * time.Millisecond); err != nil {
+			return n
+		}
+	}
+}
+
+// What is lost is the answer, not the change, and nobody is asked to guess: it is looked up, or the outcome is said to
+// be unknown and the same request finds it out.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	sandboxed(t, func(t *testing.T, w *world) {
+		s := w.target.sandbox
+		sale, ref := w.order()
+		for _, effect := range []odootest.Effect{odootest.BadGateway, odootest.Drop, odootest.CutConnection} {
+			f := s.Fail(odootest.Fault{Model: "sale.order", Method: "write", Do: effect, Applied: true})
+			got, _ := must[rpc.Sale](w, "sales", rpc.OdooUpdate, rpc.OdooWrite{ID: ref.ID, Values: values(map[string]any{"lines": []any{
+				map[string]any{"id": sale.Lines[0].ID}, map[string]any{"product": sale.Lines[0].Product, "qty": 7},
+			}})})
+			if len(got.Lines) != 2 || got.Lines[1].Qty != 7 || f.Hits() != 1 {
+				t.Errorf("%s: %d hits, %+v", effect, f.Hits(), got.Lines)
+			}
+			for verb, method := range map[string]string{rpc.OdooConfirm: "action_confirm", rpc.OdooCancel: "action_cancel"} {
+				_, ref := w.order()
+				f := s.Fail(odootest.Fault{Model: "sale.order", Method: method, Do: effect, Applied: true})
+				if is, _ := must[rpc.Sale](w, "sales", verb, ref); is.State == "draft" || f.Hits() != 1 {
+					t.Errorf("%s of %s: %d hits, %+v", effect, verb, f.Hits(), is)
+				}
+				if effect == odootest.CutConnection {
+					continue // it cuts the answer of what is made
+				}
+				_, ref = w.order()
+				s.Fail(odootest.Fault{Model: "sale.order", Method: method, Do: effect}) // it was not made
+				if f := w.refuses("sales", verb, ref, fault.Unavailable); f.Detail != rpc.OdooOutcomeUnknown(nil).Detail {
+					t.Errorf("%s of %s: %+v", effect, verb, f)
+				}
+			}
+		}
+	})
+}
+
+// A creation that Odoo answers too late is found by the same request.
+func TestLateAnswers(t *testing.T) {
+	t.Parallel()
+	s, url := odootest.Start(t, odootest.Config{Version: 14})
+	o := target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC, sandbox: s}
+	w := newWorld(t, o, func(c *odoobridge.Config) { c.Timeout = 200 * time.Millisecond })
+	if _, err := w.ask(listProducts, rpc.OdooQuery{Limit: 1}); err != nil {
+		t.Fatal(full(err))
+	}
+	late := s.Fail(odootest.Fault{Model: "res.partner", Method: "load", Do: odootest.Slow, Delay: time.Second, Times: -1})
+	request := rpc.OdooWrite{Key: nuid.Next(), Values: values(map[string]any{"name": w.tag})}
+	f := w.refuses("customers", rpc.OdooCreate, request, fault.Unavailable)
+	if f.Detail != rpc.OdooOutcomeUnknown(nil).Detail || f.RetryAfter == 0 {
+		t.Errorf("%+v", f)
+	}
+	late.Cancel()
+	var err error
+	for range 10 { // the circuit may be open
+		if _, err = w.ask(createPartner, request); err == nil {
+			break
+		}
+		var unavailable *fault.Error
+		if !errors.As(err, &unavailable) || unavailable.Code != fault.Unavailable {
+			break
+		}
+		time.Sleep(min(unavailable.RetryAfter, 500*time.Millisecond))
+	}
+	for deadline := time.Now().Add(10 * time.Second); s.InFlight() > 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if n := w.count("res.partner", []any{"name", "=", w.tag}); err != nil || n != 1 {
+		t.Errorf("%s: %d are there", full(err), n)
+	}
+}
