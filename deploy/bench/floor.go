@@ -25,7 +25,7 @@ import (
 )
 
 // floorSQL is the one statement of the floor: a page of ten, without a total.
-const floorSQL = `select doc from orders.orders order by day desc, record_id limit 10`
+const floorSQL = `select doc from orders.orders order by day desc, created_at desc, record_id limit 10`
 
 // serveFloor is the least a page of orders can cost in this architecture: chi, a NATS request, one
 // SQL statement, a NATS reply; no login, no validation, no total.

@@ -93,8 +93,9 @@ var OrderColumns = map[string]Kind{
 	"amount": Number, "order_date": Date, "created_at": Time, "updated_at": Time,
 }
 
-// OrdersQuery asks for a page of orders. The default sort is order_date descending; record_id
-// breaks ties, so that the order is total. Search looks in name, customer and record_id.
+// OrdersQuery asks for a page of orders. The default sort is order_date descending. Orders that are equal
+// in what is sorted by come newest first, by created_at and then record_id, so that the order is total.
+// Search looks in name, customer and record_id.
 type OrdersQuery struct {
 	Offset  int      `json:"offset,omitempty"`
 	Limit   int      `json:"limit,omitempty"` // 1 to 1000

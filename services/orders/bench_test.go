@@ -38,7 +38,7 @@ func sample(r *rand.Rand, i int) *nats.Msg {
 	date := epoch.AddDate(0, 0, -r.IntN(730)).Format(time.DateOnly)
 	o := event.Order{
 		RecordID: recordID(i), Name: &name, Customer: &customer, Status: &status, Priority: &priority,
-		Amount: &amount, OrderDate: &date, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Duration(i) * time.Second),
+		Amount: &amount, OrderDate: &date, CreatedAt: epoch.Add(-time.Duration(r.IntN(1e6)) * time.Minute), UpdatedAt: epoch.Add(time.Duration(i) * time.Second),
 	}
 	var err error
 	if o.Fields, err = json.Marshal(map[string]any{"Name": name, "Customer": customer, "Status": status, "Priority": priority, "Amount": amount,

@@ -61,7 +61,8 @@ func (s *Store) List(ctx context.Context, q rpc.OrdersQuery) (Page, error) {
 	return page, nil
 }
 
-// key is one sort key. The last one is always record_id, ascending.
+// key is one sort key. The last one is always record_id; before it, unless asked for, comes created_at,
+// newest first.
 type key struct {
 	field string
 	desc  bool
@@ -86,12 +87,20 @@ func sortKeys(sorts []rpc.Sort) ([]key, error) {
 			return keys, nil // total: what follows never matters
 		}
 	}
+	if !seen["created_at"] {
+		keys = append(keys, key{"created_at", true})
+	}
 	return append(keys, key{field: "record_id"}), nil
 }
 
-// byDate tells that the rows are sorted by date alone.
+// byDate tells that the rows are sorted by date, and on each day as the index has them.
 func byDate(keys []key) bool {
-	return len(keys) == 2 && keys[0].field == "order_date" && !keys[1].desc
+	return len(keys) == 3 && keys[0].field == "order_date" && keys[1] == key{"created_at", true}
+}
+
+// neverEmpty tells which cells need no place for empty ones in the order.
+func (k key) neverEmpty() bool {
+	return k.field == "record_id" || k.field == "created_at" || k.field == "updated_at"
 }
 
 // expr is the expression to sort by. Empty cells come last in both directions; in day, the
@@ -107,8 +116,10 @@ func (k key) order() string {
 	switch {
 	case k.field == "order_date" && k.desc:
 		return "day desc"
-	case k.field == "record_id" && !k.desc:
-		return "record_id"
+	case k.neverEmpty() && k.desc:
+		return k.field + " desc"
+	case k.neverEmpty():
+		return k.field
 	case k.desc:
 		return k.field + " desc nulls last"
 	}
@@ -200,8 +211,8 @@ func keyedPageSQL(keys []key, cond string, a *args, offset, limit int) string {
 // The newest orders first, from the index; the total is one row of the rollup.
 const firstPagesSQL = `
 select (select coalesce(sum(n), 0)::bigint from orders.rollup where dim = 'all'),
-       '[' || coalesce(string_agg(doc, ','), '') || ']', count(*), (array_agg(json_build_array(day::text, record_id)::text))[count(*)::int]
-from (select day, record_id, doc from orders.orders order by day desc, record_id limit $1::bigint offset $2::bigint) page`
+       '[' || coalesce(string_agg(doc, ','), '') || ']', count(*), (array_agg(json_build_array(day::text, created_at::text, record_id)::text))[count(*)::int]
+from (select day, created_at, record_id, doc from orders.orders order by day desc, created_at desc, record_id limit $1::bigint offset $2::bigint) page`
 
 // A page far down: the rollup tells in which month the offset falls, then on which day, and only
 // that day's rows before it are skipped.
@@ -217,9 +228,9 @@ with month as materialized (
     where upto > $2::bigint order by day desc limit 1
 )
 select (select coalesce(sum(n), 0)::bigint from orders.rollup where dim = 'all'),
-       '[' || coalesce(string_agg(doc, ','), '') || ']', count(*), (array_agg(json_build_array(day::text, record_id)::text))[count(*)::int]
-from (select day, record_id, doc from orders.orders where day <= (select day from start)
-      order by day desc, record_id limit $1::bigint offset $2::bigint - (select before from start)) page`
+       '[' || coalesce(string_agg(doc, ','), '') || ']', count(*), (array_agg(json_build_array(day::text, created_at::text, record_id)::text))[count(*)::int]
+from (select day, created_at, record_id, doc from orders.orders where day <= (select day from start)
+      order by day desc, created_at desc, record_id limit $1::bigint offset $2::bigint - (select before from start)) page`
 
 // Orders of the customers that match: where these are few, the newest of each by index; where
 // their orders are many, all orders from the newest down, keeping theirs.
@@ -237,19 +248,19 @@ with matching as materialized (
                  coalesce((select n from orders.rollup where dim = 'all'), 0) as everything from matching) m
 )
 select (select total from cost),
-       '[' || coalesce(string_agg(doc, ','), '') || ']', count(*), (array_agg(json_build_array(day::text, record_id)::text))[count(*)::int]
+       '[' || coalesce(string_agg(doc, ','), '') || ']', count(*), (array_agg(json_build_array(day::text, created_at::text, record_id)::text))[count(*)::int]
 from (
-    (select day, record_id, doc from orders.orders
+    (select day, created_at, record_id, doc from orders.orders
      where (select walk from cost) and customer_fold like $3::text
-     order by day desc, record_id limit $1::bigint offset $2::bigint)
+     order by day desc, created_at desc, record_id limit $1::bigint offset $2::bigint)
     union all
-    (select o.day, o.record_id, o.doc
+    (select o.day, o.created_at, o.record_id, o.doc
      from matching m cross join lateral (
-         select day, record_id, doc from orders.orders
+         select day, created_at, record_id, doc from orders.orders
          where customer_fold = m.customer_fold
-         order by day desc, record_id limit $1::bigint + $2::bigint) o
+         order by day desc, created_at desc, record_id limit $1::bigint + $2::bigint) o
      where (select not walk from cost)
-     order by day desc, record_id limit $1::bigint offset $2::bigint)
+     order by day desc, created_at desc, record_id limit $1::bigint offset $2::bigint)
 ) page`
 
 // datePageSQL finds the days on which a page falls in the rollup, by the same filters, and fetches
@@ -288,9 +299,9 @@ func datePageSQL(q rpc.OrdersQuery, keys []key, w where, a *args) string {
     from (select day, n, ` + before + ` + (sum(n) over (order by ` + order + `))::bigint as upto from days) d
     where ` + falls + `
 ) `
-	page := `select o.order_date, o.day, o.record_id, o.doc from picked p cross join lateral (
-        select order_date, day, record_id, doc from orders.orders
-        where day = p.day and ` + w.sql + ` order by record_id limit ` + offset + ` + ` + limit + ` - p.before
+	page := `select o.order_date, o.day, o.created_at, o.record_id, o.doc from picked p cross join lateral (
+        select order_date, day, created_at, record_id, doc from orders.orders
+        where day = p.day and ` + w.sql + ` order by created_at desc, record_id limit ` + offset + ` + ` + limit + ` - p.before
     ) o` + orderBy(keys) + ` limit ` + limit + ` offset ` + offset + ` - (select min(before) from picked)`
 	return wrap(with, "(select coalesce(sum(n), 0)::bigint from "+total+")", page, keys)
 }
@@ -409,10 +420,10 @@ func beyondSQL(keys []key, after []*string, equal int, a *args) (sql string, som
 	k := keys[equal]
 	p := k.param(*after[equal], a)
 	switch {
-	case k.expr() == "day", k.field == "record_id" && k.desc:
+	case k.expr() == "day", k.neverEmpty() && k.desc:
 		b.WriteString(" and " + k.expr() + " < " + p)
-	case k.field == "record_id":
-		b.WriteString(" and record_id > " + p)
+	case k.neverEmpty():
+		b.WriteString(" and " + k.field + " > " + p)
 	case k.desc:
 		b.WriteString(" and (" + k.field + " < " + p + " or " + k.field + " is null)")
 	default:

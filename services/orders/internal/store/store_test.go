@@ -58,7 +58,7 @@ func openAt(t testing.TB, dsn string) (*Store, *Writer, *Checkpoint) {
 }
 
 func (r Row) change(seq uint64, id string, deleted bool) *Change {
-	r.CreatedAt, r.UpdatedAt = day0, day0.Add(time.Duration(seq)*time.Second)
+	r.CreatedAt, r.UpdatedAt = day0.Add(time.Duration(seq%7)*time.Hour), day0.Add(time.Duration(seq)*time.Second)
 	o := event.Order{RecordID: id, Name: r.Name, Customer: r.Customer, Status: r.Status, Priority: r.Priority,
 		Amount: (*json.Number)(r.Amount), OrderDate: r.OrderDate, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Fields: json.RawMessage("{}")}
 	r.Doc, _ = json.Marshal(&o) // some tests want what is no order
@@ -74,8 +74,11 @@ func (m model) value(id, field string) (string, bool) {
 	r := m[id]
 	p := map[string]*string{"record_id": &id, "name": r.Name, "customer": r.Customer, "status": r.Status, "priority": r.Priority,
 		"amount": r.Amount, "order_date": r.OrderDate}[field]
-	if field == "updated_at" {
+	switch field {
+	case "updated_at":
 		return r.UpdatedAt.Format(time.RFC3339), true
+	case "created_at":
+		return r.CreatedAt.Format(time.RFC3339), true
 	}
 	if p == nil {
 		return "", false
@@ -173,6 +176,7 @@ func (m model) list(o order, q rpc.OrdersQuery) []string {
 	if len(sorts) == 0 {
 		sorts = []rpc.Sort{{Field: "order_date", Desc: true}}
 	}
+	sorts = append(slices.Clone(sorts), rpc.Sort{Field: "created_at", Desc: true})
 	slices.SortFunc(ids, func(a, b string) int {
 		for _, s := range sorts {
 			x, xs := m.value(a, s.Field)
@@ -502,7 +506,7 @@ func compare(t *testing.T, s *Store, m model, o order, r *rand.Rand) {
 	if r.IntN(6) == 0 {
 		q.Search = fragments[r.IntN(len(fragments))]
 	}
-	fields := []string{"order_date", "order_date", "order_date", "amount", "name", "customer", "status", "record_id", "updated_at"}
+	fields := []string{"order_date", "order_date", "order_date", "amount", "name", "customer", "status", "record_id", "updated_at", "created_at"}
 	for range r.IntN(3) {
 		q.Sort = append(q.Sort, rpc.Sort{Field: fields[r.IntN(len(fields))], Desc: r.IntN(2) == 0})
 	}
@@ -677,6 +681,62 @@ func TestMigrate(t *testing.T) {
 		}
 		if _, err := s.adhoc.Exec(t.Context(), "drop table orders.rollup"); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Pages are read in the order of an index, also those deep in a day with many orders.
+func TestPagesFollowTheIndex(t *testing.T) {
+	t.Parallel()
+	s, w, cp := open(t)
+	changes := make([]*Change, 5000)
+	for i := range changes {
+		row := Row{Customer: new(fmt.Sprint("Customer ", i%50)), Status: &statuses[i%5], OrderDate: new(day0.AddDate(0, 0, -i/1000).Format(time.DateOnly))}
+		changes[i] = row.change(uint64(i+1), fmt.Sprintf("rec%04d", i), false)
+	}
+	if err := w.Apply(t.Context(), cp, changes, 5000, "m"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Vacuum(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	plan := func(p pool, sql string, a ...any) string {
+		t.Helper()
+		rows, _ := p.Query(t.Context(), "explain "+sql, a...)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(lines, "\n")
+	}
+	sent := []rpc.Filter{{Field: "status", Op: rpc.Eq, Values: []string{"Sent"}}}
+	for name, q := range map[string]rpc.OrdersQuery{
+		"first page": {Limit: 10}, "deep page": {Limit: 10, Offset: 2500}, "of a status": {Limit: 10, Filters: sent}, "deep, of a status": {Limit: 10, Offset: 700, Filters: sent},
+		"of a customer": {Limit: 10, Filters: []rpc.Filter{{Field: "customer", Op: rpc.Contains, Values: []string{"customer 7"}}}},
+		"oldest first":  {Limit: 10, Sort: []rpc.Sort{{Field: "order_date"}}},
+	} {
+		keys, err := sortKeys(q.Sort)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, sql, a, err := s.pageSQL(q, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := plan(from, sql, a...); !strings.Contains(text, "orders_newest") && !strings.Contains(text, "orders_customer_newest") || strings.Contains(text, "Seq Scan on orders") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+	keys, err := sortKeys(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := []*string{new("2025-12-30"), new("2026-01-01 03:00:00+00"), new("rec0100")}
+	for equal := range after {
+		var a args
+		beyond, _ := beyondSQL(keys, after, equal, &a)
+		if text := plan(s.adhoc, keyedPageSQL(keys, "true"+beyond, &a, 0, 10), a...); !strings.Contains(text, "orders_newest") || strings.Contains(text, "Sort Key: orders.") {
+			t.Errorf("after a row, equal in %d:\n%s", equal, text)
 		}
 	}
 }
