@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,7 +23,49 @@ import (
 // docker-compose.yml cannot be run in a test, but Compose's own library can read it.
 func TestComposeFile(t *testing.T) {
 	t.Parallel()
-	var env []string
+	project := compose(t)
+	want := []string{"airtable-sync", "gateway", "nats", "odoo-bridge", "orders", "postgres"}
+	if got := project.ServiceNames(); !slices.Equal(got, want) {
+		t.Fatalf("services %v", got)
+	}
+	for _, name := range composed {
+		s := project.Services[name]
+		if s.Build == nil || *s.Build.Args["SERVICE"] != name {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if _, err := os.Stat(filepath.Join("../../services", name, "cmd", name, "main.go")); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(filepath.Join(s.Build.Context, s.Build.Dockerfile)); err != nil {
+			t.Error(err)
+		}
+		for variable, want := range map[string]string{"NATS_URL": "nats://resonance:x@nats:4222", "NATS_CREDS": "", "METRICS_ADDR": "0.0.0.0:9090"} {
+			if got := s.Environment[variable]; got == nil || *got != want {
+				t.Errorf("%s: %s %v", name, variable, got)
+			}
+		}
+	}
+	// What .env says of a cluster elsewhere reaches every service.
+	project = compose(t, "NATS_URL=tls://cluster:4222", "NATS_CREDS=/etc/resonance.creds", "NATS_REPLICAS=3", "METRICS_ADDR=0.0.0.0:9100")
+	for _, name := range composed {
+		for variable, want := range map[string]string{"NATS_URL": "tls://cluster:4222", "NATS_CREDS": "/run/secrets/nats_creds", "NATS_REPLICAS": "3", "METRICS_ADDR": "0.0.0.0:9100"} {
+			if got := project.Services[name].Environment[variable]; got == nil || *got != want {
+				t.Errorf("%s: %s %v", name, variable, got)
+			}
+		}
+		if secrets := project.Services[name].Secrets; len(secrets) != 1 || project.Secrets[secrets[0].Source].File != "/etc/resonance.creds" {
+			t.Errorf("%s: secrets %v", name, secrets)
+		}
+	}
+}
+
+// composed are the services of docker-compose.yml that are ours.
+var composed = []string{"airtable-sync", "gateway", "odoo-bridge", "orders"}
+
+// compose reads docker-compose.yml with what it needs, and more variables.
+func compose(t *testing.T, more ...string) *types.Project {
+	t.Helper()
+	env := more
 	for _, name := range []string{
 		"NATS_PASSWORD", "NATS_SUBSCRIBER_PASSWORD", "POSTGRES_PASSWORD", "JWT_SECRET", "ADMIN_PASSWORD",
 		"AIRTABLE_API_KEY", "AIRTABLE_BASE_ID", "AIRTABLE_TABLE_ID",
@@ -37,22 +80,7 @@ func TestComposeFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"airtable-sync", "gateway", "nats", "odoo-bridge", "orders", "postgres"}
-	if got := project.ServiceNames(); !slices.Equal(got, want) {
-		t.Fatalf("services %v", got)
-	}
-	for _, name := range []string{"airtable-sync", "gateway", "odoo-bridge", "orders"} {
-		s := project.Services[name]
-		if s.Build == nil || *s.Build.Args["SERVICE"] != name || s.Environment["NATS_URL"] == nil {
-			t.Errorf("%s: %+v", name, s)
-		}
-		if _, err := os.Stat(filepath.Join("../../services", name, "cmd", name, "main.go")); err != nil {
-			t.Error(err)
-		}
-		if _, err := os.Stat(filepath.Join(s.Build.Context, s.Build.Dockerfile)); err != nil {
-			t.Error(err)
-		}
-	}
+	return project
 }
 
 // The server of docker-compose.yml lets other programs read order changes, and nothing else.
