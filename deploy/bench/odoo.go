@@ -13,12 +13,16 @@ import (
 	"github.com/resonance/resonance/pkg/localpg"
 )
 
-// odooLogin is the real Odoo that ODOO_TEST_URL and its companions name.
+// odooLogin is the real Odoo that ODOO_TEST_URL and its companions name, or else ODOO_URL and its own.
 type odooLogin struct{ url, db, user, password string }
 
 func odooFromEnv() (odooLogin, bool) {
-	o := odooLogin{os.Getenv("ODOO_TEST_URL"), os.Getenv("ODOO_TEST_DB"), os.Getenv("ODOO_TEST_USERNAME"), os.Getenv("ODOO_TEST_PASSWORD")}
-	return o, o.url != ""
+	for _, prefix := range []string{"ODOO_TEST_", "ODOO_"} {
+		if address := os.Getenv(prefix + "URL"); address != "" {
+			return odooLogin{address, os.Getenv(prefix + "DB"), os.Getenv(prefix + "USERNAME"), os.Getenv(prefix + "PASSWORD")}, true
+		}
+	}
+	return odooLogin{}, false
 }
 
 // odoo measures pages of products beside what they cost straight from Odoo: the one call a cold page
@@ -26,7 +30,7 @@ func odooFromEnv() (odooLogin, bool) {
 func (b *bench) odoo(ctx context.Context, dir string, pg *localpg.Server) (err error) {
 	o, there := odooFromEnv()
 	if !there {
-		fmt.Fprintln(os.Stderr, "  pages of products: not measured, ODOO_TEST_URL names no Odoo")
+		fmt.Fprintln(os.Stderr, "  pages of products: not measured, neither ODOO_TEST_URL nor ODOO_URL names an Odoo")
 		return nil
 	}
 	p, err := startProduct(ctx, b.binary, dir+"/odoo", pg.URL("postgres"), 10,

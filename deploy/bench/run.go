@@ -74,7 +74,18 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	b.print()
-	return nil
+	return b.missed()
+}
+
+// missed is an error that names the targets that were not met.
+func (b *bench) missed() error {
+	var errs []error
+	for _, r := range b.rows {
+		if !r.met {
+			errs = append(errs, fmt.Errorf("target missed: %s: %s, %s (target %s)", r.what, r.figure, r.ratio, r.target))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // summaryAt measures the summary of a thousand orders.
