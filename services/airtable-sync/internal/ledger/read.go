@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
@@ -64,7 +64,7 @@ func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
 	if known {
 		return false, nil
 	}
-	entries, last, err := load(ctx, stream, l.stall)
+	entries, last, err := load(ctx, l.js.Conn(), stream, l.stall)
 	if err != nil {
 		return false, fmt.Errorf("read the ledger: %w", err)
 	}
@@ -151,53 +151,31 @@ func newest(ctx context.Context, stream jetstream.Stream) (Position, error) {
 
 // load reads the newest message of every order, and gives the position of the last of them. It ends by sequence: what
 // a consumer says is pending can be wrong, and a replica that the consumer reads may lag.
-func load(ctx context.Context, stream jetstream.Stream, stall time.Duration) (entries map[string]Entry, last Position, err error) {
+func load(ctx context.Context, nc *nats.Conn, stream jetstream.Stream, stall time.Duration) (entries map[string]Entry, last Position, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	name := "ledger-" + nuid.Next()
-	cons, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Name: name, Description: "Reads what airtable-sync has published", InactiveThreshold: 30 * time.Second,
-		FilterSubject: event.OrdersChanged, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true,
-		AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true,
-	})
+	reader, err := bus.Read(ctx, nc, stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{event.OrdersChanged}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, HeadersOnly: true,
+	}, jetstream.PullMaxMessages(5000))
 	if err != nil {
 		return nil, Position{}, err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		_ = stream.DeleteConsumer(ctx, name) // else it expires
-	}()
-	end, err := newest(ctx, stream) // by now: all that the consumer begins with comes no later
+	defer reader.Close()
+	end, err := newest(ctx, stream) // by now: all that the reader begins with comes no later
 	if err != nil {
 		return nil, Position{}, err
 	}
-	entries = map[string]Entry{}
-	if end == (Position{}) {
-		return entries, end, nil
-	}
-	messages, err := cons.Messages(jetstream.PullMaxMessages(5000))
-	if err != nil {
-		return nil, Position{}, err
-	}
-	defer messages.Stop()
 	stalled := time.AfterFunc(stall, func() {
 		cancel(fmt.Errorf("no message for %s, though the stream has %d: %w", stall, end.Seq, context.DeadlineExceeded))
 	})
 	defer stalled.Stop()
-	for n := uint64(1); last.Seq < end.Seq; n++ {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return nil, Position{}, errors.Join(err, context.Cause(ctx))
-		}
-		stalled.Reset(stall)
-		meta, err := msg.Metadata()
+	entries = map[string]Entry{}
+	for last.Seq < end.Seq {
+		msg, meta, err := reader.Next()
 		if err != nil {
 			return nil, Position{}, err
 		}
-		if meta.Sequence.Consumer != n {
-			return nil, Position{}, fmt.Errorf("delivery %d came as number %d", meta.Sequence.Consumer, n)
-		}
+		stalled.Reset(stall)
 		last = Position{meta.Sequence.Stream, event.MessageID(msg.Headers(), meta.Timestamp)}
 		if id, ok := event.RecordIDOf(msg.Subject()); ok {
 			entries[id] = entryOf(msg.Headers(), meta.Sequence.Stream)
