@@ -16,22 +16,32 @@ import (
 // (invariant 1). Time-outs and lost connections are retried with jitter until ctx ends, when the
 // error tells both; repeating is safe because msg carries a Nats-Msg-Id, which it must.
 func Publish(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) (uint64, error) {
+	ack, err := PublishAck(ctx, js, msg)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// PublishAck is Publish, and also tells whether a message with this id had been stored before, perhaps in an earlier
+// attempt of its own.
+func PublishAck(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) (*jetstream.PubAck, error) {
 	if msg.Header.Get(nats.MsgIdHdr) == "" {
-		return 0, fmt.Errorf("publish on %s: no %s", msg.Subject, nats.MsgIdHdr)
+		return nil, fmt.Errorf("publish on %s: no %s", msg.Subject, nats.MsgIdHdr)
 	}
 	var last error
-	seq, err := backoff.Retry(ctx, func() (uint64, error) {
+	ack, err := backoff.Retry(ctx, func() (*jetstream.PubAck, error) {
 		once, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		ack, err := js.PublishMsg(once, msg)
 		if err == nil {
-			return ack.Sequence, nil
+			return ack, nil
 		}
 		if last != nil && IsConflict(err) {
 			// A single server checks the expected sequence before the id, so that a message whose
 			// acknowledgement got lost conflicts with itself.
 			if seq, lookup := newest(once, js, msg); lookup != nil || seq > 0 {
-				return seq, lookup
+				return &jetstream.PubAck{Sequence: seq, Duplicate: true}, lookup
 			}
 		}
 		if last == nil || ctx.Err() == nil {
@@ -39,14 +49,14 @@ func Publish(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) (uint64
 		}
 		var api *jetstream.APIError
 		if errors.As(err, &api) && api.Code < 500 || hopeless(err) {
-			return 0, backoff.Permanent(err) // refused, not lost
+			return nil, backoff.Permanent(err) // refused, not lost
 		}
-		return 0, err
+		return nil, err
 	}, backoff.WithMaxElapsedTime(0))
 	if err != nil && !errors.Is(last, err) {
 		err = errors.Join(err, last)
 	}
-	return seq, err
+	return ack, err
 }
 
 // newest gives the sequence of msg if it is the newest of its subject, else 0.

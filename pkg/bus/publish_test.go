@@ -78,6 +78,9 @@ func TestPublishOnce(t *testing.T) {
 			t.Errorf("attempt %d: %d, %v", attempt, seq, err)
 		}
 	}
+	if ack, err := bus.PublishAck(ctx, js, message("rec1", "a")); err != nil || !ack.Duplicate || ack.Sequence != 1 {
+		t.Errorf("%+v, %v", ack, err)
+	}
 	if seq, err := bus.Publish(ctx, js, message("rec1", "b")); seq != 2 || err != nil {
 		t.Errorf("another message: %d, %v", seq, err)
 	}

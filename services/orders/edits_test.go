@@ -594,6 +594,59 @@ func TestThousandEdits(t *testing.T) {
 }
 
 // An edit is accepted although the projection cannot show it yet, and is answered as it will be.
+// A key that was used is used, whether or not the projection has seen it, and wherever the edit is by now.
+func TestIdempotencyKeyBehindASlowProjection(t *testing.T) {
+	w := newWorld(t, pgtest.New(t))
+	w.ensure()
+	w.start()
+	w.publish(changed("rec1", "Pending"), changed("rec2", "Pending"))
+	w.holds(map[string]string{"rec1": "Pending", "rec2": "Pending"})
+	conn, err := pgx.Connect(t.Context(), w.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), "select from orders.checkpoint for update"); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(value string, want fault.Code) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		q := rpc.EditRequest{IdempotencyKey: "k", Actor: ana, Edits: []rpc.EditOrder{
+			{RecordID: "rec1", Values: status(value)}, {RecordID: "rec2", Values: status(value)},
+		}}
+		reply, err := bus.Ask(ctx, w.nc, rpc.OrdersEdit, q)
+		if fault.CodeOf(err) != want {
+			t.Fatalf("%s: %v, %s", value, err, reply.Data)
+		}
+	}
+	ask("Sent", 0)
+	ask("Delivered", fault.Conflict)
+	ask("Sent", 0)
+	queued := w.queued()
+	if len(queued) != 2 {
+		t.Fatalf("queued %+v", queued)
+	}
+	// Applied: the edits are on ORDERS only.
+	for _, e := range queued {
+		w.settle(e.ID, nil)
+	}
+	if queued := w.queued(); len(queued) != 0 {
+		t.Fatalf("queued %+v", queued)
+	}
+	ask("Delivered", fault.Conflict)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ask("Delivered", fault.Conflict)
+	ask("Sent", 0)
+}
+
 func TestEditBehindASlowProjection(t *testing.T) {
 	w := newWorld(t, pgtest.New(t))
 	w.ensure()

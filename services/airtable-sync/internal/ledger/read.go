@@ -59,6 +59,7 @@ func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
 		return false, fmt.Errorf("read the ledger: %w", err)
 	}
 	l.mu.Lock()
+	l.stream = stream
 	known := !l.stale && l.reconnects == reconnects && l.created.Equal(created) && l.last == newest
 	l.mu.Unlock()
 	if known {
@@ -71,7 +72,7 @@ func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lost = l.lost || !l.created.IsZero() && (!l.created.Equal(created) || lost(l.entries, entries))
-	l.stream, l.created, l.reconnects, l.stale = stream, created, reconnects, false
+	l.created, l.reconnects, l.stale = created, reconnects, false
 	l.last, l.live = last, 0
 	l.entries, l.truncated, l.parked = make(map[string]Entry, len(entries)), map[string]struct{}{}, map[string]parked{}
 	for id, e := range entries {

@@ -53,7 +53,11 @@ func (a *api) edit(ctx context.Context, q rpc.EditRequest) (bus.Reply, error) {
 	if err != nil {
 		return bus.Reply{}, err
 	}
-	results, edits, err := check(locking, lock, &q, orders, unseen)
+	earlier, err := a.earlier(locking, lock, &q)
+	if err != nil {
+		return bus.Reply{}, err
+	}
+	results, edits, err := check(&q, orders, unseen, earlier)
 	if err != nil {
 		return bus.Reply{}, err
 	}
@@ -171,33 +175,22 @@ type attempt struct {
 
 // check makes the results of what is known already or cannot be, and gives the edits that can be made.
 func check(
-	ctx context.Context, lock *store.Lock, q *rpc.EditRequest, orders map[string]store.Served, unseen map[string]bool,
+	q *rpc.EditRequest, orders map[string]store.Served, unseen map[string]bool, earlier map[string]accepted,
 ) ([]rpc.EditResult, []attempt, error) {
-	ids := make([]string, len(q.Edits))
-	for i, e := range q.Edits {
-		ids[i] = editID(q, e.RecordID)
-	}
-	known := map[string]event.EditValues{}
-	if q.IdempotencyKey != "" {
-		var err error
-		if known, err = lock.Edits(ctx, ids); err != nil {
-			return nil, nil, err
-		}
-	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	results := make([]rpc.EditResult, len(q.Edits))
 	var edits []attempt
 	for i, e := range q.Edits {
-		results[i] = rpc.EditResult{RecordID: e.RecordID, EditID: ids[i]}
-		before, repeated := known[ids[i]]
+		id := editID(q, e.RecordID)
+		results[i] = rpc.EditResult{RecordID: e.RecordID, EditID: id}
+		before, repeated := earlier[id]
 		order, exists := orders[e.RecordID]
 		switch {
-		case repeated && !same(before, e.Values):
-			return nil, nil, fault.New(fault.Conflict, fault.T(
-				"Esa clave de idempotencia ya se usó con otra edición", "That idempotency key has been used with another edit"))
+		case repeated && !same(before.values, e.Values):
+			return nil, nil, fault.New(fault.Conflict, otherEdit)
 		case !exists:
 			results[i] = failed(e.RecordID, fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
-		case repeated:
+		case repeated && before.projected:
 		case unseen[e.RecordID]:
 			results[i] = failed(e.RecordID, fault.Unavailable, fault.T(
 				"Otra edición de este pedido está en camino; inténtelo de nuevo", "Another edit of this order is on its way; try again"))
@@ -210,7 +203,7 @@ func check(
 				at = order.EditedAt.UTC().Add(time.Microsecond)
 			}
 			edits = append(edits, attempt{result: i, OrderEdit: event.OrderEdit{
-				ID: ids[i], RecordID: e.RecordID, Values: e.Values, Actor: q.Actor, RequestedAt: at,
+				ID: id, RecordID: e.RecordID, Values: e.Values, Actor: q.Actor, RequestedAt: at,
 			}})
 		}
 	}
@@ -263,12 +256,19 @@ func (a *api) accept(ctx context.Context, edits []attempt, results []rpc.EditRes
 			return nil, err
 		}
 		group.Go(func() error {
-			_, errs[i] = bus.Publish(ctx, a.js, msg)
+			ack, err := bus.PublishAck(ctx, a.js, msg)
+			if errs[i] = err; err == nil && ack.Duplicate {
+				errs[i] = a.sameAsQueued(ctx, e)
+			}
 			return nil
 		})
 	}
 	_ = group.Wait() // errs has the errors
 	for i, e := range edits {
+		if fault.CodeOf(errs[i]) == fault.Conflict {
+			results[e.result] = failed(e.RecordID, fault.Conflict, otherEdit)
+			continue
+		}
 		if errs[i] == nil {
 			accepted = append(accepted, e)
 			continue

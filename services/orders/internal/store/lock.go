@@ -95,6 +95,12 @@ func (l *Lock) Edits(ctx context.Context, ids []string) (map[string]event.EditVa
 	return all, readError(err)
 }
 
+// Checkpoint is how far the projection is, nil if there is none.
+func (l *Lock) Checkpoint(ctx context.Context, stream string) (*Checkpoint, error) {
+	cp, err := checkpoint(l.tx.Query(ctx, "select "+checkpointColumns+" from orders.checkpoint where stream = $1", stream))
+	return cp, readError(err)
+}
+
 // With gives the order as it will be served with another edit, pending.
 func (o Served) With(e *rpc.Edit) ([]byte, error) {
 	r, err := Row{Doc: o.Doc}.with([]*edit{{Edit: *e}})
