@@ -58,7 +58,8 @@ type Config struct {
 	FieldOrderDate string `env:"AIRTABLE_FIELD_ORDER_DATE"`
 	FieldUpdatedAt string `env:"AIRTABLE_FIELD_UPDATED_AT"`
 
-	Now func() time.Time `env:"-"` // time.Now if nil
+	Now   func() time.Time                     `env:"-"` // time.Now if nil
+	After func(time.Duration) <-chan time.Time `env:"-"` // by which Airtable's failures are waited out; time.After if nil
 }
 
 // Validate reports every wrong variable, each by its name.
@@ -127,7 +128,7 @@ func (c *Config) takeTurns(ctx context.Context, nc *nats.Conn) error {
 	meter := budget.New(budget.Config{Limit: c.MonthlyLimit, Interval: minutes(c.IntervalMinutes), Now: c.Now, Log: c.Log})
 	client := airtable.New(airtable.Config{
 		Endpoint: c.EndpointURL, Key: c.APIKey, Base: c.BaseID, Table: c.TableID,
-		RatePerSecond: c.RateLimit, Meter: meter, Log: c.Log,
+		RatePerSecond: c.RateLimit, Meter: meter, After: c.After, Log: c.Log,
 	})
 	instance := instanceName()
 	return bus.Persist(ctx, c.Log, "not syncing, trying again", func(ctx context.Context) error {
@@ -165,7 +166,7 @@ func (c *Config) term(
 	ctx, end := context.WithCancel(ctx)
 	schema, book := column.NewSchema(client, c.named(), c.Log), ledger.New(js, client.Source(), c.Log)
 	writer := edits.New(edits.Config{
-		Replicas: c.NATSReplicas, Log: c.Log,
+		Replicas: c.NATSReplicas, After: c.After, Log: c.Log,
 		Held: func(ctx context.Context) error { return lease.Check(ctx, kv, leaseKey, instance) },
 	}, client, schema, book, js.Conn(), js)
 	store := files.New(ctx, files.Config{Part: min(512<<10, int(js.Conn().MaxPayload()*3/4)), Now: c.Now, Log: c.Log}, client)

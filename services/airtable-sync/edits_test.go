@@ -3,6 +3,7 @@ package airtablesync_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -127,7 +128,17 @@ func (w *world) waiting() uint64 {
 // stored reads the messages of ORDERS that a subject matches.
 func (w *world) stored(subject string) (all []jetstream.Msg) {
 	w.Helper()
-	cons, err := w.js.OrderedConsumer(w.Context(), bus.StreamOrders, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	stream, err := w.js.Stream(w.Context(), bus.StreamOrders)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return w.read(stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+}
+
+// read reads what a consumer has to deliver now.
+func (w *world) read(stream jetstream.Stream, cfg jetstream.OrderedConsumerConfig) (all []jetstream.Msg) {
+	w.Helper()
+	cons, err := stream.OrderedConsumer(w.Context(), cfg)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -332,17 +343,18 @@ func TestNoRightToWrite(t *testing.T) {
 	t.Run("the token", func(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 40})
 		w.begun()
-		w.sandbox.Revoke(airtabletest.RecordsWrite)
 		w.sandbox.ResetCalls()
-		var edits []*event.OrderEdit
-		for _, id := range w.sandbox.RecordIDs() {
-			edits = append(edits, edit(id, w.other(id), ""))
-		}
+		first := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.Unavailable, Delay: time.Hour})
+		edits := w.editsOf(w.sandbox.RecordIDs())
 		w.accept(edits...)
+		w.until("the first write", func() bool { return first.Hits() == 1 })
+		w.until("the others", func() bool { return w.status().Edits.Pending == len(edits) })
+		w.sandbox.Revoke(airtabletest.RecordsWrite)
+		first.Cancel()
 		for _, e := range edits {
 			w.rejected(e, "may not write")
 		}
-		if c := w.sandbox.Calls(); c.Total() > 30 {
+		if c := w.sandbox.Calls(); c.Total() > 40 { // ten edits at a time, while they are fresh
 			t.Fatalf("calls %+v", c)
 		}
 		w.unchanged()
@@ -483,7 +495,8 @@ func TestBillingLimitStopsWriting(t *testing.T) {
 // A 429 of a write keeps everybody from calling for as long as Airtable asks.
 func TestRefusedPaceSilencesAll(t *testing.T) {
 	w := newWorld(t, airtabletest.Config{Orders: 60})
-	w.begun()
+	w.start(realWaits)
+	w.ok(w.synced())
 	w.sandbox.ResetCalls()
 	const silence = 2 * time.Second
 	fault := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Write, Do: airtabletest.RateLimited, RetryAfter: silence})
@@ -767,13 +780,14 @@ func TestStalePage(t *testing.T) {
 			if err := w.sandbox.UpdateRecord(id, airtabletest.Fields{"Notes": "so that it is listed, and news"}); err != nil {
 				t.Fatal(err)
 			}
-			slow := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Slow, Delay: 2 * time.Second})
+			slow := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Slow, Delay: time.Hour})
 			var accepted rpc.RunAccepted
 			w.ask(rpc.SyncRunNow, rpc.RunRequest{Mode: mode}, &accepted)
 			w.until("the page", func() bool { return slow.Hits() == 1 })
 			e := edit(id, w.other(id), "")
 			w.accept(e)
 			w.applied(e)
+			slow.Cancel()
 			w.ok(w.wait(accepted.RunID))
 			c, _ := w.newest(id)
 			if *c.Order.Status != *e.Values.Status || !slices.Equal(c.EditIDs, []string{e.ID}) {
@@ -847,8 +861,7 @@ func TestEditsOutlastNATS(t *testing.T) {
 	for range 3 {
 		hits := slow.Hits()
 		w.until("a write", func() bool { return slow.Hits() > hits || w.waiting() == 0 })
-		w.nats.Stop()
-		w.nats.Start()
+		w.restartNATS()
 	}
 	w.onceEach(edits)
 }
@@ -964,6 +977,17 @@ func TestMain(m *testing.M) {
 	if os.Getenv(serviceEnv) != "" {
 		service.Main("airtable-sync", airtablesync.Run)
 		return
+	}
+	// These tests wait for servers and processes most of the time.
+	flag.Parse()
+	parallel := "8"
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name == "test.parallel" {
+			parallel = f.Value.String()
+		}
+	})
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

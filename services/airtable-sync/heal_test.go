@@ -3,6 +3,9 @@ package airtablesync_test
 import (
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
@@ -63,6 +66,20 @@ func (w *world) runUntilOK() {
 		}
 	}
 	w.Fatal("no run succeeds")
+}
+
+// restartNATS returns when w's own connection is restored.
+func (w *world) restartNATS() {
+	w.Helper()
+	restored := w.nc.StatusChanged(nats.CONNECTED)
+	defer w.nc.RemoveStatusListener(restored)
+	w.nats.Stop()
+	w.nats.Start()
+	select {
+	case <-restored:
+	case <-time.After(patience):
+		w.Fatal("NATS does not come back")
+	}
 }
 
 // NATS comes back empty, or with its tail lost: the syncer notices and says it all again (invariant 8).

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -117,6 +118,9 @@ type Injection struct {
 	hits  int // guarded by s.faultMu, as is what follows
 	spent bool
 	done  chan struct{}
+
+	cancelled chan struct{}
+	cancel    sync.Once
 }
 
 // Fail makes requests go wrong. Of several faults that match, the one that was
@@ -128,7 +132,7 @@ func (s *Server) Fail(f Fault) *Injection {
 	if f.Times == 0 {
 		f.Times = 1
 	}
-	inj := &Injection{fault: f, s: s, rand: s.faultRand, done: make(chan struct{})}
+	inj := &Injection{fault: f, s: s, rand: s.faultRand, done: make(chan struct{}), cancelled: make(chan struct{})}
 	if f.Seed != 0 {
 		inj.rand = rand.New(rand.NewPCG(f.Seed, 2))
 	}
@@ -148,8 +152,9 @@ func (i *Injection) Hits() int {
 // Done is closed once the fault has struck as often as it should, or is cancelled.
 func (i *Injection) Done() <-chan struct{} { return i.done }
 
-// Cancel ends the fault.
+// Cancel ends the fault, and the delay of those it has struck.
 func (i *Injection) Cancel() {
+	i.cancel.Do(func() { close(i.cancelled) })
 	i.s.faultMu.Lock()
 	defer i.s.faultMu.Unlock()
 	i.retire()
@@ -288,7 +293,7 @@ func (i *Injection) strike(w http.ResponseWriter, r *request, rep reply) {
 	rep.write(w)
 }
 
-// wait reports whether the client and the sandbox were still there after d.
+// wait reports whether the client and the sandbox were still there after d, or when the fault was cancelled.
 func (i *Injection) wait(r *request, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -297,6 +302,8 @@ func (i *Injection) wait(r *request, d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-i.cancelled:
 		return true
 	case <-r.http.Context().Done():
 	case <-i.s.closing:

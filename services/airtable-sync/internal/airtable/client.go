@@ -59,7 +59,9 @@ type Config struct {
 	RatePerSecond float64
 	Timeout       time.Duration // of one attempt; 0 for the default. Small pages get more
 	Meter         Meter         // nil for none
-	Log           *slog.Logger
+	// After is the clock by which refusals are waited out; time.After if nil.
+	After func(time.Duration) <-chan time.Time
+	Log   *slog.Logger
 }
 
 // Client calls Airtable. It is safe for concurrent use.
@@ -83,6 +85,9 @@ type Client struct {
 func New(cfg Config) *Client {
 	cfg.Endpoint = strings.TrimRight(cfg.Endpoint, "/")
 	cfg.Timeout = cmp.Or(cfg.Timeout, callTimeout)
+	if cfg.After == nil {
+		cfg.After = time.After
+	}
 	c := &Client{
 		cfg: cfg, counts: map[string]int{},
 		http: &http.Client{
@@ -310,7 +315,7 @@ func (c *Client) call(ctx context.Context, kind string, next func() (request, er
 			return time.Time{}, err
 		}
 		c.cfg.Log.WarnContext(ctx, "Airtable call failed, trying again", "kind", kind, "attempt", attempt, "wait", wait, "error", err)
-		if err := sleep(ctx, wait); err != nil {
+		if err := c.sleep(ctx, wait); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -493,17 +498,23 @@ func (c *Client) pace(ctx context.Context) error {
 			}
 		}
 		c.mu.Lock() // somebody may have been refused meanwhile
-		wait := time.Until(c.paused)
+		paused := c.paused
 		c.mu.Unlock()
+		wait := time.Until(paused)
 		if wait <= 0 {
 			return nil
 		}
 		if c.slots != nil {
 			c.slots <- struct{}{}
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := c.sleep(ctx, wait); err != nil {
 			return err
 		}
+		c.mu.Lock()
+		if c.paused.Equal(paused) {
+			c.paused = time.Time{}
+		}
+		c.mu.Unlock()
 	}
 }
 
@@ -527,11 +538,9 @@ func (c *Client) Rest(ctx context.Context) {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
+func (c *Client) sleep(ctx context.Context, d time.Duration) error {
 	select {
-	case <-t.C:
+	case <-c.cfg.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -23,6 +23,7 @@ import (
 func client(endpoint string, rate float64) *airtable.Client {
 	return airtable.New(airtable.Config{
 		Endpoint: endpoint, Key: "patX", Base: "appX", Table: "tblX", RatePerSecond: rate, Log: slog.New(slog.DiscardHandler),
+		After: func(time.Duration) <-chan time.Time { return time.After(time.Millisecond) },
 	})
 }
 

@@ -78,6 +78,7 @@ func TestSlowPagesAreMadeSmaller(t *testing.T) {
 			defer srv.Close()
 			c := airtable.New(airtable.Config{
 				Endpoint: srv.URL, Key: "patX", Base: "appX", Table: "tblX", Timeout: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+				After: func(time.Duration) <-chan time.Time { return time.After(time.Millisecond) },
 			})
 			for range 2 {
 				all, err := c.All(t.Context(), airtable.Query{})

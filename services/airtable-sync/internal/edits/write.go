@@ -211,7 +211,7 @@ func (r *round) verify(ctx context.Context, t *task, err error) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(wait):
+		case <-r.cfg.After(wait):
 		}
 		work, done := grace(ctx)
 		records, at, again := r.client.Update(work, []airtable.Update{r.update(t)}, r.mapper.ByID(), r.turn(ctx))

@@ -41,7 +41,9 @@ type Config struct {
 	// Held returns an error if this instance is not the active one. It is asked before each write,
 	// which cannot be fenced otherwise.
 	Held func(context.Context) error
-	Log  *slog.Logger
+	// After is the clock by which failures are waited out; time.After if nil.
+	After func(time.Duration) <-chan time.Time
+	Log   *slog.Logger
 }
 
 // Writer writes while its instance holds the lease.
@@ -64,6 +66,9 @@ type Writer struct {
 
 // New makes a writer that is not open.
 func New(cfg Config, client *airtable.Client, schema *column.Schema, book *ledger.Ledger, nc *nats.Conn, js jetstream.JetStream) *Writer {
+	if cfg.After == nil {
+		cfg.After = time.After
+	}
 	w := &Writer{
 		cfg: cfg, client: client, schema: schema, ledger: book, out: book.Writer(), nc: nc, js: js, queue: newQueue(),
 	}
@@ -114,7 +119,7 @@ func (w *Writer) pause(ctx context.Context, err error, failures int) {
 	}
 	wait := min(shortest<<min(failures, 10), longest)
 	wait = wait/2 + rand.N(wait/2)
-	soonest := time.After(min(wait, time.Second))
+	soonest := w.cfg.After(min(wait, time.Second))
 	var answered <-chan struct{}
 	switch {
 	case airtable.IsBillingLimit(err):
@@ -125,7 +130,7 @@ func (w *Writer) pause(ctx context.Context, err error, failures int) {
 	select {
 	case <-ctx.Done():
 	case <-answered:
-	case <-time.After(wait):
+	case <-w.cfg.After(wait):
 	}
 	select {
 	case <-ctx.Done():
