@@ -28,11 +28,14 @@ type Calls struct {
 	Webhooks  int `json:"webhooks"`
 	Payloads  int `json:"payloads"`
 	Throttled int `json:"throttled"`
+	Comments  int `json:"comments,omitempty"`
 	Downloads int `json:"downloads,omitempty"` // of attachments
 }
 
 // Total returns how many requests there were.
-func (c Calls) Total() int { return c.List + c.Get + c.Write + c.Meta + c.Webhooks + c.Payloads }
+func (c Calls) Total() int {
+	return c.List + c.Get + c.Write + c.Meta + c.Webhooks + c.Payloads + c.Comments
+}
 
 func (s *Server) count(k Kind) {
 	s.callsMu.Lock()
@@ -50,6 +53,8 @@ func (s *Server) count(k Kind) {
 		s.calls.Webhooks++
 	case Payloads:
 		s.calls.Payloads++
+	case Comments:
+		s.calls.Comments++
 	case Download:
 		s.calls.Downloads++
 	case throttled:

@@ -19,7 +19,7 @@
 //	... point a client at url, with s.Config().APIKey, BaseID and TableID ...
 //	if f.Hits() != 1 { ... }
 //
-// Not modelled: linked records, collaborators, rollups and
-// lookups, comments, the 50 requests a second of one user, changes of the
-// schema over HTTP, and webhooks' form and sync sources.
+// Not modelled: more than one table, linked records, rollups and lookups,
+// fetching attachments by URL, the 50 requests a second of one user, and
+// webhooks' form and sync sources.
 package airtabletest

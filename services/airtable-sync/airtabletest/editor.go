@@ -13,7 +13,10 @@ type Editor struct {
 var somebody = User{ID: "usrResonanceAdmin", Email: "admin@resonance.example", PermissionLevel: "owner", Name: "Admin"}
 
 // As returns the editor who makes changes as u.
-func (s *Server) As(u User) *Editor { return &Editor{s, author{sourceClient, u}} }
+func (s *Server) As(u User) *Editor {
+	s.AddCollaborator(u)
+	return &Editor{s, author{sourceClient, u}}
+}
 
 // CreateRecord adds a record, as a person in Airtable would, and returns its id.
 func (s *Server) CreateRecord(f Fields) (string, error) { return s.As(somebody).CreateRecord(f) }

@@ -92,7 +92,7 @@ func (t *table) appendRecord(dst []byte, r *record, how *rendering) []byte {
 	dst = append(dst, `","createdTime":`...)
 	dst = appendTime(dst, r.created)
 	if how.comments {
-		dst = append(dst, `,"commentCount":0`...)
+		dst = strconv.AppendInt(append(dst, `,"commentCount":`...), int64(len(r.comments)), 10)
 	}
 	dst = append(dst, `,"fields":`...)
 	return append(t.appendFields(dst, r, how), '}')
@@ -172,6 +172,8 @@ func (t *table) appendCell(dst []byte, r *record, c *column, how *rendering) ([]
 			dst = append(dst, ch.json...)
 		}
 		return append(dst, ']'), true
+	case []*collaborator:
+		return c.appendCollaborators(dst, v), true
 	case []*attachment:
 		if how.saved {
 			return appendSavedAttachments(dst, v), true

@@ -23,6 +23,8 @@ const (
 	// Payloads lists a webhook's payloads; Webhooks is all else about webhooks.
 	Payloads Kind = "payloads"
 	Webhooks Kind = "webhooks"
+	// Comments are those on records.
+	Comments Kind = "comments"
 	// Download fetches the bytes of an attachment, which costs no call of the API.
 	Download Kind = "download"
 

@@ -14,31 +14,34 @@ import (
 
 // The field types the sandbox knows, by Airtable's names.
 const (
-	SingleLineText      = "singleLineText"
-	MultilineText       = "multilineText"
-	Email               = "email"
-	URL                 = "url"
-	PhoneNumber         = "phoneNumber"
-	SingleSelect        = "singleSelect"
-	MultipleSelects     = "multipleSelects"
-	Number              = "number"
-	Percent             = "percent"
-	Currency            = "currency"
-	Checkbox            = "checkbox"
-	DateField           = "date"
-	DateTime            = "dateTime"
-	AutoNumber          = "autoNumber"
-	CreatedTime         = "createdTime"
-	LastModifiedTime    = "lastModifiedTime"
-	MultipleAttachments = "multipleAttachments"
-	Formula             = "formula"
+	SingleLineText        = "singleLineText"
+	MultilineText         = "multilineText"
+	Email                 = "email"
+	URL                   = "url"
+	PhoneNumber           = "phoneNumber"
+	SingleSelect          = "singleSelect"
+	MultipleSelects       = "multipleSelects"
+	Number                = "number"
+	Percent               = "percent"
+	Currency              = "currency"
+	Checkbox              = "checkbox"
+	DateField             = "date"
+	DateTime              = "dateTime"
+	AutoNumber            = "autoNumber"
+	CreatedTime           = "createdTime"
+	LastModifiedTime      = "lastModifiedTime"
+	MultipleAttachments   = "multipleAttachments"
+	SingleCollaborator    = "singleCollaborator"
+	MultipleCollaborators = "multipleCollaborators"
+	Formula               = "formula"
 )
 
 // Field describes a field of the table.
 type Field struct {
-	ID   string `json:"id"` // made up if empty
-	Name string `json:"name"`
-	Type string `json:"type"`
+	ID          string `json:"id"` // made up if empty
+	Name        string `json:"name"`
+	Type        string `json:"type"`
+	Description string `json:"description,omitempty"`
 	// Choices of a select field.
 	Choices []string `json:"choices,omitempty"`
 	// Precision is the number of decimals of a number, percent or currency.
@@ -64,12 +67,13 @@ type choice struct {
 type instant int64
 
 // A cell is nil when empty, else a string, float64, true, instant, *choice,
-// []*choice or []*attachment, as its column's type demands.
+// []*choice, []*attachment or []*collaborator, as its column's type demands.
 type cell = any
 
 // column is a field with what it takes to read and write its cells.
 type column struct {
 	Field
+	owner   *table
 	index   int
 	deleted bool
 	key     []byte // `"Name":`
@@ -155,6 +159,8 @@ func (c *column) parse(v any, typecast bool) (cell, *apiError) {
 		return c.parseSelect(v, typecast)
 	case MultipleAttachments:
 		return c.parseAttachments(v)
+	case SingleCollaborator, MultipleCollaborators:
+		return c.parseCollaborators(v)
 	default: // MultipleSelects
 		return c.parseSelects(v, typecast)
 	}
@@ -344,9 +350,14 @@ func sameCell(a, b cell) bool {
 		fb, ok := b.([]*attachment)
 		return ok && slices.Equal(fa, fb)
 	}
+	if pa, ok := a.([]*collaborator); ok {
+		pb, ok := b.([]*collaborator)
+		return ok && slices.Equal(pa, pb)
+	}
 	la, oka := a.([]*choice)
 	lb, okb := b.([]*choice)
-	if _, files := b.([]*attachment); oka || okb || files {
+	_, files := b.([]*attachment)
+	if _, people := b.([]*collaborator); oka || okb || files || people {
 		return oka && okb && slices.Equal(la, lb)
 	}
 	return a == b
@@ -356,7 +367,7 @@ func sameCell(a, b cell) bool {
 func (f *Field) check() error {
 	switch f.Type {
 	case SingleLineText, MultilineText, Email, URL, PhoneNumber, Checkbox, DateField, DateTime,
-		AutoNumber, CreatedTime, LastModifiedTime, Formula, SingleSelect, MultipleSelects, MultipleAttachments, Number, Percent:
+		AutoNumber, CreatedTime, LastModifiedTime, Formula, SingleSelect, MultipleSelects, MultipleAttachments, SingleCollaborator, MultipleCollaborators, Number, Percent:
 	case Currency:
 		if f.Symbol == "" {
 			f.Symbol = "$"
@@ -378,6 +389,9 @@ type object = map[string]any
 // schema is the field as the metadata API shows it.
 func (t *table) schema(c *column) object {
 	o := object{"id": c.ID, "name": c.Name, "type": c.Type}
+	if c.Description != "" {
+		o["description"] = c.Description
+	}
 	if options := t.options(c); options != nil {
 		o["options"] = options
 	}

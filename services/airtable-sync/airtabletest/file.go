@@ -40,11 +40,12 @@ func (cfg *Config) origin() origin {
 // The file is {"table": savedTable, "base": savedBase, "records": [savedRecord, …]};
 // one without a base is of an older version.
 type savedTable struct {
-	Origin origin       `json:"origin"`
-	Name   string       `json:"name"`
-	View   string       `json:"view"`
-	Number uint32       `json:"number"` // the last autonumber given
-	Fields []savedField `json:"fields"`
+	Origin      origin       `json:"origin"`
+	Name        string       `json:"name"`
+	Description string       `json:"description,omitempty"`
+	View        string       `json:"view"`
+	Number      uint32       `json:"number"` // the last autonumber given
+	Fields      []savedField `json:"fields"`
 }
 
 // savedBase is what there is besides the table.
@@ -85,6 +86,7 @@ type savedRecord struct {
 	Created  int64          `json:"created"`
 	Modified int64          `json:"modified"`
 	Touched  []int64        `json:"touched,omitempty"`
+	Comments []*comment     `json:"comments,omitempty"`
 	Fields   map[string]any `json:"fields"`
 }
 
@@ -213,7 +215,7 @@ const maxShared = 20_000
 
 func newLoader(head *savedTable) (*loader, error) {
 	t := &table{
-		id: head.Origin.TableID, name: head.Name, viewID: head.View, number: head.Number,
+		id: head.Origin.TableID, name: head.Name, description: head.Description, viewID: head.View, number: head.Number,
 		byID: map[recordID]*record{},
 		// The ids made from here on must not be those of the run before.
 		rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
@@ -285,6 +287,7 @@ func (l *loader) put(r *savedRecord) error {
 		t.rows = append(t.rows, row)
 	}
 	row.number, row.created, row.modified, row.touched = r.Number, r.Created, r.Modified, r.Touched
+	row.comments = r.Comments
 	row.cells = make([]cell, t.width())
 	known := 0
 	for i, c := range t.columns[:len(row.cells)] {
@@ -294,12 +297,12 @@ func (l *loader) put(r *savedRecord) error {
 		}
 		known++
 		// The choices may be a moment older than the record, hence the typecast.
-		if c.Type == MultipleAttachments {
-			files, err := c.restoreAttachments(v)
+		if restore := c.restore(); restore != nil {
+			restored, err := restore(v)
 			if err != nil {
 				return err
 			}
-			row.cells[i] = files
+			row.cells[i] = restored
 			continue
 		}
 		v, fail := c.parse(v, true)
@@ -312,6 +315,17 @@ func (l *loader) put(r *savedRecord) error {
 		return errors.New("it has a cell of no field that can be written")
 	}
 	t.number = max(t.number, r.Number)
+	return nil
+}
+
+// restore reads cells that the file has in another form than the API takes; nil for all others.
+func (c *column) restore() func(any) (cell, error) {
+	switch c.Type {
+	case MultipleAttachments:
+		return c.restoreAttachments
+	case SingleCollaborator, MultipleCollaborators:
+		return c.restoreCollaborators
+	}
 	return nil
 }
 
@@ -487,7 +501,7 @@ func (t *table) writable() *rendering {
 }
 
 func (t *table) saved(from origin) savedTable {
-	head := savedTable{Origin: from, Name: t.name, View: t.viewID, Number: t.number}
+	head := savedTable{Origin: from, Name: t.name, Description: t.description, View: t.viewID, Number: t.number}
 	for _, c := range t.columns {
 		f := savedField{Field: c.describe(), Deleted: c.deleted}
 		for _, ch := range c.choices {
@@ -518,6 +532,10 @@ func (t *table) appendSaved(dst []byte, r *record, how *rendering) []byte {
 	if len(r.touched) > 0 {
 		dst = append(dst, `,"touched":`...)
 		dst = append(dst, mustJSON(r.touched)...)
+	}
+	if len(r.comments) > 0 {
+		dst = append(dst, `,"comments":`...)
+		dst = append(dst, mustJSON(r.comments)...)
 	}
 	dst = append(dst, `,"fields":`...)
 	return append(t.appendFields(dst, r, how), '}')

@@ -308,7 +308,7 @@ func (h *hook) add(list []payload) {
 
 // redescribe gives the table another description: what a change of the schema left.
 func (t *table) redescribe(head *savedTable) error {
-	t.name, t.number = head.Name, max(t.number, head.Number)
+	t.name, t.description, t.number = head.Name, head.Description, max(t.number, head.Number)
 	for i := range head.Fields {
 		f := &head.Fields[i]
 		at := slices.IndexFunc(t.columns, func(c *column) bool { return c.ID == f.ID })
@@ -329,7 +329,7 @@ func (c *column) redescribe(t *table, f *savedField) error {
 	if c.deleted {
 		return nil
 	}
-	c.Locked = f.Locked
+	c.Locked, c.Description = f.Locked, f.Description
 	c.rename(f.Name)
 	if err := c.setChoices(f); err != nil {
 		return err

@@ -1,6 +1,9 @@
 package airtabletest
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 func (s *Server) whoami(*request) reply {
 	return jsonReply(http.StatusOK, mustJSON(object{"id": s.user.ID}))
@@ -21,7 +24,13 @@ func (s *Server) tables(r *request) reply {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	t := s.table
+	query := r.http.URL.Query()
+	visible := slices.Contains(append(query["include[]"], query["include"]...), "visibleFieldIds")
+	return jsonReply(http.StatusOK, mustJSON(object{"tables": []object{s.table.describe(visible)}}))
+}
+
+// describe is the table as the metadata API shows it.
+func (t *table) describe(visible bool) object {
 	fields := make([]object, 0, len(t.columns))
 	ids := make([]string, 0, len(t.columns))
 	primary := ""
@@ -36,10 +45,12 @@ func (s *Server) tables(r *request) reply {
 		ids = append(ids, c.ID)
 	}
 	grid := object{"id": t.viewID, "name": viewName, "type": "grid"}
-	if include := r.http.URL.Query()["include[]"]; len(include) > 0 && include[0] == "visibleFieldIds" {
+	if visible {
 		grid["visibleFieldIds"] = ids
 	}
-	return jsonReply(http.StatusOK, mustJSON(object{"tables": []object{{
-		"id": t.id, "name": t.name, "primaryFieldId": primary, "fields": fields, "views": []object{grid},
-	}}}))
+	o := object{"id": t.id, "name": t.name, "primaryFieldId": primary, "fields": fields, "views": []object{grid}}
+	if t.description != "" {
+		o["description"] = t.description
+	}
+	return o
 }

@@ -11,10 +11,13 @@ const (
 	RecordsRead    Scope = "data.records:read"
 	RecordsWrite   Scope = "data.records:write"
 	SchemaRead     Scope = "schema.bases:read"
+	SchemaWrite    Scope = "schema.bases:write"
+	CommentsRead   Scope = "data.recordComments:read"
+	CommentsWrite  Scope = "data.recordComments:write"
 	WebhooksManage Scope = "webhook:manage"
 )
 
-var scopes = []Scope{RecordsRead, RecordsWrite, SchemaRead, WebhooksManage}
+var scopes = []Scope{RecordsRead, RecordsWrite, SchemaRead, SchemaWrite, CommentsRead, CommentsWrite, WebhooksManage}
 
 // Revoke takes scopes from the token: what needs one is a 403
 // INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND from now on.
@@ -37,9 +40,14 @@ func (s *Server) may(need Scope) bool {
 	return !slices.Contains(s.revoked, need)
 }
 
-// scope is what a request of the kind needs; "" if nothing.
-func (k Kind) scope() Scope {
-	switch k {
+// scope is what a request needs; "" if nothing.
+func (r *request) scope() Scope {
+	switch r.kind {
+	case Comments:
+		if r.writes {
+			return CommentsWrite
+		}
+		return CommentsRead
 	case List, Get:
 		return RecordsRead
 	case Write:

@@ -141,6 +141,8 @@ func New(cfg Config) *Server {
 	l := open(&cfg)
 	l.table.links = s.links
 	s.SetAttachmentTTL(cfg.AttachmentTTL)
+	l.table.person(collaboratorOf(s.user))
+	l.table.person(collaboratorOf(somebody))
 	s.table, s.hooks, s.transactions, s.unsaved = l.table, l.hooks, l.transactions, l.unsaved
 	s.journal.last, s.journal.size = l.last, l.replayed
 	s.meter.q = l.quota
@@ -250,6 +252,9 @@ type request struct {
 	table   string
 	record  *recordID
 	field   string     // its id or name
+	meta    string     // the table of a request to the metadata API
+	comment string     // its id
+	writes  bool       // changes comments or the structure
 	webhook string     // its id
 	fault   *Injection // strikes once the request is carried out
 	handle  func(*request) reply
@@ -307,7 +312,7 @@ func (s *Server) serve(w http.ResponseWriter, req *request) (reply, *Injection) 
 			return billingLimitReply(), nil
 		}
 	}
-	if need := req.kind.scope(); need != "" && !s.may(need) {
+	if need := req.scope(); need != "" && !s.may(need) {
 		return errorReply(errModel), nil
 	}
 	if req.table != "" && !s.isTable(req.table) {
@@ -378,6 +383,9 @@ func (s *Server) route(r *http.Request) (*request, bool) {
 	if parts[0] == "meta" {
 		req.kind = Meta
 		switch {
+		case len(parts) > 4 && parts[1] == "bases" && parts[3] == "tables":
+			req.base, req.meta = parts[2], parts[4]
+			s.structure(req, parts[5:])
 		case r.Method != http.MethodGet:
 		case len(parts) == 2 && parts[1] == "whoami":
 			req.handle = s.whoami
@@ -398,6 +406,12 @@ func (s *Server) route(r *http.Request) (*request, bool) {
 		id, ok := parseID(parts[1])
 		req.base, req.record, req.field, req.kind, req.handle = parts[0], &id, parts[2], Write, s.upload
 		return req, ok
+	}
+	if len(parts) > 3 && parts[3] == "comments" {
+		id, ok := parseID(parts[2])
+		req.base, req.table, req.record = parts[0], parts[1], &id
+		s.comments(req, parts[4:])
+		return req, ok && req.handle != nil
 	}
 	if len(parts) < 2 || len(parts) > 3 {
 		return nil, false

@@ -189,7 +189,7 @@ func TestPaths(t *testing.T) {
 	if a.header.Get("Date") == "" || !strings.HasPrefix(a.header.Get("Content-Type"), "application/json") {
 		t.Errorf("headers %v", a.header)
 	}
-	for _, path := range []string{"/", "/v0", "/v0/", base, base + "//" + id, c.table() + "/rec", c.table() + "/" + id + "/comments", "/v0/meta", "/v0/meta/bases/x", "/v1" + c.table()} {
+	for _, path := range []string{"/", "/v0", "/v0/", base, base + "//" + id, c.table() + "/rec", c.table() + "/" + id + "/remarks", "/v0/meta", "/v0/meta/bases/x", "/v1" + c.table()} {
 		refused(t, c.do(http.MethodGet, path, nil), http.StatusNotFound, "NOT_FOUND")
 	}
 	refused(t, c.do(http.MethodGet, c.table()+"?filterByFormula="+strings.Repeat("1", 16_000), nil), http.StatusRequestURITooLong, "REQUEST_URI_TOO_LONG")

@@ -35,6 +35,7 @@ type record struct {
 	modified int64
 	cells    []cell
 	touched  []int64 // by column, once something changed after the creation
+	comments []*comment
 }
 
 func (r *record) cell(i int) cell {
@@ -90,6 +91,9 @@ type table struct {
 	number uint32
 	rng    *rand.Rand
 	links  *links
+	people map[string]*collaborator // who has access, by id
+
+	description string
 }
 
 const viewName = "Grid view"
@@ -141,7 +145,7 @@ func (t *table) addColumn(f Field, choiceIDs []string, resolve func(ref string) 
 	if err := f.check(); err != nil {
 		return err
 	}
-	c := &column{Field: f, index: len(t.columns)}
+	c := &column{Field: f, owner: t, index: len(t.columns)}
 	c.rename(f.Name)
 	for i, name := range f.Choices {
 		c.addChoice(name, choiceIDs[i])
@@ -242,6 +246,12 @@ func (v *view) Field(i int) formula.Value {
 		names := make([]string, len(x))
 		for i, ch := range x {
 			names[i] = ch.name
+		}
+		return formula.Strings(names)
+	case []*collaborator:
+		names := make([]string, len(x))
+		for i, p := range x {
+			names[i] = p.Name
 		}
 		return formula.Strings(names)
 	case []*attachment:

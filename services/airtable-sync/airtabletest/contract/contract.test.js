@@ -194,6 +194,23 @@ describe('writing', () => {
     await orders.destroy(r.id)
   })
 
+  test('attachments by address and by id, and collaborators', async () => {
+    const made = await orders.create({
+      Order: 'A-1',
+      Owner: { email: 'ana@example.com' },
+      Files: [{ url: 'https://example.com/a/plan.pdf' }, { url: 'https://example.com/b', filename: 'b.txt' }],
+    })
+    assert.deepEqual(made.get('Owner'), { id: 'usrAna00000000000', email: 'ana@example.com', name: 'Ana' })
+    const [plan, b] = made.get('Files')
+    assert.match(plan.id, /^att[A-Za-z0-9]{14}$/)
+    assert.deepEqual([plan.filename, b.filename], ['plan.pdf', 'b.txt'])
+    const kept = await orders.update(made.id, { Files: [{ id: b.id }] })
+    assert.deepEqual(kept.get('Files').map(f => f.id), [b.id])
+    await assert.rejects(orders.update(made.id, { Owner: { email: 'nobody@example.com' } }), isError('INVALID_VALUE_FOR_COLUMN', 422))
+    await assert.rejects(orders.update(made.id, { Files: [{ id: 'attAAAAAAAAAAAAAA' }] }), isError('INVALID_ATTACHMENT_OBJECT', 422))
+    await orders.destroy(made.id)
+  })
+
   test('a batch with one bad record changes nothing', async () => {
     const [a, b] = await orders.select({ maxRecords: 2 }).all()
     await assert.rejects(

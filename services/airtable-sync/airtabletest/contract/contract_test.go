@@ -33,6 +33,12 @@ func TestOfficialClient(t *testing.T) {
 	slow := func() time.Time { return began.Add(time.Since(began) / slowness) }
 	free, freeURL := airtabletest.Start(t, airtabletest.Config{Orders: 250, RatePerSecond: -1})
 	throttled, throttledURL := airtabletest.Start(t, airtabletest.Config{Orders: 10, Penalty: penalty, Now: slow})
+	free.AddCollaborator(airtabletest.User{ID: "usrAna00000000000", Email: "ana@example.com", Name: "Ana"})
+	for name, kind := range map[string]string{"Files": airtabletest.MultipleAttachments, "Owner": airtabletest.SingleCollaborator} {
+		if _, err := free.AddField(airtabletest.Field{Name: name, Type: kind}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cfg := free.Config()
 	cmd := exec.CommandContext(ctx, node, "--test", "--test-reporter=spec", "contract.test.js")
 	cmd.Env = append(os.Environ(),

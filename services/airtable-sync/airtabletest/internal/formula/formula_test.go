@@ -141,6 +141,8 @@ func TestEval(t *testing.T) {
 		`FIND("ñ", "Muñoz")`:                                "3",
 		`SEARCH("z", "abc")`:                                "",
 		`SEARCH("b", "abcb", 3)`:                            "4",
+		`SEARCH("b", "PYB-3")`:                              "", // case counts, and empty where FIND gives 0
+		`SEARCH("B", "PYB-3")`:                              "3",
 		`LOWER("ÁB") & UPPER("ñ")`:                          "ábÑ",
 		`LEN("Muñoz")`:                                      "5",
 		`TRIM("  a b ")`:                                    "a b",
@@ -166,6 +168,9 @@ func TestEval(t *testing.T) {
 		// Numbers.
 		`ABS(-2) + INT(2.7) + INT(-1.2)`:      "2",
 		`ROUND(2.5)`:                          "3",
+		`ROUND(-2.5, 0)`:                      "-2", // ties go towards positive infinity
+		`ROUND(-2.51, 0)`:                     "-3",
+		`ROUND(-1.25, 1)`:                     "-1.2",
 		`ROUND(1.005, 2)`:                     "1.01",
 		`ROUND(1250.5, -2)`:                   "1300",
 		`ROUNDUP(1.21, 1)`:                    "1.3",
