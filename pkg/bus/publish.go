@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
@@ -31,7 +30,7 @@ func PublishAck(ctx context.Context, js jetstream.JetStream, msg *nats.Msg) (*je
 	}
 	var last error
 	ack, err := backoff.Retry(ctx, func() (*jetstream.PubAck, error) {
-		once, cancel := context.WithTimeout(ctx, 5*time.Second)
+		once, cancel := context.WithTimeout(ctx, RequestTimeout)
 		defer cancel()
 		ack, err := js.PublishMsg(once, msg)
 		if err == nil {

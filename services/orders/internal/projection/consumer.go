@@ -25,6 +25,21 @@ func consumerConfig(name string) jetstream.ConsumerConfig {
 	}
 }
 
+// openConsumer makes sure of the consumer and puts it to the checkpoint.
+func (l *leader) openConsumer(ctx context.Context) (jetstream.Consumer, error) {
+	if err := l.checkConsumer(ctx); err != nil {
+		return nil, err
+	}
+	cons, err := l.stream.CreateOrUpdateConsumer(ctx, consumerConfig(l.cp.Consumer))
+	if err != nil {
+		return nil, fmt.Errorf("open consumer %s: %w", l.cp.Consumer, err)
+	}
+	if _, err := l.stream.ResetConsumerToSequence(ctx, l.cp.Consumer, l.cp.Seq+1); err != nil {
+		return nil, fmt.Errorf("reset consumer %s: %w", l.cp.Consumer, err)
+	}
+	return cons, nil
+}
+
 var errConsumerChanged = errors.New("the consumer's configuration was changed")
 
 // checkConsumer deletes the consumer when it is not as this version makes it, for the next term to make

@@ -150,12 +150,12 @@ func (l *leader) vacuum(ctx context.Context) {
 // verify makes sure, while nothing arrives too, that the checkpoint is where this leader left it, that
 // the stream is the one it is of, and that the consumer delivers every event.
 func (l *leader) verify(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	reading, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := l.w.Leads(ctx); err != nil {
+	if err := l.w.Leads(reading); err != nil {
 		return fmt.Errorf("keep the lead: %w", err)
 	}
-	cp, err := l.w.Checkpoint(ctx, l.cp.Stream)
+	cp, err := l.w.Checkpoint(reading, l.cp.Stream)
 	if err != nil {
 		return fmt.Errorf("read the checkpoint: %w", err)
 	}
@@ -348,15 +348,9 @@ type reader struct {
 func (l *leader) open(ctx context.Context) (*reader, error) {
 	setup, cancel := context.WithTimeout(ctx, setupTime)
 	defer cancel()
-	if err := l.checkConsumer(setup); err != nil {
-		return nil, err
-	}
-	cons, err := l.stream.CreateOrUpdateConsumer(setup, consumerConfig(l.cp.Consumer))
+	cons, err := bus.Retry(setup, l.openConsumer)
 	if err != nil {
-		return nil, fmt.Errorf("open consumer %s: %w", l.cp.Consumer, err)
-	}
-	if _, err := l.stream.ResetConsumerToSequence(setup, l.cp.Consumer, l.cp.Seq+1); err != nil {
-		return nil, fmt.Errorf("reset consumer %s: %w", l.cp.Consumer, err)
+		return nil, err
 	}
 	r := &reader{items: make(chan *item, batchEvents), budget: semaphore.NewWeighted(inFlight)}
 	read, end := context.WithCancelCause(ctx)

@@ -125,7 +125,9 @@ func (p *Projector) term(ctx context.Context, progress func()) error {
 	case <-p.reopen: // what comes now compares anyway
 	default:
 	}
-	stream, err := p.openStream(ctx)
+	setup, cancel := context.WithTimeout(ctx, setupTime)
+	defer cancel()
+	stream, err := bus.Retry(setup, p.openStream)
 	if err != nil {
 		return err
 	}
@@ -155,8 +157,6 @@ func (p *Projector) connect(ctx context.Context) (*store.Writer, error) {
 
 // openStream makes sure of the streams, which may have gone too.
 func (p *Projector) openStream(ctx context.Context) (jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, setupTime)
-	defer cancel()
 	if err := bus.Ensure(ctx, p.js, p.replicas, bus.StreamOrders, bus.StreamEdits, bus.StreamDeadLetters); err != nil {
 		return nil, err
 	}

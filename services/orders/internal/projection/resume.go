@@ -85,7 +85,7 @@ func stranger(ctx context.Context, stream jetstream.Stream, cp *store.Checkpoint
 	case cp.Seq == 0:
 		return "", nil
 	}
-	msg, err := stream.GetMsg(ctx, cp.Seq)
+	msg, err := bus.Retry(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return stream.GetMsg(ctx, cp.Seq) })
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return "the message at the checkpoint is gone", nil
@@ -112,7 +112,9 @@ var errScanStalled = errors.New("no more messages arrive")
 
 // newest scans, headers only, for the newest message of each order.
 func (p *Projector) newest(ctx context.Context, stream jetstream.Stream) (sequences, error) {
-	last, err := stream.GetLastMsgForSubject(ctx, event.OrdersChanged)
+	last, err := bus.Retry(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return stream.GetLastMsgForSubject(ctx, event.OrdersChanged)
+	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
 	}
