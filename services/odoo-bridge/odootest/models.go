@@ -79,6 +79,12 @@ var computed = map[string]func(*env, *record) any{
 			return user.values["active"] == true || e.text(user, "login") == "__system__"
 		})
 	},
+	"ir.model.count": func(e *env, r *record) any {
+		if t := e.tables[e.text(r, "model")]; t != nil {
+			return len(t.rows)
+		}
+		return 0
+	},
 	"res.groups.full_name":      (*env).displayName,
 	"res.users.share":           func(*env, *record) any { return false },
 	"res.users.all_group_ids":   func(_ *env, r *record) any { return r.values["group_ids"] },

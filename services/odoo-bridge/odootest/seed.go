@@ -2,7 +2,9 @@ package odootest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -90,6 +92,9 @@ var provinces = []struct{ code, name, city, zip string }{
 
 // base is languages, currencies, countries, two companies, users, units, categories and taxes.
 func (b *builder) base() {
+	for _, name := range slices.Sorted(maps.Keys(b.models)) {
+		b.make("ir.model", "", Values{"name": b.models[name].label, "model": name})
+	}
 	for _, l := range languages {
 		b.make("res.lang", "", Values{"name": l.label, "code": l.value, "iso_code": l.value[:2], "url_code": l.value[:2]})
 	}

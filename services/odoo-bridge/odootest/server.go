@@ -57,8 +57,10 @@ const (
 // may tells whether a role has a right: read, write, create or unlink.
 func (r Role) may(op, model string) bool {
 	switch {
-	case op == "read" || r == Admin:
+	case r == Admin:
 		return true
+	case op == "read":
+		return model != "ir.model"
 	case r == Sales:
 		return model == "res.partner" || model == "sale.order" || model == "sale.order.line"
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -237,42 +236,29 @@ func TestUnreadableRecordInABatch(t *testing.T) {
 	for id := int64(660); id < 670; id++ {
 		results[id] = make(chan error, 1)
 	}
-	hold := make(chan struct{})
-	read := r.batch.read
-	r.batch.read = func(ctx context.Context, name string, scope resource.Scope, ids []int64) ([]resource.Record, error) {
-		<-hold
-		return read(ctx, name, scope, ids)
-	}
+	// The records are asked for together, whichever the first call takes.
+	k := batchKey{name: "sales"}
+	q := &queue{}
+	r.batch.queues[k] = q
 	for id, result := range results {
+		got := make(chan answer, 1)
+		q.waiting = append(q.waiting, waiter{id, got})
 		go func() {
-			found, err := r.Read(r.ctx(), "sales", resource.Scope{}, []int64{id})
-			if err == nil && len(found) != 1 {
-				err = errNone
+			a := <-got
+			if a.err == nil && a.record == nil {
+				a.err = errNone
 			}
-			result <- err
+			result <- a.err
 		}()
 	}
-	for { // the first call is under way, the other nine wait for the next
-		r.batch.mu.Lock()
-		q := r.batch.queues[batchKey{name: "sales"}]
-		n := 0
-		if q != nil {
-			n = len(q.waiting)
-		}
-		r.batch.mu.Unlock()
-		if n == 9 {
-			break
-		}
-		runtime.Gosched()
-	}
-	close(hold)
+	r.batch.run(r.ctx(), k, q)
 	for id, result := range results {
 		if err := <-result; (err != nil) != (id == broken) {
 			t.Errorf("%d: %v", id, err)
 		}
 	}
-	if r.isAway() {
-		t.Error("Odoo is taken to be away")
+	if _, err := r.Read(r.ctx(), "sales", resource.Scope{}, []int64{broken}); err == nil || r.isAway() {
+		t.Errorf("%v, and Odoo is taken to be away: %t", err, r.isAway())
 	}
 }
 

@@ -106,7 +106,7 @@ func (p *Poller) hold(ctx context.Context, js jetstream.JetStream) error {
 		}
 		active.Set(1)
 		defer active.Set(0)
-		w := &watch{Poller: p, kv: kv, js: js, stream: stream, lines: -1}
+		w := &watch{Poller: p, kv: kv, js: js, stream: stream}
 		return w.run(ctx)
 	})
 }
@@ -123,10 +123,13 @@ type watch struct {
 	saved    time.Time
 	dirty    bool // the state differs from what is saved, and that matters
 
-	began   bool      // the journals were told that anything may have changed before
-	full    time.Time // of the last reading of all ids
-	lines   int       // of sales, at the last look; -1 when not known
-	newest  int64     // the highest id of a line seen
+	began   bool           // the journals were told that anything may have changed before
+	full    time.Time      // of the last reading of all ids
+	totals  map[string]int // by model, at the last look
+	created map[string]int // records that were found new since, by model
+	newest  int64          // the highest id of a line seen
+	blind   []string       // resources whose changes the last whole look could not see
+	refused bool           // Odoo refused the short look: each is a whole one until all ids are read again
 	changes map[string]cache.Change
 	touched map[string]ids // to be looked up
 	pending map[string]map[int64]event.Change
@@ -209,8 +212,9 @@ func (w *watch) look(ctx context.Context) {
 	w.failing = err != nil
 }
 
-// poll finds what has changed since the last time, and has the cache forget it.
-func (w *watch) poll(ctx context.Context) (blind []string, err error) {
+// poll finds what has changed since the last time, and has the cache forget it. It gives the resources
+// whose changes it cannot see.
+func (w *watch) poll(ctx context.Context) ([]string, error) {
 	names, err := w.odoo.Resources(ctx)
 	if err != nil {
 		return nil, err
@@ -224,18 +228,26 @@ func (w *watch) poll(ctx context.Context) (blind []string, err error) {
 			return nil, err
 		}
 	}
-	blind = slices.Sorted(maps.Keys(rpc.OdooOptions)) // seldom asked for: not worth a look each time
-	if !w.began {                                     // what changed while nobody looked
+	quiet, totals, err := w.quiet(ctx, watches)
+	if err != nil {
+		return nil, err
+	}
+	if quiet {
+		return w.blind, nil
+	}
+	blind := slices.Sorted(maps.Keys(rpc.OdooOptions)) // seldom asked for: not worth a look each time
+	if !w.began {                                      // what changed while nobody looked
 		for _, name := range slices.Concat(names, blind) {
 			w.forget(name, cache.Change{All: true})
 		}
 	}
-	seen, err := w.ask(ctx, names, watches)
+	found, err := w.ask(ctx, watches)
 	if err != nil {
 		return nil, err
 	}
+	w.created = map[string]int{}
 	for i, one := range watches {
-		if err := seen.touches[i].err; err != nil {
+		if err := found[i].err; err != nil {
 			touched := slices.Concat(one.Resources, one.Linked)
 			blind = append(blind, touched...)
 			if !w.mute[one.Model] {
@@ -245,9 +257,9 @@ func (w *watch) poll(ctx context.Context) (blind []string, err error) {
 			}
 			continue
 		}
-		w.take(one, seen.touches[i], seen.lines)
+		w.take(one, found[i])
 	}
-	if err := w.compare(ctx, names, seen.counts); err != nil {
+	if err := w.compare(ctx, names, totals); err != nil {
 		return nil, err
 	}
 	if len(w.changes) > 0 {
@@ -256,8 +268,57 @@ func (w *watch) poll(ctx context.Context) (blind []string, err error) {
 		}
 		clear(w.changes)
 	}
-	w.began = true
+	w.began, w.blind = true, blind
 	return blind, nil
+}
+
+// quiet takes a short look: three calls of Odoo tell whether anything was written or deleted at all. It
+// is not worth it while rows that are known already are within Overlap, which it cannot tell from new ones.
+func (w *watch) quiet(ctx context.Context, watches []resource.Watch) (quiet bool, totals map[string]int, err error) {
+	at := w.cfg.OdooNow()
+	since := at
+	var seeing []resource.Watch
+	known := 0
+	for _, one := range watches {
+		known += len(w.state.Seen[one.Model])
+		cursor, ok := w.state.Cursors[one.Model]
+		if !ok { // its module was installed since
+			known++
+		}
+		if !w.mute[one.Model] {
+			seeing = append(seeing, one)
+			if cursor.Before(since) {
+				since = cursor
+			}
+		}
+	}
+	if !w.began || w.refused || known > 0 || len(w.changes) > 0 || time.Since(w.full) > w.cfg.Full {
+		totals, err = w.odoo.Totals(ctx)
+		return false, totals, err
+	}
+	written := false
+	group, calls := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	group.Go(func() (err error) { totals, err = w.odoo.Totals(calls); return err })
+	group.Go(func() (err error) {
+		written, err = w.odoo.Written(calls, seeing, since.Add(-Overlap))
+		if resource.Refused(err) {
+			w.refused = true
+			w.cfg.Log.Info("short look refused, watched models are asked one by one", "error", err)
+			return nil
+		}
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return false, nil, err
+	}
+	if w.refused || written || !maps.Equal(totals, w.totals) {
+		return false, totals, nil
+	}
+	for _, one := range watches {
+		w.state.Cursors[one.Model] = at
+	}
+	return true, totals, nil
 }
 
 // forget notes what the cache has to forget.
@@ -304,13 +365,6 @@ func (w *watch) each(ctx context.Context, one resource.Watch, since time.Time, f
 	return err
 }
 
-// sighting is what one look at Odoo showed.
-type sighting struct {
-	touches []touches // by watch
-	lines   int       // of sales
-	counts  []int     // by resource
-}
-
 // touches are the records of a model that were written since the last look.
 type touches struct {
 	at   time.Time // Odoo's, before it was asked
@@ -318,13 +372,14 @@ type touches struct {
 	err  error // resource.ErrUnwatchable, or nil
 }
 
-// ask asks all that a look needs, a few things at a time so that readers find a place, too.
-func (w *watch) ask(ctx context.Context, names []string, watches []resource.Watch) (*sighting, error) {
-	s := &sighting{touches: make([]touches, len(watches)), counts: make([]int, len(names))}
+// ask asks for the records written since the last look, by watch, a few models at a time so that readers
+// find a place, too.
+func (w *watch) ask(ctx context.Context, watches []resource.Watch) ([]touches, error) {
+	found := make([]touches, len(watches))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, one := range watches {
-		t := &s.touches[i]
+		t := &found[i]
 		group.Go(func() error {
 			t.at = w.cfg.OdooNow()
 			cursor, ok := w.state.Cursors[one.Model]
@@ -337,20 +392,13 @@ func (w *watch) ask(ctx context.Context, names []string, watches []resource.Watc
 			}
 			return err
 		})
-		if one.Lines() {
-			group.Go(func() (err error) { s.lines, err = w.odoo.CountLines(ctx); return err })
-		}
 	}
-	for i, name := range names {
-		group.Go(func() (err error) { s.counts[i], err = w.odoo.Count(ctx, name); return err })
-	}
-	return s, group.Wait()
+	return found, group.Wait()
 }
 
 // take notes which records of a model were written since the last look.
-func (w *watch) take(one resource.Watch, found touches, lines int) {
+func (w *watch) take(one resource.Watch, found touches) {
 	was, seen := w.state.Seen[one.Model], map[int64]time.Time{}
-	created := 0
 	highest := w.newest
 	for _, t := range found.rows {
 		if old, ok := was[t.ID]; ok && old.Equal(t.At) {
@@ -368,35 +416,36 @@ func (w *watch) take(one resource.Watch, found touches, lines int) {
 		for _, name := range one.Linked {
 			w.forget(name, cache.Change{All: true})
 		}
-		if one.Lines() && t.ID > w.newest {
-			created++
-			highest = max(highest, t.ID)
+		switch {
+		case one.Lines():
+			if t.ID > w.newest {
+				w.created[one.Model]++
+				highest = max(highest, t.ID)
+			}
+		case one.Own() && !w.state.Known[one.Resources[0]].has(t.ID):
+			w.created[one.Model]++
 		}
 	}
-	w.state.Cursors[one.Model], w.state.Seen[one.Model] = found.at, seen
-	if !one.Lines() {
-		return
-	}
 	w.newest = highest
-	if w.lines >= 0 && lines != w.lines+created { // some are gone, of which Odoo says nothing in their sale
-		w.forget("sales", cache.Change{All: true})
-	}
-	w.lines = lines
+	w.state.Cursors[one.Model], w.state.Seen[one.Model] = found.at, seen
 }
 
-// compare finds records that are new or gone.
-func (w *watch) compare(ctx context.Context, names []string, counts []int) error {
-	full := time.Since(w.full) > w.cfg.Full
-	for i, name := range names {
-		known := w.state.Known[name]
-		if known == nil { // its module was installed since
-			known = ids{}
-			w.state.Known[name] = known
+// compare finds records that are new or gone. Deletions leave no trace but a total that is not what it
+// was, with those that were found new.
+func (w *watch) compare(ctx context.Context, names []string, totals map[string]int) error {
+	full := !w.began || time.Since(w.full) > w.cfg.Full
+	differs := func(model string) bool { return totals[model] != w.totals[model]+w.created[model] }
+	if w.totals != nil && differs(resource.LinesModel) { // some are gone, of which Odoo says nothing in their sale
+		w.forget("sales", cache.Change{All: true})
+	}
+	for _, name := range names {
+		if w.state.Known[name] == nil { // its module was installed since
+			w.state.Known[name] = ids{}
 		}
 		if err := w.lookUp(ctx, name); err != nil {
 			return err
 		}
-		if counts[i] == len(known) && !full && w.began {
+		if !full && !differs(resource.ModelOf(name)) {
 			continue
 		}
 		list, err := w.odoo.IDs(ctx, name)
@@ -405,8 +454,9 @@ func (w *watch) compare(ctx context.Context, names []string, counts []int) error
 		}
 		w.reconcile(name, setOf(list))
 	}
+	w.totals = totals
 	if full {
-		w.full = time.Now()
+		w.full, w.refused = time.Now(), false
 	}
 	return nil
 }
@@ -450,24 +500,30 @@ func (w *watch) note(name string, id int64, what event.Change) {
 // lookUp notes what became of the touched records.
 func (w *watch) lookUp(ctx context.Context, name string) error {
 	touched, known := w.touched[name], w.state.Known[name]
-	var strange []int64
+	var asked []int64 // new, or no longer of this resource, or never, as a partner who is no supplier
 	for id := range touched {
-		if !known.has(id) {
-			strange = append(strange, id)
+		if resource.IsFilter(name) || !known.has(id) {
+			asked = append(asked, id)
 		}
 	}
-	if len(strange) > 0 { // new, or none of this resource, as a partner who is no supplier
-		members, err := w.odoo.Members(ctx, name, strange)
+	members := ids{}
+	if len(asked) > 0 {
+		list, err := w.odoo.Members(ctx, name, asked)
 		if err != nil {
 			return err
 		}
-		for _, id := range members {
-			w.note(name, id, event.Created)
-		}
+		members = setOf(list)
 	}
 	for id := range touched {
-		if known.has(id) && w.pending[name][id] != event.Created {
-			w.note(name, id, event.Updated)
+		switch is := members.has(id); {
+		case known.has(id) && resource.IsFilter(name) && !is:
+			w.note(name, id, event.Deleted)
+		case known.has(id):
+			if w.pending[name][id] != event.Created {
+				w.note(name, id, event.Updated)
+			}
+		case is:
+			w.note(name, id, event.Created)
 		}
 	}
 	delete(w.touched, name)

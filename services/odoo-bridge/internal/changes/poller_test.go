@@ -83,26 +83,44 @@ func (r *recorder) after(t *testing.T) map[string]cache.Change {
 	}
 }
 
-// What changes in Odoo is what the cache forgets, and nothing else.
-func TestWhatIsForgotten(t *testing.T) {
-	t.Parallel()
-	// A minute behind, as transactions are that take long, so nothing is looked at twice; and each step
-	// in a second of its own, since write_date comes to the second.
-	var steps atomic.Int64
-	s, url := odootest.Start(t, odootest.Config{Samples: true, Now: func() time.Time {
-		return time.Now().Add(time.Duration(2*steps.Load())*time.Second - 2*time.Minute)
-	}})
-	client := odoo.New(odoo.Config{
-		URL: url, DB: s.Config().Database, Username: "admin", Password: "admin", Protocol: odoo.XMLRPC, Concurrency: 4, Timeout: soon,
+// rig is a poller before a sandbox, whose clock and own calls tests see.
+type rig struct {
+	*recorder
+
+	odoo *odootest.Server
+	at   atomic.Int64 // what both clocks are ahead of the real one
+
+	refuses atomic.Bool // Odoo refuses searches for ids
+	refused atomic.Int64
+	client  *odoo.Client
+}
+
+func (r *rig) Call(ctx context.Context, c odoo.Call) (any, error) {
+	if c.Method == "search" && c.Args[2].Value == 1 && r.refuses.Load() {
+		r.refused.Add(1)
+		return nil, &odoo.RefusalError{Reason: odoo.NoRight, Message: "Stock Move (stock.move)"}
+	}
+	return r.client.Call(ctx, c)
+}
+
+func newRig(t *testing.T, user odootest.User, behind time.Duration) *rig {
+	t.Helper()
+	r := &rig{recorder: &recorder{forgets: map[string]cache.Change{}, news: make(chan struct{}, 1)}}
+	now := func() time.Time { return time.Now().Add(time.Duration(r.at.Load())) }
+	s, url := odootest.Start(t, odootest.Config{
+		Samples: true, Users: []odootest.User{{Login: "admin", Password: "admin"}, user}, Now: func() time.Time { return now().Add(-behind) },
+	})
+	r.odoo = s
+	r.client = odoo.New(odoo.Config{
+		URL: url, DB: s.Config().Database, Username: user.Login, Password: user.Password, Protocol: odoo.XMLRPC, Concurrency: 4, Timeout: soon,
 		Log: slog.New(slog.DiscardHandler),
 	})
-	t.Cleanup(client.Close)
+	t.Cleanup(r.client.Close)
 	_, js := natstest.Start(t).Connect()
-	r := &recorder{forgets: map[string]cache.Change{}, news: make(chan struct{}, 1)}
 	p := New(Config{
-		Key: "odoo.test", Source: "/odoo/test", OdooNow: client.Now, Every: 20 * time.Millisecond, Full: time.Hour, Instance: "a", Replicas: 1,
+		Key: "odoo.test", Source: "/odoo/test", OdooNow: now, Every: 20 * time.Millisecond, Full: time.Hour, Instance: "a", Replicas: 1,
 		Log: slog.New(slog.DiscardHandler),
-	}, resource.New(resource.Config{LowStock: 5, ProbeTimeout: soon}, client), r)
+	}, resource.New(resource.Config{LowStock: 5, ProbeTimeout: soon, Username: user.Login}, r), r)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx, js) }()
@@ -112,6 +130,83 @@ func TestWhatIsForgotten(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return r
+}
+
+// What changes in Odoo is what the cache forgets, and nothing else: while rows that were written lately are
+// told apart from new ones, and when nothing was written for a while, so that looks are short.
+func TestWhatIsForgotten(t *testing.T) {
+	t.Parallel()
+	admin := odootest.User{Login: "bridge", Password: "pw", Role: odootest.Admin}
+	t.Run("busy", func(t *testing.T) {
+		t.Parallel()
+		// A minute behind, as transactions are that take long, so nothing is looked at twice; and each step
+		// in a second of its own, since write_date comes to the second.
+		r := newRig(t, admin, 2*time.Minute)
+		r.steps(t, func() { r.at.Add(int64(2 * time.Second)) })
+	})
+	t.Run("quiet", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, admin, 2*time.Minute)
+		r.steps(t, func() {
+			r.at.Add(int64(time.Hour))
+			r.after(t) // the rows of the step before are out of sight
+		})
+	})
+}
+
+// What a look costs when nothing happens.
+func TestQuietLooks(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		user odootest.User
+		want int
+	}{
+		"who may read ir.model":  {odootest.User{Login: "bridge", Password: "pw", Role: odootest.Admin}, 3},
+		"who may not count them": {odootest.User{Login: "bridge", Password: "pw", Role: odootest.ReadOnly}, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, c.user, 0)
+			r.after(t)
+			r.at.Add(int64(time.Hour))
+			r.after(t)
+			before, looks := r.odoo.Calls().Total(), r.count()
+			r.after(t)
+			calls, looks := r.odoo.Calls().Total()-before, r.count()-looks
+			if most := c.want * (looks + 2); calls > most { // two may be under way
+				t.Errorf("%d calls in %d looks: %v", calls, looks, r.odoo.Calls())
+			}
+		})
+	}
+}
+
+// A version of Odoo, or a right, that the short look fails on costs calls, and no change.
+func TestShortLookRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, odootest.User{Login: "bridge", Password: "pw", Role: odootest.Admin}, 0)
+	r.refuses.Store(true)
+	r.after(t)
+	r.at.Add(int64(time.Hour))
+	r.after(t)
+	if err := r.odoo.Write("product.category", r.odoo.IDs("product.category")[0], odootest.Values{"name": "Other"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.after(t); !got["products"].All || r.refused.Load() != 1 {
+		t.Errorf("%v, refused %d times", got, r.refused.Load())
+	}
+}
+
+func (r *recorder) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.looks
+}
+
+// steps changes one thing after another, each once next was called.
+func (r *rig) steps(t *testing.T, next func()) {
+	t.Helper()
+	s := r.odoo
 	all := cache.Change{All: true}
 	want := map[string]cache.Change{"products": all, "partners": all, "suppliers": all, "customers": all, "sales": all}
 	for name := range rpc.OdooOptions {
@@ -182,7 +277,7 @@ func TestWhatIsForgotten(t *testing.T) {
 			return map[string]cache.Change{"products": ids(product)}
 		}},
 	} {
-		steps.Add(1)
+		next()
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.what, err)
 		}

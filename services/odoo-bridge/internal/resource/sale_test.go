@@ -14,12 +14,11 @@ import (
 type foreignTax struct{}
 
 func (foreignTax) Call(_ context.Context, c odoo.Call) (any, error) {
-	fields := map[string]any{}
 	switch {
 	case c.Method == "fields_get" && c.Model == "sale.order.line":
-		fields = map[string]any{"name": map[string]any{"type": "text"}, "tax_ids": map[string]any{"type": "many2many"}, "order_id": map[string]any{"type": "many2one"}}
+		return map[string]any{"name": map[string]any{"type": "text"}, "tax_ids": map[string]any{"type": "many2many"}, "order_id": map[string]any{"type": "many2one"}}, nil
 	case c.Method == "fields_get":
-		fields = map[string]any{"name": map[string]any{"type": "char"}}
+		return map[string]any{"name": map[string]any{"type": "char"}}, nil
 	case c.Method != "search_read":
 		return nil, &odoo.RefusalError{Reason: odoo.Unknown}
 	case c.Model == "account.tax":
@@ -39,10 +38,8 @@ func (foreignTax) Call(_ context.Context, c odoo.Call) (any, error) {
 			found = append(found, row)
 		}
 		return found, nil
-	default:
-		return []any{}, nil
 	}
-	return fields, nil
+	return []any{}, nil
 }
 
 func TestTaxOfAnotherCompany(t *testing.T) {

@@ -38,6 +38,7 @@ type schema struct {
 	companies []int64
 	search    searchForm
 	formatted bool // has formatted_read_group
+	counts    bool // our user may read how many records a model has
 }
 
 // searchForm is how rows and their count are asked for.
@@ -292,6 +293,15 @@ func (s *Store) probeMethods(ctx context.Context, sc *schema) error {
 	sc.formatted = err == nil
 	if err != nil && !Refused(err) {
 		return err
+	}
+	counted, err := s.odoo.Call(ctx, odoo.Call{Model: "ir.model", Method: "search_read", Read: true, Args: []odoo.Arg{
+		{Name: "domain", Value: one(leaf("model", "=", ofPartner))}, {Name: "fields", Value: []any{"count"}},
+	}})
+	if err != nil && !Refused(err) {
+		return err
+	}
+	for _, row := range rows(counted) {
+		_, sc.counts = row["count"].(int64)
 	}
 	return nil
 }
