@@ -52,6 +52,7 @@ type Ledger struct {
 	stale      bool      // to be read anew
 	lost       bool      // the stream has lost events that were known
 	created    time.Time // of the stream
+	limit      int       // bytes of an event's body
 	reconnects uint64    // of the connection, before the stream was read
 	last       Position  // of the highest order.changed sequence that is known
 	entries    map[string]Entry
@@ -436,7 +437,7 @@ func (p *Publisher) onTop(c Change, last *jetstream.RawStreamMsg) event.Change {
 func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 	id := c.Order.RecordID
 	p.mu.Lock()
-	entry := p.entries[id]
+	entry, limit := p.entries[id], p.limit
 	yields := p.yields(id, c.Asked)
 	if c.Kind == event.Deleted { // nobody else may ever say that
 		yields = p.met[id] > c.Asked
@@ -470,8 +471,8 @@ func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 	}
 	env := event.Envelope{ID: event.NewID(), Source: p.source, Time: c.Found, Digest: digest}
 	msg, err := event.NewOrderChanged(env, body)
-	if limit := p.limit(); err == nil && msg.Size() > limit {
-		size := msg.Size()
+	if err == nil && len(msg.Data) > limit {
+		size := len(msg.Data)
 		if msg, err = truncate(env, body, size-limit, limit); err == nil {
 			p.log.Warn("order truncated", "record", id, "bytes", size, "limit", limit)
 		}
@@ -481,14 +482,6 @@ func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 	}
 	bus.ExpectLast(msg, entry.Seq)
 	return msg, nil
-}
-
-// limit is how large an event may be: a sixteenth less than a message, as its order also travels in answers, with an edit.
-func (l *Ledger) limit() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	most := bus.MaxMessage(l.js, l.stream)
-	return most - most/16
 }
 
 // deadLetterName is the publisher in the subjects of dead letters.

@@ -59,7 +59,7 @@ func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
 		return false, fmt.Errorf("read the ledger: %w", err)
 	}
 	l.mu.Lock()
-	l.stream = stream
+	l.stream, l.limit = stream, bodyLimit(bus.MaxMessage(l.js, stream))
 	known := !l.stale && l.reconnects == reconnects && l.created.Equal(created) && l.last == newest
 	l.mu.Unlock()
 	if known {
@@ -80,6 +80,10 @@ func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
 	}
 	return true, nil
 }
+
+// bodyLimit is how large an event's body may be in a message: it leaves room for headers, and for the edit with which
+// the order travels in answers.
+func bodyLimit(message int) int { return message - message/16 - 4<<10 }
 
 // lost reports whether before has events that are not in after.
 func lost(before, after map[string]Entry) bool {

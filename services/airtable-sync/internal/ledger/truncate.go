@@ -35,6 +35,7 @@ type part struct {
 // is compared as well.
 func truncate(env event.Envelope, whole *event.OrderChanged, excess, limit int) (*nats.Msg, error) {
 	body := *whole
+	body.Order.Truncated = slices.Clone(body.Order.Truncated)
 	cells, err := members(body.Order.Fields)
 	if err != nil {
 		return nil, fmt.Errorf("%w: fields: %w", event.ErrMalformed, err)
@@ -55,10 +56,11 @@ func truncate(env event.Envelope, whole *event.OrderChanged, excess, limit int) 
 		if p.value = shorten(p.value, longest); p.value == nil {
 			p.value = json.RawMessage("null")
 		}
-		if p.field != "" {
-			body.Order.Truncated = append(body.Order.Truncated, p.field)
-		} else {
+		switch {
+		case p.field == "":
 			p.replace(p.value)
+		case !slices.Contains(body.Order.Truncated, p.field): // of a deleted order it may have been cut before
+			body.Order.Truncated = append(body.Order.Truncated, p.field)
 		}
 	}
 	fields := []byte{'{'}
@@ -71,8 +73,8 @@ func truncate(env event.Envelope, whole *event.OrderChanged, excess, limit int) 
 	fields = append(fields, '}')
 	body.Order.Fields = fields
 	msg, err := event.NewOrderChanged(env, &body)
-	if err == nil && msg.Size() > limit {
-		err = fmt.Errorf("%w: %d bytes without its long cells", errTooLarge, msg.Size())
+	if err == nil && len(msg.Data) > limit {
+		err = fmt.Errorf("%w: %d bytes without its long cells", errTooLarge, len(msg.Data))
 	}
 	return msg, err
 }
@@ -82,7 +84,7 @@ func truncate(env event.Envelope, whole *event.OrderChanged, excess, limit int) 
 func commonLength(parts []*part, excess int) (int, error) {
 	parts = slices.Clone(parts)
 	slices.SortFunc(parts, func(a, b *part) int { return cmp.Compare(len(b.value), len(a.value)) })
-	spare := -excess - len(`,"truncated":[]`) - len(event.HeaderTruncated+": true\r\n")
+	spare := -excess - len(`,"truncated":[]`)
 	for i, p := range parts {
 		spare += len(p.value)
 		if p.field != "" {

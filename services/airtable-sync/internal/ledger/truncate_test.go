@@ -56,7 +56,7 @@ func TestOrderLargerThanAMessage(t *testing.T) {
 		if n := len(msg.Data); n > maxPayload*15/16 || n < maxPayload*14/16 {
 			t.Errorf("%d bytes are published", n)
 		}
-		if msg.Header.Get(event.HeaderTruncated) != "true" || column.ParseDigest(env.Digest) == (column.Digest{}) {
+		if msg.Header.Get(event.HeaderTruncated) != "true" || (env.Digest == "") != (c.Change == event.Deleted) {
 			t.Errorf("headers %v", msg.Header)
 		}
 		return c
@@ -100,6 +100,12 @@ func TestOrderLargerThanAMessage(t *testing.T) {
 	publish(t, again, wide(again, "Sent"))
 	if c := newest(); len(c.Previous) != 1 || string(c.Previous["status"]) != `"Pending"` {
 		t.Errorf("previous %.200s", c.Previous)
+	}
+	gone := change(again, 7, "Gone")
+	gone.Kind = event.Deleted
+	publish(t, again, gone)
+	if c := newest(); c.Change != event.Deleted || len(c.Order.Truncated) != 15 {
+		t.Errorf("%s, truncated %q", c.Change, c.Order.Truncated)
 	}
 	publish(t, again, change(again, 7, "Delivered"))
 	if p := again.Problems(20); len(p) != 0 {
