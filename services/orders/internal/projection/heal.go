@@ -20,7 +20,8 @@ const (
 	editGrace    = 2 * time.Second // what a request has to tell of an edit it accepted
 	editBatch    = 256
 	lossPatience = 3  // looks until edits that seem lost are looked for
-	lossRarely   = 60 // looks between searches that change nothing
+	lossRarely   = 60 // looks between searches that find nothing new
+	requeuedWarn = 5  // times that an edit is requeued until the log warns that its outcome keeps getting lost
 )
 
 // healer finds edits that a crash left half-way (invariant 7): in EDITS but not in the table, which it
@@ -32,11 +33,13 @@ type healer struct {
 	next    uint64    // edits of EDITS before it are known
 	short   int       // looks since pending edits have been more than messages of EDITS
 	wait    int       // looks until they are looked for
+	// requeued is how often each pending edit was offered again. Searches that find these only become rarer.
+	requeued map[string]int
 }
 
 // heal looks after edits until ctx ends. It costs two questions a look, and one more for each edit.
 func (p *Projector) heal(ctx context.Context) {
-	h := &healer{Projector: p, wait: lossPatience}
+	h := newHealer(p)
 	for {
 		if err := h.look(ctx); err != nil && ctx.Err() == nil {
 			p.log.Warn("edits not looked after", "error", err)
@@ -47,6 +50,10 @@ func (p *Projector) heal(ctx context.Context) {
 		case <-time.After(idleCheck):
 		}
 	}
+}
+
+func newHealer(p *Projector) *healer {
+	return &healer{Projector: p, wait: lossPatience, requeued: map[string]int{}}
 }
 
 func (h *healer) look(ctx context.Context) error {
@@ -72,7 +79,13 @@ func (h *healer) look(ctx context.Context) error {
 	}
 	pendingEdits.Set(float64(pending))
 	if uint64(pending) <= info.State.Msgs {
-		h.short, h.wait = 0, lossPatience
+		h.short = 0
+		if pending == 0 {
+			clear(h.requeued)
+		}
+		if len(h.requeued) == 0 { // else some are only queued until their outcome is lost again
+			h.wait = lossPatience
+		}
 		return nil
 	}
 	if h.short++; h.short < h.wait {
@@ -175,12 +188,17 @@ func (h *healer) caughtUp(ctx context.Context) error {
 }
 
 // offerLost publishes the pending edits that are in EDITS no more on it again, and reports whether
-// it could do something.
+// it could do something for one that it has not offered before.
 func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) (found bool, err error) {
 	suspects, err := h.store.PendingEditIDs(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read pending edits: %w", err)
 	}
+	pending := make(map[string]bool, len(suspects))
+	for _, id := range suspects {
+		pending[id] = true
+	}
+	maps.DeleteFunc(h.requeued, func(id string, _ int) bool { return !pending[id] })
 	queued := map[string]bool{}
 	for next := uint64(1); ; {
 		edits, after, err := editsFrom(ctx, stream, next, time.Time{})
@@ -216,7 +234,7 @@ func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) (found 
 		if err != nil {
 			return found, err
 		}
-		found = found || offered
+		found = found || offered && h.requeued[e.ID] <= 1
 	}
 	return found, nil
 }
@@ -242,7 +260,13 @@ func (h *healer) offer(ctx context.Context, lost store.LostEdit, missing map[str
 		h.log.Info("an edit whose outcome was lost went into a newer one", "record_id", e.RecordID, "edit_id", e.ID)
 		return true, h.publishEdited(ctx, lost.Settled(nil), time.Now())
 	}
-	h.log.Info("an edit whose outcome was lost is offered again", "record_id", e.RecordID, "edit_id", e.ID)
+	switch h.requeued[e.ID]++; h.requeued[e.ID] {
+	case 1:
+		h.log.Info("edit requeued", "record_id", e.RecordID, "edit_id", e.ID)
+	case requeuedWarn:
+		h.log.Warn("edit requeued repeatedly", "record_id", e.RecordID, "edit_id", e.ID, "times", requeuedWarn)
+	}
+	requeuedEdits.Inc()
 	msg, err := event.NewOrderEdit(event.Envelope{ID: event.NewID(), Source: event.SourceOrders, Time: time.Now()}, &e)
 	if err != nil {
 		return false, err

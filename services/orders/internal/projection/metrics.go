@@ -18,6 +18,9 @@ var (
 	pendingEdits = promauto.NewGauge(prometheus.GaugeOpts{
 		Name: "orders_edits_pending", Help: "Edits that Airtable has neither taken nor refused, as the leader of the projection sees it.",
 	})
+	requeuedEdits = promauto.NewCounter(prometheus.CounterOpts{
+		Name: "orders_edits_requeued_total", Help: "Edits put into the queue again because their outcome was lost.",
+	})
 	batchSeconds = promauto.NewHistogram(prometheus.HistogramOpts{
 		Name: "orders_batch_seconds", Help: "How long a batch took to write.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),

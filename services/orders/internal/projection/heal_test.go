@@ -1,0 +1,82 @@
+package projection
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/natstest"
+	"github.com/resonance/resonance/pkg/pgtest"
+	"github.com/resonance/resonance/services/orders/internal/store"
+)
+
+// An edit whose outcome gets lost again and again is requeued ever more rarely, and the log does not fill with it.
+func TestStuckEditIsRequeuedRarely(t *testing.T) {
+	t.Parallel()
+	_, js := natstest.Start(t).Connect()
+	s, err := store.Open(pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var log bytes.Buffer
+	p := New(s, js, 1, slog.New(slog.NewTextHandler(&log, nil)))
+	running, stop := context.WithCancel(t.Context())
+	var projecting sync.WaitGroup
+	projecting.Go(func() { _ = p.Run(running) })
+	e := event.OrderEdit{ID: "edit1", RecordID: "rec1", Values: event.EditValues{Status: new("Sent")}, Actor: event.Actor{ID: "ana"}, RequestedAt: time.Now()}
+	msg, err := event.NewOrderEdited(event.SourceOrders, e.RequestedAt, &event.OrderEdited{OrderEdit: e, State: event.Pending})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pending := 0; pending == 0; time.Sleep(5 * time.Millisecond) { // poll
+		if err := bus.Ensure(t.Context(), js, 1, bus.StreamOrders, bus.StreamEdits); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bus.Publish(t.Context(), js, msg); err != nil {
+			t.Fatal(err)
+		}
+		pending, _ = s.PendingEdits(t.Context()) // no table yet
+	}
+	stop()
+	projecting.Wait()
+	log.Reset()
+
+	h := newHealer(p)
+	edits, err := js.Stream(t.Context(), bus.StreamEdits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var at []int
+	for look := range 100 {
+		if err := h.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		info, err := edits.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.State.Msgs == 0 {
+			continue
+		}
+		at = append(at, look)
+		if err := h.look(t.Context()); err != nil { // it is queued
+			t.Fatal(err)
+		}
+		if err := edits.Purge(t.Context()); err != nil { // and acknowledged, without an outcome
+			t.Fatal(err)
+		}
+	}
+	if len(at) < 3 || len(at) > 6 {
+		t.Errorf("requeued at looks %v", at)
+	}
+	if n := strings.Count(log.String(), "edit requeued"); n > 2 {
+		t.Errorf("%d lines: %s", n, log.String())
+	}
+}
