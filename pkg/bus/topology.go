@@ -23,6 +23,7 @@ const (
 	BucketOdooCache = "odoo-cache"
 	BucketSyncState = "sync-state"
 	BucketSessions  = "sessions"
+	BucketColumns   = "columns"
 
 	// BucketOdooWrites has the records of Odoo that are being written, and the writes made by Idempotency-Key.
 	BucketOdooWrites = "odoo-writes"
@@ -88,6 +89,7 @@ var Buckets = []jetstream.KeyValueConfig{
 		Bucket: BucketOdooWrites, Description: "Records of Odoo that are being written, and writes by Idempotency-Key",
 		TTL: 24 * time.Hour, LimitMarkerTTL: time.Minute, MaxBytes: 64 << 20, MaxValueSize: 1 << 10,
 	},
+	{Bucket: BucketColumns, Description: "What columns the orders of each source have", History: 1, MaxBytes: 16 << 20},
 	{Bucket: BucketSessions, Description: "Refresh tokens, hashed", TTL: 30 * 24 * time.Hour, LimitMarkerTTL: time.Hour},
 }
 

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
@@ -62,6 +63,17 @@ func (e *OrderEdit) Settled(reason *fault.Text) OrderEdited {
 	return OrderEdited{OrderEdit: *e, State: Applied}
 }
 
+// MaxEditValue is how many characters a value of an edit may have.
+const MaxEditValue = 1000
+
+// ValidEditValue reports whether s can be written into a cell: text that is not blank, without NUL, of
+// at most MaxEditValue characters. Which values a column offers, the table in Airtable says.
+func ValidEditValue(s string) bool {
+	return strings.TrimSpace(s) != "" && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && utf8.RuneCountInString(s) <= MaxEditValue
+}
+
+func validValue(s *string) bool { return s == nil || ValidEditValue(*s) }
+
 // Validate checks what the schema promises. The error wraps ErrMalformed and names the field.
 func (e *OrderEdit) Validate() error {
 	bad := func(field, why string) error { return fmt.Errorf("%w: %s %s", ErrMalformed, field, why) }
@@ -72,10 +84,10 @@ func (e *OrderEdit) Validate() error {
 		return bad("record_id", "is not a record id")
 	case e.Values == EditValues{}:
 		return bad("values", "is empty")
-	case e.Values.Status != nil && !slices.Contains(Statuses, *e.Values.Status):
-		return bad("values.status", "is not a status")
-	case e.Values.Priority != nil && !slices.Contains(Priorities, *e.Values.Priority):
-		return bad("values.priority", "is not a priority")
+	case !validValue(e.Values.Status):
+		return bad("values.status", "is not a text to write")
+	case !validValue(e.Values.Priority):
+		return bad("values.priority", "is not a text to write")
 	case e.Actor.ID == "":
 		return bad("actor.id", "is missing")
 	case e.RequestedAt.IsZero():

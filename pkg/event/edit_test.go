@@ -90,8 +90,10 @@ func TestEditsThatAreNone(t *testing.T) {
 		"no edit_id":        {`"edit_id":"01JEDIT0000000000000000001"`, `"edit_id":""`},
 		"another record":    {`"record_id":"` + orderID, `"record_id":"recOther`},
 		"no values":         {`"status":"Sent","priority":"Low"`, ``},
-		"unknown status":    {`"Sent"`, `"Lost"`},
-		"unknown priority":  {`"Low"`, `"low"`},
+		"a blank status":    {`"Sent"`, `" "`},
+		"an empty priority": {`"Low"`, `""`},
+		"a NUL":             {`"Sent"`, `"Se\u0000nt"`},
+		"a long priority":   {`"Low"`, `"` + strings.Repeat("ñ", event.MaxEditValue+1) + `"`},
 		"no actor":          {`"id":"ana"`, `"id":""`},
 		"no time":           {`"requested_at":`, `"requested":`},
 		"unknown state":     {`"state":"rejected"`, `"state":"lost"`},
@@ -112,6 +114,12 @@ func TestEditsThatAreNone(t *testing.T) {
 			if _, err := event.NewOrderEdited("/x", requested, &e); !errors.Is(err, event.ErrMalformed) {
 				t.Errorf("%s, encoded: %v", name, err)
 			}
+		}
+	}
+	for _, status := range []string{"En camino", "🟢 Enviado ", strings.Repeat("ñ", event.MaxEditValue)} {
+		body := strings.Replace(string(valid.Data), `"Sent"`, `"`+status+`"`, 1)
+		if _, _, err := event.ParseOrderEdited(valid.Subject, valid.Header, []byte(body)); err != nil {
+			t.Errorf("a choice of the table's own: %v", err)
 		}
 	}
 	if _, _, err := event.ParseOrderEdit(valid.Subject, valid.Header, valid.Data); !errors.Is(err, event.ErrMalformed) {

@@ -21,8 +21,8 @@ const (
 	Deleted Change = "deleted"
 )
 
-// Statuses and Priorities are the values a client may send; Airtable may hold others, which are
-// shown as they are.
+// Statuses and Priorities are the canonical values. A choice of the table with the same meaning appears as
+// one of them, whatever its language; any other choice appears as it is.
 var (
 	Statuses   = []string{"Pending", "Processing", "Sent", "Delivered", "Cancelled"}
 	Priorities = []string{"Low", "Medium", "High"}
