@@ -3,6 +3,7 @@ package rpc
 import (
 	"time"
 
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/fault"
 )
 
@@ -143,6 +144,10 @@ type SyncState struct {
 	Edits    EditsState `json:"edits"`
 	Hook     *Hook      `json:"webhook,omitempty"`
 	Budget   *Budget    `json:"budget,omitempty"`
+
+	// Columns are how the orders' columns are read; SchemaReason says why that is not by the base's present schema.
+	Columns      []columns.Column `json:"columns,omitempty" doc:"which fields the orders' columns are read from, and what to know about that"`
+	SchemaReason fault.Text       `json:"schema_reason,omitzero"`
 }
 
 // Hook is the webhook that the sync keeps in Airtable.

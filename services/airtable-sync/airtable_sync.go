@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	_ "time/tzdata" // containers have none
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -58,6 +59,10 @@ type Config struct {
 	FieldOrderDate string `env:"AIRTABLE_FIELD_ORDER_DATE"`
 	FieldUpdatedAt string `env:"AIRTABLE_FIELD_UPDATED_AT"`
 
+	// TimeZone is whose day a time of Airtable's belongs to where its field leaves that to the reader; "": UTC.
+	TimeZone string         `env:"TIME_ZONE"`
+	zone     *time.Location // nil for UTC
+
 	Now   func() time.Time                     `env:"-"` // time.Now if nil
 	After func(time.Duration) <-chan time.Time `env:"-"` // by which Airtable's failures are waited out; time.After if nil
 }
@@ -92,6 +97,12 @@ func (c *Config) Validate() error {
 	}
 	if !(c.FullScanHours > 0 && c.FullScanHours <= 24*366) {
 		errs = append(errs, fmt.Errorf("SYNC_FULL_SCAN_HOURS: %v is not above 0 and at most a year", c.FullScanHours))
+	}
+	if c.TimeZone != "" {
+		var err error
+		if c.zone, err = time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "Local" {
+			errs = append(errs, fmt.Errorf("TIME_ZONE: %q is not a time zone such as Europe/Madrid", c.TimeZone))
+		}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -132,7 +143,7 @@ func (c *Config) takeTurns(ctx context.Context, nc *nats.Conn) error {
 	})
 	instance := instanceName()
 	return bus.Persist(ctx, c.Log, "not syncing, trying again", func(ctx context.Context) error {
-		if err := bus.Ensure(ctx, js, c.NATSReplicas, bus.StreamOrders, bus.BucketSyncState); err != nil {
+		if err := bus.Ensure(ctx, js, c.NATSReplicas, bus.StreamOrders, bus.BucketSyncState, bus.BucketColumns); err != nil {
 			return err
 		}
 		kv, err := js.KeyValue(ctx, bus.BucketSyncState)
@@ -164,7 +175,7 @@ func (c *Config) term(
 	ctx context.Context, instance string, client *airtable.Client, meter *budget.Meter, js jetstream.JetStream, kv jetstream.KeyValue,
 ) error {
 	ctx, end := context.WithCancel(ctx)
-	schema, book := column.NewSchema(client, c.named(), c.Log), ledger.New(js, client.Source(), c.Log)
+	schema, book := column.NewSchema(client, c.columns(), &store{kv, js}, c.Log), ledger.New(js, client.Source(), c.Log)
 	writer := edits.New(edits.Config{
 		Replicas: c.NATSReplicas, After: c.After, Log: c.Log,
 		Held: func(ctx context.Context) error { return lease.Check(ctx, kv, leaseKey, instance) },
@@ -185,12 +196,12 @@ func (c *Config) term(
 	return s.Active(ctx, Version)
 }
 
-func (c *Config) named() map[column.Column]string {
-	return map[column.Column]string{
+func (c *Config) columns() column.Config {
+	return column.Config{Zone: c.zone, Named: map[column.Column]string{
 		column.Name: c.FieldName, column.Customer: c.FieldCustomer, column.Status: c.FieldStatus,
 		column.Priority: c.FieldPriority, column.Amount: c.FieldAmount, column.OrderDate: c.FieldOrderDate,
 		column.UpdatedAt: c.FieldUpdatedAt,
-	}
+	}}
 }
 
 func minutes(m float64) time.Duration { return time.Duration(m * float64(time.Minute)) }

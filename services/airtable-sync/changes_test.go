@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
@@ -107,15 +108,30 @@ func TestColumns(t *testing.T) {
 	})
 	t.Run("missing", func(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 3})
-		if err := w.sandbox.DeleteField("Customer"); err != nil {
+		if err := w.sandbox.DeleteField("Priority"); err != nil {
 			t.Fatal(err)
 		}
 		w.start()
-		run := w.synced()
-		if run.State != rpc.Failed || !strings.Contains(run.Reason.EN, "AIRTABLE_FIELD_CUSTOMER") || !strings.Contains(run.Reason.EN, "Priority") {
+		if run := w.ok(w.synced()); run.Created != 3 {
 			t.Fatalf("run %+v", run)
 		}
+		w.converged()
+		if got := w.column("priority"); got.Field != "" || got.Editable || len(got.Notes) != 1 || !strings.Contains(got.Notes[0].EN, "AIRTABLE_FIELD_PRIORITY") {
+			t.Fatalf("%+v", got)
+		}
 	})
+}
+
+// column is how the status describes a column.
+func (w *world) column(name string) columns.Column {
+	w.Helper()
+	for _, c := range w.status().Columns {
+		if c.Name == name {
+			return c
+		}
+	}
+	w.Fatalf("the status has no column %s", name)
+	return columns.Column{}
 }
 
 // mapped checks that every column was found: no order lacks all of one.

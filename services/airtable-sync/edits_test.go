@@ -323,7 +323,7 @@ func TestRefusedEditsAreRejectedAlone(t *testing.T) {
 			w.rejected(missing, "no longer")
 			for _, e := range []*event.OrderEdit{bad, half, second, refused} {
 				w.rejected(e, "not a choice")
-				if got := w.ends(e)[e.ID].Reason.EN; !cfg.NoSchemaScope && !strings.HasSuffix(got, "its choices are: Pending, Processing, Sent, Delivered") {
+				if got := w.ends(e)[e.ID].Reason.EN; !cfg.NoSchemaScope && !strings.HasSuffix(got, "its choices are: “Pending”, “Processing”, “Sent”, “Delivered”") {
 					t.Fatal(got)
 				}
 			}

@@ -1,6 +1,7 @@
 package airtabletest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -50,6 +51,8 @@ type Field struct {
 	Symbol string `json:"symbol,omitempty"`
 	// Formula of a formula field.
 	Formula string `json:"formula,omitempty"`
+	// TimeZone of a dateTime: "utc" if empty, "client", or a name as Europe/Madrid.
+	TimeZone string `json:"timeZone,omitempty"`
 	// Watches names the fields a lastModifiedTime field watches; all if empty.
 	Watches []string `json:"watches,omitempty"`
 	// Locked refuses what the API writes to it.
@@ -400,8 +403,8 @@ func (t *table) schema(c *column) object {
 
 var isoDate = object{"name": "iso", "format": "YYYY-MM-DD"}
 
-func dateTimeOptions() object {
-	return object{"dateFormat": isoDate, "timeFormat": object{"name": "24hour", "format": "HH:mm"}, "timeZone": "utc"}
+func dateTimeOptions(zone string) object {
+	return object{"dateFormat": isoDate, "timeFormat": object{"name": "24hour", "format": "HH:mm"}, "timeZone": cmp.Or(zone, "utc")}
 }
 
 func (t *table) options(c *column) object {
@@ -423,11 +426,11 @@ func (t *table) options(c *column) object {
 	case DateField:
 		return object{"dateFormat": isoDate}
 	case DateTime:
-		return dateTimeOptions()
+		return dateTimeOptions(c.TimeZone)
 	case CreatedTime:
-		return object{"result": object{"type": DateTime, "options": dateTimeOptions()}}
+		return object{"result": object{"type": DateTime, "options": dateTimeOptions("")}}
 	case LastModifiedTime:
-		return object{"isValid": true, "referencedFieldIds": t.fieldIDs(c.watches), "result": object{"type": DateTime, "options": dateTimeOptions()}}
+		return object{"isValid": true, "referencedFieldIds": t.fieldIDs(c.watches), "result": object{"type": DateTime, "options": dateTimeOptions("")}}
 	case Formula:
 		return object{
 			"isValid":            !slices.ContainsFunc(c.prog.Fields(), func(i int) bool { return t.columns[i].deleted }),

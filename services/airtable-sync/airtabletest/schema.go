@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest/internal/formula"
 )
@@ -150,6 +153,50 @@ func (s *Server) ConvertToFormula(field, text string) error {
 		tx.changedFields = append(tx.changedFields, fieldChange{c, c.Name, was})
 		return nil
 	})
+}
+
+// ConvertToText makes a field a text of one line, with its cells as Airtable writes them.
+func (s *Server) ConvertToText(field string) error {
+	return s.changeField(field, func(tx *transaction, c *column) error {
+		was, now := c.Type, s.second()
+		if was == Formula || c.computed() {
+			return fmt.Errorf("%s is computed", was)
+		}
+		for _, row := range s.table.rows {
+			if v := row.cell(c.index); v != nil {
+				tx.touch(s.table, row)
+				tx.set(row, c.index, c.written(v), now)
+			}
+		}
+		c.Type, c.choices, c.Choices = SingleLineText, nil, nil
+		tx.changedFields = append(tx.changedFields, fieldChange{c, c.Name, was})
+		return nil
+	})
+}
+
+// written is a cell as a text.
+func (c *column) written(v cell) cell {
+	switch v := v.(type) {
+	case *choice:
+		return v.name
+	case []*choice:
+		names := make([]string, len(v))
+		for i, ch := range v {
+			names[i] = ch.name
+		}
+		return strings.Join(names, ", ")
+	case instant:
+		at := time.UnixMilli(int64(v)).UTC()
+		if c.Type == DateField {
+			return at.Format(time.DateOnly)
+		}
+		return at.Format("2006-01-02 15:04")
+	case float64:
+		return strings.TrimSpace(c.Symbol + strconv.FormatFloat(v, 'f', c.Precision, 64))
+	case bool:
+		return "checked"
+	}
+	return v
 }
 
 // convert makes a column a formula. One that stands behind it may refer to

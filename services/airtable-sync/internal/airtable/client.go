@@ -230,20 +230,48 @@ type Table struct {
 	Name           string  `json:"name"`
 	PrimaryFieldID string  `json:"primaryFieldId"`
 	Fields         []Field `json:"fields"`
+	// Primaries are the primary fields of all tables of the base, by the table's id.
+	Primaries map[string]string `json:"primaries,omitempty"`
 }
 
 // Field is a column of a table.
 type Field struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Type    string `json:"type"`
-	Options struct {
-		Choices []struct {
-			ID   string `json:"id"`
-			Name string `json:"name"`
-		} `json:"choices"`
-		ReferencedFieldIDs []string `json:"referencedFieldIds"`
-	} `json:"options"`
+	ID      string  `json:"id"`
+	Name    string  `json:"name"`
+	Type    string  `json:"type"`
+	Options Options `json:"options,omitzero"`
+}
+
+// Options are what of a field's options matters here. Which of them a field has depends on its type.
+type Options struct {
+	Choices              []Choice `json:"choices,omitempty"`
+	ReferencedFieldIDs   []string `json:"referencedFieldIds,omitempty"`
+	TimeZone             string   `json:"timeZone,omitempty"` // utc, client or a name of the time zone database
+	LinkedTableID        string   `json:"linkedTableId,omitempty"`
+	RecordLinkFieldID    string   `json:"recordLinkFieldId,omitempty"`    // of a lookup, rollup or count
+	FieldIDInLinkedTable string   `json:"fieldIdInLinkedTable,omitempty"` // of a lookup or rollup
+	DateFormat           struct {
+		Name string `json:"name,omitempty"` // local, friendly, us, european or iso
+	} `json:"dateFormat,omitzero"`
+	// Result is the type of what is computed, nil where Airtable does not say.
+	Result *struct {
+		Type    string  `json:"type"`
+		Options Options `json:"options,omitzero"`
+	} `json:"result,omitempty"`
+}
+
+// Choice is one option of a select field.
+type Choice struct {
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name"`
+}
+
+// Value is the type and options of the field's values: of a computed field those of its result.
+func (f Field) Value() (typ string, options Options) {
+	if r := f.Options.Result; r != nil && r.Type != "" {
+		return r.Type, r.Options
+	}
+	return f.Type, f.Options
 }
 
 // Key is how cells of the field are keyed: by its id, by its name where that is not known.
@@ -262,9 +290,13 @@ func (c *Client) Schema(ctx context.Context) (Table, error) {
 	if answer.Tables == nil {
 		return Table{}, fmt.Errorf("%w: metadata without tables", ErrNonsense)
 	}
-	names := make([]string, 0, len(*answer.Tables))
+	names, primaries := make([]string, 0, len(*answer.Tables)), map[string]string{}
+	for _, t := range *answer.Tables {
+		primaries[t.ID] = t.PrimaryFieldID
+	}
 	for _, t := range *answer.Tables {
 		if t.ID == c.cfg.Table || t.Name == c.cfg.Table {
+			t.Primaries = primaries
 			return t, nil
 		}
 		names = append(names, fmt.Sprintf("%s (%s)", t.Name, t.ID))

@@ -3,7 +3,6 @@ package column
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -70,10 +69,16 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			found, missing := Resolve(c.fields, c.fields[0].ID, c.named)
+			g := resolve(airtable.Table{ID: "tbl1", Fields: c.fields, PrimaryFieldID: c.fields[0].ID}, nil, c.named, nil)
 			got := map[Column]string{}
-			for col, i := range found {
+			for col, i := range g.found {
 				got[col] = c.fields[i].Name
+			}
+			var missing []Column
+			for _, col := range Mapped {
+				if _, ok := g.found[col]; !ok && len(g.notes[col]) > 0 {
+					missing = append(missing, col)
+				}
 			}
 			if !maps.Equal(got, c.want) || !slices.Equal(missing, c.missing) {
 				t.Fatalf("found %v, missing %v", got, missing)
@@ -82,14 +87,10 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func mapper(t testing.TB) *Mapper {
-	m, err := WithSchema(airtable.Table{PrimaryFieldID: "fldName", Fields: fields("Name", "singleLineText", "Customer", "multipleRecordLinks",
-		"Status", "singleSelect", "Priority", "singleSelect", "Amount", "currency", "Date", "dateTime",
-		"Files", "multipleAttachments", "Notes", "multilineText", "Days open", "formula")}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+func mapper(testing.TB) *Mapper {
+	return WithSchema(airtable.Table{PrimaryFieldID: "fldName", Fields: fields("Name", "singleLineText", "Customer", "multipleLookupValues",
+		"Status", "singleLineText", "Priority", "singleLineText", "Amount", "currency", "Date", "dateTime",
+		"Files", "multipleAttachments", "Notes", "multilineText", "Days open", "formula")}, Config{}, nil, nil)
 }
 
 func record(t testing.TB, cells string) airtable.Record {
@@ -129,7 +130,7 @@ func TestOrder(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	for _, cells := range []string{
-		`{"fldAmount":"1.250,00 €","fldDate":"tomorrow","fldName":""}`, `{"fldAmount":{"specialValue":"NaN"},"fldDate":20260101}`,
+		`{"fldAmount":"1.250 €","fldDate":"tomorrow","fldName":""}`, `{"fldAmount":{"specialValue":"NaN"},"fldDate":20260101}`,
 		`{"fldAmount":1e300,"fldDate":"2026-02-31","fldName":null}`, `{"fldAmount":true,"fldDate":"0000-01-01"}`, `{"fldAmount":[],"fldDate":[],"fldName":[]}`,
 	} {
 		if o, _ := m.Order(record(t, cells), time.Now()); o.Amount != nil || o.OrderDate != nil || o.Name != nil {
@@ -141,13 +142,10 @@ func TestOrder(t *testing.T) {
 // What was written is undone, and what Airtable may have computed from it; what others wrote stays.
 func TestUndo(t *testing.T) {
 	t.Parallel()
-	m, err := WithSchema(airtable.Table{Fields: []airtable.Field{
+	m := WithSchema(airtable.Table{Fields: []airtable.Field{
 		{ID: "fldName", Name: "Name", Type: "formula"}, {ID: "fldCustomer", Name: "Customer"}, {ID: "fldStatus", Name: "Status"},
 		{ID: "fldPriority", Name: "Priority"}, {ID: "fldAmount", Name: "Amount"}, {ID: "fldDate", Name: "Order date"},
-	}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	}}, Config{}, nil, nil)
 	last, before := m.Order(record(t, `{"fldName":"A (Sent)","fldStatus":"Sent","fldAmount":1}`), time.Now())
 	written := record(t, `{"fldName":"A (Delivered)","fldStatus":"Delivered","fldPriority":"Low","fldAmount":1}`)
 	was, undone := m.Undo(written, []Column{Status, Priority}, &last)
@@ -194,25 +192,30 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+func learn(t *testing.T, pages ...string) *Mapper {
+	t.Helper()
+	m, u := WithoutSchema(Config{}), newUsage()
+	for _, p := range pages {
+		page := []airtable.Record{record(t, p)}
+		m = m.learn(page, u)
+		u.add(page)
+	}
+	return m
+}
+
 func TestWithoutSchemaColumnsAreLearnt(t *testing.T) {
 	t.Parallel()
-	m, _, err := WithoutSchema(nil).Learn([]airtable.Record{record(t, `{"Cliente":"A","Estado":"Sent"}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := learn(t, `{"Cliente":"A","Estado":"Sent"}`)
 	o, _ := m.Order(record(t, `{"Cliente":"A","Estado":"Sent"}`), time.Now())
-	if *o.Customer != "A" || *o.Status != "Sent" || len(m.Unseen()) != 4 {
-		t.Fatalf("%+v, unseen %v", o, m.Unseen())
+	if *o.Customer != "A" || *o.Status != "Sent" || len(m.columns) != 2 {
+		t.Fatalf("%+v, columns %v", o, m.columns)
 	}
-	if m, _, err = m.Learn([]airtable.Record{record(t, `{"Importe":5}`)}); err != nil {
-		t.Fatal(err)
-	}
+	m = learn(t, `{"Cliente":"A","Estado":"Sent"}`, `{"Importe":5}`)
 	if o, _ := m.Order(record(t, `{"Importe":5}`), time.Now()); o.Amount.String() != "5" {
 		t.Fatalf("%+v", o)
 	}
-	var missing *MissingError
-	if _, _, err := WithoutSchema(nil).Learn([]airtable.Record{record(t, `{"X":1,"Y":2}`)}); !errors.As(err, &missing) || len(missing.Fields) != 2 {
-		t.Fatalf("err %v", err)
+	if m := learn(t, `{"X":1,"Y":2}`); len(m.columns) != 0 || len(m.notes[Amount]) != 1 {
+		t.Fatalf("%v %v", m.columns, m.notes)
 	}
 }
 
@@ -221,10 +224,7 @@ func TestWithoutSchemaDigest(t *testing.T) {
 	t.Parallel()
 	const files = `"Files":[{"id":"attA1b2C3d4E5f6G7","url":"https://x/1"}]`
 	base := record(t, `{"Estado":"Sent","Notas":"a",`+files+`}`)
-	m, _, err := WithoutSchema(nil).Learn([]airtable.Record{base})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := WithoutSchema(Config{}).learn([]airtable.Record{base}, newUsage())
 	_, want := m.Order(base, time.Now())
 	for cells, same := range map[string]bool{
 		`{"Notas":"a",` + strings.Replace(files, "x/1", "x/2", 1) + `,"Estado":"Sent"}`: true,
@@ -241,19 +241,14 @@ func TestWithoutSchemaDigest(t *testing.T) {
 
 func TestWithoutSchemaRenamesAreNoticed(t *testing.T) {
 	t.Parallel()
-	m, _, err := WithoutSchema(nil).Learn([]airtable.Record{record(t, `{"Customer":"A","Status":"Sent"}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := learn(t, `{"Customer":"A","Status":"Sent"}`)
 	for _, c := range []struct{ page, status string }{
 		{`{"Customer":"A","Status note":"x"}`, ""}, // an empty cell, and a field that only sounds alike
 		{`{"Customer":"A","Estado":"Sent","Status note":"x"}`, "Sent"},
 		{`{"Customer":"A","Status":"Draft","Estado":"Sent"}`, "Draft"}, // it was a field of its own
 	} {
 		r := record(t, c.page)
-		if m, _, err = m.Learn([]airtable.Record{r}); err != nil {
-			t.Fatal(err)
-		}
+		m = m.learn([]airtable.Record{r}, newUsage())
 		if o, _ := m.Order(r, time.Now()); c.status == "" && o.Status != nil || c.status != "" && (o.Status == nil || *o.Status != c.status) {
 			t.Errorf("%s: %+v", c.page, o.Status)
 		}
@@ -282,4 +277,18 @@ func FuzzOrder(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func recordsOf(t testing.TB, cells ...string) (page []airtable.Record) {
+	for _, c := range cells {
+		page = append(page, record(t, c))
+	}
+	return page
+}
+
+func choiceList(names []string) (list []airtable.Choice) {
+	for _, n := range names {
+		list = append(list, airtable.Choice{Name: n})
+	}
+	return list
 }

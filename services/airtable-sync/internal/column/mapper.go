@@ -8,147 +8,368 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
 
 // Mapper reads records as orders. With metadata it knows every field by id, so that a rename in
 // Airtable breaks nothing; without, it learns the names as they turn up in records. It never changes.
 type Mapper struct {
-	named   map[Column]string
+	cfg     Config
 	byID    bool
-	table   string // its id, "" without metadata
-	fields  []airtable.Field
+	pinned  map[Column]string // without metadata: names that columns stay with
+	frozen  bool              // the metadata cannot be read any more: this is how it was
+	table   airtable.Table
 	columns map[Column]int
+	notes   map[Column][]fault.Text
 	index   map[string]int // by id and by name
 	quoted  [][]byte       // the fields' names as JSON
-	primary string
+	words   map[Column]*vocabulary
+	offered map[Column]map[string]bool // the choices of selects; nil of other fields
+	dates   dates
+	misread *misread
+	rivals  bool // some column had more than one candidate
 }
 
-// WithSchema makes a mapper from the table's metadata. Columns that cannot be found are a *MissingError.
-func WithSchema(t airtable.Table, named map[Column]string) (*Mapper, error) {
-	m := &Mapper{named: named, byID: true, table: t.ID, fields: t.Fields, primary: t.PrimaryFieldID}
-	var missing []Column
-	m.columns, missing = Resolve(t.Fields, t.PrimaryFieldID, named)
-	if len(missing) > 0 {
-		return nil, &MissingError{Columns: missing, Fields: Names(t.Fields)}
+// Config says what the operator has settled.
+type Config struct {
+	Named map[Column]string // fields of columns, by name or id
+	Zone  *time.Location    // of dates whose field leaves it to the reader; nil for UTC
+}
+
+func (c Config) zone() *time.Location {
+	if c.Zone == nil {
+		return time.UTC
 	}
-	m.reindex()
-	return m, nil
+	return c.Zone
+}
+
+// WithSchema makes a mapper from the table's metadata. kept are the columns' fields as they were before,
+// and u is what is in the cells, nil if nobody has seen any.
+func WithSchema(t airtable.Table, cfg Config, kept map[Column]Kept, u *usage) *Mapper {
+	m := newMapper(t, cfg, resolve(t, u, cfg.Named, kept), kept, u)
+	m.byID = true
+	return m
 }
 
 // WithoutSchema makes a mapper that learns field names from records.
-func WithoutSchema(named map[Column]string) *Mapper {
-	return &Mapper{named: named, columns: map[Column]int{}, index: map[string]int{}}
+func WithoutSchema(cfg Config) *Mapper { return named(cfg, nil, nil, nil) }
+
+// named makes a mapper of fields of which only the names are known. pinned are names that columns stay with.
+func named(cfg Config, names []string, pinned map[Column]string, u *usage) *Mapper {
+	slices.Sort(names)
+	t, kept := airtable.Table{}, map[Column]Kept{}
+	for _, name := range names {
+		t.Fields = append(t.Fields, airtable.Field{Name: name})
+	}
+	for c, name := range pinned {
+		kept[c] = Kept{Field: airtable.Field{Name: name}, Named: cfg.Named[c]}
+	}
+	m := newMapper(t, cfg, resolve(t, u, cfg.Named, kept), nil, u)
+	m.pinned = pinned
+	return m
+}
+
+const (
+	// usual is the share of records with a cell from which on a page without one is remarkable.
+	usual = 0.5
+	// telling is how many records such a page must have.
+	telling = 5
+)
+
+// learn returns the mapper that knows the names of a page's fields too, and not those that have another
+// name by now: of a column whose cells are missing in the page while a new name has some. u is what was
+// seen before.
+func (m *Mapper) learn(page []airtable.Record, u *usage) *Mapper {
+	here := newUsage()
+	here.add(page)
+	var fresh []string
+	for name := range here.cells {
+		if _, known := m.index[name]; !known {
+			fresh = append(fresh, name)
+		}
+	}
+	if len(fresh) == 0 {
+		return m
+	}
+	slices.Sort(fresh)
+	pinned, gone := maps.Clone(m.pinned), map[string]bool{}
+	if pinned == nil {
+		pinned = map[Column]string{}
+	}
+	var missing []Column // in the page
+	for _, c := range all {
+		if i, ok := m.columns[c]; ok && here.cells[m.table.Fields[i].Name] == nil {
+			missing = append(missing, c)
+		}
+	}
+	for _, c := range missing {
+		old := m.table.Fields[m.columns[c]].Name
+		share, _ := u.share(old)
+		remarkable := share >= usual && len(page) >= telling
+		score := func(name string) int {
+			g := guesser{}
+			s := g.wordsOf(c, &airtable.Field{Name: name})
+			switch {
+			case here.onlyIDs(name):
+				return 0
+			case slices.Contains(rules[c].names, fold(name)):
+				return s
+			case !remarkable:
+				return 0
+			case s == 0 && len(fresh) == 1 && m.alone(c, missing, u):
+				return 1
+			}
+			return s
+		}
+		best := slices.MaxFunc(fresh, func(a, b string) int { return score(a) - score(b) })
+		if score(best) > 0 {
+			gone[old], pinned[c] = true, best
+		}
+	}
+	names := fresh
+	for _, f := range m.table.Fields {
+		if !gone[f.Name] {
+			names = append(names, f.Name)
+		}
+	}
+	for c, name := range pinned { // a whole name that turns up again is as good
+		if slices.Contains(rules[c].names, fold(name)) || !slices.Contains(names, name) {
+			delete(pinned, c)
+		}
+	}
+	here.records = 0 // a page says little about the share of filled cells
+	return named(m.cfg, names, pinned, here)
+}
+
+// alone reports whether no other column that usually has cells misses them too.
+func (m *Mapper) alone(c Column, missing []Column, u *usage) bool {
+	for _, other := range missing {
+		if share, _ := u.share(m.table.Fields[m.columns[other]].Name); other != c && share >= usual {
+			return false
+		}
+	}
+	return true
+}
+
+func newMapper(t airtable.Table, cfg Config, g *guesser, kept map[Column]Kept, u *usage) *Mapper {
+	m := &Mapper{
+		cfg: cfg, table: t, columns: g.found, notes: g.notes, rivals: g.rivals,
+		words: map[Column]*vocabulary{}, offered: map[Column]map[string]bool{}, misread: &misread{},
+	}
+	for _, c := range []Column{Status, Priority} {
+		i, ok := m.columns[c]
+		if !ok {
+			continue
+		}
+		f := &t.Fields[i]
+		_, options := f.Value()
+		choices := options.Choices
+		if isSelect(f.Type) {
+			m.offered[c] = map[string]bool{}
+			for _, choice := range choices {
+				m.offered[c][choice.Name] = true
+			}
+		} else if len(choices) == 0 && f.ID != "" && kept[c].Field.ID == f.ID {
+			choices = kept[c].Select.Options.Choices // the words are still those of the select that it was
+		}
+		if len(choices) > 0 {
+			m.words[c] = newVocabulary(c, choices)
+		}
+		if f.Type == "multipleSelects" {
+			m.note(c, "«"+f.Name+"» admite varias opciones a la vez: se muestran todas, y una edición las sustituye por una",
+				"“"+f.Name+"” takes several choices at once: all are shown, and an edit replaces them by one")
+		}
+	}
+	m.readDates(kept, u)
+	m.reindex()
+	return m
+}
+
+func (m *Mapper) note(c Column, es, en string) { m.notes[c] = append(m.notes[c], fault.T(es, en)) }
+
+// readDates settles how the cells of the order's date are read.
+func (m *Mapper) readDates(kept map[Column]Kept, u *usage) {
+	m.dates.zone = m.cfg.zone()
+	i, ok := m.columns[OrderDate]
+	if !ok {
+		return
+	}
+	f := &m.table.Fields[i]
+	typ, options := f.Value()
+	switch name := options.TimeZone; name {
+	case "utc":
+		m.dates.zone = time.UTC
+	case "", "client":
+		if m.cfg.Zone == nil && (typ == "dateTime" || f.Type == "createdTime") {
+			m.note(OrderDate, "«"+f.Name+"» muestra las horas en la zona de cada usuario: el día se lee en UTC; TIME_ZONE lo cambia",
+				"“"+f.Name+"” shows times in the zone of each user: the day is read in UTC; TIME_ZONE changes that")
+		}
+	default:
+		if zone, err := time.LoadLocation(name); err == nil {
+			m.dates.zone = zone
+		} else {
+			m.note(OrderDate, "«"+f.Name+"» está en la zona horaria desconocida «"+name+"»: el día se lee en "+m.dates.zone.String(),
+				"“"+f.Name+"” is in the unknown time zone “"+name+"”: the day is read in "+m.dates.zone.String())
+		}
+	}
+	if !isText(typ) && typ != "" {
+		return
+	}
+	format := ""
+	if was := kept[OrderDate].Field; was.ID == f.ID {
+		_, options := was.Value()
+		format = options.DateFormat.Name
+	}
+	order := u.dayOrder(f.Key())
+	m.dates.monthFirst = format == "us" || format != "european" && order.monthFirst && !order.dayFirst
+	if isText(typ) {
+		first, es := "day", "día"
+		if m.dates.monthFirst {
+			first, es = "month", "mes"
+		}
+		m.note(OrderDate, "«"+f.Name+"» es un texto: las fechas con barras se leen con el "+es+" primero",
+			"“"+f.Name+"” is a text: dates with slashes are read with the "+first+" first")
+	}
 }
 
 // ByID reports whether records should be asked for with cells keyed by field id.
 func (m *Mapper) ByID() bool { return m.byID }
 
 // TableID is the table's id, "" without metadata.
-func (m *Mapper) TableID() string { return m.table }
+func (m *Mapper) TableID() string { return m.table.ID }
 
-// Learn takes in a page's field names. With metadata, it reports whether all of them are known: if
-// not, the schema is out of date. Without, it returns the mapper that knows them too, and not those
-// that have another name by now; a page that has cells but no column is a *MissingError.
-func (m *Mapper) Learn(page []airtable.Record) (next *Mapper, known bool, err error) {
-	news := false
+// unknown reports whether records have fields, or choices of mapped fields, that the metadata has not.
+func (m *Mapper) unknown(page []airtable.Record) bool {
 	for _, r := range page {
 		for _, cell := range r.Fields {
-			if _, known := m.index[cell.Key]; !known {
-				news = true
+			i, known := m.index[cell.Key]
+			if !known {
+				return true
 			}
-		}
-	}
-	if !news || m.byID {
-		return m, !news, nil
-	}
-	here := map[string]bool{}
-	for _, r := range page {
-		for _, cell := range r.Fields {
-			here[cell.Key] = true
-		}
-	}
-	next = WithoutSchema(m.named)
-	for _, name := range slices.Sorted(maps.Keys(here)) {
-		next.fields = append(next.fields, airtable.Field{Name: name})
-	}
-	found, _ := Resolve(next.fields, "", m.named)
-	for i, f := range m.fields {
-		if !here[f.Name] && !m.renamed(i, next.fields, found) {
-			next.fields = append(next.fields, f)
-		}
-	}
-	slices.SortFunc(next.fields, func(a, b airtable.Field) int { return strings.Compare(a.Name, b.Name) })
-	var missing []Column
-	next.columns, missing = Resolve(next.fields, "", next.named)
-	next.reindex()
-	if len(next.columns) == 0 {
-		return m, true, &MissingError{Columns: missing, Fields: Names(next.fields)}
-	}
-	return next, true, nil
-}
-
-// renamed reports whether the field at i, of which a page has no cell, seems to have another name by
-// now: the page has a field for its column, told by its whole name, that was not known.
-func (m *Mapper) renamed(i int, page []airtable.Field, found map[Column]int) bool {
-	for c, at := range m.columns {
-		if j, ok := found[c]; at == i && ok {
-			_, known := m.index[page[j].Name]
-			return !known && slices.Contains(rules[c].names, fold(page[j].Name))
+			for c, offered := range m.offered {
+				if m.columns[c] == i && !offers(offered, cell.Value) {
+					return true
+				}
+			}
 		}
 	}
 	return false
 }
 
-// Unseen are the columns no record has shown a cell of: empty everywhere, or named unexpectedly.
-// Without metadata nobody can tell.
-func (m *Mapper) Unseen() []Column {
-	var unseen []Column
-	for _, c := range Mapped {
-		if _, ok := m.columns[c]; !ok && m.named[c] != None {
-			unseen = append(unseen, c)
-		}
+func offers(offered map[string]bool, cell json.RawMessage) bool {
+	if cell[0] != '[' {
+		word := text(cell)
+		return word == "" || offered[word]
 	}
-	return unseen
+	return !slices.ContainsFunc(elements(cell), func(word string) bool { return !offered[word] })
 }
 
 // Field is the field of a column. Without metadata it is known by what was seen of it, or by the
 // name that the operator set.
 func (m *Mapper) Field(c Column) (f airtable.Field, ok bool) {
 	if i, ok := m.columns[c]; ok {
-		return m.fields[i], true
+		return m.table.Fields[i], true
 	}
-	if name := m.named[c]; !m.byID && name != "" && name != None {
+	if name := m.cfg.Named[c]; !m.byID && name != "" && name != None {
 		return airtable.Field{Name: name}, true
 	}
 	return airtable.Field{}, false
 }
 
+// Word is the base's own word for a value of a column.
+func (m *Mapper) Word(c Column, value string) string { return m.words[c].word(value) }
+
+// Cell is what is to be written for a value of a column.
+func (m *Mapper) Cell(c Column, value string) any {
+	if f, _ := m.Field(c); f.Type == "multipleSelects" {
+		return []string{m.Word(c, value)}
+	}
+	return m.Word(c, value)
+}
+
+// Offers lists the choices of a column, nil where any text will do or it is not known.
+func (m *Mapper) Offers(c Column) []columns.Offer {
+	if m.offered[c] == nil {
+		return nil
+	}
+	return m.words[c].offersOrNone()
+}
+
 // Describe lists which field each column is read from.
 func (m *Mapper) Describe() string {
 	parts := make([]string, 0, len(m.columns))
-	for _, c := range append(slices.Clone(Mapped), UpdatedAt) {
+	for _, c := range all {
 		if i, ok := m.columns[c]; ok {
-			parts = append(parts, fmt.Sprintf("%s=%q", c, m.fields[i].Name))
+			parts = append(parts, fmt.Sprintf("%s=%q", c, m.table.Fields[i].Name))
 		}
 	}
 	return strings.Join(parts, " ")
 }
 
+// Fingerprint differs where the same records would be read as other orders: another field for a column,
+// another value for a choice, another day for a moment.
+func (m *Mapper) Fingerprint() string {
+	h := sha256.New()
+	for _, c := range all {
+		if i, ok := m.columns[c]; ok {
+			fmt.Fprintf(h, "%s %q %q\n", c, m.table.Fields[i].Key(), m.table.Fields[i].Type)
+		}
+		if v := m.words[c]; v != nil {
+			for _, o := range v.offers {
+				if o.Value != tidy(o.Title) {
+					fmt.Fprintf(h, "%q %q\n", o.Title, o.Value)
+				}
+			}
+		}
+	}
+	fmt.Fprintln(h, m.byID, m.dates.zone, m.dates.monthFirst)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// kept is what to remember of the columns' fields; of those without one, what was remembered.
+func (m *Mapper) kept(before map[Column]Kept) map[Column]Kept {
+	kept := maps.Clone(before)
+	if kept == nil {
+		kept = map[Column]Kept{}
+	}
+	for c, i := range m.columns {
+		f, was := m.table.Fields[i], before[c]
+		k := Kept{Field: f, Named: m.cfg.Named[c]}
+		if was.Field.ID == f.ID {
+			k.Select = was.Select
+			if isText(f.Type) {
+				k.Was = was.Was
+				if !isText(was.Field.Type) {
+					k.Was = was.Field.Type
+				}
+			}
+			if isText(f.Type) {
+				_, options := was.Field.Value()
+				k.Field.Options.DateFormat = options.DateFormat // of the date that it was
+			}
+		}
+		if isSelect(f.Type) {
+			k.Select = f
+		}
+		kept[c] = k
+	}
+	return kept
+}
+
 func (m *Mapper) reindex() {
-	m.index = make(map[string]int, 2*len(m.fields))
-	m.quoted = make([][]byte, len(m.fields))
-	for i, f := range m.fields {
+	m.index = make(map[string]int, 2*len(m.table.Fields))
+	m.quoted = make([][]byte, len(m.table.Fields))
+	for i, f := range m.table.Fields {
 		m.quoted[i] = quote(f.Name)
 		m.index[f.Name] = i
 	}
-	for i, f := range m.fields {
+	for i, f := range m.table.Fields {
 		if f.ID != "" {
 			m.index[f.ID] = i
 		}
@@ -160,7 +381,7 @@ func (m *Mapper) reindex() {
 func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest) {
 	o := event.Order{RecordID: r.ID, CreatedAt: r.CreatedTime.UTC(), UpdatedAt: found.UTC()}
 	var room [32]json.RawMessage // on the stack: few tables have more fields
-	cells := append(room[:0], make([]json.RawMessage, len(m.fields))...)
+	cells := append(room[:0], make([]json.RawMessage, len(m.table.Fields))...)
 	size := len("{}")
 	var news airtable.Fields // of fields made after the schema was read
 	for _, cell := range r.Fields {
@@ -188,22 +409,36 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 		return nil
 	}
 	texts := make([]string, 0, len(Mapped)) // one allocation: each order passes here on each sync
-	filled := func(s string) *string {
+	filled := func(c Column, s string) *string {
 		if s == "" {
+			m.misread.see(c, cell(c))
 			return nil
 		}
 		texts = append(texts, s)
 		return &texts[len(texts)-1]
 	}
-	o.Name, o.Customer = filled(text(cell(Name))), filled(text(cell(Customer)))
-	o.Status, o.Priority = filled(text(cell(Status))), filled(text(cell(Priority)))
-	o.Amount, o.OrderDate = (*json.Number)(filled(number(cell(Amount)))), filled(date(cell(OrderDate)))
+	o.Name, o.Customer = filled(Name, text(cell(Name))), filled(Customer, text(cell(Customer)))
+	o.Status, o.Priority = filled(Status, m.choice(Status, cell(Status))), filled(Priority, m.choice(Priority, cell(Priority)))
+	o.Amount = (*json.Number)(filled(Amount, number(cell(Amount))))
+	o.OrderDate = filled(OrderDate, m.dates.date(cell(OrderDate)))
 	if at := text(cell(UpdatedAt)); at != "" {
 		if t, err := time.Parse(time.RFC3339, at); err == nil {
 			o.UpdatedAt = t.UTC()
 		}
 	}
 	return o, m.digest(&o, cells, r)
+}
+
+// choice reads a cell as the values of the column that its choices have.
+func (m *Mapper) choice(c Column, cell json.RawMessage) string {
+	if len(cell) == 0 || cell[0] != '[' {
+		return m.words[c].value(text(cell))
+	}
+	words := elements(cell)
+	for i, word := range words {
+		words[i] = m.words[c].value(word)
+	}
+	return strings.Join(words, ", ")
 }
 
 // Undo is r as it was before written were: their cells, and those of mapped columns that Airtable
@@ -217,10 +452,10 @@ func (m *Mapper) Undo(r airtable.Record, written []Column, last *event.Order) (w
 	was.Fields = slices.Clone(r.Fields)
 	for _, c := range Mapped {
 		i, ok := m.columns[c]
-		if !ok || !computed[m.fields[i].Type] && !slices.Contains(written, c) {
+		if !ok || !computed[m.table.Fields[i].Type] && !slices.Contains(written, c) {
 			continue
 		}
-		f := m.fields[i]
+		f := m.table.Fields[i]
 		undone = append(undone, c)
 		was.Fields = slices.DeleteFunc(was.Fields, func(cell airtable.Cell) bool { return cell.Key == f.Key() })
 		if value, had := cells[f.Name]; had {
@@ -268,14 +503,6 @@ func ParseDigest(s string) (d Digest) {
 	return d
 }
 
-// computed are the field types whose cells Airtable works out: they change without anybody
-// changing the record (NOW() in a formula would make every scan news of every order).
-var computed = map[string]bool{
-	"formula": true, "rollup": true, "count": true, "lookup": true, "multipleLookupValues": true,
-	"createdTime": true, "lastModifiedTime": true, "createdBy": true, "lastModifiedBy": true,
-	"autoNumber": true, "button": true, "aiText": true,
-}
-
 // digest covers the mapped columns and every stored cell; without metadata, which tells those that
 // Airtable computes, every cell: an order that is told too often is better than one that is out of date.
 func (m *Mapper) digest(o *event.Order, cells []json.RawMessage, r airtable.Record) Digest {
@@ -290,7 +517,7 @@ func (m *Mapper) digest(o *event.Order, cells []json.RawMessage, r airtable.Reco
 		h = append(h, 0)
 	}
 	if m.byID {
-		for i, f := range m.fields {
+		for i, f := range m.table.Fields {
 			if len(cells[i]) > 0 && !computed[f.Type] {
 				part(f.ID, canonical(f.Type, cells[i]))
 			}
@@ -328,89 +555,4 @@ func canonical(typ string, cell json.RawMessage) []byte {
 		return cell
 	}
 	return out
-}
-
-// text reads a cell as one line: a string, number or boolean as it is, an object by its name or
-// text, a list by its elements. Of anything else it is "".
-func text(cell json.RawMessage) string {
-	if len(cell) == 0 {
-		return ""
-	}
-	switch cell[0] {
-	case '"':
-		if plain := cell[1 : len(cell)-1]; bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
-			return string(plain)
-		}
-		var s string
-		if json.Unmarshal(cell, &s) != nil {
-			return ""
-		}
-		return s
-	case '{':
-		var object struct {
-			Name  *string `json:"name"`
-			Text  *string `json:"text"`
-			Label *string `json:"label"`
-			Email *string `json:"email"`
-		}
-		if json.Unmarshal(cell, &object) != nil {
-			return ""
-		}
-		for _, v := range []*string{object.Name, object.Text, object.Label, object.Email} {
-			if v != nil {
-				return *v
-			}
-		}
-		return ""
-	case '[':
-		var list []json.RawMessage
-		if json.Unmarshal(cell, &list) != nil {
-			return ""
-		}
-		var parts []string
-		for _, e := range list {
-			if t := text(e); t != "" {
-				parts = append(parts, t)
-			}
-		}
-		return strings.Join(parts, ", ")
-	case 'n': // null
-		return ""
-	default:
-		return string(cell)
-	}
-}
-
-// number reads a cell as a decimal, digit for digit; a lookup of one number counts as that number.
-// What is none is "".
-func number(cell json.RawMessage) string {
-	if len(cell) == 0 || cell[0] == '{' {
-		return ""
-	}
-	n := text(cell)
-	if cell[0] == '[' || cell[0] == '"' {
-		// ParseFloat also takes hex, infinities and underscores, which JSON does not.
-		if n = strings.TrimSpace(n); !json.Valid([]byte(n)) {
-			return ""
-		}
-	}
-	if f, err := strconv.ParseFloat(n, 64); err != nil || f > 1e15 || f < -1e15 {
-		return ""
-	}
-	return n
-}
-
-// date reads a cell as a calendar date; of a date with a time it takes the date in UTC. What is none
-// is "".
-func date(cell json.RawMessage) string {
-	day := text(cell)
-	if len(day) > len(time.DateOnly) {
-		if at, err := time.Parse(time.RFC3339, day); err == nil {
-			day = at.UTC().Format(time.DateOnly)
-		}
-	}
-	if day == "" || !event.ValidDate(day) {
-		return ""
-	}
-	return day
 }

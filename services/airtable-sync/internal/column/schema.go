@@ -2,27 +2,55 @@ package column
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
+
+// Store is where the schema is remembered over restarts, and published.
+type Store interface {
+	Load(ctx context.Context) ([]byte, error) // nil for nothing
+	Save(ctx context.Context, data []byte) error
+	Publish(ctx context.Context, s columns.Source) error
+}
 
 // Schema is the mapper as it is now, shared by all who read and write records. It is safe for
 // concurrent use.
 type Schema struct {
 	client *airtable.Client
-	named  map[Column]string
+	cfg    Config
+	store  Store
 	log    *slog.Logger
+	mapper atomic.Pointer[Mapper]
 
-	reading sync.Mutex // held while the mapper is changed
-	mapper  atomic.Pointer[Mapper]
+	mu      sync.Mutex // held while the mapper is changed
+	memory  memory
+	usage   *usage // of this scan; without metadata
+	before  *usage // of the scan before
+	logged  map[fault.Text]bool
+	mutable sync.Mutex // guards what follows
+	extra   map[Column]fault.Text
 }
 
-// NewSchema makes a schema that is not read yet. named are field names set by the operator.
-func NewSchema(client *airtable.Client, named map[Column]string, log *slog.Logger) *Schema {
-	return &Schema{client: client, named: named, log: log}
+// memory is what outlives a restart. It is a hint: without it columns are guessed anew.
+type memory struct {
+	Source string          `json:"source"`
+	Table  airtable.Table  `json:"table"` // as the metadata last described it
+	Kept   map[Column]Kept `json:"kept,omitempty"`
+}
+
+// NewSchema makes a schema that is not read yet.
+func NewSchema(client *airtable.Client, cfg Config, store Store, log *slog.Logger) *Schema {
+	return &Schema{client: client, cfg: cfg, store: store, log: log, usage: newUsage(), before: newUsage(), logged: map[fault.Text]bool{}}
 }
 
 // Mapper is nil until the schema was read.
@@ -30,52 +58,255 @@ func (s *Schema) Mapper() *Mapper { return s.mapper.Load() }
 
 // Load reads the schema if nobody has yet, and reports whether it did.
 func (s *Schema) Load(ctx context.Context) (read bool, err error) {
-	s.reading.Lock()
-	defer s.reading.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.mapper.Load() != nil {
 		return false, nil
+	}
+	data, err := s.store.Load(ctx)
+	if err != nil {
+		return false, err
+	}
+	var m memory
+	if json.Unmarshal(data, &m) == nil && m.Source == s.client.Source() {
+		s.memory = m
 	}
 	return true, s.refresh(ctx)
 }
 
 // Refresh finds the columns anew by metadata, or by name where the token may not read that.
 func (s *Schema) Refresh(ctx context.Context) error {
-	s.reading.Lock()
-	defer s.reading.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.refresh(ctx)
 }
 
 func (s *Schema) refresh(ctx context.Context) error {
 	old := s.mapper.Load()
-	table, err := s.client.Schema(ctx)
-	if airtable.IsForbidden(err) {
-		if old == nil || old.ByID() {
-			s.log.Warn("columns are found by name: the token lacks the scope schema.bases:read", "error", err)
-			s.mapper.Store(WithoutSchema(s.named))
+	table, err := s.describe(ctx)
+	var fresh *Mapper
+	switch {
+	case err == nil:
+		if fresh, err = s.read(ctx, table); err != nil {
+			return err
 		}
-		return nil
-	}
-	if err != nil {
+		s.memory = memory{Source: s.client.Source(), Table: table, Kept: fresh.kept(s.memory.Kept)}
+		if err := s.remember(ctx); err != nil {
+			return err
+		}
+	case !isRefusal(err):
 		return err
-	}
-	fresh, err := WithSchema(table, s.named)
-	if err != nil {
+	case s.memory.Table.ID != "": // invariant 11: what was known of the table stays so
+		s.log.Warn("metadata refused, keeping the known schema", "error", err)
+		fresh = WithSchema(s.memory.Table, s.cfg, s.memory.Kept, nil)
+		fresh.frozen = true
+	case !airtable.IsForbidden(err):
 		return err
+	case old == nil:
+		s.log.Warn("columns are found by name: the token lacks the scope schema.bases:read", "error", err)
+		fresh = WithoutSchema(s.cfg)
+	default:
+		fresh = old
 	}
 	if old == nil || old.Describe() != fresh.Describe() {
-		s.log.Info("columns found", "table", table.Name, "columns", fresh.Describe())
+		s.log.Info("columns found", "table", fresh.table.Name, "columns", fresh.Describe())
 	}
-	s.mapper.Store(fresh)
-	return nil
+	s.before, s.usage = s.usage, newUsage()
+	return s.use(ctx, fresh)
 }
 
-// Learn takes in the field names of records, as Mapper.Learn does. The schema must have been read.
-func (s *Schema) Learn(records []airtable.Record) (m *Mapper, known bool, err error) {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	m, known, err = s.mapper.Load().Learn(records)
-	if err == nil {
-		s.mapper.Store(m)
+// isRefusal reports an answer that says the metadata or the table is not there, or not for us.
+func isRefusal(err error) bool {
+	_, missing := errors.AsType[*airtable.NoTableError](err)
+	return missing || airtable.IsForbidden(err)
+}
+
+// confirmations are the waits before the metadata is asked for again when an answer has to be confirmed.
+var confirmations = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond}
+
+// describe fetches the table's metadata. An answer that would take a field from a column, or the metadata
+// from a token that nothing is known of yet, counts only when it repeats (invariant 11).
+func (s *Schema) describe(ctx context.Context) (airtable.Table, error) {
+	table, err := s.client.Schema(ctx)
+	for _, wait := range confirmations {
+		first := airtable.IsForbidden(err) && s.memory.Table.ID == "" && s.mapper.Load() == nil
+		if !first && (err != nil || !s.loses(table)) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return airtable.Table{}, ctx.Err()
+		case <-time.After(wait):
+		}
+		table, err = s.client.Schema(ctx)
 	}
-	return m, known, err
+	return table, err
+}
+
+// loses reports whether a column's field, as it was last known, is not in the table.
+func (s *Schema) loses(t airtable.Table) bool {
+	there := func(t airtable.Table, id string) bool {
+		return slices.ContainsFunc(t.Fields, func(f airtable.Field) bool { return f.ID == id })
+	}
+	for _, k := range s.memory.Kept {
+		if there(s.memory.Table, k.Field.ID) && !there(t, k.Field.ID) {
+			return true
+		}
+	}
+	return false
+}
+
+// read makes a mapper of the metadata. Where more than one field could be a column's, or where dates are
+// texts, it looks at a page of records first.
+func (s *Schema) read(ctx context.Context, t airtable.Table) (*Mapper, error) {
+	m := WithSchema(t, s.cfg, s.memory.Kept, nil)
+	date, _ := m.Field(OrderDate)
+	if typ, _ := date.Value(); !m.rivals && !isText(typ) {
+		return m, nil
+	}
+	p, err := s.client.Page(ctx, airtable.Query{ByFieldID: true}, "")
+	if err != nil {
+		return nil, err
+	}
+	u := newUsage()
+	u.add(p.Records)
+	return WithSchema(t, s.cfg, s.memory.Kept, u), nil
+}
+
+func (s *Schema) remember(ctx context.Context) error {
+	data, err := json.Marshal(s.memory)
+	if err != nil {
+		return err
+	}
+	return s.store.Save(ctx, data)
+}
+
+// use makes m the mapper, and publishes what it knows.
+func (s *Schema) use(ctx context.Context, m *Mapper) error {
+	s.mapper.Store(m)
+	return s.store.Publish(ctx, columns.Source{Name: columns.Main, Columns: s.Columns()})
+}
+
+// Learn takes in a page's records. With metadata it reports whether all fields and choices in them are known:
+// if not, the schema is out of date. Without, it returns the mapper that knows their fields' names too. The
+// schema must have been read.
+func (s *Schema) Learn(records []airtable.Record) (m *Mapper, known bool) {
+	m = s.mapper.Load()
+	if m.byID {
+		return m, m.frozen || !m.unknown(records)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m = s.mapper.Load()
+	next := m.learn(records, s.seen())
+	s.usage.add(records)
+	if next != m {
+		s.log.Info("columns found", "columns", next.Describe())
+		s.mapper.Store(next)
+	}
+	return next, true
+}
+
+// seen is the usage of the last whole scan, or of this one where there was none.
+func (s *Schema) seen() *usage {
+	if s.before.records > 0 {
+		return s.before
+	}
+	return s.usage
+}
+
+// Scanned notes that all records were read: it logs what people should know and publishes it.
+func (s *Schema) Scanned(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.mapper.Load()
+	s.mutable.Lock()
+	s.extra = m.afterScan(s.usage, s.before)
+	s.mutable.Unlock()
+	for _, c := range s.Columns() {
+		for _, note := range c.Notes {
+			if !s.logged[note] {
+				s.logged[note] = true
+				s.log.Warn("column needs attention", "column", c.Name, "field", c.Title, "why", note.EN)
+			}
+		}
+	}
+	return s.use(ctx, m)
+}
+
+// afterScan says which columns had cells that could not be read, and which have lost all of theirs.
+func (m *Mapper) afterScan(now, before *usage) map[Column]fault.Text {
+	extra := map[Column]fault.Text{}
+	for _, c := range Mapped {
+		i, ok := m.columns[c]
+		name := ""
+		if ok {
+			name = m.table.Fields[i].Name
+		}
+		example, misread := m.misread.example(c)
+		share, known := now.share(name)
+		was, _ := before.share(name)
+		switch {
+		case misread:
+			extra[c] = fault.T("hay celdas de «"+name+"» que no se pueden leer y quedan vacías, como «"+example+"»",
+				"there are cells of “"+name+"” that cannot be read and stay empty, such as “"+example+"”")
+		case ok && !m.byID && known && share == 0 && was > 0:
+			extra[c] = fault.T("«"+name+"» ya no tiene ninguna celda: ¿se llama ahora de otro modo? "+Variable(c)+" nombra el campo",
+				"“"+name+"” has no cell any more: does it have another name now? "+Variable(c)+" names the field")
+		}
+	}
+	return extra
+}
+
+// Columns describes the columns as they are read now. It is empty until the schema was read.
+func (s *Schema) Columns() []columns.Column {
+	m := s.mapper.Load()
+	if m == nil {
+		return nil
+	}
+	s.mutable.Lock()
+	extra := maps.Clone(s.extra)
+	s.mutable.Unlock()
+	out := make([]columns.Column, 0, len(Mapped))
+	for _, c := range []Column{Name, Customer, Status, Priority, Amount, OrderDate} {
+		d := columns.Column{Name: string(c), Kind: columns.Text, Notes: slices.Clone(m.notes[c])}
+		f, there := m.Field(c)
+		if there {
+			d.Title, d.Field = f.Name, f.ID
+		}
+		if note, ok := extra[c]; ok {
+			d.Notes = append(d.Notes, note)
+		}
+		switch c {
+		case Amount:
+			d.Kind = columns.Number
+		case OrderDate:
+			d.Kind = columns.Date
+		case Status, Priority:
+			if d.Offers = m.Offers(c); d.Offers != nil {
+				d.Kind = columns.Choice
+			}
+			if f.Type == "multipleSelects" {
+				d.Kind = columns.Choices
+			}
+			d.Editable = m.cfg.Named[c] != None && (!m.byID || there && !computed[f.Type])
+		default:
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// Trouble says for people why the schema is not read as it is now, if it is not.
+func (s *Schema) Trouble() fault.Text {
+	switch m := s.mapper.Load(); {
+	case m == nil || m.byID && !m.frozen:
+		return fault.Text{}
+	case m.frozen:
+		return fault.T("Airtable no deja leer el esquema de la base: los campos y sus opciones son los últimos conocidos",
+			"Airtable refuses to describe the base: fields and choices are as they were last known")
+	default:
+		return fault.T("La clave no tiene el permiso schema.bases:read: las columnas se buscan por su nombre y no se conocen las opciones",
+			"The token lacks the scope schema.bases:read: columns are found by name, and choices are not known")
+	}
 }

@@ -205,7 +205,7 @@ func (r *round) condition(t *task, values bool) string {
 		field, _ := r.mapper.Field(w.column)
 		parts = append(parts, r.since(t, w.column))
 		if values {
-			parts = append(parts, airtable.Holds(field.Name, w.value))
+			parts = append(parts, airtable.Holds(field.Name, r.mapper.Word(w.column, w.value)))
 		}
 	}
 	return "OR(" + strings.Join(parts, ",") + ")"

@@ -2,8 +2,8 @@ package edits
 
 import (
 	"errors"
-	"strings"
 
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
@@ -32,24 +32,29 @@ func forbidden(field string) fault.Text {
 		"The Airtable key may not write to “"+field+"”")
 }
 
-// refusal says for people why Airtable does not take value in a field.
-func refusal(err error, field airtable.Field, value string) fault.Text {
+// refusal says for people why Airtable does not take a value.
+func refusal(err error, m *column.Mapper, w want) fault.Text {
+	field, known := m.Field(w.column)
 	switch {
+	case !known:
+		return noColumn(w.column)
 	case airtable.IsRecordGone(err):
 		return gone()
 	case airtable.IsForbidden(err):
 		return forbidden(field.Name)
 	case airtable.IsBadChoice(err):
 		es, en := "", ""
-		if len(field.Options.Choices) > 0 {
-			names := make([]string, len(field.Options.Choices))
-			for i, c := range field.Options.Choices {
-				names[i] = c.Name
-			}
-			es, en = "; sus opciones son: "+strings.Join(names, ", "), "; its choices are: "+strings.Join(names, ", ")
+		if offered := (&columns.Column{Offers: m.Offers(w.column)}).Quoted(); offered != (fault.Text{}) {
+			es, en = "; sus opciones son: "+offered.ES, "; its choices are: "+offered.EN
 		}
-		return fault.T("«"+value+"» no es una opción de «"+field.Name+"» en Airtable"+es,
-			"“"+value+"” is not a choice of “"+field.Name+"” in Airtable"+en)
+		return fault.T("«"+w.value+"» no es una opción de «"+field.Name+"» en Airtable"+es,
+			"“"+w.value+"” is not a choice of “"+field.Name+"” in Airtable"+en)
+	case airtable.IsBadField(err) && column.IsComputed(field):
+		return fault.T("Airtable calcula el campo «"+field.Name+"»: no se puede escribir en él",
+			"The field “"+field.Name+"” is computed by Airtable and cannot be written to")
+	case airtable.IsBadField(err) && field.ID != "" && !airtable.IsUnknownField(err):
+		return fault.T("El campo «"+field.Name+"» de Airtable, de tipo "+field.Type+", no admite «"+w.value+"»",
+			"The field “"+field.Name+"” in Airtable, of type "+field.Type+", does not take “"+w.value+"”")
 	case airtable.IsBadField(err):
 		return fault.T("El campo «"+field.Name+"» de Airtable no existe o es calculado",
 			"The field “"+field.Name+"” in Airtable is gone or computed")

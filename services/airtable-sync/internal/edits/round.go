@@ -193,7 +193,7 @@ func (r *round) relearn(ctx context.Context) error {
 	// Names are learnt from records, and a page of them shows whether there are more.
 	p, err := r.client.Page(ctx, airtable.Query{}, "")
 	if err == nil {
-		r.mapper, _, err = r.schema.Learn(p.Records)
+		r.mapper, _ = r.schema.Learn(p.Records)
 	}
 	return err
 }

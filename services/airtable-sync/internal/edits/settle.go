@@ -103,10 +103,7 @@ func (r *round) publishStates(ctx context.Context, outcomes []outcome) error {
 		return nil
 	}
 	r.ledger.Met(ids...)
-	mapper, known, err := r.schema.Learn(records)
-	if err != nil {
-		return err
-	}
+	mapper, known := r.schema.Learn(records)
 	if !known { // a field was added: without it the digest would not be the syncer's
 		if err := r.schema.Refresh(ctx); err != nil {
 			return err

@@ -66,7 +66,7 @@ func (r *round) update(t *task) airtable.Update {
 	for _, w := range wants {
 		if !t.there[w.column] {
 			field, _ := r.mapper.Field(w.column)
-			u.Fields[field.Key()] = w.value
+			u.Fields[field.Key()] = r.mapper.Cell(w.column, w.value)
 		}
 	}
 	return u
@@ -122,7 +122,7 @@ func (r *round) refuse(ctx context.Context, t *task, err error) error {
 	if err != nil && !airtable.IsVerdict(err) {
 		return err
 	}
-	if airtable.IsBadChoice(err) && r.mapper.ByID() && len(r.refused) == 0 { // the reason tells the choices
+	if (airtable.IsBadChoice(err) || airtable.IsBadField(err)) && r.mapper.ByID() && len(r.refused) == 0 { // for the reason
 		if err := r.relearn(ctx); err != nil {
 			return err
 		}
@@ -139,8 +139,7 @@ func (r *round) refuse(ctx context.Context, t *task, err error) error {
 	e, reason := from[0], airtable.Reason(err)
 	if guilty >= 0 {
 		e = from[guilty]
-		field, _ := r.mapper.Field(wants[guilty].column)
-		reason = refusal(err, field, wants[guilty].value)
+		reason = refusal(err, r.mapper, wants[guilty])
 		switch {
 		case airtable.IsBadChoice(err):
 			r.refused[wants[guilty]] = reason
@@ -165,7 +164,7 @@ func (r *round) blame(ctx context.Context, t *task, wants []want, from []*edit, 
 	named := -1
 	for i, w := range wants {
 		field, _ := r.mapper.Field(w.column)
-		if text := err.Error(); strings.Contains(text, `"`+w.value+`"`) || strings.Contains(text, field.Key()) || strings.Contains(text, field.Name) {
+		if text := err.Error(); strings.Contains(text, `"`+r.mapper.Word(w.column, w.value)+`"`) || strings.Contains(text, field.Key()) || strings.Contains(text, field.Name) {
 			if named >= 0 {
 				named = -1
 				break
@@ -178,7 +177,7 @@ func (r *round) blame(ctx context.Context, t *task, wants []want, from []*edit, 
 	}
 	// The first is tried alone. If it is taken, it is written once more with what is left, and settled then.
 	field, _ := r.mapper.Field(wants[0].column)
-	single := airtable.Update{ID: t.id, Fields: map[string]any{field.Key(): wants[0].value}}
+	single := airtable.Update{ID: t.id, Fields: map[string]any{field.Key(): r.mapper.Cell(wants[0].column, wants[0].value)}}
 	work, done := grace(ctx)
 	defer done()
 	switch _, _, alone := r.client.Update(work, []airtable.Update{single}, r.mapper.ByID(), r.turn(ctx)); {

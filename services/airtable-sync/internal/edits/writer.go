@@ -141,13 +141,10 @@ func (w *Writer) pause(ctx context.Context, err error, failures int) {
 func (w *Writer) note(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var missing *column.MissingError
 	var later *unclearError
 	switch {
 	case err == nil:
 		w.trouble = fault.Text{}
-	case errors.As(err, &missing):
-		w.trouble = fault.T("Falta la columna para "+missing.Variables(), missing.Error())
 	case errors.As(err, &later):
 		w.trouble = airtable.Reason(later.cause)
 	default:

@@ -102,6 +102,11 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 		if err := s.schema.Refresh(ctx); err != nil {
 			return "", fault.Text{}, err
 		}
+		if s.readsDifferently() {
+			n.scan = whyColumns
+			s.reconcile(n)
+			return rpc.Full, n.scan, nil
+		}
 	}
 	if err := s.publish(ctx, log, n); airtable.IsBadFormula(err) {
 		n.scan = fault.T("Airtable no acepta el filtro de los registros cambiados", "Airtable refuses the filter of the records that changed")
@@ -112,6 +117,13 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 		return "", fault.Text{}, err
 	}
 	return "", fault.Text{}, s.advance(ctx, n)
+}
+
+// readsDifferently reports whether records are read as other orders than in the last full scan.
+func (s *Syncer) readsDifferently() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Columns != s.schema.Mapper().Fingerprint()
 }
 
 // read lists payloads from where the last run ended, until there are no more or too many.

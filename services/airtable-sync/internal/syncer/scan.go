@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/resonance/resonance/pkg/bus"
@@ -15,7 +14,6 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
-	"github.com/resonance/resonance/services/airtable-sync/internal/column"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 )
 
@@ -105,7 +103,7 @@ func (s *Syncer) formulaTaken() bool {
 
 // prepare makes sure that the streams are there and that the ledger is of this stream.
 func (s *Syncer) prepare(ctx context.Context, log *slog.Logger) error {
-	if err := bus.Ensure(ctx, s.js, s.cfg.Replicas, bus.StreamOrders, bus.StreamDeadLetters, bus.BucketSyncState); err != nil {
+	if err := bus.Ensure(ctx, s.js, s.cfg.Replicas, bus.StreamOrders, bus.StreamDeadLetters, bus.BucketSyncState, bus.BucketColumns); err != nil {
 		return err
 	}
 	read, err := s.ledger.Refresh(ctx)
@@ -135,6 +133,8 @@ func (s *Syncer) prepare(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
+var whyColumns = fault.T("las columnas se leen ahora de otro modo", "columns are read differently now")
+
 var whyCheck = fault.T("toca una comprobación completa", "due as a check")
 
 // choose settles the mode of a run, and says why. hooked is whether there is a webhook to read.
@@ -147,6 +147,8 @@ func (s *Syncer) choose(asked rpc.Mode, hooked bool) (rpc.Mode, fault.Text) {
 		return rpc.Full, fault.T("alguien lo pidió", "asked for")
 	case s.state.Since.IsZero():
 		return rpc.Full, fault.T("no hay una sincronización anterior que continuar", "no earlier run to continue")
+	case s.state.Columns != s.schema.Mapper().Fingerprint():
+		return rpc.Full, whyColumns
 	case asked == rpc.Incremental && s.noFormula == (fault.Text{}):
 		return rpc.Incremental, fault.T("alguien lo pidió", "asked for")
 	case s.cfg.Mode == rpc.Full:
@@ -171,12 +173,13 @@ func (s *Syncer) choose(asked rpc.Mode, hooked bool) (rpc.Mode, fault.Text) {
 func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error {
 	known, asked := s.ledger.Live(), s.ledger.Now()
 	s.progress(func(r *rpc.Run) { r.Progress.Expected = known })
+	before := s.schema.Mapper().Fingerprint()
 	seen, began, err := s.list(ctx, log, "")
 	if err != nil {
 		return err
 	}
-	if unseen := s.schema.Mapper().Unseen(); len(unseen) > 0 && len(seen) > 0 {
-		log.Warn("columns without a single cell", "columns", unseen)
+	if err := s.schema.Scanned(ctx); err != nil {
+		return err
 	}
 	gone, proven, err := s.absent(ctx, log, s.ledger.Missing(seen, asked), seen)
 	if err != nil {
@@ -193,6 +196,7 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 		return err
 	}
 	s.scanned(began, through, hold, len(seen) > 0 || confirm, confirm)
+	s.readAs(before)
 	if len(s.touched)+len(s.doubtful) > 0 {
 		s.confirm(s.touched, s.touchedAt, seen)
 	}
@@ -214,6 +218,18 @@ func (s *Syncer) scanned(began time.Time, through ledger.Position, held, conclus
 	}
 	s.state.reach(through)
 	s.orders = s.ledger.Live()
+}
+
+// readAs notes how a full scan read all records, if it read them all the same way; before is how it began.
+func (s *Syncer) readAs(before string) {
+	mapper := s.schema.Mapper()
+	now := mapper.Fingerprint()
+	if mapper.ByID() && now != before { // without metadata, names turn up on the way
+		now = ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.Columns = now
 }
 
 // absent asks by id for the orders that a complete listing did not have, publishes what is news of those that
@@ -391,10 +407,7 @@ func (s *Syncer) pages(ctx context.Context, formula string) <-chan page {
 
 // take publishes what is news in one page, and adds its records to seen.
 func (s *Syncer) take(ctx context.Context, p page, seen listed) error {
-	mapper, known, err := s.schema.Learn(p.Records)
-	if err != nil {
-		return err
-	}
+	mapper, known := s.schema.Learn(p.Records)
 	if !known && !s.refreshed { // a field was added since the schema was read
 		s.refreshed = true
 		if err := s.schema.Refresh(ctx); err != nil {
@@ -479,14 +492,9 @@ func (s *Syncer) lookAgain(ctx context.Context) error {
 
 // reason says for people why a run failed.
 func reason(ctx context.Context, err error) fault.Text {
-	var missing *column.MissingError
 	switch {
 	case ctx.Err() != nil:
 		return fault.T("Interrumpida: el servicio se detuvo o cedió el turno", "Interrupted: the service was stopped or lost its turn")
-	case errors.As(err, &missing):
-		return fault.T(
-			"No se encuentra la columna para "+missing.Variables()+"; la tabla tiene: "+strings.Join(missing.Fields, ", "),
-			missing.Error())
 	case errors.Is(err, ledger.ErrLost):
 		return fault.T("NATS perdió eventos durante la ejecución; la siguiente los repone", "NATS lost events during the run; the next one restores them")
 	default:

@@ -31,6 +31,7 @@ type state struct {
 	Success  time.Time     `json:"success,omitzero"` // start of the last successful run
 	Recent   []rpc.Run     `json:"recent,omitempty"` // newest first
 	Hook     hook          `json:"webhook,omitzero"`
+	Columns  string        `json:"columns,omitempty"` // how the last full scan read records: its Fingerprint
 	// Unconfirmed are records that the webhook says were touched, where no listing has shown that yet. The map
 	// is replaced, never changed.
 	Unconfirmed map[string]doubt `json:"unconfirmed,omitempty"`

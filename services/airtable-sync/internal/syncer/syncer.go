@@ -349,6 +349,7 @@ func (s *Syncer) Status() rpc.SyncState {
 		IntervalSeconds: plan.Interval.Seconds(), IntervalReason: plan.Reason,
 		Orders: s.orders, OrderProblems: s.ledger.Problems(20), Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: rpc.APICalls{Total: total, ByKind: byKind}, Budget: &plan.Budget,
 	}
+	st.Columns, st.SchemaReason = s.schema.Columns(), s.schema.Trouble()
 	st.Mode, st.ModeReason = s.mode()
 	if h := s.state.Hook; st.Mode == rpc.Webhook {
 		st.Hook = &rpc.Hook{ID: h.ID, URL: h.URL, Cursor: h.Cursor, Expires: h.Expires.UTC()}

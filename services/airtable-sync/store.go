@@ -1,0 +1,42 @@
+package airtablesync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/columns"
+)
+
+// schemaKey is the key of the table's schema in the bucket sync-state.
+const schemaKey = "schema"
+
+// store is a column.Store in NATS.
+type store struct {
+	kv jetstream.KeyValue // sync-state
+	js jetstream.JetStream
+}
+
+func (s *store) Load(ctx context.Context) ([]byte, error) {
+	entry, err := s.kv.Get(ctx, schemaKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load the schema: %w", err)
+	}
+	return entry.Value(), nil
+}
+
+func (s *store) Save(ctx context.Context, data []byte) error {
+	if _, err := s.kv.Put(ctx, schemaKey, data); err != nil {
+		return fmt.Errorf("save the schema: %w", err)
+	}
+	return nil
+}
+
+func (s *store) Publish(ctx context.Context, source columns.Source) error {
+	return columns.Publish(ctx, s.js, source)
+}
