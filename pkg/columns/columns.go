@@ -69,10 +69,17 @@ func (c *Column) Find(s string) (value string, ok bool) {
 	return "", false
 }
 
+// mostQuoted bounds how many choices a sentence lists.
+const mostQuoted = 50
+
 // Quoted lists the choices for people, in quotes, with the base's own word where that is another.
 func (c *Column) Quoted() fault.Text {
 	var es, en []string
-	for _, o := range c.Offers {
+	for i, o := range c.Offers {
+		if i == mostQuoted {
+			es, en = append(es, "…"), append(en, "…")
+			break
+		}
 		own := ""
 		if Fold(o.Title) != Fold(o.Value) {
 			own = o.Title

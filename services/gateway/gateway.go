@@ -122,7 +122,7 @@ func Run(ctx context.Context, c Config) error {
 	defer cancel()
 	handler, err := api.New(api.Config{
 		Log: c.Log, Services: link, Auth: authenticator, Health: c.Health, CORSOrigins: c.CORSOrigins, Draining: ctx.Done(),
-		Live: link.live, TrustedProxies: proxies,
+		Live: link.live, Catalog: &link.columns, TrustedProxies: proxies,
 	})
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -173,6 +174,24 @@ func TestNATSComesAndGoes(t *testing.T) {
 	}
 	p.until(works)
 	p.until(func() bool { status, _, _ := p.do(http.MethodGet, "/readyz", "", ""); return status == http.StatusOK })
+	offers := func(choice string) {
+		t.Helper()
+		source := columns.Source{Name: columns.Main, Columns: []columns.Column{
+			{Name: "status", Field: "fld1", Kind: columns.Choice, Editable: true, Offers: []columns.Offer{{Value: choice, Title: choice}}},
+		}}
+		nc, js := ns.Connect()
+		defer nc.Close()
+		servicetest.Eventually(t, "the bucket of the columns", func() bool { return columns.Publish(t.Context(), js, source) == nil })
+		p.until(func() bool {
+			_, _, data := p.do(http.MethodGet, "/api/orders/columns", session.Access, "")
+			return strings.Contains(string(data), choice)
+		})
+		status, _, data := p.do(http.MethodGet, "/api/orders?status=Lost", session.Access, "")
+		if status != http.StatusBadRequest || !strings.Contains(string(data), "«"+choice+"»") {
+			t.Errorf("%d %s", status, data)
+		}
+	}
+	offers("Devuelto")
 
 	ns.Stop()
 	p.until(func() bool { return !works() })
@@ -183,6 +202,7 @@ func TestNATSComesAndGoes(t *testing.T) {
 	ns.Wipe() // it comes back with nothing: people log in again, nobody has to help
 	ns.Start()
 	p.until(works)
+	offers("En camino")
 	again := p.login("admin", "correct horse")
 	if status, _, _ := p.do(http.MethodPost, "/token/refresh", "", "refresh_token="+session.Refresh); status != http.StatusUnauthorized {
 		t.Errorf("a session that was wiped: %d", status)

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/gateway/internal/live"
@@ -24,7 +25,9 @@ type link struct {
 	log         *slog.Logger
 	replicas    int // of the bucket of the sessions
 	live        *live.Hub
+	columns     columns.Catalog
 	reconnected chan struct{}
+	restored    chan struct{} // the same, for the columns
 
 	mu sync.RWMutex
 	nc *nats.Conn
@@ -32,7 +35,7 @@ type link struct {
 }
 
 func newLink(log *slog.Logger, replicas int) *link {
-	return &link{log: log, replicas: replicas, live: live.New(log, time.Minute, feeds()...), reconnected: make(chan struct{}, 1)}
+	return &link{log: log, replicas: replicas, live: live.New(log, time.Minute, feeds()...), reconnected: make(chan struct{}, 1), restored: make(chan struct{}, 1)}
 }
 
 var errNoNATS = errors.New("not connected yet")
@@ -78,11 +81,13 @@ func (l *link) sessions() (jetstream.KeyValue, error) {
 	return l.kv, nil
 }
 
-// reopen has maintain look after the sessions again: call it when NATS has been away.
+// reopen has maintain look after the buckets again: call it when NATS has been away.
 func (l *link) reopen() {
-	select {
-	case l.reconnected <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{l.reconnected, l.restored} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -129,6 +134,7 @@ func (l *link) tell(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, 
 		return fmt.Errorf("subscribe to %s: %w", rpc.OrdersProjected, err)
 	}
 	background.Go(func() { l.live.Run(ctx, js) })
+	background.Go(func() { l.followColumns(ctx, js) })
 	background.Go(func() {
 		l.live.WatchSync(ctx, func(ctx context.Context) ([]byte, error) {
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -138,6 +144,38 @@ func (l *link) tell(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, 
 		})
 	})
 	return nil
+}
+
+// followColumns keeps the catalog of columns, until ctx ends.
+func (l *link) followColumns(ctx context.Context, js jetstream.JetStream) {
+	for ctx.Err() == nil {
+		following, stop := context.WithCancel(ctx)
+		go func() { // NATS may come back without the bucket, and the watcher would not notice
+			defer stop()
+			select {
+			case <-l.restored:
+			case <-following.Done():
+			}
+		}()
+		err := bus.Ensure(following, js, l.replicas, bus.BucketColumns)
+		if err == nil {
+			err = l.columns.Follow(following, js)
+		}
+		if following.Err() == nil {
+			l.log.Warn("columns not followed, trying again", "error", err)
+			sleep(ctx, time.Second)
+		}
+		stop()
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 func (l *link) ensureSessions(ctx context.Context, js jetstream.JetStream) error {

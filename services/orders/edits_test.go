@@ -441,8 +441,8 @@ func TestEditRefused(t *testing.T) {
 		"edits[1].record_id":       {Edits: []rpc.EditOrder{sent, sent}},
 		"edits[0].record_id":       {Edits: []rpc.EditOrder{{RecordID: "a.b>", Values: sent.Values}}},
 		"edits[0].values":          {Edits: []rpc.EditOrder{{RecordID: "rec1"}}},
-		"edits[0].values.status":   {Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("sent")}}},
-		"edits[0].values.priority": {Edits: []rpc.EditOrder{{RecordID: "rec1", Values: priority("")}}},
+		"edits[0].values.status":   {Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("\u00a0")}}},
+		"edits[0].values.priority": {Edits: []rpc.EditOrder{{RecordID: "rec1", Values: priority("a\x00b")}}},
 		"idempotency_key":          {Edits: []rpc.EditOrder{sent}, IdempotencyKey: strings.Repeat("k", 2000)},
 		"actor":                    {Edits: []rpc.EditOrder{sent}, Actor: event.Actor{ID: strings.Repeat("k", 2000)}},
 	} {

@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
@@ -51,6 +52,7 @@ type Config struct {
 	Health      *service.Health
 	CORSOrigins []string
 	Live        *live.Hub
+	Catalog     *columns.Catalog // what the columns of orders offer
 	// TrustedProxies are the networks whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	// Draining is closed when the process is to stop: whoever waits for a sync or an edit is answered then.
@@ -64,6 +66,8 @@ type API struct {
 	auth     *auth.Authenticator
 	forged   *auth.Brake // on pings that are not Airtable's
 	live     *live.Hub
+	catalog  *columns.Catalog
+	orders   *table
 	origins  []string // hosts whose pages may open a WebSocket, besides our own
 	draining <-chan struct{}
 
@@ -75,6 +79,7 @@ type API struct {
 func New(c Config) (*API, error) {
 	setUpHuma()
 	a := &API{log: c.Log, services: c.Services, auth: c.Auth, forged: auth.NewBrake(time.Now, 60, 100*time.Millisecond), draining: c.Draining, router: chi.NewRouter()}
+	a.catalog, a.orders = c.Catalog, ordersTable(c.Catalog)
 	a.live, a.origins = c.Live, wsOrigins(c.CORSOrigins)
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed))
 	if err != nil {
@@ -94,6 +99,7 @@ func New(c Config) (*API, error) {
 	a.huma = humachi.New(a.router, humaConfig())
 	a.loginRoutes()
 	a.orderRoutes()
+	a.columnRoutes()
 	a.editRoutes()
 	a.syncRoutes()
 	a.webhookRoutes()

@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -60,29 +61,40 @@ type OrderValues struct {
 	Priority Wanted `json:"priority,omitzero"`
 }
 
-// TransformSchema is called by huma: the values are those that the events allow.
+// TransformSchema is called by huma.
 func (OrderValues) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	for name, values := range map[string][]string{"status": event.Statuses, "priority": event.Priorities} {
+	for _, name := range []string{"status", "priority"} {
 		p := s.Properties[name]
-		p.Enum = choice(values).Items.Enum
-		p.PrecomputeMessages()
+		p.Description = "a choice of the column, by value or by title (GET /api/orders/columns)"
 	}
 	return s
 }
 
-// values gives what is wanted. What is wrong goes into mistakes, by field under the prefix at.
-func (v OrderValues) values(at string, mistakes map[string]fault.Text) event.EditValues {
+// values gives what is wanted, in the columns' own values. What is wrong goes into mistakes, by field under
+// the prefix at.
+func (v OrderValues) values(catalog *columns.Catalog, at string, mistakes map[string]fault.Text) event.EditValues {
 	if v == (OrderValues{}) {
 		mistakes[strings.TrimSuffix(at, ".")] = noValues
 	}
-	if v.Status.null {
-		mistakes[at+"status"] = oneOf(event.Statuses)
+	value := func(name string, v Wanted) *string {
+		if v == (Wanted{}) {
+			return nil
+		}
+		column, known := catalog.Column(name)
+		found, offered := column.Find(v.String())
+		switch {
+		case known && !column.Editable:
+			mistakes[at+name] = notEditable
+		case v.null, !offered, !event.ValidEditValue(found):
+			mistakes[at+name] = mustBeOffered(&column)
+		}
+		return &found
 	}
-	if v.Priority.null {
-		mistakes[at+"priority"] = oneOf(event.Priorities)
-	}
-	return event.EditValues{Status: v.Status.text, Priority: v.Priority.text}
+	return event.EditValues{Status: value("status", v.Status), Priority: value("priority", v.Priority)}
 }
+
+var notEditable = fault.T("la tabla de Airtable no tiene un campo para esta columna en el que se pueda escribir",
+	"the table in Airtable has no field for this column that can be written to")
 
 // OrderEdit is one of many edits.
 type OrderEdit struct {
@@ -193,7 +205,7 @@ type editOutput struct{ Body []byte }
 
 func (a *API) editOrder(ctx context.Context, in *editInput) (*editOutput, error) {
 	mistakes := map[string]fault.Text{}
-	values := in.Body.values("", mistakes)
+	values := in.Body.values(a.catalog, "", mistakes)
 	if f := invalid(mistakes); f != nil {
 		return nil, f
 	}
@@ -232,7 +244,7 @@ func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error
 	if _, ok := in.r.Header["If-Match"]; ok {
 		return nil, fault.Field("If-Match", fault.T("aquí no vale; use if_match en cada edición", "does not go here; use if_match in each edit"))
 	}
-	edits, err := in.Body.edits()
+	edits, err := in.Body.edits(a.catalog)
 	if err != nil {
 		return nil, err
 	}
@@ -264,18 +276,18 @@ func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error
 var noValues = fault.T("falta status, priority o ambos", "status, priority or both are missing")
 
 // edits gives what is to be edited, whichever form it came in. The error names every field at fault.
-func (m *ManyEdits) edits() ([]rpc.EditOrder, error) {
+func (m *ManyEdits) edits(catalog *columns.Catalog) ([]rpc.EditOrder, error) {
 	mistakes := map[string]fault.Text{}
 	var edits []rpc.EditOrder
 	switch {
 	case len(m.Edits) > 0 && (m.IDs != nil || m.Values != nil):
 		mistakes["edits"] = fault.T("no se combina con ids ni values", "does not go with ids or values")
 	case len(m.Edits) > 0:
-		edits = m.single(mistakes)
+		edits = m.single(catalog, mistakes)
 	case len(m.IDs) > 0 && m.Values == nil:
 		mistakes["values"] = noValues
 	case len(m.IDs) > 0:
-		values := m.Values.values("values.", mistakes)
+		values := m.Values.values(catalog, "values.", mistakes)
 		for _, id := range m.IDs {
 			edits = append(edits, rpc.EditOrder{RecordID: id, Values: values})
 		}
@@ -301,10 +313,10 @@ func (m *ManyEdits) edits() ([]rpc.EditOrder, error) {
 	return edits, nil
 }
 
-func (m *ManyEdits) single(mistakes map[string]fault.Text) (edits []rpc.EditOrder) {
+func (m *ManyEdits) single(catalog *columns.Catalog, mistakes map[string]fault.Text) (edits []rpc.EditOrder) {
 	for i, e := range m.Edits {
 		at := fmt.Sprintf("edits[%d]", i)
-		edit := rpc.EditOrder{RecordID: e.RecordID, Values: e.values(at+".", mistakes)}
+		edit := rpc.EditOrder{RecordID: e.RecordID, Values: e.values(catalog, at+".", mistakes)}
 		if e.IfMatch != (Wanted{}) {
 			tags, err := ifMatch(at+".if_match", []string{e.IfMatch.String()})
 			if err != nil {

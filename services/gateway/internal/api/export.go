@@ -61,7 +61,7 @@ type dialect struct {
 }
 
 // plainCSV is for programs: names and values as in the rest of the API.
-var plainCSV = dialect{filename: "orders.csv", separator: ',', decimal: ".", heads: columns}
+var plainCSV = dialect{filename: "orders.csv", separator: ',', decimal: ".", heads: orderColumns}
 
 // spanishCSV is what Excel and LibreOffice in Spanish open with a double click: their list separator is the
 // semicolon, because the comma is the decimal one.
@@ -118,7 +118,7 @@ func (d *dialect) word(v *string) *string {
 // export streams all orders that match, page after page by cursor, so that neither side holds them
 // all. What fails on the first page is a problem; after that only cutting the connection tells.
 func (a *API) export(w http.ResponseWriter, r *http.Request) error {
-	l, err := parseListing(r.URL.RawQuery, filtersAndSort)
+	l, err := a.orders.parse(r.URL.RawQuery, filtersAndSort)
 	if err != nil {
 		return err
 	}

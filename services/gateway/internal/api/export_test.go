@@ -66,7 +66,7 @@ func TestExport(t *testing.T) {
 		fits.Store(most)
 		resp := r.get("/api/orders/export.csv?status=Pending&sort=-amount").want(http.StatusOK)
 		text, ok := strings.CutPrefix(string(resp.body), bom)
-		if !ok || !strings.HasPrefix(text, strings.Join(columns, ",")+"\r\n") {
+		if !ok || !strings.HasPrefix(text, strings.Join(orderColumns, ",")+"\r\n") {
 			t.Fatalf("%.100q", resp.body)
 		}
 		records, err := csv.NewReader(strings.NewReader(text)).ReadAll()

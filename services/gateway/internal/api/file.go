@@ -151,7 +151,7 @@ func (a *API) filePart(ctx context.Context, ref rpc.FileRef) (part bus.Reply, si
 
 // thumbnail reads size.
 func thumbnail(r *http.Request) (string, error) {
-	q, err := newQuery(r.URL.RawQuery, ordersTable)
+	q, err := newQuery(r.URL.RawQuery, &table{})
 	if err != nil {
 		return "", err
 	}

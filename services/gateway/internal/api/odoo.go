@@ -334,7 +334,7 @@ func (o *odooResource) image(w http.ResponseWriter, r *http.Request) error {
 
 // imageSize reads size, in pixels.
 func imageSize(r *http.Request) (int, error) {
-	q, err := newQuery(r.URL.RawQuery, ordersTable)
+	q, err := newQuery(r.URL.RawQuery, &table{})
 	if err != nil {
 		return 0, err
 	}

@@ -164,8 +164,8 @@ func TestOrderShapes(t *testing.T) {
 	if got, want := names(reflect.TypeFor[Order]()), append(names(reflect.TypeFor[event.Order]()), "edit"); !slices.Equal(got, want) {
 		t.Errorf("documented %v, served %v", got, want)
 	}
-	if got := names(reflect.TypeFor[exportRow]()); !slices.Equal(got, columns) {
-		t.Errorf("exported %v, columns %v", got, columns)
+	if got := names(reflect.TypeFor[exportRow]()); !slices.Equal(got, orderColumns) {
+		t.Errorf("exported %v, columns %v", got, orderColumns)
 	}
 }
 
@@ -240,6 +240,11 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 		call(http.StatusBadRequest, get, pattern, path+"?colour=red", viewer)
 	}
 	call(http.StatusServiceUnavailable, post, "/api/orders/sync", "/api/orders/sync", operator)
+	const described = "/api/orders/columns" // asks no service
+	call(http.StatusOK, get, described, described, viewer)
+	call(http.StatusBadRequest, get, described, described+"?colour=red", viewer)
+	call(http.StatusUnauthorized, get, described, described)
+	call(http.StatusRequestEntityTooLarge, get, described, described, viewer, tooBig)
 	edits := map[string]string{"/api/orders/id/{record_id}": order, "/api/orders/{record_id}": plain}
 	const sent, many = `{"status":"Sent"}`, `{"ids":["rec1","rec2"],"values":{"status":"Sent"}}`
 	for pattern, path := range edits {

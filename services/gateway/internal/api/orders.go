@@ -74,7 +74,7 @@ func (a *API) orderRoutes() {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The orders",
 			Content: map[string]*huma.MediaType{"text/csv": {
-				Schema: &huma.Schema{Type: huma.TypeString}, Example: bom + strings.Join(columns, ",") + "\r\n",
+				Schema: &huma.Schema{Type: huma.TypeString}, Example: bom + strings.Join(orderColumns, ",") + "\r\n",
 			}},
 			Headers: map[string]*huma.Param{"Content-Disposition": {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},
@@ -104,7 +104,7 @@ func cached(op huma.Operation, headers ...string) huma.Operation {
 }
 
 func (a *API) listOrders(w http.ResponseWriter, r *http.Request) error {
-	l, err := parseListing(r.URL.RawQuery, everything)
+	l, err := a.orders.parse(r.URL.RawQuery, everything)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l, err := parsePage(r.URL.RawQuery)
+	l, err := a.orders.parsePage(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) summary(w http.ResponseWriter, r *http.Request) error {
-	l, err := parseListing(r.URL.RawQuery, filters)
+	l, err := a.orders.parse(r.URL.RawQuery, filters)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func noParams(r *http.Request) error {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
-	q, err := newQuery(r.URL.RawQuery, ordersTable)
+	q, err := newQuery(r.URL.RawQuery, &table{})
 	if err != nil {
 		return err
 	}

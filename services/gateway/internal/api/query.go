@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -61,28 +62,29 @@ type column = rpc.OdooField
 type table struct {
 	columns []column
 	choices map[string][]string // the values of columns that have but a few
+	catalog *columns.Catalog    // of columns whose choices are the base's own; nil if there are none
 	size    string
 	// own has the parameters with a meaning of their own, before those that columns give.
 	own map[string]func(q *query, l *listing, name string)
 }
 
-// ordersTable is the table of orders.
-var ordersTable = func() *table {
+// ordersTable is the table of orders, whose choices catalog knows.
+func ordersTable(catalog *columns.Catalog) *table {
 	t := &table{
-		choices: map[string][]string{"status": event.Statuses, "priority": event.Priorities}, size: "page_size",
+		catalog: catalog, size: "page_size",
 		own: map[string]func(*query, *listing, string){
 			"id": func(q *query, _ *listing, _ string) { q.recordIDs() },
 			"q":  func(q *query, l *listing, name string) { l.Search = q.text(name) },
 		},
 	}
-	for _, name := range columns {
+	for _, name := range orderColumns {
 		t.columns = append(t.columns, column{Name: name, Kind: rpc.OrderColumns[name], Can: rpc.Filtered | rpc.Sorted})
 	}
 	for _, name := range []string{"status", "priority", "customer", "start_date", "end_date"} {
 		t.own[name] = func(q *query, _ *listing, name string) { q.classicFilter(name) }
 	}
 	return t
-}()
+}
 
 // column finds a column that can be used so; a link also goes by <link>_id.
 func (t *table) column(name string, can rpc.Can) (column, bool) {
@@ -128,7 +130,7 @@ var operators = map[string]operator{
 }
 
 // columns in the order they are listed to people.
-var columns = []string{"record_id", "name", "customer", "status", "priority", "amount", "order_date", "created_at", "updated_at"}
+var orderColumns = []string{"record_id", "name", "customer", "status", "priority", "amount", "order_date", "created_at", "updated_at"}
 
 // query reads parameters and remembers what is wrong with each.
 type query struct {
@@ -137,9 +139,6 @@ type query struct {
 	mistake map[string]fault.Text
 	filters []rpc.Filter
 }
-
-// parseListing is the query of a list of orders.
-func parseListing(raw string, allow allowed) (listing, error) { return ordersTable.parse(raw, allow) }
 
 // parse translates both dialects, the classic one and Refine simple-rest's. The error names every
 // parameter at fault. A filter without a value is no filter.
@@ -184,8 +183,8 @@ func (t *table) parse(raw string, allow allowed) (listing, error) {
 }
 
 // parsePage reads page and page_size and nothing else.
-func parsePage(raw string) (listing, error) {
-	q, err := newQuery(raw, ordersTable)
+func (t *table) parsePage(raw string) (listing, error) {
+	q, err := newQuery(raw, t)
 	if err != nil {
 		return listing{}, err
 	}
@@ -366,7 +365,7 @@ func (q *query) classicFilter(name string) {
 		q.dateRange()
 	default: // status, priority
 		c, _ := q.column(name, rpc.Filtered)
-		q.add(name, c, operator{op: rpc.In, arity: -1}, split(q.values[name]))
+		q.add(name, c, operator{op: rpc.In, arity: -1}, q.list(c.Name, q.values[name]))
 	}
 }
 
@@ -401,7 +400,7 @@ func (q *query) filter(name string) (refined bool) {
 	}
 	values := q.values[name]
 	if op.arity == -1 || op.arity == 2 {
-		values = split(values)
+		values = q.list(c.Name, values)
 	}
 	q.add(name, c, op, values)
 	return true
@@ -433,9 +432,16 @@ func (q *query) add(name string, c column, op operator, values []string) {
 		q.wrong(name, atMost(maxValues))
 		return
 	}
-	for _, v := range values {
+	for i, v := range values {
 		if !q.checkValue(name, c, op, v) {
 			return
+		}
+		if offers, known := q.offers(c.Name); known && op.equality() {
+			var ok bool
+			if values[i], ok = offers.Find(v); !ok {
+				q.wrong(name, mustBeOffered(&offers))
+				return
+			}
 		}
 	}
 	if op.op == rpc.In && len(values) == 1 {
@@ -496,6 +502,36 @@ var (
 // equality reports whether it compares with values as a whole.
 func (o operator) equality() bool {
 	return o.op == rpc.Eq || o.op == rpc.Ne || o.op == rpc.In || o.op == rpc.Nin
+}
+
+// offers gives what a column offers whose choices are the base's own.
+func (t *table) offers(name string) (columns.Column, bool) {
+	if t.catalog == nil {
+		return columns.Column{}, false
+	}
+	c, known := t.catalog.Column(name)
+	return c, known && (c.Kind == columns.Choice || c.Kind == columns.Choices)
+}
+
+// list gives the parts between commas of values, but those that are choices as they stand.
+func (q *query) list(name string, values []string) (parts []string) {
+	offers, known := q.offers(name)
+	for _, v := range values {
+		if _, whole := offers.Find(v); known && whole {
+			parts = append(parts, v)
+		} else {
+			parts = append(parts, split([]string{v})...)
+		}
+	}
+	return parts
+}
+
+// mustBeOffered lists what a column offers.
+func mustBeOffered(c *columns.Column) fault.Text {
+	if list := c.Quoted(); list != (fault.Text{}) {
+		return fault.T("debe ser uno de: "+list.ES, "must be one of: "+list.EN)
+	}
+	return fault.T(fmt.Sprintf("debe ser un texto de 1 a %d caracteres", event.MaxEditValue), fmt.Sprintf("must be a text of 1 to %d characters", event.MaxEditValue))
 }
 
 // sort reads sort=-a,b or _sort=a,b&_order=desc,asc.

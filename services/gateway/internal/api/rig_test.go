@@ -21,6 +21,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -29,6 +31,19 @@ import (
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
+
+// seedColumns are those of a base in English.
+var seedColumns = columns.Source{Name: columns.Main, Columns: []columns.Column{
+	{Name: "status", Field: "fld1", Title: "Status", Kind: columns.Choice, Editable: true, Offers: offers(event.Statuses)},
+	{Name: "priority", Field: "fld2", Title: "Priority", Kind: columns.Choice, Editable: true, Offers: offers(event.Priorities)},
+}}
+
+func offers(values []string) (list []columns.Offer) {
+	for _, v := range values {
+		list = append(list, columns.Offer{Value: v, Title: v})
+	}
+	return list
+}
 
 // natsAsker asks over a real connection.
 type natsAsker struct{ nc *nats.Conn }
@@ -46,6 +61,7 @@ type rig struct {
 	nc       *nats.Conn
 	draining chan struct{}
 	hub      *live.Hub
+	catalog  columns.Catalog
 	log      *logs
 	tokens   map[auth.Role]string
 }
@@ -129,9 +145,10 @@ func newRig(t testing.TB, change ...func(*auth.Config)) *rig {
 	for _, c := range change {
 		c(&of)
 	}
+	r.catalog.Set(seedColumns)
 	a, err := New(Config{
-		Live: r.hub,
-		Log:  log, Services: natsAsker{r.nc}, Health: &service.Health{}, Draining: r.draining, CORSOrigins: []string{"https://admin.example.com"},
+		Live: r.hub, Catalog: &r.catalog,
+		Log: log, Services: natsAsker{r.nc}, Health: &service.Health{}, Draining: r.draining, CORSOrigins: []string{"https://admin.example.com"},
 		Auth: auth.New(of),
 	})
 	if err != nil {

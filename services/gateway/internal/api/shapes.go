@@ -19,8 +19,8 @@ type Order struct {
 	RecordID  string         `json:"record_id"`
 	Name      *string        `json:"name"`
 	Customer  *string        `json:"customer"`
-	Status    *string        `json:"status" doc:"Pending, Processing, Sent, Delivered, Cancelled, or what else Airtable holds"`
-	Priority  *string        `json:"priority" doc:"Low, Medium, High, or what else Airtable holds"`
+	Status    *string        `json:"status" doc:"Pending, Processing, Sent, Delivered or Cancelled where the choice means that, in Spanish, English or Portuguese; any other choice as it is"`
+	Priority  *string        `json:"priority" doc:"Low, Medium or High where the choice means that, in Spanish, English or Portuguese; any other choice as it is"`
 	Amount    *float64       `json:"amount" doc:"in the table's currency"`
 	OrderDate *string        `json:"order_date" format:"date"`
 	CreatedAt time.Time      `json:"created_at"`
@@ -127,13 +127,7 @@ func whole(low, high float64) *huma.Schema {
 	return s
 }
 
-func choice(values []string) *huma.Schema {
-	item := &huma.Schema{Type: huma.TypeString}
-	for _, v := range values {
-		item.Enum = append(item.Enum, v)
-	}
-	return &huma.Schema{Type: huma.TypeArray, Items: item}
-}
+func texts() *huma.Schema { return &huma.Schema{Type: huma.TypeArray, Items: text()} }
 
 var recordParam = &huma.Param{
 	Name: "record_id", In: "path", Required: true, Example: "recA1b2C3d4E5f6G7",
@@ -148,9 +142,9 @@ var pageParams = []*huma.Param{
 // listParams documents the query of a list of orders.
 func listParams(allow allowed) []*huma.Param {
 	date := func() *huma.Schema { return &huma.Schema{Type: huma.TypeString, Format: "date"} }
-	return ordersTable.params(allow, "-order_date", []*huma.Param{
-		param("status", "any of these; repeat it or put commas between", choice(event.Statuses), []any{"Pending"}),
-		param("priority", "any of these; repeat it or put commas between", choice(event.Priorities), []any{"High"}),
+	return ordersTable(nil).params(allow, "-order_date", []*huma.Param{
+		param("status", "any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between", texts(), []any{"Pending"}),
+		param("priority", "any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between", texts(), []any{"High"}),
 		param("customer", "is part of the customer's name, in any case", text(), "ferre"),
 		param("start_date", "the first order date", date(), "2026-11-01"),
 		param("end_date", "the last order date", date(), "2026-11-30"),

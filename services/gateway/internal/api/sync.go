@@ -50,6 +50,9 @@ type SyncState struct {
 	Edits          Edits   `json:"edits" doc:"those that Airtable has not taken yet"`
 
 	OrderProblems []OrderProblem `json:"order_problems,omitempty" doc:"orders that are published truncated or not at all; twenty at most"`
+
+	Columns      []Column `json:"columns,omitempty" doc:"which fields of Airtable the orders' columns are read from, with notes where that needs attention"`
+	SchemaReason string   `json:"schema_reason,omitempty" doc:"why the columns are not read by the base's present schema; absent if they are"`
 }
 
 // OrderProblem is rpc.OrderProblem with its reason in the caller's language.
@@ -80,10 +83,14 @@ func runIn(lang string, r *rpc.Run) *Run {
 func stateIn(lang string, s rpc.SyncState) SyncState {
 	out := SyncState{
 		SyncState: s, ModeReason: s.ModeReason.In(lang), IntervalReason: s.IntervalReason.In(lang),
-		Current: runIn(lang, s.Current), Last: runIn(lang, s.Last), Edits: Edits{EditsState: s.Edits, Error: s.Edits.Error.In(lang)},
+		SchemaReason: s.SchemaReason.In(lang),
+		Current:      runIn(lang, s.Current), Last: runIn(lang, s.Last), Edits: Edits{EditsState: s.Edits, Error: s.Edits.Error.In(lang)},
 	}
 	if s.Budget != nil {
 		out.Budget = &Budget{Budget: *s.Budget, Warning: s.Budget.Warning.In(lang)}
+	}
+	for i := range s.Columns {
+		out.Columns = append(out.Columns, columnIn(lang, &s.Columns[i]))
 	}
 	for i := range s.Recent {
 		out.Recent = append(out.Recent, *runIn(lang, &s.Recent[i]))

@@ -103,19 +103,19 @@ func validate(q *rpc.EditRequest) error {
 			return fault.Field(field+"record_id", fault.T("está repetido", "is repeated"))
 		case e.Values == event.EditValues{}:
 			return fault.Field(field+"values", fault.T("no cambia nada", "changes nothing"))
-		case !oneOf(e.Values.Status, event.Statuses):
-			return fault.Field(field+"values.status", fault.T("no es un estado", "is not a status"))
-		case !oneOf(e.Values.Priority, event.Priorities):
-			return fault.Field(field+"values.priority", fault.T("no es una prioridad", "is not a priority"))
+		case e.Values.Status != nil && !event.ValidEditValue(*e.Values.Status):
+			return fault.Field(field+"values.status", notWritable)
+		case e.Values.Priority != nil && !event.ValidEditValue(*e.Values.Priority):
+			return fault.Field(field+"values.priority", notWritable)
 		}
 		seen[e.RecordID] = true
 	}
 	return nil
 }
 
-func oneOf(value *string, values []string) bool {
-	return value == nil || slices.Contains(values, *value)
-}
+// notWritable says what no cell can be set to. Which choices there are the gateway checks, by the columns
+// that airtable-sync publishes, and airtable-sync when it writes.
+var notWritable = fault.T("no es un texto que se pueda escribir", "is not a text that can be written")
 
 // unseen gives the records with an If-Match that have an accepted edit which the projection does not
 // show yet: nobody can have read the state that the tag would have to be compared with.

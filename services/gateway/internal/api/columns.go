@@ -1,0 +1,76 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/gateway/internal/auth"
+)
+
+// Column is columns.Column as the API shows it, with its notes in the caller's language.
+type Column struct {
+	Name       string          `json:"name" doc:"in orders, filters, sorts and edits"`
+	Title      string          `json:"title,omitempty" doc:"the name of the field in Airtable that it is read from; absent if there is none"`
+	Kind       columns.Kind    `json:"kind" enum:"text,number,date,time,choice,choices"`
+	Choices    []columns.Offer `json:"choices,omitempty" doc:"what the field offers; absent where any text will do, or it is not known"`
+	Filterable bool            `json:"filterable"`
+	Sortable   bool            `json:"sortable"`
+	Editable   bool            `json:"editable"`
+	Notes      []string        `json:"notes,omitempty" doc:"what to know about where its values come from"`
+}
+
+// ColumnList answers GET /api/orders/columns.
+type ColumnList struct {
+	Data []Column `json:"data"`
+}
+
+var exampleColumn = columns.Column{
+	Name: "status", Title: "Estado", Kind: columns.Choice, Editable: true,
+	Offers: []columns.Offer{{Value: "Pending", Title: "Pendiente"}, {Value: "Devuelto", Title: "Devuelto"}},
+	Notes: []fault.Text{fault.T("se lee de «Estado»; también podría ser «Situación» (AIRTABLE_FIELD_STATUS lo decide)",
+		"it is read from “Estado”; it could also be “Situación” (AIRTABLE_FIELD_STATUS decides)")},
+}
+
+func columnIn(lang string, c *columns.Column) Column {
+	out := Column{Name: c.Name, Title: c.Title, Kind: c.Kind, Choices: c.Offers, Editable: c.Editable}
+	_, out.Filterable = rpc.OrderColumns[c.Name]
+	out.Sortable = out.Filterable
+	for _, n := range c.Notes {
+		out.Notes = append(out.Notes, n.In(lang))
+	}
+	return out
+}
+
+func (a *API) columnRoutes() {
+	a.route(huma.Operation{
+		OperationID: "orderColumns", Method: http.MethodGet, Path: "/api/orders/columns", Tags: []string{"orders"},
+		Summary: "The columns of orders, and the choices they offer",
+		Description: "A choice has a value and a title. The value is what orders show and filters compare with; the title is the base's own word. " +
+			"Filters and edits take either; surrounding spaces, case and Unicode normalisation do not matter.",
+		Responses: ok[ColumnList](a, "The columns", ColumnList{Data: []Column{columnIn("es", &exampleColumn)}}), Errors: []int{http.StatusBadRequest},
+	}, auth.Viewer, func(w http.ResponseWriter, r *http.Request) error {
+		if err := noParams(r); err != nil {
+			return err
+		}
+		lang := preferred(r.Header.Get("Accept-Language"))
+		var list ColumnList
+		for _, name := range orderColumns {
+			c, known := a.catalog.Column(name)
+			if !known {
+				c = columns.Column{Name: name, Kind: kinds[rpc.OrderColumns[name]]}
+			}
+			list.Data = append(list.Data, columnIn(lang, &c))
+		}
+		w.Header()["Content-Type"] = jsonType
+		w.Header().Add("Vary", "Accept-Language")
+		_ = json.NewEncoder(w).Encode(list) // the client has gone
+		return nil
+	})
+}
+
+var kinds = map[rpc.Kind]columns.Kind{rpc.Text: columns.Text, rpc.Number: columns.Number, rpc.Date: columns.Date, rpc.Time: columns.Time}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"reflect"
+
+	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
+)
+
+// spanish is a base in Spanish with a choice of its own, and no priority.
+var spanish = columns.Source{Name: columns.Main, Columns: []columns.Column{
+	{Name: "status", Field: "fld1", Title: "Estado", Kind: columns.Choice, Editable: true, Offers: []columns.Offer{
+		{Value: "Pending", Title: "Pendiente"}, {Value: "Sent", Title: "Enviado "}, {Value: "Devuelto, sin cobrar", Title: "Devuelto, sin cobrar"},
+	}},
+	{Name: "priority", Kind: columns.Text, Notes: []fault.Text{fault.T("no hay", "there is none")}},
+}}
+
+// Whatever the base offers can be filtered by, in its own words and in the canonical ones.
+func TestFilterByOwnChoices(t *testing.T) {
+	t.Parallel()
+	catalog := &columns.Catalog{}
+	catalog.Set(spanish)
+	for query, want := range map[string]rpc.Filter{
+		"status=Pendiente":                                 filter("status", rpc.Eq, "Pending"),
+		"status=pending":                                   filter("status", rpc.Eq, "Pending"),
+		"status= ENVIADO ,pendiente":                       filter("status", rpc.In, "Sent", "Pending"),
+		"status=devuelto, sin cobrar":                      filter("status", rpc.Eq, "Devuelto, sin cobrar"),
+		"status_in=Devuelto, sin cobrar&status_in=Enviado": filter("status", rpc.In, "Devuelto, sin cobrar", "Sent"),
+		"status_ne=Enviado":                                filter("status", rpc.Ne, "Sent"),
+		"priority=Alta":                                    filter("priority", rpc.Eq, "Alta"), // of a column that offers nothing, all there is
+		"status_contains=evuel":                            filter("status", rpc.Contains, "evuel"),
+	} {
+		l, err := ordersTable(catalog).parse(strings.NewReplacer(" ", "%20").Replace(query), everything)
+		if err != nil || !reflect.DeepEqual(l.Filters, []rpc.Filter{want}) {
+			t.Errorf("%s: %+v, %v", query, l.Filters, err)
+		}
+	}
+	for _, query := range []string{"status=Lost", "status_ne=Entregado", "status=Pendiente,Lost"} {
+		_, err := ordersTable(catalog).parse(query, everything)
+		if f := fault.From(err); err == nil || !strings.Contains(f.Detail.ES, "«Pending» («Pendiente»), «Sent» («Enviado »), «Devuelto, sin cobrar»") {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+	// While nobody has said what there is, nothing is refused.
+	if l, err := ordersTable(&columns.Catalog{}).parse("status=Nuevo", everything); err != nil || !reflect.DeepEqual(l.Filters, []rpc.Filter{filter("status", rpc.Eq, "Nuevo")}) {
+		t.Errorf("%+v, %v", l.Filters, err)
+	}
+}
+
+// Edits take them too, and hand the canonical value on.
+func TestEditOwnChoices(t *testing.T) {
+	t.Parallel()
+	r, e := editable(t)
+	r.catalog.Set(spanish)
+	for _, c := range []struct{ status, want string }{
+		{"Enviado", "Sent"}, {" sent ", "Sent"}, {"DEVUELTO, SIN COBRAR", "Devuelto, sin cobrar"},
+	} {
+		r.patch("/api/orders/rec1", `{"status":"`+c.status+`"}`).want(http.StatusOK)
+		asked := e.requests()
+		if got := *asked[len(asked)-1].Edits[0].Values.Status; got != c.want {
+			t.Errorf("%q: %q", c.status, got)
+		}
+	}
+	for text, says := range map[string]string{
+		`{"status":"Processing"}`:                        "must be one of: “Pending” (“Pendiente”), “Sent”",
+		`{"status":""}`:                                  "must be one of",
+		`{"priority":"High"}`:                            "has no field for this column",
+		`{"status":"Sent","priority":"Alta"}`:            "has no field for this column",
+		`{"status":"` + strings.Repeat("x", 2000) + `"}`: "must be one of",
+	} {
+		p := r.patch("/api/orders/rec1", text, header("Accept-Language", "en"))
+		if p.StatusCode != http.StatusBadRequest || !strings.Contains(string(p.body), says) {
+			t.Errorf("%.80s: %d %s", text, p.StatusCode, p.body)
+		}
+	}
+	r.catalog.Set(columns.Source{Name: columns.Main, Columns: []columns.Column{{Name: "status", Kind: columns.Text, Field: "fld1", Editable: true}}})
+	r.patch("/api/orders/rec1", `{"status":" Lo que sea "}`).want(http.StatusOK)
+	for _, text := range []string{`{"status":" "}`, `{"status":"a\u0000b"}`, `{"status":"` + strings.Repeat("ñ", 1001) + `"}`} {
+		r.patch("/api/orders/rec1", text).problem(http.StatusBadRequest, "status")
+	}
+}
+
+func TestColumns(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.catalog.Set(spanish)
+	var got ColumnList
+	r.get("/api/orders/columns", header("Accept-Language", "en")).decode(http.StatusOK, &got)
+	byName := map[string]Column{}
+	for _, c := range got.Data {
+		byName[c.Name] = c
+	}
+	if len(got.Data) != len(orderColumns) || byName["amount"].Kind != columns.Number {
+		t.Errorf("%+v", got)
+	}
+	want := Column{Name: "status", Title: "Estado", Kind: columns.Choice, Choices: spanish.Columns[0].Offers, Filterable: true, Sortable: true, Editable: true}
+	if got := byName["status"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	if got := byName["priority"]; got.Editable || len(got.Notes) != 1 || got.Notes[0] != "there is none" {
+		t.Errorf("%+v", got)
+	}
+	r.get("/api/orders/columns?"+url.Values{"x": {"1"}}.Encode()).problem(http.StatusBadRequest, "x")
+}
