@@ -182,6 +182,29 @@ func TestCutListingDeletesNothing(t *testing.T) {
 			w.converged()
 		})
 	}
+	t.Run("of a stream that knows nothing yet", func(t *testing.T) { // so that nothing is missed
+		w := newWorld(t, airtabletest.Config{Orders: 430})
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.LostOffset, After: 2})
+		w.start()
+		if run := w.ok(w.synced()); run.Created != 430 || w.status().Scan == nil {
+			t.Fatalf("run %+v", run)
+		}
+		w.converged()
+	})
+	t.Run("of what was modified", func(t *testing.T) {
+		c := &clock{}
+		w := newWorld(t, airtabletest.Config{Orders: 430, NoWebhookScope: true, Now: c.now})
+		w.start(on(c))
+		w.ok(w.synced())
+		if err := w.sandbox.As(ana).UpdateRecords(w.sandbox.RecordIDs()[:250], airtabletest.Fields{"Customer": "pasted"}); err != nil {
+			t.Fatal(err)
+		}
+		c.advance(10 * time.Minute)
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.LostOffset, After: 1})
+		w.ok(w.run(rpc.RunRequest{Mode: rpc.Incremental}))
+		w.ok(w.run(rpc.RunRequest{Mode: rpc.Incremental}))
+		w.converged()
+	})
 	t.Run("and the look-up is empty too", func(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 230})
 		w.start()

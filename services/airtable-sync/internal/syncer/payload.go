@@ -213,7 +213,7 @@ func (n *news) hear(p *airtable.Payload, table string) error {
 	return nil
 }
 
-// publish reads what was touched, and what the last run was in doubt of, and publishes what is news.
+// publish reads what was touched, and what the last run left unconfirmed, and publishes what is news.
 func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news) error {
 	known := s.ledger.Live()
 	var there, gone []string
@@ -225,7 +225,7 @@ func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news) error {
 			gone = append(gone, id)
 		}
 	}
-	for id, d := range s.doubtful {
+	for id, d := range s.rechecks {
 		if _, again := n.touched[id]; !again {
 			there = append(there, id)
 			s.attribute(id, d.Actor)
@@ -238,7 +238,7 @@ func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news) error {
 	if err := s.fetch(ctx, there, seen); err != nil {
 		return err
 	}
-	s.confirm(n.touched, n.at, seen)
+	s.trackUnconfirmed(n.touched, n.at, seen)
 	if tooMany(len(gone), known) { // invariant 6
 		s.hold(log, len(gone), known)
 		return s.out.Flush(ctx)
@@ -292,15 +292,15 @@ func (s *Syncer) attribute(id string, by *event.Actor) {
 	s.actors[id] = by
 }
 
-// confirm decides which of the records that were touched, or in doubt before, are to be read again in the next
+// trackUnconfirmed decides which of the records that were touched, or unconfirmed before, are to be read again in the next
 // run, as Airtable's listings may lag behind its webhooks: those not listed, those listed unchanged, and those
 // touched more than once a moment ago, of which the listing may show the first change only. seen is what was
 // listed of them, at is Airtable's time before that.
-func (s *Syncer) confirm(touched map[string]touch, at time.Time, seen listed) {
+func (s *Syncer) trackUnconfirmed(touched map[string]touch, at time.Time, seen listed) {
 	now := s.cfg.Now()
-	unconfirmed := map[string]doubt{}
+	unconfirmed := map[string]recheck{}
 	oldest, soon := now, false
-	consider := func(id string, d doubt, again bool) {
+	consider := func(id string, d recheck, again bool) {
 		d.Asked++
 		age := now.Sub(d.Since)
 		changed, there := seen[id]
@@ -318,15 +318,15 @@ func (s *Syncer) confirm(touched map[string]touch, at time.Time, seen listed) {
 	}
 	for id, t := range touched {
 		if !t.destroyed {
-			consider(id, doubt{Actor: t.by, API: t.api, Since: now}, t.payloads > 1 && at.Sub(t.at) < settleTime)
+			consider(id, recheck{Actor: t.by, API: t.api, Since: now}, t.payloads > 1 && at.Sub(t.at) < settleTime)
 		}
 	}
-	for id, d := range s.doubtful {
+	for id, d := range s.rechecks {
 		if _, again := touched[id]; !again {
 			consider(id, d, false)
 		}
 	}
-	s.doubtful = nil
+	s.rechecks = nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(unconfirmed) > mostUnconfirmed {

@@ -36,7 +36,7 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error)
 	}
 	s.actors, s.touched, s.checking = nil, nil, false
 	s.mu.Lock()
-	s.doubtful = s.state.Unconfirmed
+	s.rechecks = s.state.Unconfirmed
 	s.recheckAt = time.Time{}
 	s.mu.Unlock()
 	if s.refreshed, err = s.schema.Load(ctx); err != nil {
@@ -174,9 +174,18 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 	known, asked := s.ledger.Live(), s.ledger.Now()
 	s.progress(func(r *rpc.Run) { r.Progress.Expected = known })
 	before := s.schema.Mapper().Fingerprint()
-	seen, began, err := s.list(ctx, log, "")
+	seen, began, cut, err := s.list(ctx, log, "")
 	if err != nil {
 		return err
+	}
+	if cut && s.firstScan() {
+		log.Warn("listing may be incomplete, listing again", "records", len(seen))
+		again, _, _, err := s.list(ctx, log, "")
+		if err != nil {
+			return err
+		}
+		maps.Copy(again, seen)
+		seen = again
 	}
 	if err := s.schema.Scanned(ctx); err != nil {
 		return err
@@ -197,8 +206,8 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 	}
 	s.scanned(began, through, hold, len(seen) > 0 || confirm, confirm)
 	s.readAs(before)
-	if len(s.touched)+len(s.doubtful) > 0 {
-		s.confirm(s.touched, s.touchedAt, seen)
+	if len(s.touched)+len(s.rechecks) > 0 {
+		s.trackUnconfirmed(s.touched, s.touchedAt, seen)
 	}
 	return nil
 }
@@ -230,6 +239,14 @@ func (s *Syncer) readAs(before string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state.Columns = now
+}
+
+// firstScan reports whether no scan of this stream has ended yet. The ledger knows too little then to notice what
+// a listing lacks, but the scan's mark tells the projection which of its rows are of orders that are gone.
+func (s *Syncer) firstScan() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Scan == nil
 }
 
 // absent asks by id for the orders that a complete listing did not have, publishes what is news of those that
@@ -307,7 +324,7 @@ func (s *Syncer) incremental(ctx context.Context) error {
 	since := s.state.Since.Add(-overlap).UTC().Format("2006-01-02T15:04:05.000Z")
 	s.mu.Unlock()
 	formula := fmt.Sprintf("OR(IS_AFTER(LAST_MODIFIED_TIME(),'%s'),IS_AFTER(CREATED_TIME(),'%s'))", since, since)
-	_, began, err := s.list(ctx, s.cfg.Log, formula)
+	_, began, cut, err := s.list(ctx, s.cfg.Log, formula)
 	if err != nil {
 		return err
 	}
@@ -317,7 +334,9 @@ func (s *Syncer) incremental(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Since = began
+	if s.suspected = cut && !s.suspected; !s.suspected { // else the next run lists from there again
+		s.state.Since = began
+	}
 	s.state.reach(through)
 	s.orders = s.ledger.Live()
 	return nil
@@ -326,27 +345,28 @@ func (s *Syncer) incremental(ctx context.Context) error {
 // listed are the ids of records that Airtable has listed, and whether that was news.
 type listed map[string]bool
 
-// list reads a listing to its end and publishes what is news. It returns what it saw, and when, by
-// Airtable's clock, the listing began. A listing whose iterator expires is started over.
-func (s *Syncer) list(ctx context.Context, log *slog.Logger, formula string) (seen listed, began time.Time, err error) {
+// list reads a listing to its end and publishes what is news. It returns what it saw, when, by Airtable's
+// clock, the listing began, and whether it may have been cut, as its last page was full, or empty after others.
+// A listing whose iterator expires is started over.
+func (s *Syncer) list(ctx context.Context, log *slog.Logger, formula string) (seen listed, began time.Time, cut bool, err error) {
 	for try := range restarts {
-		seen, began, err = s.listOnce(ctx, formula)
+		seen, began, cut, err = s.listOnce(ctx, formula)
 		if !airtable.IsIteratorExpired(err) {
 			break
 		}
 		log.Warn("the listing expired, starting over", "try", try+1, "error", err)
 		// What is on its way must be known before the same records are looked at again.
 		if err := s.out.Flush(ctx); err != nil {
-			return nil, time.Time{}, err
+			return nil, time.Time{}, false, err
 		}
 	}
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, time.Time{}, false, err
 	}
-	return seen, began, s.out.Flush(ctx)
+	return seen, began, cut, s.out.Flush(ctx)
 }
 
-func (s *Syncer) listOnce(ctx context.Context, formula string) (seen listed, began time.Time, err error) {
+func (s *Syncer) listOnce(ctx context.Context, formula string) (seen listed, began time.Time, cut bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	seen = make(listed, s.ledger.Live())
@@ -355,24 +375,25 @@ func (s *Syncer) listOnce(ctx context.Context, formula string) (seen listed, beg
 	without := 0
 	for page := range s.pages(ctx, formula) {
 		if page.err != nil {
-			return nil, time.Time{}, page.err
+			return nil, time.Time{}, false, page.err
 		}
+		cut = len(page.Records) == airtable.PageSize || len(page.Records) == 0 && !page.first
 		if page.first {
 			// Listed cells are live from here on, so the next run must look from here.
 			began = page.At
 		}
 		before := len(seen)
 		if err := s.take(ctx, page, seen); err != nil {
-			return nil, time.Time{}, err
+			return nil, time.Time{}, false, err
 		}
 		if without++; len(seen) > before {
 			without = 0
 		}
 		if without > barren {
-			return nil, time.Time{}, fmt.Errorf("%w: %d pages without a new record", airtable.ErrNonsense, barren)
+			return nil, time.Time{}, false, fmt.Errorf("%w: %d pages without a new record", airtable.ErrNonsense, barren)
 		}
 	}
-	return seen, began, ctx.Err()
+	return seen, began, cut, ctx.Err()
 }
 
 type page struct {
@@ -455,7 +476,7 @@ func (s *Syncer) take(ctx context.Context, p page, seen listed) error {
 }
 
 // lookAgain reads once more what was left to the edit writer, and is not what the writer published
-// by now: whose answer was the newer cannot be told. It also reads what the last run was in doubt of,
+// by now: whose answer was the newer cannot be told. It also reads what the last run left unconfirmed,
 // unless this run has read that already.
 func (s *Syncer) lookAgain(ctx context.Context) error {
 	var ids []string
@@ -467,7 +488,7 @@ func (s *Syncer) lookAgain(ctx context.Context) error {
 			ids = append(ids, id)
 		}
 	}
-	for id, d := range s.doubtful {
+	for id, d := range s.rechecks {
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
@@ -484,8 +505,8 @@ func (s *Syncer) lookAgain(ctx context.Context) error {
 		s.yielded = before
 		return err
 	}
-	if len(s.doubtful) > 0 {
-		s.confirm(nil, time.Time{}, seen)
+	if len(s.rechecks) > 0 {
+		s.trackUnconfirmed(nil, time.Time{}, seen)
 	}
 	return s.out.Flush(ctx)
 }

@@ -34,11 +34,11 @@ type state struct {
 	Columns  string        `json:"columns,omitempty"` // how the last full scan read records: its Fingerprint
 	// Unconfirmed are records that the webhook says were touched, where no listing has shown that yet. The map
 	// is replaced, never changed.
-	Unconfirmed map[string]doubt `json:"unconfirmed,omitempty"`
+	Unconfirmed map[string]recheck `json:"unconfirmed,omitempty"`
 }
 
-// doubt is what is known of an unconfirmed record.
-type doubt struct {
+// recheck is what is known of an unconfirmed record.
+type recheck struct {
 	Actor *event.Actor `json:"actor,omitempty"` // who touched it last
 	API   bool         `json:"api,omitempty"`   // by Airtable's API, as our own edits are
 	Since time.Time    `json:"since"`           // when a run first read it

@@ -57,9 +57,10 @@ type Syncer struct {
 	refreshed bool                     // the schema was read in this run
 	yielded   map[string]column.Digest // what was left to the edit writer, as it was found
 	actors    map[string]*event.Actor  // who made the changes of this run, where the webhook says so
-	doubtful  map[string]doubt         // state.Unconfirmed as the run began; nil once it was read
+	rechecks  map[string]recheck       // state.Unconfirmed as the run began; nil once they were read
 	touched   map[string]touch         // by the webhook's word, where a full scan is to tell how
 	touchedAt time.Time                // by Airtable's clock, when the webhook was read
+	suspected bool                     // the last incremental listing may have been cut
 	checking  bool                     // this run is a scan that only checks
 
 	table    string    // its id, as payloads name it
