@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -27,6 +29,7 @@ type banner struct {
 	Sandbox               *airtabletest.Config
 	Odoo                  string
 	OdooSandbox           *odootest.Config
+	Troubles              []string // what does not work, although all is there
 }
 
 const english = `
@@ -50,6 +53,10 @@ Resonance is ready ({{.Took}}).
              ODOO_URL={{$.Odoo}} ODOO_DB={{.Database}} ODOO_USERNAME={{(index .Users 0).Login}} ODOO_PASSWORD={{(index .Users 0).APIKey}}
 {{- else}}
   Odoo       {{.Odoo}}   (yours)
+{{- end}}
+{{- range .Troubles}}
+
+  ATTENTION  Orders are not synced: {{.}}
 {{- end}}
 
 Ctrl-C drains and stops; a second one stops at once.
@@ -77,9 +84,16 @@ Resonance está listo ({{.Took}}).
 {{- else}}
   Odoo           {{.Odoo}}   (el suyo)
 {{- end}}
+{{- range .Troubles}}
+
+  ATENCIÓN       Los pedidos no se sincronizan: {{.}}
+{{- end}}
 
 Ctrl-C termina lo que esté en curso y para; un segundo Ctrl-C para al instante.
 `
+
+// firstAnswer is how long the banner waits for Airtable to have answered.
+const firstAnswer = 5 * time.Second
 
 // printWhenReady waits until every check passes, then prints the banner on stdout, in Spanish
 // where the user's locale is.
@@ -94,16 +108,27 @@ func (b *banner) printWhenReady(ctx context.Context, health *service.Health, beg
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+	troubles := health.Troubles(ctx)
+	for began := time.Now(); len(troubles) > 0 && time.Since(began) < firstAnswer; troubles = health.Troubles(ctx) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 	b.Took = time.Since(began).Round(100 * time.Millisecond)
 	b.FromEnv = os.Getenv("ADMIN_PASSWORD") != ""
-	text := english
+	text, lang := english, "en"
 	for _, v := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
 		if lang := os.Getenv(v); lang != "" {
 			if strings.HasPrefix(lang, "es") {
-				text = spanish
+				text, lang = spanish, "es"
 			}
 			break
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(troubles)) {
+		b.Troubles = append(b.Troubles, troubles[name].In(lang))
 	}
 	var out strings.Builder
 	if err := template.Must(template.New("banner").Parse(text)).Execute(&out, b); err != nil {

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
 
 // binary is the product, built once as `make run` builds it.
@@ -299,6 +301,29 @@ func TestPostgresDies(t *testing.T) {
 	p.until("back", func() bool { return p.total(token) == 300 })
 	if code, took := p.signal(os.Interrupt); code != 0 || took > 10*time.Second {
 		t.Fatalf("exit %d after %s", code, took)
+	}
+}
+
+// Where nothing can be synced, everything else works, and both the banner and /readyz say so.
+func TestBannerSaysWhatDoesNotSync(t *testing.T) {
+	env := world(t)
+	sandbox, endpoint := airtabletest.Start(t, airtabletest.Config{Orders: 1, RatePerSecond: -1})
+	sc := sandbox.Config()
+	env["AIRTABLE_ENDPOINT_URL"], env["AIRTABLE_API_KEY"] = endpoint, "wrong"
+	env["AIRTABLE_BASE_ID"], env["AIRTABLE_TABLE_ID"] = sc.BaseID, sc.TableID
+	p := launch(t, env)
+	p.ready()
+	if text := p.read(&p.stdout); !strings.Contains(text, "ATTENTION  Orders are not synced: Airtable does not accept the key") {
+		t.Error(text)
+	}
+	resp, err := http.Get("http://" + env["HTTP_ADDR"] + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), `"sync":"degraded"`) {
+		t.Errorf("%d %s, %v", resp.StatusCode, body, err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/resonance/resonance/pkg/fault"
 )
 
 // Health collects what a process needs to be ready. The zero value is ready.
@@ -37,8 +39,33 @@ func (h *Health) Check(name string, check func(context.Context) error) {
 	h.checks[name] = check
 }
 
-// Ready runs all checks at once, for up to a second, and gives "ok" or "unavailable" for each.
+// Degraded is the error of a check when the process can answer but not do all of its work.
+type Degraded struct{ Reason fault.Text }
+
+// Error is the reason.
+func (d *Degraded) Error() string { return d.Reason.EN }
+
+// The states of a check.
+const (
+	stateOK          = "ok"
+	stateDegraded    = "degraded"
+	stateUnavailable = "unavailable"
+)
+
+// Ready runs all checks at once, for up to a second, and gives "ok", "degraded" or "unavailable" for each.
+// What is degraded is ready.
 func (h *Health) Ready(ctx context.Context) (states map[string]string, ready bool) {
+	states, _, ready = h.look(ctx)
+	return states, ready
+}
+
+// Troubles gives the reasons of what is degraded, by check.
+func (h *Health) Troubles(ctx context.Context) map[string]fault.Text {
+	_, troubles, _ := h.look(ctx)
+	return troubles
+}
+
+func (h *Health) look(ctx context.Context) (states map[string]string, troubles map[string]fault.Text, ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	h.mu.Lock()
@@ -49,39 +76,45 @@ func (h *Health) Ready(ctx context.Context) (states map[string]string, ready boo
 		err  error
 	}
 	results := make(chan result, len(checks))
-	states = map[string]string{}
+	states, troubles = map[string]string{}, map[string]fault.Text{}
 	for name, check := range checks {
-		states[name] = "unavailable"
+		states[name] = stateUnavailable
 		go func() { results <- result{name, check(ctx)} }()
 	}
 	ready = true
 	for range checks {
 		select {
 		case r := <-results:
-			if r.err != nil {
+			if d, ok := errors.AsType[*Degraded](r.err); ok {
+				states[r.name], troubles[r.name] = stateDegraded, d.Reason
+			} else if r.err != nil {
 				ready = false
-				continue
+			} else {
+				states[r.name] = stateOK
 			}
-			states[r.name] = "ok"
 		case <-ctx.Done(): // somebody's check does not honour it
-			return states, false
+			return states, troubles, false
 		}
 	}
-	return states, ready
+	return states, troubles, ready
 }
 
 // ServeHTTP answers /readyz: 200 or 503 with the state of each check. The reasons are in the log
 // of whoever lost the dependency, not here (invariant 9).
 func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	states, ready := h.Ready(r.Context())
+	states, troubles, ready := h.look(r.Context())
 	status := http.StatusOK
 	if !ready {
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "1")
 	}
+	body := map[string]any{"ready": ready, "checks": states}
+	if len(troubles) > 0 {
+		body["degraded"] = true
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"ready": ready, "checks": states}) //nolint:errchkjson // the client has gone
+	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // the client has gone
 }
 
 // Alive answers /healthz: the process runs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/service"
 )
 
@@ -43,6 +45,17 @@ func TestReady(t *testing.T) {
 	h.Check("postgres", func(context.Context) error { return nil })
 	if code, _, body := answer(); code != http.StatusOK {
 		t.Errorf("it is back: %d %v", code, body)
+	}
+	// What is degraded still answers; why is for those who may know.
+	why := fault.T("La clave no vale", "The key is wrong")
+	h.Check("sync", func(context.Context) error { return fmt.Errorf("sync: %w", &service.Degraded{Reason: why}) })
+	code, _, body = answer()
+	want = map[string]any{"ready": true, "degraded": true, "checks": map[string]any{"nats": "ok", "postgres": "ok", "sync": "degraded"}}
+	if diff := cmp.Diff(want, body); code != http.StatusOK || diff != "" {
+		t.Errorf("%d (-want +got):\n%s", code, diff)
+	}
+	if diff := cmp.Diff(map[string]fault.Text{"sync": why}, h.Troubles(t.Context())); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -166,6 +166,9 @@ func (c *Config) takeTurns(ctx context.Context, nc *nats.Conn) error {
 	})
 }
 
+// syncCheck is the name under which /readyz tells whether the sync works.
+const syncCheck = "sync"
+
 // leaseKey is the lease's key in the bucket sync-state.
 const leaseKey = "lease"
 
@@ -193,6 +196,8 @@ func (c *Config) term(
 		return err
 	}
 	writing.Go(func() { writer.Run(ctx) })
+	c.Health.Check(syncCheck, s.Check)
+	defer c.Health.Check(syncCheck, func(context.Context) error { return nil }) // another instance syncs now
 	return s.Active(ctx, Version)
 }
 

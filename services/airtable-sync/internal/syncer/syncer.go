@@ -18,6 +18,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/budget"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
@@ -76,10 +77,11 @@ type Syncer struct {
 	state     state
 	next      *job // the run that has not begun yet
 	current   *job
-	ranAt     time.Time // when the last run ended that the schedule counts from
-	failed    bool      // it failed
-	recheckAt time.Time // when to read unconfirmed records without waiting for the schedule; zero for not at all
-	paused    string    // what the log last said of the schedule
+	ranAt     time.Time  // when the last run ended that the schedule counts from
+	failed    bool       // it failed
+	trouble   fault.Text // why the last run failed, if it did
+	recheckAt time.Time  // when to read unconfirmed records without waiting for the schedule; zero for not at all
+	paused    string     // what the log last said of the schedule
 	orders    int
 }
 
@@ -247,9 +249,15 @@ func (s *Syncer) runNext(ctx context.Context) {
 	ended := s.cfg.Now().UTC()
 	j.run.FinishedAt, j.run.APICalls = &ended, int(calls.Load())
 	j.run.State, j.run.Progress.Percent = rpc.Succeeded, 100
+	if ctx.Err() == nil {
+		s.trouble = fault.Text{}
+	}
 	if err != nil {
 		j.run.State, j.run.Reason = rpc.Failed, reason(ctx, err).Truncate(longestReason)
 		j.run.Progress.Percent = percent(j.run.Progress)
+		if ctx.Err() == nil {
+			s.trouble = j.run.Reason
+		}
 	} else {
 		s.state.Success = j.run.StartedAt
 	}
@@ -278,6 +286,20 @@ func (s *Syncer) runNext(ctx context.Context) {
 	if err := st.save(context.WithoutCancel(ctx), s.kv); err != nil && ctx.Err() == nil {
 		log.Warn("the sync state was not saved", "error", err)
 	}
+}
+
+// Check is a service.Health check: it is degraded while no run has got anything from Airtable, and after one
+// that failed.
+func (s *Syncer) Check(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.trouble != (fault.Text{}):
+		return &service.Degraded{Reason: s.trouble}
+	case s.ranAt.IsZero() && (s.current == nil || s.current.run.Progress.Records == 0):
+		return &service.Degraded{Reason: fault.T("Todavía no se ha leído nada de Airtable", "Nothing was read from Airtable yet")}
+	}
+	return nil
 }
 
 // progress changes the current run under the lock.
