@@ -106,6 +106,7 @@ func PublishOptions() []jetstream.JetStreamOpt {
 	return []jetstream.JetStreamOpt{
 		jetstream.WithPublishAsyncMaxPending(2 * window),
 		jetstream.WithPublishAsyncTimeout(10 * time.Second),
+		jetstream.WithDefaultTimeout(bus.RequestTimeout),
 	}
 }
 
@@ -547,7 +548,9 @@ func (l *Ledger) newest(ctx context.Context, id string) (*jetstream.RawStreamMsg
 	l.mu.Lock()
 	stream := l.stream
 	l.mu.Unlock()
-	msg, err := stream.GetLastMsgForSubject(ctx, event.OrderChangedSubject(id))
+	msg, err := lookUp(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return stream.GetLastMsgForSubject(ctx, event.OrderChangedSubject(id))
+	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
 	}

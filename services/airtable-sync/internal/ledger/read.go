@@ -16,6 +16,9 @@ import (
 // readStall is how long a read of the stream waits for the next message. While it lasts nothing is published.
 const readStall = 5 * time.Second
 
+// lookupTime is how long a single message is looked up, each attempt taking bus.RequestTimeout.
+const lookupTime = 10 * time.Second
+
 // ErrLost says that the stream has lost events that the ledger had seen on it: only a full scan can tell what they were.
 var ErrLost = errors.New("the stream has lost events")
 
@@ -49,7 +52,7 @@ func (l *Ledger) Refresh(ctx context.Context) (read bool, err error) {
 	l.reading.Lock()
 	defer l.reading.Unlock()
 	reconnects := l.js.Conn().Stats().Reconnects // one during the read counts as after it
-	stream, err := l.js.Stream(ctx, bus.StreamOrders)
+	stream, err := lookUp(ctx, func(ctx context.Context) (jetstream.Stream, error) { return l.js.Stream(ctx, bus.StreamOrders) })
 	if err != nil {
 		return false, fmt.Errorf("read the ledger: %w", err)
 	}
@@ -132,7 +135,7 @@ func (l *Ledger) Has(ctx context.Context, p Position) (bool, error) {
 	if p == last || p.Seq >= last.Seq {
 		return p == last, nil
 	}
-	msg, err := stream.GetMsg(ctx, p.Seq)
+	msg, err := lookUp(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return stream.GetMsg(ctx, p.Seq) })
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return p == Position{}, nil
 	}
@@ -142,9 +145,18 @@ func (l *Ledger) Has(ctx context.Context, p Position) (bool, error) {
 	return event.MessageID(msg.Header, msg.Time) == p.ID, nil
 }
 
+// lookUp asks again while the answer is lost, as when a server of a cluster ends.
+func lookUp[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	return bus.Retry(ctx, ask)
+}
+
 // newest is the position of the newest order.changed.
 func newest(ctx context.Context, stream jetstream.Stream) (Position, error) {
-	msg, err := stream.GetLastMsgForSubject(ctx, event.OrdersChanged)
+	msg, err := lookUp(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return stream.GetLastMsgForSubject(ctx, event.OrdersChanged)
+	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return Position{}, nil
 	}

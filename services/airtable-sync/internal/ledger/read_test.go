@@ -65,19 +65,19 @@ func overstated(t *testing.T, url string) jetstream.JetStream {
 	return js
 }
 
-// silent gives a JetStream whose consumers deliver nothing.
-func silent(t *testing.T, nc *nats.Conn) jetstream.JetStream {
+// losing gives a JetStream that loses some requests.
+func losing(t *testing.T, nc *nats.Conn, lost func(request string) bool) jetstream.JetStream {
 	t.Helper()
-	const prefix, api = "silent.API.", "$JS.API."
+	const prefix, api = "losing.API.", "$JS.API."
 	_, err := nc.Subscribe(prefix+">", func(m *nats.Msg) {
-		if rest := strings.TrimPrefix(m.Subject, prefix); !strings.HasPrefix(rest, "CONSUMER.MSG.NEXT.") {
-			_ = nc.PublishMsg(&nats.Msg{Subject: api + rest, Header: m.Header, Data: m.Data, Reply: m.Reply})
+		if request := strings.TrimPrefix(m.Subject, prefix); !lost(request) {
+			_ = nc.PublishMsg(&nats.Msg{Subject: api + request, Header: m.Header, Data: m.Data, Reply: m.Reply})
 		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	js, err := jetstream.NewWithAPIPrefix(nc, strings.TrimSuffix(prefix, "."))
+	js, err := jetstream.NewWithAPIPrefix(nc, strings.TrimSuffix(prefix, "."), jetstream.WithDefaultTimeout(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,12 +111,30 @@ func TestReadEndsWithTheStream(t *testing.T) {
 	}
 }
 
+func isNext(request string) bool { return strings.HasPrefix(request, "CONSUMER.MSG.NEXT.") }
+
+// A request that is lost, as when a server of a cluster ends, is made again.
+func TestReadOutlastsLostRequests(t *testing.T) {
+	js, load := open(t)
+	l := load()
+	publish(t, l, change(l, 1, "Pending"))
+	seen := map[string]bool{}
+	read := ledger.New(losing(t, js.Conn(), func(request string) bool {
+		first := !seen[request] && !strings.HasPrefix(request, "CONSUMER.")
+		seen[request] = true
+		return first
+	}), "/airtable/app/tbl", slog.New(slog.DiscardHandler))
+	if _, err := read.Refresh(t.Context()); err != nil || read.Live() != 1 {
+		t.Fatalf("%d orders, %v", read.Live(), err)
+	}
+}
+
 // A read that nothing comes of ends by itself, and leaves nothing behind: publishing waits for it.
 func TestReadGivesUp(t *testing.T) {
 	js, load := open(t)
 	l := load()
 	publish(t, l, change(l, 1, "Pending"))
-	read := ledger.New(silent(t, js.Conn()), "/airtable/app/tbl", slog.New(slog.DiscardHandler))
+	read := ledger.New(losing(t, js.Conn(), isNext), "/airtable/app/tbl", slog.New(slog.DiscardHandler))
 	read.SetReadStall(50 * time.Millisecond)
 	if _, err := read.Refresh(t.Context()); err == nil {
 		t.Fatal("it read nothing and says that all is well")
