@@ -1,6 +1,7 @@
 package airtablesync_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -50,4 +51,23 @@ func TestOrderLargerThanMaxPayload(t *testing.T) {
 	if p := w.status().OrderProblems; len(p) != 0 {
 		t.Errorf("problems %+v", p)
 	}
+}
+
+// Nor is a reason of any length an obstacle to an edit's outcome.
+func TestReasonLargerThanMaxPayload(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 3}, func(o *server.Options) { o.MaxPayload = 16 << 10 })
+	for i := range 300 {
+		if err := w.sandbox.AddChoice("Status", fmt.Sprint("Choice ", i, strings.Repeat(" of many", 10))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := w.sandbox.RecordIDs()[0]
+	value := w.other(id)
+	if err := w.sandbox.RemoveChoice("Status", value); err != nil {
+		t.Fatal(err)
+	}
+	w.begun()
+	e := edit(id, value, "")
+	w.accept(e)
+	w.rejected(e, "Choice 1 of many")
 }
