@@ -20,13 +20,17 @@ func IsPartners(resource string) bool {
 // OdooOptions are what the links of records can be set to, by their names in URLs and subjects: the
 // fields of each. They are only listed; OdooField.Options says which a link takes.
 var OdooOptions = map[string][]OdooField{
-	"categories": optionFields,
-	"companies":  optionFields,
-	"countries":  optionFields,
-	"states":     append(slices.Clone(optionFields), OdooField{"country", Link, Filtered | Sorted}),
-	"taxes":      optionFields,
-	"units":      optionFields,
-	"users":      optionFields,
+	"categories":       optionFields,
+	"companies":        optionFields,
+	"countries":        optionFields,
+	"fiscal_positions": optionFields,
+	"payment_terms":    optionFields,
+	"pricelists":       optionFields,
+	"states":           append(slices.Clone(optionFields), OdooField{"country", Link, Filtered | Sorted}),
+	"taxes":            optionFields,
+	"units":            optionFields,
+	"users":            optionFields,
+	"warehouses":       optionFields,
 }
 
 var optionFields = []OdooField{
@@ -179,6 +183,14 @@ type OdooField struct {
 // Has reports whether the field can be used in all those ways.
 func (f OdooField) Has(can Can) bool { return f.Can&can == can }
 
+// Bounds gives the least and the most that a number may be written as; ok only where there are some.
+func (f OdooField) Bounds() (least, most float64, ok bool) {
+	if f.Name == "discount" {
+		return 0, 100, true
+	}
+	return 0, 0, false
+}
+
 // Options gives where what a link can be set to is listed, beneath /api/v1/; "" for what is no link.
 func (f OdooField) Options() string {
 	if f.Kind != Link && f.Kind != List {
@@ -187,6 +199,8 @@ func (f OdooField) Options() string {
 	return map[string]string{
 		"category": "options/categories", "company": "options/companies", "country": "options/countries", "state": "options/states",
 		"taxes": "options/taxes", "uom": "options/units", "user": "options/users",
+		"fiscal_position": "options/fiscal_positions", "payment_term": "options/payment_terms", "pricelist": "options/pricelists",
+		"warehouse": "options/warehouses", "partner_shipping": "partners",
 		"parent": "partners", "partner": "partners", "product": "products",
 	}[f.Name]
 }
@@ -245,16 +259,23 @@ var OdooFields = map[string][]OdooField{
 		{"state", Text, Filtered | Sorted},
 		{"locked", Bool, Filtered},
 		{"partner", Link, Filtered | Sorted | Written | Required | Searched},
+		{"partner_shipping", Link, Filtered | Sorted | Written},
 		{"date_order", Time, Filtered | Sorted | Written},
 		{"validity_date", Date, Filtered | Sorted | Written},
+		{"commitment_date", Time, Filtered | Sorted | Written},
 		{"client_order_ref", Text, Filtered | Sorted | Written | Searched},
+		{"pricelist", Link, Filtered | Sorted | Written},
+		{"payment_term", Link, Filtered | Sorted | Written},
+		{"fiscal_position", Link, Filtered | Sorted | Written},
 		{"amount_untaxed", Number, Filtered | Sorted},
 		{"amount_tax", Number, Filtered | Sorted},
 		{"amount_total", Number, Filtered | Sorted},
 		{"currency", Link, Filtered},
 		{"user", Link, Filtered | Sorted | Written},
 		{"company", Link, Filtered | Sorted | Written},
+		{"warehouse", Link, Filtered | Sorted | Written},
 		{"invoice_status", Text, Filtered | Sorted},
+		{"note", Text, Written},
 		{"created_at", Time, Filtered | Sorted},
 		{"updated_at", Time, Filtered | Sorted},
 		{"lines", List, Written},
@@ -297,7 +318,7 @@ var OdooLineFields = []OdooField{
 	{"price_unit", Number, Written},
 	{"discount", Number, Written},
 	{"taxes", List, Written},
-	{"display_type", Text, 0},
+	{"display_type", Text, Written},
 	{"subtotal", Number, 0},
 	{"total", Number, 0},
 }
@@ -378,24 +399,31 @@ type Partner struct {
 
 // Sale is a quotation or an order: Odoo's sale.order. Amounts are in Currency.
 type Sale struct {
-	ID             int64      `json:"id"`
-	Name           string     `json:"name"`
-	State          string     `json:"state" enum:"draft,sent,sale,cancel"`
-	Locked         *bool      `json:"locked"`
-	Partner        *Ref       `json:"partner"`
-	DateOrder      *time.Time `json:"date_order"`
-	ValidityDate   *string    `json:"validity_date" format:"date"`
-	ClientOrderRef *string    `json:"client_order_ref"`
-	AmountUntaxed  float64    `json:"amount_untaxed"`
-	AmountTax      float64    `json:"amount_tax"`
-	AmountTotal    float64    `json:"amount_total"`
-	Currency       *Ref       `json:"currency"`
-	User           *Ref       `json:"user" doc:"the salesperson"`
-	Company        *Ref       `json:"company"`
-	InvoiceStatus  *string    `json:"invoice_status" doc:"upselling, invoiced, to invoice, no"`
-	CreatedAt      time.Time  `json:"created_at"`
-	UpdatedAt      time.Time  `json:"updated_at"`
-	Lines          []SaleLine `json:"lines,omitempty" doc:"not in lists"`
+	ID              int64      `json:"id"`
+	Name            string     `json:"name"`
+	State           string     `json:"state" enum:"draft,sent,sale,cancel"`
+	Locked          *bool      `json:"locked"`
+	Partner         *Ref       `json:"partner"`
+	PartnerShipping *Ref       `json:"partner_shipping" doc:"the delivery address"`
+	DateOrder       *time.Time `json:"date_order"`
+	ValidityDate    *string    `json:"validity_date" format:"date"`
+	CommitmentDate  *time.Time `json:"commitment_date" doc:"the delivery date that was promised"`
+	ClientOrderRef  *string    `json:"client_order_ref"`
+	Pricelist       *Ref       `json:"pricelist"`
+	PaymentTerm     *Ref       `json:"payment_term" doc:"null without the accounting module too"`
+	FiscalPosition  *Ref       `json:"fiscal_position" doc:"null without the accounting module too"`
+	AmountUntaxed   float64    `json:"amount_untaxed"`
+	AmountTax       float64    `json:"amount_tax"`
+	AmountTotal     float64    `json:"amount_total"`
+	Currency        *Ref       `json:"currency"`
+	User            *Ref       `json:"user" doc:"the salesperson"`
+	Company         *Ref       `json:"company"`
+	Warehouse       *Ref       `json:"warehouse" doc:"null without the stock module"`
+	InvoiceStatus   *string    `json:"invoice_status" doc:"upselling, invoiced, to invoice, no"`
+	Note            *string    `json:"note" doc:"terms and conditions: HTML, in Odoo 14 a text"`
+	CreatedAt       time.Time  `json:"created_at"`
+	UpdatedAt       time.Time  `json:"updated_at"`
+	Lines           []SaleLine `json:"lines,omitempty" doc:"not in lists"`
 }
 
 // SaleLine is a line of a Sale. Amounts are in the sale's currency.
@@ -408,7 +436,7 @@ type SaleLine struct {
 	PriceUnit   float64 `json:"price_unit"`
 	Discount    float64 `json:"discount" doc:"percent"`
 	Taxes       []Ref   `json:"taxes"`
-	DisplayType *string `json:"display_type" doc:"line_section and line_note are texts between lines; null: a product"`
+	DisplayType *string `json:"display_type" doc:"line_section, line_note and from Odoo 19 on line_subsection are texts between lines; null: a product"`
 	Subtotal    float64 `json:"subtotal" doc:"without taxes"`
 	Total       float64 `json:"total"`
 }

@@ -254,6 +254,7 @@ func TestContract(t *testing.T) {
 				"images": (*world).images, "texts": (*world).texts, "mistakes": (*world).mistakes, "scope": (*world).scopes,
 				"options": (*world).options, "login": (*world).logins, "thousand rows": (*world).thousandRows, "changes": (*world).changes,
 				"lines of others": (*world).linesOfOthers, "once": (*world).once, "if match": (*world).conditional,
+				"terms of a sale": (*world).saleTerms, "texts between lines": (*world).sections,
 			} {
 				t.Run(name, func(t *testing.T) {
 					inner := *w
@@ -318,12 +319,15 @@ func (w *world) fields() {
 func (w *world) options() {
 	for name := range rpc.OdooOptions {
 		listed, h, err := w.optionsOf(name, rpc.OdooQuery{Limit: 1000})
-		if w.target.name == "sandbox without modules" && name == "taxes" {
+		if w.target.name == "sandbox without modules" && slices.Contains([]string{"taxes", "payment_terms", "fiscal_positions", "warehouses"}, name) {
 			w.refuses(name, rpc.OdooList, rpc.OdooQuery{Limit: 1}, fault.NotFound)
 			continue
 		}
-		if total, _ := strconv.Atoi(h.Get(rpc.HeaderTotal)); err != nil || len(listed) == 0 || len(listed) != min(total, 1000) {
+		if total, _ := strconv.Atoi(h.Get(rpc.HeaderTotal)); err != nil || len(listed) == 0 && name != "pricelists" || len(listed) != min(total, 1000) {
 			w.t.Fatalf("%s: %v: %d, total %q", name, err, len(listed), h.Get(rpc.HeaderTotal))
+		}
+		if len(listed) == 0 {
+			continue // an Odoo without pricelists
 		}
 		last := listed[len(listed)-1]
 		if slices.ContainsFunc(listed, func(o rpc.OdooOption) bool { return o.Name == "" || o.ID == 0 }) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -89,6 +91,120 @@ func (w *world) once() {
 	key = nuid.Next()
 	w.refuses("customers", rpc.OdooCreate, rpc.OdooWrite{Key: key, Values: values(map[string]any{"name": w.tag, "country": 99999999})}, fault.Invalid, "country")
 	must[rpc.Partner](w, "customers", rpc.OdooCreate, rpc.OdooWrite{Key: key, Values: values(map[string]any{"name": w.tag})})
+}
+
+// two gives two records of a model, which the test may use.
+func (w *world) two(model string) (ids []int64) {
+	w.t.Helper()
+	found, _ := w.call(model, "search", nil, odoo.Arg{Name: "domain", Value: []any{}}).([]any)
+	for len(found) < 2 {
+		made, _ := w.call(model, "create", nil, odoo.Arg{Name: "vals_list", Value: []any{map[string]any{"name": w.tag}}}).([]any)
+		found = append(found, made...)
+		w.t.Cleanup(func() {
+			_, _ = w.direct.Call(context.Background(), odoo.Call{Model: model, Method: "unlink", IDs: []int64{made[0].(int64)}})
+		})
+	}
+	for _, id := range found[:2] {
+		ids = append(ids, id.(int64))
+	}
+	return ids
+}
+
+// saleTerms: a sale has of its customer what the form of Odoo would fill in, unless the request says otherwise.
+func (w *world) saleTerms() {
+	customer := w.create("customers", map[string]any{"name": w.tag + " Cliente"})
+	address := w.create("customers", map[string]any{"name": w.tag + " Almacén", "parent": customer})
+	if w.target.name == "sandbox without modules" {
+		w.refuses("sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": customer, "payment_term": 1, "warehouse": 1})}, fault.Invalid, "payment_term", "warehouse")
+		return
+	}
+	terms, positions, lists := w.two("account.payment.term"), w.two("account.fiscal.position"), w.two("product.pricelist")
+	seller := int64(1) // OdooBot: not whom we are
+	if w.target.sandbox == nil {
+		seller = w.two("res.users")[1]
+	}
+	w.call("res.partner", "write", []int64{customer}, odoo.Arg{Name: "vals", Value: map[string]any{
+		"property_payment_term_id": terms[1], "property_account_position_id": positions[1], "user_id": seller,
+	}})
+	sale, _ := must[rpc.Sale](w, "sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": customer})})
+	if sale.PaymentTerm == nil || sale.PaymentTerm.ID != terms[1] || sale.FiscalPosition == nil || sale.FiscalPosition.ID != positions[1] || sale.User == nil || sale.User.ID != seller ||
+		sale.PartnerShipping == nil {
+		w.t.Errorf("%+v", sale)
+	}
+	given := map[string]any{
+		"partner": customer, "partner_shipping": address, "payment_term": terms[0], "fiscal_position": positions[0], "pricelist": lists[0], "note": "Gracias",
+		"commitment_date": "2026-12-24T10:30:00+01:00", "warehouse": w.warehouse(),
+	}
+	sale, _ = must[rpc.Sale](w, "sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(given)})
+	check := func(s rpc.Sale, shipping int64, term, position, list int64, note string, promised time.Time) {
+		w.t.Helper()
+		if s.PartnerShipping.ID != shipping || s.PaymentTerm.ID != term || s.FiscalPosition.ID != position || s.Pricelist == nil || s.Pricelist.ID != list ||
+			s.Note == nil || !strings.Contains(*s.Note, note) || s.CommitmentDate == nil || !s.CommitmentDate.Equal(promised) || s.Warehouse == nil || s.Warehouse.ID != w.warehouse() {
+			w.t.Errorf("%+v", s)
+		}
+	}
+	check(sale, address, terms[0], positions[0], lists[0], "Gracias", time.Date(2026, 12, 24, 9, 30, 0, 0, time.UTC))
+	sale, _ = must[rpc.Sale](w, "sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{
+		"partner_shipping": customer, "payment_term": terms[1], "fiscal_position_id": positions[1], "pricelist": lists[1], "note": "Adiós", "commitment_date": "2027-01-07T00:00:00Z",
+	})})
+	check(sale, customer, terms[1], positions[1], lists[1], "Adiós", time.Date(2027, 1, 7, 0, 0, 0, 0, time.UTC))
+	w.refuses("sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{"payment_term": 99999999})}, fault.Invalid, "payment_term")
+	w.refuses("sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": customer, "pricelist": 99999999})}, fault.Invalid, "pricelist")
+
+	// Another customer brings other terms, as in the form.
+	other := w.create("customers", map[string]any{"name": w.tag + " Otro"})
+	w.call("res.partner", "write", []int64{other}, odoo.Arg{Name: "vals", Value: map[string]any{"property_payment_term_id": terms[0]}})
+	if sale, _ = must[rpc.Sale](w, "sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{"partner": other})}); sale.PaymentTerm == nil || sale.PaymentTerm.ID != terms[0] {
+		w.t.Errorf("%+v", sale)
+	}
+	fields, _ := must[[]rpc.OdooFieldInfo](w, "sales", rpc.OdooFieldsOf, rpc.OdooScope{})
+	for _, name := range []string{"partner_shipping", "payment_term", "fiscal_position", "pricelist", "warehouse", "note", "commitment_date"} {
+		if !slices.ContainsFunc(fields, func(f rpc.OdooFieldInfo) bool {
+			return f.Name == name && f.Write && (f.Type != "link" || f.Options != "")
+		}) {
+			w.t.Errorf("%s is not among the fields to write", name)
+		}
+	}
+}
+
+func (w *world) warehouse() int64 {
+	w.t.Helper()
+	found, _ := w.call("stock.warehouse", "search", nil, odoo.Arg{Name: "domain", Value: []any{}}).([]any)
+	id, _ := found[0].(int64)
+	return id
+}
+
+// sections: sections and notes stand among the lines, which keep the order that they are given in.
+func (w *world) sections() {
+	customer := w.create("customers", map[string]any{"name": w.tag + " Cliente"})
+	product := w.create("products", map[string]any{"name": w.tag + " A", "list_price": 10.5})
+	section, note := map[string]any{"display_type": "line_section", "name": "Mesa"}, map[string]any{"display_type": "line_note", "name": "Frágil"}
+	sale, _ := must[rpc.Sale](w, "sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": customer, "lines": []any{
+		section, map[string]any{"product": product, "qty": 2}, note,
+	}})})
+	shape := func(s rpc.Sale) (names []string) {
+		for _, l := range s.Lines {
+			if l.DisplayType == nil {
+				names = append(names, "product")
+				continue
+			}
+			names = append(names, *l.DisplayType+" "+l.Name)
+		}
+		return names
+	}
+	if got := shape(sale); !slices.Equal(got, []string{"line_section Mesa", "product", "line_note Frágil"}) {
+		w.t.Errorf("%q", got)
+	}
+	sale, _ = must[rpc.Sale](w, "sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{"lines": []any{
+		map[string]any{"display_type": "line_note", "name": "Antes"}, map[string]any{"id": sale.Lines[2].ID}, map[string]any{"id": sale.Lines[1].ID, "qty": 3},
+	}})})
+	if got := shape(sale); !slices.Equal(got, []string{"line_note Antes", "line_note Frágil", "product"}) || sale.Lines[2].Qty != 3 {
+		w.t.Errorf("%q %+v", got, sale.Lines)
+	}
+	w.refuses("sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{"lines": []any{
+		map[string]any{"display_type": "line_note", "qty": 1}, map[string]any{"display_type": "heading", "name": "x"}, map[string]any{"name": "x"},
+		map[string]any{"product": product, "discount": 150}, map[string]any{"product": product, "discount": -0.5},
+	}})}, fault.Invalid, "lines.0.name", "lines.0.qty", "lines.1.display_type", "lines.2.product", "lines.3.discount", "lines.4.discount")
 }
 
 // conditional: of writes that depend on the same state one is made.

@@ -441,6 +441,13 @@ func (e *env) write(m *model, ids []int, vals map[string]any) error {
 		if err := e.assign(r, vals); err != nil {
 			return err
 		}
+		if _, ok := vals["partner_id"]; ok && m.name == "sale.order" {
+			for name, id := range e.ofPartner(e.follow(r, "partner_id")) {
+				if _, given := vals[name]; !given && m.fields[name] != nil && m.fields[name].depends != 0 && m.fields[name].depends <= e.version {
+					e.put(r, name, id)
+				}
+			}
+		}
 		for name := range vals {
 			if err := e.need(r, m.fields[name]); err != nil {
 				return err

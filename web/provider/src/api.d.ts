@@ -297,7 +297,9 @@ export interface paths {
         put?: never;
         /**
          * Create a customer
-         * @description Role: operator or more.
+         * @description A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
+         *
+         *     Role: operator or more.
          */
         post: operations["createCustomer"];
         delete?: never;
@@ -344,7 +346,7 @@ export interface paths {
         post?: never;
         /**
          * Archive a customer
-         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so.
+         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -353,7 +355,7 @@ export interface paths {
         head?: never;
         /**
          * Change fields of a customer
-         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -421,7 +423,9 @@ export interface paths {
         put?: never;
         /**
          * Create a partner
-         * @description Role: operator or more.
+         * @description A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
+         *
+         *     Role: operator or more.
          */
         post: operations["createPartner"];
         delete?: never;
@@ -468,7 +472,7 @@ export interface paths {
         post?: never;
         /**
          * Archive a partner
-         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so.
+         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -477,7 +481,7 @@ export interface paths {
         head?: never;
         /**
          * Change fields of a partner
-         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -523,7 +527,9 @@ export interface paths {
         put?: never;
         /**
          * Create a product
-         * @description Role: operator or more.
+         * @description A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
+         *
+         *     Role: operator or more.
          */
         post: operations["createProduct"];
         delete?: never;
@@ -570,7 +576,7 @@ export interface paths {
         post?: never;
         /**
          * Archive a product
-         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so.
+         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -579,7 +585,7 @@ export interface paths {
         head?: never;
         /**
          * Change fields of a product
-         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -625,7 +631,9 @@ export interface paths {
         put?: never;
         /**
          * Create a sale
-         * @description Role: operator or more.
+         * @description Lines of a new sale have no `id`: to duplicate a sale, post its lines without theirs. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
+         *
+         *     Role: operator or more.
          */
         post: operations["createSale"];
         delete?: never;
@@ -694,7 +702,7 @@ export interface paths {
         post?: never;
         /**
          * Cancel a sale
-         * @description The same as /cancel: Odoo archives no sales.
+         * @description The same as /cancel: Odoo archives no sales. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -703,7 +711,7 @@ export interface paths {
         head?: never;
         /**
          * Change fields of a sale
-         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -721,7 +729,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel a sale
-         * @description 409 for what is locked or cancelled already.
+         * @description 409 for what is locked. What is cancelled already stays so. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -743,7 +751,7 @@ export interface paths {
         put?: never;
         /**
          * Confirm a quotation
-         * @description 409 for what is confirmed or cancelled already.
+         * @description 409 for what is cancelled. What is confirmed already stays so. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -771,7 +779,9 @@ export interface paths {
         put?: never;
         /**
          * Create a supplier
-         * @description Role: operator or more.
+         * @description A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
+         *
+         *     Role: operator or more.
          */
         post: operations["createSupplier"];
         delete?: never;
@@ -818,7 +828,7 @@ export interface paths {
         post?: never;
         /**
          * Archive a supplier
-         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so.
+         * @description Nothing is ever deleted: lists leave it out from now on. Archived already, it stays so. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -827,7 +837,7 @@ export interface paths {
         head?: never;
         /**
          * Change fields of a supplier
-         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag.
+         * @description What is not named stays; null empties a field. `lines` of a sale are the whole new set: a line with an `id` stays, others are added. `active: true` brings back what is archived. With `If-Match` it is only made while the record has that ETag. A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.
          *
          *     Role: operator or more.
          */
@@ -1647,12 +1657,19 @@ export interface components {
             /** Format: double */
             amount_untaxed: number;
             client_order_ref: string | null;
+            /**
+             * Format: date-time
+             * @description the delivery date that was promised
+             */
+            commitment_date: string | null;
             company: components["schemas"]["Ref"] | null;
             /** Format: date-time */
             created_at: string;
             currency: components["schemas"]["Ref"] | null;
             /** Format: date-time */
             date_order: string | null;
+            /** @description null without the accounting module too */
+            fiscal_position: components["schemas"]["Ref"] | null;
             /** Format: int64 */
             id: number;
             /** @description upselling, invoiced, to invoice, no */
@@ -1661,7 +1678,14 @@ export interface components {
             lines?: components["schemas"]["SaleLine"][];
             locked: boolean | null;
             name: string;
+            /** @description terms and conditions: HTML, in Odoo 14 a text */
+            note: string | null;
             partner: components["schemas"]["Ref"] | null;
+            /** @description the delivery address */
+            partner_shipping: components["schemas"]["Ref"] | null;
+            /** @description null without the accounting module too */
+            payment_term: components["schemas"]["Ref"] | null;
+            pricelist: components["schemas"]["Ref"] | null;
             /** @enum {string} */
             state: "draft" | "sent" | "sale" | "cancel";
             /** Format: date-time */
@@ -1670,9 +1694,13 @@ export interface components {
             user: components["schemas"]["Ref"] | null;
             /** Format: date */
             validity_date: string | null;
+            /** @description null without the stock module */
+            warehouse: components["schemas"]["Ref"] | null;
         };
         SaleCreate: {
             client_order_ref?: string | null;
+            /** Format: date-time */
+            commitment_date?: string | null;
             /** @description the id, or {id, name} as it is read */
             company?: number | {
                 id: number;
@@ -1680,8 +1708,14 @@ export interface components {
             company_id?: number | null;
             /** Format: date-time */
             date_order?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            fiscal_position?: number | {
+                id: number;
+            } | null;
+            fiscal_position_id?: number | null;
             lines?: {
                 discount?: number | null;
+                display_type?: string | null;
                 id?: number | null;
                 name?: string | null;
                 price_unit?: number | null;
@@ -1700,11 +1734,27 @@ export interface components {
                 } | null;
                 uom_id?: number | null;
             }[] | null;
+            note?: string | null;
             /** @description the id, or {id, name} as it is read */
             partner?: number | {
                 id: number;
             };
             partner_id?: number;
+            /** @description the id, or {id, name} as it is read */
+            partner_shipping?: number | {
+                id: number;
+            } | null;
+            partner_shipping_id?: number | null;
+            /** @description the id, or {id, name} as it is read */
+            payment_term?: number | {
+                id: number;
+            } | null;
+            payment_term_id?: number | null;
+            /** @description the id, or {id, name} as it is read */
+            pricelist?: number | {
+                id: number;
+            } | null;
+            pricelist_id?: number | null;
             /** @description the id, or {id, name} as it is read */
             user?: number | {
                 id: number;
@@ -1712,6 +1762,11 @@ export interface components {
             user_id?: number | null;
             /** Format: date */
             validity_date?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            warehouse?: number | {
+                id: number;
+            } | null;
+            warehouse_id?: number | null;
         } | unknown | unknown;
         SaleLine: {
             /**
@@ -1719,7 +1774,7 @@ export interface components {
              * @description percent
              */
             discount: number;
-            /** @description line_section and line_note are texts between lines; null: a product */
+            /** @description line_section, line_note and from Odoo 19 on line_subsection are texts between lines; null: a product */
             display_type: string | null;
             /** Format: int64 */
             id: number;
@@ -1741,6 +1796,8 @@ export interface components {
         };
         SaleUpdate: {
             client_order_ref?: string | null;
+            /** Format: date-time */
+            commitment_date?: string | null;
             /** @description the id, or {id, name} as it is read */
             company?: number | {
                 id: number;
@@ -1748,8 +1805,14 @@ export interface components {
             company_id?: number | null;
             /** Format: date-time */
             date_order?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            fiscal_position?: number | {
+                id: number;
+            } | null;
+            fiscal_position_id?: number | null;
             lines?: {
                 discount?: number | null;
+                display_type?: string | null;
                 id?: number | null;
                 name?: string | null;
                 price_unit?: number | null;
@@ -1768,11 +1831,27 @@ export interface components {
                 } | null;
                 uom_id?: number | null;
             }[] | null;
+            note?: string | null;
             /** @description the id, or {id, name} as it is read */
             partner?: number | {
                 id: number;
             };
             partner_id?: number;
+            /** @description the id, or {id, name} as it is read */
+            partner_shipping?: number | {
+                id: number;
+            } | null;
+            partner_shipping_id?: number | null;
+            /** @description the id, or {id, name} as it is read */
+            payment_term?: number | {
+                id: number;
+            } | null;
+            payment_term_id?: number | null;
+            /** @description the id, or {id, name} as it is read */
+            pricelist?: number | {
+                id: number;
+            } | null;
+            pricelist_id?: number | null;
             /** @description the id, or {id, name} as it is read */
             user?: number | {
                 id: number;
@@ -1780,6 +1859,11 @@ export interface components {
             user_id?: number | null;
             /** Format: date */
             validity_date?: string | null;
+            /** @description the id, or {id, name} as it is read */
+            warehouse?: number | {
+                id: number;
+            } | null;
+            warehouse_id?: number | null;
         };
         SalesSummary: {
             /** @description by month of date_order (UTC), state and currency, oldest first */
@@ -5612,6 +5696,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -5646,6 +5735,8 @@ export interface operations {
             201: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -6267,6 +6358,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -6289,6 +6385,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6497,6 +6595,11 @@ export interface operations {
                 /** @description the ETag of the record as it was read: 412 if it has changed since */
                 "If-Match"?: string;
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -6529,6 +6632,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -7068,7 +7173,7 @@ export interface operations {
             };
             path: {
                 /** @example states */
-                list: "categories" | "companies" | "countries" | "states" | "taxes" | "units" | "users";
+                list: "categories" | "companies" | "countries" | "fiscal_positions" | "payment_terms" | "pricelists" | "states" | "taxes" | "units" | "users" | "warehouses";
             };
             cookie?: never;
         };
@@ -7641,6 +7746,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -7675,6 +7785,8 @@ export interface operations {
             201: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -8296,6 +8408,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -8318,6 +8435,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8526,6 +8645,11 @@ export interface operations {
                 /** @description the ETag of the record as it was read: 412 if it has changed since */
                 "If-Match"?: string;
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -8558,6 +8682,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -9391,6 +9517,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -9422,6 +9553,8 @@ export interface operations {
             201: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -10063,6 +10196,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -10085,6 +10223,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10303,6 +10443,11 @@ export interface operations {
                 /** @description the ETag of the record as it was read: 412 if it has changed since */
                 "If-Match"?: string;
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -10335,6 +10480,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10854,11 +11001,21 @@ export interface operations {
                 /** @description equals; repeat it for any of several */
                 partner?: number;
                 /** @description equals; repeat it for any of several */
+                partner_shipping?: number;
+                /** @description equals; repeat it for any of several */
                 date_order?: string;
                 /** @description equals; repeat it for any of several */
                 validity_date?: string;
                 /** @description equals; repeat it for any of several */
+                commitment_date?: string;
+                /** @description equals; repeat it for any of several */
                 client_order_ref?: string;
+                /** @description equals; repeat it for any of several */
+                pricelist?: number;
+                /** @description equals; repeat it for any of several */
+                payment_term?: number;
+                /** @description equals; repeat it for any of several */
+                fiscal_position?: number;
                 /** @description equals; repeat it for any of several */
                 amount_untaxed?: number;
                 /** @description equals; repeat it for any of several */
@@ -10871,6 +11028,8 @@ export interface operations {
                 user?: number;
                 /** @description equals; repeat it for any of several */
                 company?: number;
+                /** @description equals; repeat it for any of several */
+                warehouse?: number;
                 /** @description equals; repeat it for any of several */
                 invoice_status?: string;
                 /** @description equals; repeat it for any of several */
@@ -10906,6 +11065,10 @@ export interface operations {
                 /** @description contains, in any case */
                 partner_like?: string;
                 /** @description differs from */
+                partner_shipping_ne?: number;
+                /** @description contains, in any case */
+                partner_shipping_like?: string;
+                /** @description differs from */
                 date_order_ne?: string;
                 /** @description is at least */
                 date_order_gte?: string;
@@ -10918,6 +11081,12 @@ export interface operations {
                 /** @description is at most */
                 validity_date_lte?: string;
                 /** @description differs from */
+                commitment_date_ne?: string;
+                /** @description is at least */
+                commitment_date_gte?: string;
+                /** @description is at most */
+                commitment_date_lte?: string;
+                /** @description differs from */
                 client_order_ref_ne?: string;
                 /** @description is at least */
                 client_order_ref_gte?: string;
@@ -10925,6 +11094,18 @@ export interface operations {
                 client_order_ref_lte?: string;
                 /** @description contains, in any case */
                 client_order_ref_like?: string;
+                /** @description differs from */
+                pricelist_ne?: number;
+                /** @description contains, in any case */
+                pricelist_like?: string;
+                /** @description differs from */
+                payment_term_ne?: number;
+                /** @description contains, in any case */
+                payment_term_like?: string;
+                /** @description differs from */
+                fiscal_position_ne?: number;
+                /** @description contains, in any case */
+                fiscal_position_like?: string;
                 /** @description differs from */
                 amount_untaxed_ne?: number;
                 /** @description is at least */
@@ -10955,6 +11136,10 @@ export interface operations {
                 company_ne?: number;
                 /** @description contains, in any case */
                 company_like?: string;
+                /** @description differs from */
+                warehouse_ne?: number;
+                /** @description contains, in any case */
+                warehouse_like?: string;
                 /** @description differs from */
                 invoice_status_ne?: string;
                 /** @description is at least */
@@ -11144,6 +11329,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -11164,11 +11354,16 @@ export interface operations {
                  *       "client_order_ref": "P-1042",
                  *       "lines": [
                  *         {
+                 *           "display_type": "line_section",
+                 *           "name": "Oficina"
+                 *         },
+                 *         {
                  *           "product": 7,
                  *           "qty": 2
                  *         }
                  *       ],
-                 *       "partner": 12
+                 *       "partner": 12,
+                 *       "payment_term": 3
                  *     }
                  */
                 "application/json": components["schemas"]["SaleCreate"];
@@ -11179,6 +11374,8 @@ export interface operations {
             201: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -11189,6 +11386,7 @@ export interface operations {
                      *       "amount_total": 362.76,
                      *       "amount_untaxed": 299.8,
                      *       "client_order_ref": null,
+                     *       "commitment_date": null,
                      *       "company": {
                      *         "id": 1,
                      *         "name": "Mi empresa"
@@ -11199,6 +11397,10 @@ export interface operations {
                      *         "name": "EUR"
                      *       },
                      *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "fiscal_position": {
+                     *         "id": 1,
+                     *         "name": "Régimen nacional"
+                     *       },
                      *       "id": 31,
                      *       "invoice_status": "no",
                      *       "lines": [
@@ -11229,9 +11431,22 @@ export interface operations {
                      *       ],
                      *       "locked": false,
                      *       "name": "S00031",
+                     *       "note": null,
                      *       "partner": {
                      *         "id": 12,
                      *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "partner_shipping": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "payment_term": {
+                     *         "id": 3,
+                     *         "name": "30 días"
+                     *       },
+                     *       "pricelist": {
+                     *         "id": 1,
+                     *         "name": "Tarifa pública (EUR)"
                      *       },
                      *       "state": "draft",
                      *       "updated_at": "2026-11-03T09:30:00Z",
@@ -11239,7 +11454,11 @@ export interface operations {
                      *         "id": 2,
                      *         "name": "Ana Ruiz"
                      *       },
-                     *       "validity_date": null
+                     *       "validity_date": null,
+                     *       "warehouse": {
+                     *         "id": 1,
+                     *         "name": "Madrid"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Sale"];
@@ -11630,11 +11849,21 @@ export interface operations {
                 /** @description equals; repeat it for any of several */
                 partner?: number;
                 /** @description equals; repeat it for any of several */
+                partner_shipping?: number;
+                /** @description equals; repeat it for any of several */
                 date_order?: string;
                 /** @description equals; repeat it for any of several */
                 validity_date?: string;
                 /** @description equals; repeat it for any of several */
+                commitment_date?: string;
+                /** @description equals; repeat it for any of several */
                 client_order_ref?: string;
+                /** @description equals; repeat it for any of several */
+                pricelist?: number;
+                /** @description equals; repeat it for any of several */
+                payment_term?: number;
+                /** @description equals; repeat it for any of several */
+                fiscal_position?: number;
                 /** @description equals; repeat it for any of several */
                 amount_untaxed?: number;
                 /** @description equals; repeat it for any of several */
@@ -11647,6 +11876,8 @@ export interface operations {
                 user?: number;
                 /** @description equals; repeat it for any of several */
                 company?: number;
+                /** @description equals; repeat it for any of several */
+                warehouse?: number;
                 /** @description equals; repeat it for any of several */
                 invoice_status?: string;
                 /** @description equals; repeat it for any of several */
@@ -11682,6 +11913,10 @@ export interface operations {
                 /** @description contains, in any case */
                 partner_like?: string;
                 /** @description differs from */
+                partner_shipping_ne?: number;
+                /** @description contains, in any case */
+                partner_shipping_like?: string;
+                /** @description differs from */
                 date_order_ne?: string;
                 /** @description is at least */
                 date_order_gte?: string;
@@ -11694,6 +11929,12 @@ export interface operations {
                 /** @description is at most */
                 validity_date_lte?: string;
                 /** @description differs from */
+                commitment_date_ne?: string;
+                /** @description is at least */
+                commitment_date_gte?: string;
+                /** @description is at most */
+                commitment_date_lte?: string;
+                /** @description differs from */
                 client_order_ref_ne?: string;
                 /** @description is at least */
                 client_order_ref_gte?: string;
@@ -11701,6 +11942,18 @@ export interface operations {
                 client_order_ref_lte?: string;
                 /** @description contains, in any case */
                 client_order_ref_like?: string;
+                /** @description differs from */
+                pricelist_ne?: number;
+                /** @description contains, in any case */
+                pricelist_like?: string;
+                /** @description differs from */
+                payment_term_ne?: number;
+                /** @description contains, in any case */
+                payment_term_like?: string;
+                /** @description differs from */
+                fiscal_position_ne?: number;
+                /** @description contains, in any case */
+                fiscal_position_like?: string;
                 /** @description differs from */
                 amount_untaxed_ne?: number;
                 /** @description is at least */
@@ -11731,6 +11984,10 @@ export interface operations {
                 company_ne?: number;
                 /** @description contains, in any case */
                 company_like?: string;
+                /** @description differs from */
+                warehouse_ne?: number;
+                /** @description contains, in any case */
+                warehouse_like?: string;
                 /** @description differs from */
                 invoice_status_ne?: string;
                 /** @description is at least */
@@ -11987,6 +12244,7 @@ export interface operations {
                      *       "amount_total": 362.76,
                      *       "amount_untaxed": 299.8,
                      *       "client_order_ref": null,
+                     *       "commitment_date": null,
                      *       "company": {
                      *         "id": 1,
                      *         "name": "Mi empresa"
@@ -11997,6 +12255,10 @@ export interface operations {
                      *         "name": "EUR"
                      *       },
                      *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "fiscal_position": {
+                     *         "id": 1,
+                     *         "name": "Régimen nacional"
+                     *       },
                      *       "id": 31,
                      *       "invoice_status": "no",
                      *       "lines": [
@@ -12027,9 +12289,22 @@ export interface operations {
                      *       ],
                      *       "locked": false,
                      *       "name": "S00031",
+                     *       "note": null,
                      *       "partner": {
                      *         "id": 12,
                      *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "partner_shipping": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "payment_term": {
+                     *         "id": 3,
+                     *         "name": "30 días"
+                     *       },
+                     *       "pricelist": {
+                     *         "id": 1,
+                     *         "name": "Tarifa pública (EUR)"
                      *       },
                      *       "state": "draft",
                      *       "updated_at": "2026-11-03T09:30:00Z",
@@ -12037,7 +12312,11 @@ export interface operations {
                      *         "id": 2,
                      *         "name": "Ana Ruiz"
                      *       },
-                     *       "validity_date": null
+                     *       "validity_date": null,
+                     *       "warehouse": {
+                     *         "id": 1,
+                     *         "name": "Madrid"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Sale"];
@@ -12196,6 +12475,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -12218,6 +12502,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12227,6 +12513,7 @@ export interface operations {
                      *       "amount_total": 362.76,
                      *       "amount_untaxed": 299.8,
                      *       "client_order_ref": null,
+                     *       "commitment_date": null,
                      *       "company": {
                      *         "id": 1,
                      *         "name": "Mi empresa"
@@ -12237,6 +12524,10 @@ export interface operations {
                      *         "name": "EUR"
                      *       },
                      *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "fiscal_position": {
+                     *         "id": 1,
+                     *         "name": "Régimen nacional"
+                     *       },
                      *       "id": 31,
                      *       "invoice_status": "no",
                      *       "lines": [
@@ -12267,9 +12558,22 @@ export interface operations {
                      *       ],
                      *       "locked": false,
                      *       "name": "S00031",
+                     *       "note": null,
                      *       "partner": {
                      *         "id": 12,
                      *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "partner_shipping": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "payment_term": {
+                     *         "id": 3,
+                     *         "name": "30 días"
+                     *       },
+                     *       "pricelist": {
+                     *         "id": 1,
+                     *         "name": "Tarifa pública (EUR)"
                      *       },
                      *       "state": "draft",
                      *       "updated_at": "2026-11-03T09:30:00Z",
@@ -12277,7 +12581,11 @@ export interface operations {
                      *         "id": 2,
                      *         "name": "Ana Ruiz"
                      *       },
-                     *       "validity_date": null
+                     *       "validity_date": null,
+                     *       "warehouse": {
+                     *         "id": 1,
+                     *         "name": "Madrid"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Sale"];
@@ -12452,6 +12760,11 @@ export interface operations {
                 /** @description the ETag of the record as it was read: 412 if it has changed since */
                 "If-Match"?: string;
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -12492,6 +12805,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12501,6 +12816,7 @@ export interface operations {
                      *       "amount_total": 362.76,
                      *       "amount_untaxed": 299.8,
                      *       "client_order_ref": null,
+                     *       "commitment_date": null,
                      *       "company": {
                      *         "id": 1,
                      *         "name": "Mi empresa"
@@ -12511,6 +12827,10 @@ export interface operations {
                      *         "name": "EUR"
                      *       },
                      *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "fiscal_position": {
+                     *         "id": 1,
+                     *         "name": "Régimen nacional"
+                     *       },
                      *       "id": 31,
                      *       "invoice_status": "no",
                      *       "lines": [
@@ -12541,9 +12861,22 @@ export interface operations {
                      *       ],
                      *       "locked": false,
                      *       "name": "S00031",
+                     *       "note": null,
                      *       "partner": {
                      *         "id": 12,
                      *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "partner_shipping": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "payment_term": {
+                     *         "id": 3,
+                     *         "name": "30 días"
+                     *       },
+                     *       "pricelist": {
+                     *         "id": 1,
+                     *         "name": "Tarifa pública (EUR)"
                      *       },
                      *       "state": "draft",
                      *       "updated_at": "2026-11-03T09:30:00Z",
@@ -12551,7 +12884,11 @@ export interface operations {
                      *         "id": 2,
                      *         "name": "Ana Ruiz"
                      *       },
-                     *       "validity_date": null
+                     *       "validity_date": null,
+                     *       "warehouse": {
+                     *         "id": 1,
+                     *         "name": "Madrid"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Sale"];
@@ -12762,6 +13099,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -12784,6 +13126,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -12793,6 +13137,7 @@ export interface operations {
                      *       "amount_total": 362.76,
                      *       "amount_untaxed": 299.8,
                      *       "client_order_ref": null,
+                     *       "commitment_date": null,
                      *       "company": {
                      *         "id": 1,
                      *         "name": "Mi empresa"
@@ -12803,6 +13148,10 @@ export interface operations {
                      *         "name": "EUR"
                      *       },
                      *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "fiscal_position": {
+                     *         "id": 1,
+                     *         "name": "Régimen nacional"
+                     *       },
                      *       "id": 31,
                      *       "invoice_status": "no",
                      *       "lines": [
@@ -12833,9 +13182,22 @@ export interface operations {
                      *       ],
                      *       "locked": false,
                      *       "name": "S00031",
+                     *       "note": null,
                      *       "partner": {
                      *         "id": 12,
                      *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "partner_shipping": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "payment_term": {
+                     *         "id": 3,
+                     *         "name": "30 días"
+                     *       },
+                     *       "pricelist": {
+                     *         "id": 1,
+                     *         "name": "Tarifa pública (EUR)"
                      *       },
                      *       "state": "draft",
                      *       "updated_at": "2026-11-03T09:30:00Z",
@@ -12843,7 +13205,11 @@ export interface operations {
                      *         "id": 2,
                      *         "name": "Ana Ruiz"
                      *       },
-                     *       "validity_date": null
+                     *       "validity_date": null,
+                     *       "warehouse": {
+                     *         "id": 1,
+                     *         "name": "Madrid"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Sale"];
@@ -13016,6 +13382,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -13038,6 +13409,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -13047,6 +13420,7 @@ export interface operations {
                      *       "amount_total": 362.76,
                      *       "amount_untaxed": 299.8,
                      *       "client_order_ref": null,
+                     *       "commitment_date": null,
                      *       "company": {
                      *         "id": 1,
                      *         "name": "Mi empresa"
@@ -13057,6 +13431,10 @@ export interface operations {
                      *         "name": "EUR"
                      *       },
                      *       "date_order": "2026-11-03T09:30:00Z",
+                     *       "fiscal_position": {
+                     *         "id": 1,
+                     *         "name": "Régimen nacional"
+                     *       },
                      *       "id": 31,
                      *       "invoice_status": "no",
                      *       "lines": [
@@ -13087,9 +13465,22 @@ export interface operations {
                      *       ],
                      *       "locked": false,
                      *       "name": "S00031",
+                     *       "note": null,
                      *       "partner": {
                      *         "id": 12,
                      *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "partner_shipping": {
+                     *         "id": 12,
+                     *         "name": "Ferretería Núñez"
+                     *       },
+                     *       "payment_term": {
+                     *         "id": 3,
+                     *         "name": "30 días"
+                     *       },
+                     *       "pricelist": {
+                     *         "id": 1,
+                     *         "name": "Tarifa pública (EUR)"
                      *       },
                      *       "state": "draft",
                      *       "updated_at": "2026-11-03T09:30:00Z",
@@ -13097,7 +13488,11 @@ export interface operations {
                      *         "id": 2,
                      *         "name": "Ana Ruiz"
                      *       },
-                     *       "validity_date": null
+                     *       "validity_date": null,
+                     *       "warehouse": {
+                     *         "id": 1,
+                     *         "name": "Madrid"
+                     *       }
                      *     }
                      */
                     "application/json": components["schemas"]["Sale"];
@@ -13669,6 +14064,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -13703,6 +14103,8 @@ export interface operations {
             201: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     Location?: string;
                     [name: string]: unknown;
                 };
@@ -14324,6 +14726,11 @@ export interface operations {
             query?: never;
             header?: {
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -14346,6 +14753,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -14554,6 +14963,11 @@ export interface operations {
                 /** @description the ETag of the record as it was read: 412 if it has changed since */
                 "If-Match"?: string;
                 /**
+                 * @description 1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key
+                 * @example 7c1f0e52-9d0b-4b7e
+                 */
+                "Idempotency-Key"?: string;
+                /**
                  * @description the id of the company to work in; default: that of the user by whom Resonance is known to Odoo
                  * @example 1
                  */
@@ -14586,6 +15000,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag?: string;
+                    /** @description that of the request, or the one that it was given */
+                    "Idempotency-Key"?: string;
                     [name: string]: unknown;
                 };
                 content: {

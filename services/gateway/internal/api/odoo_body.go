@@ -98,6 +98,9 @@ func (c checker) object(prefix string, fields []rpc.OdooField, values map[string
 			c.value(prefix+name, f, values[name])
 		}
 	}
+	if raw := values["display_type"]; raw != nil && string(raw) != "null" {
+		create = false // a text between lines: the service knows what it needs
+	}
 	for _, f := range fields {
 		if create && f.Has(rpc.Required) && values[f.Name] == nil && values[f.Name+"_id"] == nil {
 			c[prefix+f.Name] = isMissing
@@ -138,7 +141,11 @@ func (c checker) value(name string, f rpc.OdooField, raw json.RawMessage) {
 	case f.Kind == rpc.List:
 		c.list(name, f, raw)
 	case f.Kind == rpc.Number:
-		_, right = v.(float64)
+		var n float64
+		n, right = v.(float64)
+		if least, most, ok := f.Bounds(); right && ok && (n < least || n > most) {
+			c[name] = fault.T(fmt.Sprintf("debe estar entre %v y %v", least, most), fmt.Sprintf("must be between %v and %v", least, most))
+		}
 	case f.Kind == rpc.Bool:
 		_, right = v.(bool)
 	case f.Kind == rpc.Link:

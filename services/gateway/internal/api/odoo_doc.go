@@ -41,6 +41,8 @@ var (
 	}
 	exampleListed = rpc.Sale{
 		ID: 31, Name: "S00031", State: "draft", Locked: new(false), Partner: &rpc.Ref{ID: 12, Name: "Ferretería Núñez"}, DateOrder: &exampleTime,
+		PartnerShipping: &rpc.Ref{ID: 12, Name: "Ferretería Núñez"}, Pricelist: &rpc.Ref{ID: 1, Name: "Tarifa pública (EUR)"},
+		PaymentTerm: &rpc.Ref{ID: 3, Name: "30 días"}, FiscalPosition: &rpc.Ref{ID: 1, Name: "Régimen nacional"}, Warehouse: &rpc.Ref{ID: 1, Name: "Madrid"},
 		AmountUntaxed: 299.8, AmountTax: 62.96, AmountTotal: 362.76, Currency: &rpc.Ref{ID: 1, Name: "EUR"}, User: &rpc.Ref{ID: 2, Name: "Ana Ruiz"},
 		Company: &rpc.Ref{ID: 1, Name: "Mi empresa"}, InvoiceStatus: new("no"), CreatedAt: exampleTime, UpdatedAt: exampleTime,
 	}
@@ -78,7 +80,7 @@ var exampleWriting = map[string]writing{
 		map[string]any{"phone": "+34 910 000 001", "active": true},
 	},
 	"Sale": {
-		map[string]any{"partner": 12, "client_order_ref": "P-1042", "lines": []any{map[string]any{"product": 7, "qty": 2}}},
+		map[string]any{"partner": 12, "client_order_ref": "P-1042", "payment_term": 3, "lines": []any{map[string]any{"display_type": "line_section", "name": "Oficina"}, map[string]any{"product": 7, "qty": 2}}},
 		map[string]any{"lines": []any{map[string]any{"id": 81, "qty": 3}, map[string]any{"product": 9, "qty": 1}}},
 	},
 }
@@ -357,6 +359,9 @@ func schemaOfField(f rpc.OdooField) *huma.Schema {
 	switch f.Kind {
 	case rpc.Number:
 		s = &huma.Schema{Type: huma.TypeNumber}
+		if least, most, ok := f.Bounds(); ok {
+			s.Minimum, s.Maximum = new(least), new(most)
+		}
 	case rpc.Bool:
 		return &huma.Schema{Type: huma.TypeBoolean}
 	case rpc.Date:
@@ -376,7 +381,7 @@ func schemaOfField(f rpc.OdooField) *huma.Schema {
 		item := schemaOfField(rpc.OdooField{Kind: rpc.Link, Can: rpc.Required})
 		if f.Name == "lines" {
 			item = writtenSchema(rpc.OdooLineFields, false)
-			item.Description = "a line without an id needs its product"
+			item.Description = "A line without an id needs its product, or with a display_type its name. In a new sale none has an id."
 		}
 		s = &huma.Schema{Type: huma.TypeArray, Items: item, MaxItems: new(rpc.OdooMaxLines)}
 	default:

@@ -33,7 +33,11 @@ func (s *Store) Create(ctx context.Context, name string, scope Scope, w rpc.Odoo
 	if r.rank != "" && r.has[r.rank].kind != "" {
 		values[r.rank] = int64(1)
 	}
-	id, err := s.createOnce(ctx, r, scope, values, externalModule+"."+reference)
+	defaults, err := s.fromForm(ctx, r, scope, 0, values)
+	if err != nil {
+		return Record{}, err
+	}
+	id, err := s.createOnce(ctx, r, scope, values, defaults, externalModule+"."+reference)
 	if err != nil {
 		return Record{}, s.explainCreate(ctx, r, scope, values, err)
 	}
@@ -45,8 +49,11 @@ func (s *Store) Create(ctx context.Context, name string, scope Scope, w rpc.Odoo
 // method load can do both, in all versions and for users without a right to external identifiers; its mode "update"
 // with noupdate leaves a record alone that already has the identifier. It takes texts, so what a text cannot say (many
 // lines with fields of their own, times in UTC) is given as defaults in the context.
-func (s *Store) createOnce(ctx context.Context, r *resource, scope Scope, values map[string]any, externalID string) (int64, error) {
+func (s *Store) createOnce(ctx context.Context, r *resource, scope Scope, values, defaults map[string]any, externalID string) (int64, error) {
 	vals := scope.context()
+	for name, v := range defaults {
+		vals["default_"+name] = v
+	}
 	vals["mode"], vals["noupdate"] = "update", true
 	columns, row := []any{"id"}, []any{externalID}
 	for _, name := range slices.Sorted(maps.Keys(values)) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -108,6 +109,62 @@ func (s *Store) taxNames(ctx context.Context, r *resource, scope Scope, found []
 		names[id], _ = row["name"].(string)
 	}
 	return names, nil
+}
+
+// formFields are those that the form of a sale fills in by its customer.
+var formFields = []string{
+	"partner_invoice_id", "partner_shipping_id", "pricelist_id", "payment_term_id", "fiscal_position_id", "user_id", "team_id",
+}
+
+// fromForm gives what the form of a sale fills in by its customer, where values do not say otherwise. Until 15 Odoo does
+// so by the form's onchange only; later versions compute it wherever the sale comes from.
+func (s *Store) fromForm(ctx context.Context, r *resource, scope Scope, id int64, values map[string]any) (map[string]any, error) {
+	if r.name != "sales" || r.has["user_id"].computed {
+		return nil, nil
+	}
+	ids, header := []int64{}, map[string]any{}
+	changed := []any{} // none: the form is opened with these values
+	if id != 0 {
+		ids, changed = []int64{id}, []any{"partner_id"}
+	}
+	spec := map[string]any{"partner_id": "1", "company_id": "1"} // with an onchange of their own, or it does not matter
+	for _, name := range formFields {
+		spec[name] = "1"
+	}
+	for name, v := range values {
+		if name != "order_line" {
+			header[name] = v
+		}
+	}
+	answer, err := s.odoo.Call(ctx, odoo.Call{
+		Model: r.model, Method: "onchange", IDs: ids, Context: scope.context(), Read: true, Args: []odoo.Arg{
+			{Name: "values", Value: header}, {Name: "field_name", Value: changed}, {Name: "field_onchange", Value: spec},
+		},
+	})
+	if err != nil {
+		return nil, s.explain(ctx, r, scope, id, values, err, fault.Invalid)
+	}
+	result, _ := answer.(map[string]any)
+	shown, _ := result["value"].(map[string]any)
+	if partner, told := shown["partner_id"]; told && partner == false { // a customer who is blocked
+		warning, _ := result["warning"].(map[string]any)
+		text, _ := warning["message"].(string)
+		text = strings.TrimSpace("Odoo: " + text)
+		return nil, fault.Field("partner", fault.T(text, text))
+	}
+	filled := map[string]any{}
+	for _, name := range formFields {
+		v, told := shown[name]
+		if _, given := values[name]; given || !told {
+			continue
+		}
+		if ref, ok := refOf(v); ok {
+			filled[name] = ref.ID
+		} else if id != 0 {
+			filled[name] = false
+		}
+	}
+	return filled, nil
 }
 
 // saleState is where a sale stands, whatever the version calls it.

@@ -24,6 +24,7 @@ type info struct {
 	kind               string // char, many2one, …
 	sortable, readonly bool
 	required           bool
+	computed           bool   // from other fields, when they are written
 	relation           string // the model it links to
 	selection          []string
 }
@@ -176,7 +177,7 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 	}
 	answer, err := s.odoo.Call(ctx, odoo.Call{Model: t.model, Method: "fields_get", Read: true, Args: []odoo.Arg{
 		{Name: "allfields", Value: names},
-		{Name: "attributes", Value: []any{"type", "sortable", "readonly", "required", "relation", "selection"}},
+		{Name: "attributes", Value: []any{"type", "sortable", "readonly", "required", "relation", "selection", "depends"}},
 	}})
 	if noModel(err) {
 		return nil, nil
@@ -194,6 +195,8 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 		in := info{
 			sortable: attributes["sortable"] != false, readonly: attributes["readonly"] == true, required: attributes["required"] == true,
 		}
+		depends, _ := attributes["depends"].([]any)
+		in.computed = len(depends) > 0
 		in.kind, _ = attributes["type"].(string)
 		in.relation, _ = attributes["relation"].(string)
 		choices, _ := attributes["selection"].([]any)

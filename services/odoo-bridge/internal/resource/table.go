@@ -101,9 +101,11 @@ var tables = map[string]*table{
 		columns: []column{
 			plain("id"), plain("name"), plain("state"),
 			{name: "locked", from: []string{"locked"}, value: view.flag, where: flagged},
-			plain("partner", "partner_id"), plain("date_order"), plain("validity_date"), plain("client_order_ref"),
+			plain("partner", "partner_id"), plain("partner_shipping", "partner_shipping_id"),
+			plain("date_order"), plain("validity_date"), plain("commitment_date"), plain("client_order_ref"),
+			plain("pricelist", "pricelist_id"), plain("payment_term", "payment_term_id"), plain("fiscal_position", "fiscal_position_id"),
 			plain("amount_untaxed"), plain("amount_tax"), plain("amount_total"), plain("currency", "currency_id"),
-			plain("user", "user_id"), plain("company", "company_id"), plain("invoice_status"),
+			plain("user", "user_id"), plain("company", "company_id"), plain("warehouse", "warehouse_id"), plain("invoice_status"), plain("note"),
 			plain("created_at", "create_date"), plain("updated_at", "write_date"),
 		},
 		merged: merge{column: "state", value: "done", as: "sale", flag: "locked"}, // until 16
@@ -130,13 +132,17 @@ var lines = &table{
 
 // options are read as they are: every Odoo has their fields, if it has the model.
 var options = map[string]*table{
-	"categories": option("product.category", "complete_name"),
-	"companies":  option("res.company", "name"),
-	"countries":  option("res.country", "name"),
-	"states":     option("res.country.state", "name", plain("country", "country_id")),
-	"taxes":      option("account.tax", "name").only(leaf("type_tax_use", "=", "sale")),
-	"units":      option("uom.uom", "name"),
-	"users":      option("res.users", "name").only(leaf("share", "=", false)),
+	"categories":       option("product.category", "complete_name"),
+	"companies":        option("res.company", "name"),
+	"countries":        option("res.country", "name"),
+	"fiscal_positions": option("account.fiscal.position", "name"),
+	"payment_terms":    option("account.payment.term", "name"),
+	"pricelists":       option("product.pricelist", "name"),
+	"states":           option("res.country.state", "name", plain("country", "country_id")),
+	"taxes":            option("account.tax", "name").only(leaf("type_tax_use", "=", "sale")),
+	"units":            option("uom.uom", "name"),
+	"warehouses":       option("stock.warehouse", "name"),
+	"users":            option("res.users", "name").only(leaf("share", "=", false)),
 }
 
 func option(model, name string, more ...column) *table {

@@ -45,6 +45,13 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.Odoo
 			}
 		}
 	}
+	if _, ok := values["partner_id"]; ok {
+		filled, err := s.fromForm(ctx, r, scope, w.ID, values)
+		if err != nil {
+			return Record{}, err
+		}
+		maps.Copy(values, filled)
+	}
 	active, hasActive := values["active"]
 	if r.archive {
 		delete(values, "active")
@@ -165,7 +172,10 @@ func (r *resource) fill(sc *schema, values map[string]any, mistakes map[string]f
 			err = &textNoModule
 		default:
 			var value any
-			if value, err = r.has[from].parse(field, raw); err == nil {
+			if value, err = r.has[from].parse(field, raw); err == nil && outOfBounds(field, value) {
+				err = textOfBounds(field)
+			}
+			if err == nil {
 				if _, merged := values[from]; !merged || value != r.merged.as {
 					values[from] = value
 				}
@@ -182,6 +192,17 @@ func (r *resource) fill(sc *schema, values map[string]any, mistakes map[string]f
 			mistakes[prefix+f.Name] = textMissing
 		}
 	}
+}
+
+func outOfBounds(field rpc.OdooField, value any) bool {
+	least, most, bounded := field.Bounds()
+	n, _ := number(value)
+	return bounded && !(n >= least && n <= most)
+}
+
+func textOfBounds(field rpc.OdooField) *fault.Text {
+	least, most, _ := field.Bounds()
+	return new(fault.T(fmt.Sprintf("debe estar entre %v y %v", least, most), fmt.Sprintf("must be between %v and %v", least, most)))
 }
 
 func clipName(name string) string {
@@ -353,6 +374,10 @@ func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[str
 		rest := maps.Clone(given)
 		delete(rest, "id")
 		r.fill(sc, line, mistakes, prefix, rest, !changes)
+		if raw, ok := given["display_type"]; ok && !isNull(raw) && !changes {
+			fillText(given, mistakes, prefix)
+		}
+		line["sequence"] = i + 1 // the order of the list
 		command := 0
 		if changes {
 			command = 1
@@ -360,6 +385,26 @@ func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[str
 		commands = append(commands, []any{command, id, line})
 	}
 	values["order_line"] = commands
+}
+
+// fillText checks a section or a note: a text, which has nothing of a product.
+func fillText(given map[string]json.RawMessage, mistakes map[string]fault.Text, prefix string) {
+	for _, f := range rpc.OdooLineFields {
+		raw, ok := given[f.Name]
+		if !ok {
+			raw, ok = given[f.Name+"_id"]
+		}
+		ok = ok && !isNull(raw)
+		switch {
+		case f.Name == "name" && !ok:
+			mistakes[prefix+f.Name] = textMissing
+		case f.Name == "name" || f.Name == "display_type":
+		case ok:
+			mistakes[prefix+f.Name] = fault.T("no va con display_type", "does not go with display_type")
+		case mistakes[prefix+f.Name] == textMissing:
+			delete(mistakes, prefix+f.Name)
+		}
+	}
 }
 
 // replaceLines adds the removal of the lines that are not among the new ones; one that is not this
