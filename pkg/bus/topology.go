@@ -1,10 +1,12 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +40,8 @@ const HistoryPerOdooRecord = 4
 // DedupeWindow is how long JetStream recognises a repeated Nats-Msg-Id.
 const DedupeWindow = 2 * time.Minute
 
-// Streams is every stream there is; nothing else creates one.
+// Streams is every stream there is; nothing else creates one. None allows direct gets, which any replica answers,
+// however far it is behind: the stream's leader does.
 var Streams = []jetstream.StreamConfig{
 	{
 		Name:              StreamOrders,
@@ -46,9 +49,9 @@ var Streams = []jetstream.StreamConfig{
 		Subjects:          []string{event.OrdersChanged, event.OrdersEdited},
 		Retention:         jetstream.LimitsPolicy,
 		MaxMsgsPerSubject: HistoryPerOrder,
-		Discard:           jetstream.DiscardOld,
-		Duplicates:        DedupeWindow,
-		AllowDirect:       true,
+		// A limit that the operator sets refuses new events, instead of dropping the only state of a calm order.
+		Discard:    jetstream.DiscardNew,
+		Duplicates: DedupeWindow,
 		// Airtable can tell it all again, and does when the tail is lost (invariant 8).
 		PersistMode: jetstream.AsyncPersistMode,
 	},
@@ -57,8 +60,8 @@ var Streams = []jetstream.StreamConfig{
 		Description: "Edits that people made and Airtable has not taken yet: their only copy",
 		Subjects:    []string{event.OrderEdits},
 		Retention:   jetstream.WorkQueuePolicy,
+		Discard:     jetstream.DiscardNew, // a limit refuses new edits, instead of dropping accepted ones
 		Duplicates:  DedupeWindow,
-		AllowDirect: true,
 	},
 	{
 		Name:              StreamOdoo,
@@ -69,7 +72,6 @@ var Streams = []jetstream.StreamConfig{
 		MaxAge:            30 * 24 * time.Hour,
 		Discard:           jetstream.DiscardOld,
 		Duplicates:        DedupeWindow,
-		AllowDirect:       true,
 	},
 	{
 		Name:        StreamDeadLetters,
@@ -77,7 +79,6 @@ var Streams = []jetstream.StreamConfig{
 		Subjects:    []string{event.AllDead},
 		MaxAge:      30 * 24 * time.Hour,
 		Duplicates:  DedupeWindow,
-		AllowDirect: true,
 	},
 }
 
@@ -93,19 +94,62 @@ var Buckets = []jetstream.KeyValueConfig{
 	{Bucket: BucketSessions, Description: "Refresh tokens, hashed", TTL: 30 * 24 * time.Hour, LimitMarkerTTL: time.Hour},
 }
 
+// staleReads are the buckets whose values tell by themselves how old they are, so that any replica may answer.
+var staleReads = []string{BucketOdooCache}
+
 // ErrDrift is wrapped when a stream or bucket is not as declared here.
 var ErrDrift = errors.New("JetStream differs from what this version declares")
 
-// Ensure creates what is missing of the named streams and buckets, and checks the rest. Every
-// difference in a setting that changes behaviour is named in an error that wraps ErrDrift;
-// replicas (1, or 3 in a cluster) and size limits are the operator's to set.
+// Ensure creates what is missing of the named streams and buckets, and checks the rest. What can be changed without
+// losing anything is changed: replicas (1, or 3 in a cluster) are raised to what is asked for, and never lowered, but for
+// those of ORDERS, which RebuildOrders raises. Every other difference in a setting that changes behaviour is named in an
+// error that wraps ErrDrift. Size limits are the operator's to set.
 func Ensure(ctx context.Context, js jetstream.JetStream, replicas int, names ...string) error {
 	for _, name := range names {
-		if err := ensure(ctx, js, replicas, name); err != nil {
+		err := ensureOnce(ctx, js, replicas, name)
+		for errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			err = ensureOnce(ctx, js, replicas, name)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// ensureOnce is short, as a request that was lost, with the server that led a cluster, is not answered at all.
+func ensureOnce(ctx context.Context, js jetstream.JetStream, replicas int, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	return ensure(ctx, js, replicas, name)
+}
+
+// RebuildOrders makes ORDERS anew, empty, with more replicas than it has, and reports whether it did: a stream with
+// asynchronous persistence can't be given any. Airtable has all of its events (invariant 8). Only the active syncer
+// calls it. Nothing is deleted before the cluster has shown that it can hold so many replicas.
+func RebuildOrders(ctx context.Context, js jetstream.JetStream, replicas int) (rebuilt bool, err error) {
+	stream, err := js.Stream(ctx, StreamOrders)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("open %s: %w", StreamOrders, err)
+	}
+	have := stream.CachedInfo().Config
+	if have.Replicas >= replicas || have.PersistMode != jetstream.AsyncPersistMode {
+		return false, nil
+	}
+	const probe = StreamOrders + "_REPLICAS"
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: probe, Replicas: replicas}); err != nil {
+		return false, fmt.Errorf("place %d replicas: %w", replicas, err)
+	}
+	if err := js.DeleteStream(ctx, probe); err != nil {
+		return false, fmt.Errorf("delete %s: %w", probe, err)
+	}
+	if err := js.DeleteStream(ctx, StreamOrders); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return false, fmt.Errorf("delete %s: %w", StreamOrders, err)
+	}
+	return true, Ensure(ctx, js, replicas, StreamOrders)
 }
 
 // Persist calls work until it succeeds, once a second, and logs each failure as what. It returns an
@@ -148,6 +192,57 @@ func ensure(ctx context.Context, js jetstream.JetStream, replicas int, name stri
 }
 
 func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+	have, err := open(ctx, js, want)
+	if err != nil {
+		return err
+	}
+	var d drift
+	d.add("subjects", strings.Join(have.Subjects, " "), strings.Join(want.Subjects, " "))
+	d.add("retention", have.Retention, want.Retention)
+	d.add("max messages per subject", max(have.MaxMsgsPerSubject, 0), want.MaxMsgsPerSubject)
+	d.add("max age", have.MaxAge, want.MaxAge)
+	d.add("duplicate window", have.Duplicates, want.Duplicates)
+	d.add("storage", have.Storage, want.Storage)
+	d.add("no acknowledgements", have.NoAck, want.NoAck)
+	if want.Name != StreamOrders { // there, safer than declared is no drift, and RebuildOrders mends the contrary
+		d.add("persist mode", have.PersistMode, want.PersistMode)
+	}
+	if err := d.err(); err != nil {
+		return err
+	}
+	return repair(ctx, js, have, want)
+}
+
+func ensureBucket(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyValueConfig) error {
+	want := bucketStream(bucket)
+	have, err := open(ctx, js, want)
+	if err != nil {
+		return err
+	}
+	var d drift
+	d.add("TTL", have.MaxAge, want.MaxAge)
+	d.add("history", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+	d.add("limit marker TTL", have.SubjectDeleteMarkerTTL, want.SubjectDeleteMarkerTTL)
+	d.add("storage", have.Storage, want.Storage)
+	if err := d.err(); err != nil {
+		return err
+	}
+	return repair(ctx, js, have, want)
+}
+
+// bucketStream is the stream of a bucket, as ADR-8 has it and nats.go makes it; but that always allows direct gets.
+func bucketStream(b jetstream.KeyValueConfig) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: "KV_" + b.Bucket, Description: b.Description, Subjects: []string{"$KV." + b.Bucket + ".>"},
+		MaxMsgsPerSubject: max(int64(b.History), 1), MaxAge: b.TTL, Duplicates: DedupeWindow, Storage: b.Storage, Replicas: b.Replicas,
+		MaxBytes: cmp.Or(b.MaxBytes, -1), MaxMsgSize: cmp.Or(b.MaxValueSize, -1), MaxMsgs: -1, MaxConsumers: -1,
+		Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true, AllowDirect: slices.Contains(staleReads, b.Bucket),
+		AllowMsgTTL: b.LimitMarkerTTL > 0, SubjectDeleteMarkerTTL: b.LimitMarkerTTL,
+	}
+}
+
+// open gives the configuration of a stream, which it creates if it is missing.
+func open(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (jetstream.StreamConfig, error) {
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		// CreateStream with an equal config is idempotent, so that services may race here.
@@ -157,48 +252,23 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 		}
 	}
 	if err != nil {
-		return err
+		return jetstream.StreamConfig{}, err
 	}
-	have := stream.CachedInfo().Config
-	var d drift
-	d.add("subjects", strings.Join(have.Subjects, " "), strings.Join(want.Subjects, " "))
-	d.add("retention", have.Retention, want.Retention)
-	d.add("max messages per subject", max(have.MaxMsgsPerSubject, 0), want.MaxMsgsPerSubject)
-	d.add("max age", have.MaxAge, want.MaxAge)
-	d.add("discard", have.Discard, want.Discard)
-	d.add("direct get", have.AllowDirect, want.AllowDirect)
-	d.add("duplicate window", have.Duplicates, want.Duplicates)
-	d.add("storage", have.Storage, want.Storage)
-	d.add("no acknowledgements", have.NoAck, want.NoAck)
-	if want.PersistMode == jetstream.DefaultPersistMode { // safer than declared is no drift
-		d.add("persist mode", have.PersistMode, want.PersistMode)
-	}
-	return d.err()
+	return stream.CachedInfo().Config, nil
 }
 
-func ensureBucket(ctx context.Context, js jetstream.JetStream, want jetstream.KeyValueConfig) error {
-	kv, err := js.KeyValue(ctx, want.Bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = js.CreateKeyValue(ctx, want)
-		if errors.Is(err, jetstream.ErrBucketExists) {
-			kv, err = js.KeyValue(ctx, want.Bucket)
-		}
+// repair changes what a stream may be changed in at any time.
+func repair(ctx context.Context, js jetstream.JetStream, have, want jetstream.StreamConfig) error {
+	next := have
+	next.Discard, next.AllowDirect = want.Discard, want.AllowDirect
+	if have.PersistMode != jetstream.AsyncPersistMode {
+		next.Replicas = max(have.Replicas, want.Replicas)
 	}
-	if err != nil {
-		return err
+	if next.Discard == have.Discard && next.AllowDirect == have.AllowDirect && next.Replicas == have.Replicas {
+		return nil
 	}
-	status, err := kv.Status(ctx)
-	if err != nil {
-		return err
-	}
-	var d drift
-	d.add("TTL", status.TTL(), want.TTL)
-	d.add("history", status.History(), max(int64(want.History), 1))
-	d.add("limit marker TTL", status.LimitMarkerTTL(), want.LimitMarkerTTL)
-	if s, ok := status.(*jetstream.KeyValueBucketStatus); ok {
-		d.add("storage", s.StreamInfo().Config.Storage, want.Storage)
-	}
-	return d.err()
+	_, err := js.UpdateStream(ctx, next)
+	return err
 }
 
 // drift collects differences between what is and what is declared.

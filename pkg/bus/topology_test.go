@@ -63,8 +63,6 @@ func TestEnsureNamesEachDrift(t *testing.T) {
 		{bus.StreamOrders, "retention", func(s *jetstream.StreamConfig) { s.Retention = jetstream.InterestPolicy }},
 		{bus.StreamOrders, "max messages per subject is 0, want 16", func(s *jetstream.StreamConfig) { s.MaxMsgsPerSubject = -1 }},
 		{bus.StreamOrders, "max age is 24h0m0s, want 0s", func(s *jetstream.StreamConfig) { s.MaxAge = 24 * time.Hour }},
-		{bus.StreamOrders, "discard", func(s *jetstream.StreamConfig) { s.Discard = jetstream.DiscardNew }},
-		{bus.StreamOrders, "direct get", func(s *jetstream.StreamConfig) { s.AllowDirect = false }},
 		{bus.StreamOrders, "duplicate window", func(s *jetstream.StreamConfig) { s.Duplicates = time.Second }},
 		{bus.StreamOrders, "storage", func(s *jetstream.StreamConfig) {
 			s.Storage, s.PersistMode = jetstream.MemoryStorage, jetstream.DefaultPersistMode
@@ -97,6 +95,145 @@ func TestEnsureNamesEachDrift(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What can be changed without losing anything is.
+func TestEnsureRepairs(t *testing.T) {
+	t.Parallel()
+	_, js := natstest.Start(t).Connect()
+	ctx := deadline(t, patience)
+	for _, s := range bus.Streams {
+		s.Discard, s.AllowDirect = jetstream.DiscardOld, true
+		if _, err := js.CreateStream(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, b := range bus.Buckets { // nats.go allows direct gets
+		if _, err := js.CreateKeyValue(ctx, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := bus.Ensure(ctx, js, 1, names()...); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range streamNames() {
+		s, err := js.Stream(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.CachedInfo().Config.AllowDirect != (name == "KV_"+bus.BucketOdooCache) {
+			t.Errorf("%s: direct gets %t", name, s.CachedInfo().Config.AllowDirect)
+		}
+	}
+}
+
+// A limit that is reached refuses what is new: it never drops an accepted edit, or the only state of an order.
+func TestLimitsDropNothing(t *testing.T) {
+	t.Parallel()
+	_, js := natstest.Start(t).Connect()
+	ctx := deadline(t, patience)
+	for name, subject := range map[string]func(string) string{
+		bus.StreamOrders: event.OrderChangedSubject, bus.StreamEdits: func(id string) string { return event.TypeOrderEdit + "." + id },
+	} {
+		if err := bus.Ensure(ctx, js, 1, name); err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := stream.CachedInfo().Config
+		cfg.MaxMsgs = 2
+		if _, err := js.UpdateStream(ctx, cfg); err != nil {
+			t.Fatal(err)
+		}
+		if err := bus.Ensure(ctx, js, 1, name); err != nil {
+			t.Errorf("%s: a limit is the operator's to set: %v", name, err)
+		}
+		for i := range 4 {
+			_, err := js.Publish(ctx, subject(fmt.Sprint("rec", i)), nil)
+			if (err == nil) != (i < 2) {
+				t.Errorf("%s: message %d: %v", name, i, err)
+			}
+		}
+		if _, err := stream.GetLastMsgForSubject(ctx, subject("rec0")); err != nil {
+			t.Errorf("%s: the first: %v", name, err)
+		}
+	}
+}
+
+// Replicas are raised where they are fewer than asked for, whatever was stored stays, and they are never lowered.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	cluster := natstest.StartCluster(t)
+	_, js := cluster.Connect()
+	ctx := deadline(t, patience)
+	ensure := func(replicas int) {
+		t.Helper()
+		if err := bus.Ensure(ctx, js, replicas, names()...); err != nil {
+			t.Fatalf("%d replicas: %v", replicas, err)
+		}
+	}
+	want := func(name string, replicas int) jetstream.StreamConfig {
+		t.Helper()
+		s, err := js.Stream(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have := s.CachedInfo().Config.Replicas; have != replicas {
+			t.Errorf("%s has %d replicas, want %d", name, have, replicas)
+		}
+		return s.CachedInfo().Config
+	}
+	ensure(1)
+	edit := &nats.Msg{Subject: event.TypeOrderEdit + ".rec1", Header: nats.Header{nats.MsgIdHdr: {"1"}}}
+	if _, err := bus.Publish(ctx, js, edit); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(ctx, event.OrderChangedSubject("rec1"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if rebuilt, err := bus.RebuildOrders(ctx, js, 1); err != nil || rebuilt {
+		t.Fatalf("rebuilt for as many replicas as there are: %t, %v", rebuilt, err)
+	}
+	ensure(3)
+	for _, name := range streamNames() {
+		if name != bus.StreamOrders {
+			want(name, 3)
+		}
+	}
+	if rebuilt, err := bus.RebuildOrders(ctx, js, 5); err == nil || rebuilt {
+		t.Fatalf("rebuilt for more servers than there are: %t, %v", rebuilt, err)
+	}
+	if have := want(bus.StreamOrders, 1); have.PersistMode != jetstream.AsyncPersistMode {
+		t.Errorf("%s: %v", bus.StreamOrders, have.PersistMode)
+	}
+	if rebuilt, err := bus.RebuildOrders(ctx, js, 3); err != nil || !rebuilt {
+		t.Fatalf("rebuilt %t, %v", rebuilt, err)
+	}
+	if have := want(bus.StreamOrders, 3); have.PersistMode != jetstream.DefaultPersistMode {
+		t.Errorf("%s: %v", bus.StreamOrders, have.PersistMode)
+	}
+	if rebuilt, err := bus.RebuildOrders(ctx, js, 3); err != nil || rebuilt {
+		t.Errorf("rebuilt again: %t, %v", rebuilt, err)
+	}
+	ensure(1)
+	for _, name := range streamNames() {
+		want(name, 3)
+	}
+	cluster.StreamLeader(bus.StreamEdits) // when all replicas have it
+	stream, err := js.Stream(ctx, bus.StreamEdits)
+	if err != nil || stream.CachedInfo().State.Msgs != 1 {
+		t.Errorf("the edit: %v", err)
+	}
+}
+
+func streamNames() []string {
+	all := names()
+	for i, b := range bus.Buckets {
+		all[len(bus.Streams)+i] = "KV_" + b.Bucket
+	}
+	return all
 }
 
 func TestEnsureNamesAllDriftOfABucket(t *testing.T) {

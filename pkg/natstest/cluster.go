@@ -43,7 +43,7 @@ var (
 //nolint:gochecknoinits // before any server starts
 func init() {
 	hbInterval = 100 * time.Millisecond
-	minElectionTimeout, maxElectionTimeout = 500*time.Millisecond, time.Second
+	minElectionTimeout, maxElectionTimeout = 800*time.Millisecond, 1600*time.Millisecond // a busy machine must not cause elections
 	lostQuorumInterval, lostQuorumCheck = 2*time.Second, time.Second
 }
 
@@ -149,13 +149,13 @@ func (c *Cluster) StreamLeader(stream string) (leader *Server) {
 // replicated reports whether all replicas on servers that are present have what the leader has.
 func (c *Cluster) replicated(leader *server.Server, stream string) bool {
 	c.tb.Helper()
-	all, err := leader.Jsz(&server.JSzOptions{Account: account, Streams: true})
+	all, err := leader.Jsz(&server.JSzOptions{Account: account, Streams: true, Config: true})
 	if err != nil {
 		c.tb.Fatal(err)
 	}
 	for _, a := range all.AccountDetails {
 		for _, s := range a.Streams {
-			if s.Name != stream || s.Cluster == nil {
+			if s.Name != stream || s.Cluster == nil || len(s.Cluster.Replicas)+1 < s.Config.Replicas {
 				continue
 			}
 			for _, r := range s.Cluster.Replicas {

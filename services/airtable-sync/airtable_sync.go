@@ -151,6 +151,7 @@ func (c *Config) takeTurns(ctx context.Context, nc *nats.Conn) error {
 			return fmt.Errorf("bucket %s: %w", bus.BucketSyncState, err)
 		}
 		return lease.Hold(ctx, kv, leaseKey, instance, func(ctx context.Context) error {
+			c.rebuildOrders(ctx, js)
 			stop, err := meter.Keep(ctx, kv)
 			if err != nil {
 				return err
@@ -168,6 +169,19 @@ func (c *Config) takeTurns(ctx context.Context, nc *nats.Conn) error {
 
 // syncCheck is the name under which /readyz tells whether the sync works.
 const syncCheck = "sync"
+
+// rebuildOrders gives ORDERS as many replicas as it should have. While that is impossible the stream stays as it is.
+func (c *Config) rebuildOrders(ctx context.Context, js jetstream.JetStream) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	rebuilt, err := bus.RebuildOrders(ctx, js, c.NATSReplicas)
+	if err != nil {
+		c.Log.Warn("replicas not raised", "stream", bus.StreamOrders, "replicas", c.NATSReplicas, "error", err)
+	}
+	if rebuilt {
+		c.Log.Info("stream rebuilt", "stream", bus.StreamOrders, "replicas", c.NATSReplicas)
+	}
+}
 
 // leaseKey is the lease's key in the bucket sync-state.
 const leaseKey = "lease"

@@ -52,8 +52,7 @@ func (r *reader) open(ctx context.Context) error {
 	r.consumer, err = stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable: Consumer, Description: "Writes the edits into Airtable", FilterSubject: event.OrderEdits,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: window, MaxDeliver: -1,
-		Replicas: r.cfg.Replicas,
-	})
+	}) // with as many replicas as the stream has
 	if err != nil {
 		return fmt.Errorf("open the edits: %w", err)
 	}
@@ -107,7 +106,7 @@ func (r *reader) receive(ctx context.Context) error {
 	watched := make(chan struct{})
 	go func() { defer close(watched); r.watch(ctx, stop) }()
 	defer func() { stop(nil); <-watched }()
-	messages, err := r.consumer.Messages(jetstream.PullMaxMessages(window))
+	messages, err := r.consumer.Messages(jetstream.PullMaxMessages(window), jetstream.PullExpiry(10*time.Second), jetstream.PullHeartbeat(2*time.Second))
 	if err != nil {
 		return fmt.Errorf("read the edits: %w", err)
 	}

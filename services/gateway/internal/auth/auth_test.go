@@ -35,7 +35,12 @@ var testSecret = []byte("a secret of tests, 32 bytes or more")
 func newTestAuth(t *testing.T) (*Authenticator, *clock) {
 	t.Helper()
 	_, js := natstest.Start(t).Connect()
-	if err := bus.Ensure(t.Context(), js, 1, bus.BucketSessions); err != nil {
+	return newTestAuthOn(t, js, 1)
+}
+
+func newTestAuthOn(t *testing.T, js jetstream.JetStream, replicas int) (*Authenticator, *clock) {
+	t.Helper()
+	if err := bus.Ensure(t.Context(), js, replicas, bus.BucketSessions); err != nil {
 		t.Fatal(err)
 	}
 	kv, err := js.KeyValue(t.Context(), bus.BucketSessions)
@@ -244,6 +249,49 @@ func TestParallelRefresh(t *testing.T) {
 	if _, err := a.Refresh(t.Context(), next[0]); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Whichever server of a cluster a gateway is connected to, and however far that is behind, a good token is not taken for
+// a stolen one.
+func TestRefreshInACluster(t *testing.T) {
+	t.Parallel()
+	cluster := natstest.StartCluster(t)
+	var gateways [natstest.Nodes]*Authenticator
+	for i, s := range cluster.Servers {
+		_, js := s.Connect()
+		gateways[i], _ = newTestAuthOn(t, js, natstest.Nodes)
+	}
+	g := login(t, gateways[0])
+	refresh := func(a *Authenticator) {
+		t.Helper()
+		next, err := a.Refresh(t.Context(), g.RefreshToken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g = next
+	}
+	for i := range 60 {
+		refresh(gateways[i%natstest.Nodes])
+	}
+	var behind, ahead *Authenticator
+	follower := cluster.Follower("KV_" + bus.BucketSessions)
+	for i, s := range cluster.Servers {
+		if s == follower {
+			behind = gateways[i]
+		} else {
+			ahead = gateways[i]
+		}
+	}
+	cluster.Isolate(follower)
+	refresh(ahead)
+	refresh(ahead)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := behind.Refresh(ctx, g.RefreshToken)
+	wantCode(t, err, fault.Unavailable)
+	cluster.Rejoin(follower)
+	cluster.StreamLeader("KV_" + bus.BucketSessions)
+	refresh(behind)
 }
 
 func TestRefreshRefuses(t *testing.T) {

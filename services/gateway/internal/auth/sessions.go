@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 )
 
@@ -77,7 +78,7 @@ func (s *sessions) start(ctx context.Context, who Identity) (string, error) {
 
 // rotate exchanges a refresh token for the next one of its session. Calls in parallel, or again
 // within RefreshGrace, get the same next token. A token used again later has been stolen, or its
-// successor has: the session ends.
+// successor has: the session ends, unless it has changed since it was read.
 func (s *sessions) rotate(ctx context.Context, token string) (of session, next string, err error) {
 	kv, err := s.bucket()
 	if err != nil {
@@ -102,7 +103,7 @@ func (s *sessions) rotate(ctx context.Context, token string) (of session, next s
 			_, err := kv.Update(ctx, key, encode(session{
 				Username: entry.Username, Odoo: entry.Odoo, Current: digest(fresh), Previous: presented, Sealed: seal(random, fresh), Rotated: now,
 			}), revision)
-			if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+			if isConflict(err) {
 				continue // a parallel call was first: it left our next token sealed
 			}
 			if err != nil {
@@ -112,9 +113,18 @@ func (s *sessions) rotate(ctx context.Context, token string) (of session, next s
 		case equal(presented, entry.Previous) && now.Sub(entry.Rotated) <= RefreshGrace:
 			return entry, s.token(id, seal(random, entry.Sealed)), nil
 		default:
-			return session{}, "", errors.Join(errSession, s.end(ctx, kv, key))
+			if err := end(ctx, kv, key, jetstream.LastRevision(revision)); isConflict(err) {
+				continue // what was read is not the newest: that the token is old proves nothing
+			} else if err != nil {
+				return session{}, "", err
+			}
+			return session{}, "", errSession
 		}
 	}
+}
+
+func isConflict(err error) bool {
+	return errors.Is(err, jetstream.ErrKeyRevisionMismatch) || bus.IsConflict(err)
 }
 
 // revoke ends the session of token. A token that is not good has none: no error.
@@ -127,11 +137,11 @@ func (s *sessions) revoke(ctx context.Context, token string) error {
 	if !ok {
 		return nil
 	}
-	return s.end(ctx, kv, hex.EncodeToString(id))
+	return end(ctx, kv, hex.EncodeToString(id))
 }
 
-func (s *sessions) end(ctx context.Context, kv jetstream.KeyValue, key string) error {
-	if err := kv.Purge(ctx, key); err != nil {
+func end(ctx context.Context, kv jetstream.KeyValue, key string, opts ...jetstream.KVDeleteOpt) error {
+	if err := kv.Purge(ctx, key, opts...); err != nil {
 		return fault.Away("NATS", fmt.Errorf("end a session: %w", err))
 	}
 	return nil
