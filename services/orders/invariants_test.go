@@ -153,6 +153,7 @@ func TestPoisonIsParked(t *testing.T) {
 		"a number of no numeric": edit(changed("bad4", "Sent"), `"amount":10.50`, `"amount":1e200000`),
 		"a year of no date":      edit(changed("bad5", "Sent"), `"2026-03-04"`, `"0000-01-01"`),
 		"too long for an index":  changed("bad6", strings.Repeat(rand16k(), 2)),
+		"a name beyond a header": edit(changed("bad7", "Sent"), `"name":`, `"`+strings.Repeat("n", 70<<10)+`":nul,"name":`),
 	}
 	msgs := []*nats.Msg{changed("rec1", "Pending")}
 	for _, m := range poison {
