@@ -1,12 +1,36 @@
-import type { HistoryEntry, Order, OrdersSummary } from "@resonance/refine";
+import type { HistoryEntry, Order, OrderColumn, OrdersSummary } from "@resonance/refine";
 import { describe, expect, it, vi } from "vitest";
 import { changedOf } from "../src/pages/orders/changes.ts";
+import { choicesOf } from "../src/pages/orders/choices.ts";
 import { cardsOf, columnOf, columnsOf, countsOf } from "../src/pages/orders/columns.ts";
 import { cellOf } from "../src/pages/orders/fields.ts";
 import { OwnEdits, shown } from "../src/pages/orders/own.ts";
 import { crudFilters, ordersPath, parseQuery, sortersOf, writeQuery } from "../src/pages/orders/query.ts";
 
 const parse = (address: string) => parseQuery(new URLSearchParams(address));
+
+describe("the choices of a column", () => {
+  const column = (...values: string[]): OrderColumn[] => [
+    {
+      name: "status",
+      kind: "choice",
+      filterable: true,
+      sortable: true,
+      editable: true,
+      choices: values.map((value) => ({ value, title: value })),
+    },
+  ];
+
+  it("are the base's, the usual ones first", () => {
+    expect(choicesOf("status", column("Devuelto", "Sent", "Pending"))).toEqual(["Pending", "Sent", "Devuelto"]);
+  });
+
+  it("are the usual ones where nobody has said", () => {
+    expect(choicesOf("status", undefined)).toHaveLength(5);
+    expect(choicesOf("priority", column("Sent"))).toHaveLength(3);
+    expect(choicesOf("status", column())).toHaveLength(5);
+  });
+});
 
 describe("the address of orders", () => {
   it("comes back as it was written", () => {

@@ -74,6 +74,28 @@ export interface paths {
         patch: operations["editOrders"];
         trace?: never;
     };
+    "/api/orders/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The columns of orders, and the choices they offer
+         * @description A choice has a value and a title. The value is what orders show and filters compare with; the title is the base's own word. Filters and edits take either; surrounding spaces, case and Unicode normalisation do not matter.
+         *
+         *     Role: viewer or more.
+         */
+        get: operations["orderColumns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/orders/export.csv": {
         parameters: {
             query?: never;
@@ -1036,6 +1058,24 @@ export interface components {
             resource: string;
             updated?: string[];
         };
+        Column: {
+            /** @description what the field offers; absent where any text will do, or it is not known */
+            choices?: components["schemas"]["Offer"][];
+            editable: boolean;
+            filterable: boolean;
+            /** @enum {string} */
+            kind: "text" | "number" | "date" | "time" | "choice" | "choices";
+            /** @description in orders, filters, sorts and edits */
+            name: string;
+            /** @description what to know about where its values come from */
+            notes?: string[];
+            sortable: boolean;
+            /** @description the name of the field in Airtable that it is read from; absent if there is none */
+            title?: string;
+        };
+        ColumnList: {
+            data: components["schemas"]["Column"][];
+        };
         Credentials: {
             /**
              * @description if present, password
@@ -1268,6 +1308,10 @@ export interface components {
             /** Format: int64 */
             total: number;
         };
+        Offer: {
+            title: string;
+            value: string;
+        };
         Order: {
             /**
              * Format: double
@@ -1286,10 +1330,10 @@ export interface components {
             name: string | null;
             /** Format: date */
             order_date: string | null;
-            /** @description Low, Medium, High, or what else Airtable holds */
+            /** @description Low, Medium or High where the choice means that, in Spanish, English or Portuguese; any other choice as it is */
             priority: string | null;
             record_id: string;
-            /** @description Pending, Processing, Sent, Delivered, Cancelled, or what else Airtable holds */
+            /** @description Pending, Processing, Sent, Delivered or Cancelled where the choice means that, in Spanish, English or Portuguese; any other choice as it is */
             status: string | null;
             /** @description fields whose cells are cut, as the whole order is larger than a NATS message may be */
             truncated?: string[];
@@ -1301,11 +1345,11 @@ export interface components {
         OrderEdit: {
             /** @description as the header If-Match: the order's ETag, in its quotes */
             if_match?: string;
-            /** @enum {string} */
-            priority?: "Low" | "Medium" | "High";
+            /** @description a choice of the column, by value or by title (GET /api/orders/columns) */
+            priority?: string;
             record_id: string;
-            /** @enum {string} */
-            status?: "Pending" | "Processing" | "Sent" | "Delivered" | "Cancelled";
+            /** @description a choice of the column, by value or by title (GET /api/orders/columns) */
+            status?: string;
         };
         OrderPage: {
             data: components["schemas"]["Order"][];
@@ -1323,10 +1367,10 @@ export interface components {
             record_id: string;
         };
         OrderValues: {
-            /** @enum {string} */
-            priority?: "Low" | "Medium" | "High";
-            /** @enum {string} */
-            status?: "Pending" | "Processing" | "Sent" | "Delivered" | "Cancelled";
+            /** @description a choice of the column, by value or by title (GET /api/orders/columns) */
+            priority?: string;
+            /** @description a choice of the column, by value or by title (GET /api/orders/columns) */
+            status?: string;
         };
         Partner: {
             /** @description false: archived */
@@ -1950,6 +1994,8 @@ export interface components {
             api_calls: components["schemas"]["APICalls"];
             /** @description what the month's calls of Airtable's API are spent on */
             budget?: components["schemas"]["Budget"];
+            /** @description which fields of Airtable the orders' columns are read from, with notes where that needs attention */
+            columns?: components["schemas"]["Column"][];
             current?: components["schemas"]["Run"];
             /** @description those that Airtable has not taken yet */
             edits: components["schemas"]["Edits"];
@@ -1984,6 +2030,8 @@ export interface components {
             orders: number;
             recent?: components["schemas"]["Run"][];
             scan?: components["schemas"]["ScanMark"];
+            /** @description why the columns are not read by the base's present schema; absent if they are */
+            schema_reason?: string;
             /** @enum {string} */
             state: "idle" | "running";
             webhook?: components["schemas"]["Hook"];
@@ -2246,19 +2294,19 @@ export interface operations {
                  */
                 page_size?: number;
                 /**
-                 * @description any of these; repeat it or put commas between
+                 * @description any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between
                  * @example [
                  *       "Pending"
                  *     ]
                  */
-                status?: ("Pending" | "Processing" | "Sent" | "Delivered" | "Cancelled")[];
+                status?: string[];
                 /**
-                 * @description any of these; repeat it or put commas between
+                 * @description any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between
                  * @example [
                  *       "High"
                  *     ]
                  */
-                priority?: ("Low" | "Medium" | "High")[];
+                priority?: string[];
                 /**
                  * @description is part of the customer's name, in any case
                  * @example ferre
@@ -2751,23 +2799,150 @@ export interface operations {
             };
         };
     };
+    orderColumns: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The columns */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "choices": [
+                     *             {
+                     *               "title": "Pendiente",
+                     *               "value": "Pending"
+                     *             },
+                     *             {
+                     *               "title": "Devuelto",
+                     *               "value": "Devuelto"
+                     *             }
+                     *           ],
+                     *           "editable": true,
+                     *           "filterable": true,
+                     *           "kind": "choice",
+                     *           "name": "status",
+                     *           "notes": [
+                     *             "se lee de «Estado»; también podría ser «Situación» (AIRTABLE_FIELD_STATUS lo decide)"
+                     *           ],
+                     *           "sortable": true,
+                     *           "title": "Estado"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ColumnList"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Bad Request",
+                     *       "status": 400,
+                     *       "detail": "page: debe ser al menos 1",
+                     *       "message": "page: debe ser al menos 1",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001",
+                     *       "errors": {
+                     *         "page": "debe ser al menos 1"
+                     *       }
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Unauthorized",
+                     *       "status": 401,
+                     *       "detail": "No se pudo validar el token",
+                     *       "message": "No se pudo validar el token",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Request Entity Too Large",
+                     *       "status": 413,
+                     *       "detail": "El cuerpo de la petición supera 1 MiB",
+                     *       "message": "El cuerpo de la petición supera 1 MiB",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "about:blank",
+                     *       "title": "Internal Server Error",
+                     *       "status": 500,
+                     *       "detail": "Error interno",
+                     *       "message": "Error interno",
+                     *       "instance": "urn:request:tQ3kZJ0pXb7nEXAMPLE0001"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     exportOrders: {
         parameters: {
             query?: {
                 /**
-                 * @description any of these; repeat it or put commas between
+                 * @description any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between
                  * @example [
                  *       "Pending"
                  *     ]
                  */
-                status?: ("Pending" | "Processing" | "Sent" | "Delivered" | "Cancelled")[];
+                status?: string[];
                 /**
-                 * @description any of these; repeat it or put commas between
+                 * @description any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between
                  * @example [
                  *       "High"
                  *     ]
                  */
-                priority?: ("Low" | "Medium" | "High")[];
+                priority?: string[];
                 /**
                  * @description is part of the customer's name, in any case
                  * @example ferre
@@ -3827,19 +4002,19 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description any of these; repeat it or put commas between
+                 * @description any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between
                  * @example [
                  *       "Pending"
                  *     ]
                  */
-                status?: ("Pending" | "Processing" | "Sent" | "Delivered" | "Cancelled")[];
+                status?: string[];
                 /**
-                 * @description any of these; repeat it or put commas between
+                 * @description any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between
                  * @example [
                  *       "High"
                  *     ]
                  */
-                priority?: ("Low" | "Medium" | "High")[];
+                priority?: string[];
                 /**
                  * @description is part of the customer's name, in any case
                  * @example ferre

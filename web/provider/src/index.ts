@@ -23,6 +23,7 @@ export type {
   HistoryEntry,
   Option,
   Order,
+  OrderColumn,
   OrdersSummary,
   Partner,
   Problem,

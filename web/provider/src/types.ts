@@ -10,6 +10,8 @@ export type Edit = Schemas["Edit"];
 export type HistoryEntry = Schemas["HistoryEntry"];
 /** The answer of /api/orders/summary. */
 export type OrdersSummary = Schemas["Summary"];
+
+export type OrderColumn = Schemas["Column"];
 /** The answer of GET /api/orders/sync. */
 export type SyncState = Schemas["SyncState"];
 /** A run of the sync. */

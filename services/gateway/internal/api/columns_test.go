@@ -41,6 +41,10 @@ func TestFilterByOwnChoices(t *testing.T) {
 			t.Errorf("%s: %+v, %v", query, l.Filters, err)
 		}
 	}
+	// What has a meaning everywhere can be asked for everywhere, also where the base has no such choice.
+	if l, err := ordersTable(catalog).parse("status_nin=Sent,Delivered", everything); err != nil || !reflect.DeepEqual(l.Filters, []rpc.Filter{filter("status", rpc.Nin, "Sent", "Delivered")}) {
+		t.Errorf("%+v, %v", l.Filters, err)
+	}
 	for _, query := range []string{"status=Lost", "status_ne=Entregado", "status=Pendiente,Lost"} {
 		_, err := ordersTable(catalog).parse(query, everything)
 		if f := fault.From(err); err == nil || !strings.Contains(f.Detail.ES, "«Pending» («Pendiente»), «Sent» («Enviado »), «Devuelto, sin cobrar»") {

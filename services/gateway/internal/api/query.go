@@ -439,8 +439,11 @@ func (q *query) add(name string, c column, op operator, values []string) {
 		if offers, known := q.offers(c.Name); known && op.equality() {
 			var ok bool
 			if values[i], ok = offers.Find(v); !ok {
-				q.wrong(name, mustBeOffered(&offers))
-				return
+				if !slices.Contains(canonical[c.Name], v) {
+					q.wrong(name, mustBeOffered(&offers))
+					return
+				}
+				values[i] = v // the base has no such choice: nothing matches
 			}
 		}
 	}
@@ -512,6 +515,9 @@ func (t *table) offers(name string) (columns.Column, bool) {
 	c, known := t.catalog.Column(name)
 	return c, known && (c.Kind == columns.Choice || c.Kind == columns.Choices)
 }
+
+// canonical are the values that filters may name of any base, as front ends for all of them do.
+var canonical = map[string][]string{"status": event.Statuses, "priority": event.Priorities}
 
 // list gives the parts between commas of values, but those that are choices as they stand.
 func (q *query) list(name string, values []string) (parts []string) {

@@ -3,9 +3,10 @@ import { useTranslate } from "@refinedev/core";
 import type { Order } from "@resonance/refine";
 import { App, Button, Dropdown, Grid, theme } from "antd";
 import { useCallback, useState } from "react";
-import { PriorityTag, priorities, StatusTag, statuses } from "../../components/tags.tsx";
+import { PriorityTag, StatusTag } from "../../components/tags.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { resonance } from "../../resonance.ts";
+import { useChoices } from "./choices.ts";
 import type { Edit } from "./edits.tsx";
 import { useKey } from "./keys.ts";
 import type { Field } from "./own.ts";
@@ -30,6 +31,7 @@ export function BulkBar({ selected, setSelected, query, total, edit }: Props) {
   const { sm } = Grid.useBreakpoint();
   const none = useCallback(() => setSelected(new Map()), [setSelected]);
   useKey("Escape", none);
+  const choices = { status: useChoices("status"), priority: useChoices("priority") };
 
   const change = (field: Field) => (
     <Dropdown
@@ -37,7 +39,7 @@ export function BulkBar({ selected, setSelected, query, total, edit }: Props) {
       placement="top"
       autoFocus
       menu={{
-        items: (field === "status" ? statuses : priorities).map((key) => ({
+        items: choices[field].map((key) => ({
           key,
           label: field === "status" ? <StatusTag value={key} /> : <PriorityTag value={key} />,
         })),

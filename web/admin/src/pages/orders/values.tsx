@@ -2,16 +2,16 @@ import { ClockCircleOutlined, DownOutlined, ExclamationCircleFilled } from "@ant
 import { useTranslate } from "@refinedev/core";
 import type { Order } from "@resonance/refine";
 import { Button, Dropdown, Space, Tooltip } from "antd";
-import { useRef, useState } from "react";
-import { PriorityTag, priorities, StatusTag, statuses, useOrderTexts } from "../../components/tags.tsx";
+import { type ReactNode, useRef, useState } from "react";
+import { PriorityTag, StatusTag, useOrderTexts } from "../../components/tags.tsx";
 import { Ago } from "../../components/time.tsx";
+import { useChoices } from "./choices.ts";
 import { dismiss, useDismissed } from "./dismissed.ts";
 import type { Field, Values } from "./own.ts";
 import { Pop } from "./pop.tsx";
 import "./orders.css";
 
 const tags = { status: StatusTag, priority: PriorityTag };
-const known = { status: statuses, priority: priorities } as const;
 
 interface Props {
   order: Order;
@@ -47,30 +47,63 @@ export function Value({ order, field, edit }: Props) {
         menu === undefined ? (
           choice(() => setMenu(true))
         ) : (
-          <Dropdown
-            trigger={["click"]}
-            autoFocus
+          <Choices
+            field={field}
+            value={value}
             open={menu}
-            onOpenChange={setMenu}
-            menu={{
-              selectable: true,
-              selectedKeys: value ? [value] : [],
-              items: known[field].map((choice) => ({ key: choice, label: <Tag value={choice} /> })),
-              onClick: ({ key, domEvent }) => {
-                domEvent.stopPropagation();
-                if (key !== value) edit({ [field]: key });
-                button.current?.focus();
-              },
+            onOpen={setMenu}
+            choose={(chosen) => {
+              if (chosen !== value) edit({ [field]: chosen });
+              button.current?.focus();
             }}
           >
             {choice()}
-          </Dropdown>
+          </Choices>
         )
       ) : (
         <Tag value={value} />
       )}
       <EditMark order={order} field={field} edit={edit} />
     </span>
+  );
+}
+
+/** The menu of what a column offers in this base. */
+function Choices({
+  field,
+  value,
+  open,
+  onOpen,
+  choose,
+  children,
+}: {
+  field: Field;
+  value: string | null;
+  open: boolean;
+  onOpen: (open: boolean) => void;
+  choose: (value: string) => void;
+  children: ReactNode;
+}) {
+  const Tag = tags[field];
+  const choices = useChoices(field);
+  return (
+    <Dropdown
+      trigger={["click"]}
+      autoFocus
+      open={open}
+      onOpenChange={onOpen}
+      menu={{
+        selectable: true,
+        selectedKeys: value ? [value] : [],
+        items: choices.map((choice) => ({ key: choice, label: <Tag value={choice} /> })),
+        onClick: ({ key, domEvent }) => {
+          domEvent.stopPropagation();
+          choose(key);
+        },
+      }}
+    >
+      {children}
+    </Dropdown>
   );
 }
 
