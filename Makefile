@@ -35,9 +35,11 @@ admin-if-node:
 	  echo "The web admin could not be built, for the reason above; everything else goes on without it."; \
 	fi
 
-.PHONY: test
-test: admin ## every test but those in a browser, with the race detector; needs Go and Node
-	go test -race -timeout 15m $(addsuffix /...,$(addprefix ./,$(MODULES)))
+.PHONY: test race
+test: admin ## every test but those in a browser; needs Go and Node
+race: admin ## the same with the race detector, which takes several times as long
+test race:
+	go test $(if $(filter race,$@),-race) -timeout 15m $(addsuffix /...,$(addprefix ./,$(MODULES)))
 	cd web && npm test
 
 .PHONY: e2e
