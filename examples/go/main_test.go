@@ -32,15 +32,16 @@ func TestExamples(t *testing.T) {
 		deleted = `deleted recDeleted0000001 "ORD-00042" "Cancelled" "1250.5"`
 		edited  = `updated recEdited00000001 "ORD-00042" "Sent" "1250.5"`
 		empty   = `created recEmpty000000001 "-" "-" "-"`
+		large   = `created recLarge000000001 "-" "-" "-"`
 	)
 	for language, program := range map[string][]string{"go": buildGo(t), "js": installJS(t)} {
 		for how, first := range map[string][]string{
 			"live":   nil,
 			"":       nil,
-			"from 1": {"1 " + created, "2 " + updated, "3 " + deleted, "4 " + edited, "5 " + empty},
-			"from 4": {"4 " + edited, "5 " + empty},
-			"from 7": nil,
-			"state":  {"2 " + updated, "3 " + deleted, "4 " + edited, "5 " + empty},
+			"from 1": {"1 " + created, "2 " + updated, "3 " + deleted, "4 " + edited, "5 " + empty, "6 " + large},
+			"from 4": {"4 " + edited, "5 " + empty, "6 " + large},
+			"from 8": nil,
+			"state":  {"2 " + updated, "3 " + deleted, "4 " + edited, "5 " + empty, "6 " + large},
 		} {
 			t.Run(language+" "+how, func(t *testing.T) {
 				t.Parallel()
@@ -63,14 +64,14 @@ func TestExamples(t *testing.T) {
 					ns.Stop()
 					ns.Start()
 				}
-				publish(t, js, again(events[1], "live")) // sequence 6
-				if how != "from 7" {
-					p.stdout.says(t, "6 "+updated)
+				publish(t, js, again(events[1], "live")) // sequence 7
+				if how != "from 8" {
+					p.stdout.says(t, "7 "+updated)
 				}
 				ns.Stop()
 				ns.Start()
-				publish(t, js, again(events[0], "after")) // sequence 7
-				p.stdout.says(t, "7 "+created)
+				publish(t, js, again(events[0], "after")) // sequence 8
+				p.stdout.says(t, "8 "+created)
 
 				p.interrupt(t)
 			})
@@ -159,7 +160,7 @@ func installJS(t *testing.T) []string {
 func golden(t *testing.T) []*nats.Msg {
 	t.Helper()
 	files, err := filepath.Glob("../../pkg/event/testdata/golden/*.txt")
-	if err != nil || len(files) != 5 {
+	if err != nil || len(files) != 6 {
 		t.Fatalf("%d golden messages: %v", len(files), err)
 	}
 	var all []*nats.Msg
