@@ -126,6 +126,7 @@ func (c *Client) Source() string { return "/airtable/" + c.cfg.Base + "/" + c.cf
 type Page struct {
 	Records []Record
 	Offset  string    // "" on the last page
+	Full    bool      // as many records as were asked for
 	At      time.Time // when Airtable answered, by its own clock
 }
 
@@ -146,7 +147,11 @@ func (c *Client) Page(ctx context.Context, q Query, offset string) (Page, error)
 		Records *records `json:"records"`
 		Offset  string   `json:"offset"`
 	}
-	at, err := c.call(ctx, KindList, func() (request, error) { return c.pageRequest(q, offset) }, &answer)
+	var req request
+	at, err := c.call(ctx, KindList, func() (_ request, err error) {
+		req, err = c.pageRequest(q, offset)
+		return req, err
+	}, &answer)
 	if err != nil {
 		return Page{}, err
 	}
@@ -161,7 +166,7 @@ func (c *Client) Page(ctx context.Context, q Query, offset string) (Page, error)
 	if answer.Offset != "" && answer.Offset == offset {
 		return Page{}, fmt.Errorf("%w: the same offset again", ErrNonsense)
 	}
-	return Page{Records: *answer.Records, Offset: answer.Offset, At: at}, nil
+	return Page{Records: *answer.Records, Offset: answer.Offset, Full: len(*answer.Records) >= req.pageSize, At: at}, nil
 }
 
 func (c *Client) pageRequest(q Query, offset string) (request, error) {

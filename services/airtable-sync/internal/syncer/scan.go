@@ -377,7 +377,7 @@ func (s *Syncer) listOnce(ctx context.Context, formula string) (seen listed, beg
 		if page.err != nil {
 			return nil, time.Time{}, false, page.err
 		}
-		cut = len(page.Records) == airtable.PageSize || len(page.Records) == 0 && !page.first
+		cut = page.Full || len(page.Records) == 0 && !page.first
 		if page.first {
 			// Listed cells are live from here on, so the next run must look from here.
 			began = page.At
