@@ -173,7 +173,8 @@ type DayTotal struct {
 const MaxEdits = 1000
 
 // EditRequest makes edits, at most one of each order. Those that are accepted are on disk
-// (invariant 1) and in every read when the reply comes; the others say why not in their results.
+// (invariant 1), and unless their result says Lagging in every read, when the reply comes; the others say
+// why not in their results.
 type EditRequest struct {
 	Edits []EditOrder `json:"edits"` // 1 to MaxEdits
 	Actor event.Actor `json:"actor"`
@@ -196,6 +197,7 @@ type EditResult struct {
 	Order    json.RawMessage `json:"order,omitempty"`
 	ETag     string          `json:"etag,omitempty"`
 	EditID   string          `json:"edit_id,omitempty"`
+	Lagging  bool            `json:"lagging,omitempty"` // the edit is accepted, but reads do not show it yet
 	Fault    *EditFault      `json:"fault,omitempty"`
 }
 

@@ -188,7 +188,7 @@ func TestEdit(t *testing.T) {
 	_, before := w.get("rec1")
 
 	result, o := w.edit("rec1", status("Sent"))
-	if *o.Status != "Sent" || o.Edit == nil || o.Edit.State != event.Pending || o.Edit.ID != result.EditID || o.Edit.Actor != ana || *o.Edit.Values.Status != "Sent" {
+	if result.Lagging || *o.Status != "Sent" || o.Edit == nil || o.Edit.State != event.Pending || o.Edit.ID != result.EditID || o.Edit.Actor != ana || *o.Edit.Values.Status != "Sent" {
 		t.Fatalf("answered %s", result.Order)
 	}
 	got, etag := w.get("rec1")
@@ -667,8 +667,8 @@ func TestEditBehindASlowProjection(t *testing.T) {
 	}
 	result, o := w.edit("rec1", status("Sent"))
 	before, etag := w.get("rec1")
-	if before.Edit != nil || *o.Status != "Sent" || o.Edit.ID != result.EditID {
-		t.Fatalf("answered %s", result.Order)
+	if before.Edit != nil || *o.Status != "Sent" || o.Edit.ID != result.EditID || !result.Lagging {
+		t.Fatalf("answered %s, lagging %t", result.Order, result.Lagging)
 	}
 	// Nor is an edit of the state before it accepted, although that is what is served.
 	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("Cancelled"), IfMatch: etag}}})

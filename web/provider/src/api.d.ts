@@ -67,7 +67,7 @@ export interface paths {
         head?: never;
         /**
          * Edit up to 1000 orders
-         * @description Accepted, an edit is safe on disk and shows in every read at once, with `edit.state` pending until Airtable has taken it (applied) or refused it (rejected, with a reason; the values before it are back). `Prefer: wait=N` waits up to N seconds, 30 at most, for that. Made again with the same `Idempotency-Key` it is the same edit. Each edit is accepted or refused by itself; the request as a whole is refused when something in it is invalid. In place of `If-Match` each of the `edits` can have its `if_match`.
+         * @description Accepted, an edit is safe on disk and shows in every read at once (200) or, while a part of the system is out, soon (202), with `edit.state` pending until Airtable has taken it (applied) or refused it (rejected, with a reason; the values before it are back). `Prefer: wait=N` waits up to N seconds, 30 at most, for that. Made again with the same `Idempotency-Key` it is the same edit. Each edit is accepted or refused by itself; the request as a whole is refused when something in it is invalid. In place of `If-Match` each of the `edits` can have its `if_match`.
          *
          *     Role: operator or more.
          */
@@ -137,7 +137,7 @@ export interface paths {
         head?: never;
         /**
          * Edit an order's status, priority or both
-         * @description Accepted, an edit is safe on disk and shows in every read at once, with `edit.state` pending until Airtable has taken it (applied) or refused it (rejected, with a reason; the values before it are back). `Prefer: wait=N` waits up to N seconds, 30 at most, for that. Made again with the same `Idempotency-Key` it is the same edit. With `If-Match` it is only made while the order has one of those ETags, as reading the order or editing it gives them; `W/` before one does not matter.
+         * @description Accepted, an edit is safe on disk and shows in every read at once (200) or, while a part of the system is out, soon (202), with `edit.state` pending until Airtable has taken it (applied) or refused it (rejected, with a reason; the values before it are back). `Prefer: wait=N` waits up to N seconds, 30 at most, for that. Made again with the same `Idempotency-Key` it is the same edit. With `If-Match` it is only made while the order has one of those ETags, as reading the order or editing it gives them; `W/` before one does not matter.
          *
          *     Role: operator or more.
          */
@@ -253,7 +253,7 @@ export interface paths {
         head?: never;
         /**
          * Edit an order's status, priority or both (for clients that build the address themselves)
-         * @description Accepted, an edit is safe on disk and shows in every read at once, with `edit.state` pending until Airtable has taken it (applied) or refused it (rejected, with a reason; the values before it are back). `Prefer: wait=N` waits up to N seconds, 30 at most, for that. Made again with the same `Idempotency-Key` it is the same edit. With `If-Match` it is only made while the order has one of those ETags, as reading the order or editing it gives them; `W/` before one does not matter.
+         * @description Accepted, an edit is safe on disk and shows in every read at once (200) or, while a part of the system is out, soon (202), with `edit.state` pending until Airtable has taken it (applied) or refused it (rejected, with a reason; the values before it are back). `Prefer: wait=N` waits up to N seconds, 30 at most, for that. Made again with the same `Idempotency-Key` it is the same edit. With `If-Match` it is only made while the order has one of those ETags, as reading the order or editing it gives them; `W/` before one does not matter.
          *
          *     Role: operator or more.
          */
@@ -1122,7 +1122,7 @@ export interface components {
             record_id: string;
             /**
              * Format: int64
-             * @description what the edit alone would have been answered with
+             * @description what the edit alone would have been answered with; 202: accepted, but reads do not show it yet
              */
             status: number;
         };
@@ -1948,7 +1948,7 @@ export interface components {
             record_id: string;
             /**
              * Format: int64
-             * @description what the edit alone would have been answered with
+             * @description what the edit alone would have been answered with; 202: accepted, but reads do not show it yet
              */
             status: number;
         };
@@ -3377,6 +3377,45 @@ export interface operations {
         responses: {
             /** @description The order with the edit */
             200: {
+                headers: {
+                    ETag?: string;
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount": 1250.5,
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer": "Ferretería Núñez",
+                     *       "edit": {
+                     *         "actor": {
+                     *           "id": "ana"
+                     *         },
+                     *         "at": "2026-11-03T11:30:00Z",
+                     *         "id": "b6dXq0Zt4h",
+                     *         "state": "pending",
+                     *         "values": {
+                     *           "status": "Sent"
+                     *         }
+                     *       },
+                     *       "fields": {
+                     *         "Cliente": "Ferretería Núñez",
+                     *         "Estado": "Pending"
+                     *       },
+                     *       "name": "Pedido 1042",
+                     *       "order_date": "2026-11-03",
+                     *       "priority": "High",
+                     *       "record_id": "recA1b2C3d4E5f6G7",
+                     *       "status": "Sent",
+                     *       "updated_at": "2026-11-03T10:30:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description The order with the edit, which is accepted and safe; reads do not show it yet */
+            202: {
                 headers: {
                     ETag?: string;
                     "Preference-Applied"?: string;
@@ -4846,6 +4885,45 @@ export interface operations {
         responses: {
             /** @description The order with the edit */
             200: {
+                headers: {
+                    ETag?: string;
+                    "Preference-Applied"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount": 1250.5,
+                     *       "created_at": "2026-11-03T09:30:00Z",
+                     *       "customer": "Ferretería Núñez",
+                     *       "edit": {
+                     *         "actor": {
+                     *           "id": "ana"
+                     *         },
+                     *         "at": "2026-11-03T11:30:00Z",
+                     *         "id": "b6dXq0Zt4h",
+                     *         "state": "pending",
+                     *         "values": {
+                     *           "status": "Sent"
+                     *         }
+                     *       },
+                     *       "fields": {
+                     *         "Cliente": "Ferretería Núñez",
+                     *         "Estado": "Pending"
+                     *       },
+                     *       "name": "Pedido 1042",
+                     *       "order_date": "2026-11-03",
+                     *       "priority": "High",
+                     *       "record_id": "recA1b2C3d4E5f6G7",
+                     *       "status": "Sent",
+                     *       "updated_at": "2026-11-03T10:30:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description The order with the edit, which is accepted and safe; reads do not show it yet */
+            202: {
                 headers: {
                     ETag?: string;
                     "Preference-Applied"?: string;

@@ -128,7 +128,7 @@ export function data(client: Client, reads: Reads): Required<DataProvider> {
     const options = writing(meta, resource.key === "record_id");
     const send = () => client.json<BaseRecord>(resource.one(id), { ...options, method: "PATCH", body });
     const { data, response } = await (options.headers?.["Idempotency-Key"] ? repeated(send) : send());
-    return { data: withId(resource, data), ...etag(response) };
+    return { data: withId(resource, data), ...etag(response), ...(response.status === 202 ? { lagging: true } : {}) };
   };
 
   const provider = {

@@ -41,6 +41,28 @@ describe("an edit", () => {
     expect((await read(id(0))).status).toBe(status);
   });
 
+  it("that reads do not show yet is made, and says so", async () => {
+    const later = await appOf("operator", {
+      url: product.url,
+      fetch: async (input, init) => {
+        const answer = await fetch(input, init);
+        return init?.method === "PATCH" ? new Response(answer.body, { status: 202, headers: answer.headers }) : answer;
+      },
+    });
+    const status = await another(id(1));
+    const made = await later.dataProvider.update<Order, object>({
+      resource: "orders",
+      id: id(1),
+      variables: { status },
+    });
+    expect(made).toMatchObject({
+      data: { status, edit: { state: "pending" } },
+      etag: expect.any(String),
+      lagging: true,
+    });
+    expect(await edit(id(1), { status: await another(id(1)) })).not.toHaveProperty("lagging");
+  });
+
   it("is not made of another version than the one that was seen", async () => {
     const { etag } = (await resonance.dataProvider.getOne({ resource: "orders", id: id(3) })) as { etag?: string };
     await edit(id(3), { status: await another(id(3)) }, { ifMatch: etag });

@@ -28,6 +28,7 @@ import (
 const (
 	editsTogether = 100             // edits of one question: the answer holds their orders, as a page does
 	asksAtOnce    = 4               // questions of one request
+	editsAtOnce   = 2               // of those that edit: more would only wait for each other's locks, and too long for a busy disk
 	editsPatience = 5 * time.Second // for a question with more than one edit
 )
 
@@ -113,7 +114,7 @@ type ManyEdits struct {
 // EditResult is what became of one of many edits: the order, or the problem.
 type EditResult struct {
 	RecordID string   `json:"record_id"`
-	Status   int      `json:"status" minimum:"200" maximum:"599" doc:"what the edit alone would have been answered with"`
+	Status   int      `json:"status" minimum:"200" maximum:"599" doc:"what the edit alone would have been answered with; 202: accepted, but reads do not show it yet"`
 	EditID   string   `json:"edit_id,omitempty"`
 	ETag     string   `json:"etag,omitempty" doc:"of the order, for If-Match"`
 	Order    *Order   `json:"order,omitempty" doc:"with the edit in its member edit"`
@@ -139,7 +140,7 @@ type servedResults struct {
 }
 
 func (a *API) editRoutes() {
-	const about = "Accepted, an edit is safe on disk and shows in every read at once, with `edit.state` pending until Airtable has taken it " +
+	const about = "Accepted, an edit is safe on disk and shows in every read at once (200) or, while a part of the system is out, soon (202), with `edit.state` pending until Airtable has taken it " +
 		"(applied) or refused it (rejected, with a reason; the values before it are back). " +
 		"`Prefer: wait=N` waits up to N seconds, 30 at most, for that. Made again with the same `Idempotency-Key` it is the same edit."
 	for _, path := range []string{"/api/orders/id/{record_id}", "/api/orders/{record_id}"} {
@@ -151,6 +152,9 @@ func (a *API) editRoutes() {
 		responses["200"].Headers = map[string]*huma.Param{
 			"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}, "Preference-Applied": {Schema: &huma.Schema{Type: huma.TypeString}},
 		}
+		later := *responses["200"]
+		later.Description = "The order with the edit, which is accepted and safe; reads do not show it yet"
+		responses["202"] = &later
 		register(a, huma.Operation{
 			OperationID: "editOrder" + suffix, Method: http.MethodPatch, Path: path, Tags: []string{"orders"},
 			Summary:     "Edit an order's status, priority or both" + note,
@@ -201,7 +205,10 @@ type editInput struct {
 	Body OrderValues
 }
 
-type editOutput struct{ Body []byte }
+type editOutput struct {
+	Status int
+	Body   []byte
+}
 
 func (a *API) editOrder(ctx context.Context, in *editInput) (*editOutput, error) {
 	mistakes := map[string]fault.Text{}
@@ -229,7 +236,15 @@ func (a *API) editOrder(ctx context.Context, in *editInput) (*editOutput, error)
 	h["Content-Type"] = jsonType
 	h["Etag"] = []string{tag}
 	h.Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
-	return &editOutput{body}, nil
+	return &editOutput{statusOf(&result), body}, nil
+}
+
+// statusOf is what an accepted edit is answered with.
+func statusOf(r *rpc.EditResult) int {
+	if r.Lagging {
+		return http.StatusAccepted
+	}
+	return http.StatusOK
 }
 
 // manyInput is a request for many edits.
@@ -256,7 +271,7 @@ func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error
 	in.w.Header().Add("Vary", "Accept-Language")
 	var out servedResults
 	for _, result := range results {
-		served := servedResult{EditResult: EditResult{RecordID: result.RecordID, Status: http.StatusOK}}
+		served := servedResult{EditResult: EditResult{RecordID: result.RecordID, Status: statusOf(&result)}}
 		if result.Fault != nil {
 			served.Problem = problemOf(faultOf(result.Fault), lang, "")
 			served.Status = served.Problem.Status
@@ -363,7 +378,7 @@ func (a *API) makeEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditRes
 	answers := make([][]rpc.EditResult, len(parts))
 	errs := make([]error, len(parts))
 	var group errgroup.Group
-	group.SetLimit(asksAtOnce)
+	group.SetLimit(editsAtOnce)
 	for i, part := range parts {
 		group.Go(func() error {
 			of := req
@@ -436,10 +451,15 @@ func (a *API) awaitEdits(ctx context.Context, results []rpc.EditResult, wait tim
 	}
 	var settled []*rpc.EditResult
 	for delay := 50 * time.Millisecond; len(pending) > 0; delay = min(delay*3/2, 500*time.Millisecond) {
-		for _, id := range a.settledOf(waiting, slices.Collect(maps.Keys(pending))) {
-			if result := pending[id]; result != nil {
+		for _, e := range a.editsOf(waiting, slices.Collect(maps.Keys(pending))) {
+			result := pending[e.ID]
+			if result == nil {
+				continue
+			}
+			result.Lagging = false // what is known is shown
+			if e.State != event.Pending {
 				settled = append(settled, result)
-				delete(pending, id)
+				delete(pending, e.ID)
 			}
 		}
 		if len(pending) == 0 {
@@ -462,20 +482,14 @@ func (a *API) awaitEdits(ctx context.Context, results []rpc.EditResult, wait tim
 	_ = group.Wait() // never an error
 }
 
-// settledOf gives the ids of the edits that are pending no more. An error says of none that it is:
-// the edits are accepted whatever becomes of this question.
-func (a *API) settledOf(ctx context.Context, ids []string) (settled []string) {
+// editsOf gives those of the edits that are known. An error says nothing of any: the edits are accepted
+// whatever becomes of this question.
+func (a *API) editsOf(ctx context.Context, ids []string) (edits []rpc.Edit) {
 	reply, err := a.ask(ctx, rpc.OrdersEdits, rpc.EditsQuery{IDs: ids})
-	var edits []rpc.Edit
 	if err != nil || json.Unmarshal(reply.Data, &edits) != nil {
 		return nil
 	}
-	for _, e := range edits {
-		if e.State != event.Pending {
-			settled = append(settled, e.ID)
-		}
-	}
-	return settled
+	return edits
 }
 
 // readAgain updates a result. An order that has gone is a fault; what else fails leaves the result

@@ -33,6 +33,7 @@ type editor struct {
 	looks chan struct{} // one for each look at how edits stand
 	fail  func(rpc.EditRequest) error
 	gone  map[string]bool
+	lags  bool // no read shows edits
 }
 
 func newEditor(t testing.TB) *editor {
@@ -98,7 +99,7 @@ func (e *editor) edit(_ context.Context, data []byte) (bus.Reply, error) {
 			order, tag = e.order(edit.RecordID)
 		}
 		if result.Fault == nil {
-			result.Order, result.ETag, result.EditID = order, tag, id
+			result.Order, result.ETag, result.EditID, result.Lagging = order, tag, id, e.lags
 		}
 		results = append(results, result)
 	}
@@ -119,7 +120,7 @@ func (e *editor) look(_ context.Context, data []byte) (bus.Reply, error) {
 	defer e.mu.Unlock()
 	edits := []rpc.Edit{}
 	for _, id := range req.IDs {
-		if edit := e.edits[id]; edit != nil {
+		if edit := e.edits[id]; edit != nil && !e.lags {
 			edits = append(edits, *edit)
 		}
 	}
@@ -141,6 +142,13 @@ func (e *editor) get(_ context.Context, data []byte) (bus.Reply, error) {
 	}
 	order, tag := e.order(ref.RecordID)
 	return bus.Reply{Data: order, Header: nats.Header{rpc.HeaderETag: {tag}}}, nil
+}
+
+// lag makes edits show in no read, or shows them.
+func (e *editor) lag(on bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lags = on
 }
 
 // settle ends the newest edit of each order; a nil reason applies it.
@@ -172,6 +180,37 @@ func editable(t *testing.T) (*rig, *editor) {
 	r, e := newRig(t), newEditor(t)
 	r.serveOrders(e.endpoints())
 	return r, e
+}
+
+// An edit that is safe but in no read yet is answered with 202; one that is shown while its outcome is
+// waited for, with 200.
+func TestEditNotShownYet(t *testing.T) {
+	t.Parallel()
+	r, e := editable(t)
+	e.lag(true)
+	var order Order
+	resp := r.patch("/api/orders/rec1", `{"status":"Sent"}`)
+	resp.decode(http.StatusAccepted, &order)
+	if order.Edit == nil || order.Edit.State != event.Pending || resp.Header.Get("ETag") == "" {
+		t.Errorf("%s %v", resp.body, resp.Header)
+	}
+	var many EditResults
+	r.patch("/api/orders", `{"ids":["rec2","rec9999"],"values":{"status":"Sent"}}`).decode(http.StatusOK, &many)
+	if many.Accepted != 1 || many.Failed != 1 || many.Results[0].Status != http.StatusAccepted || many.Results[0].Order == nil || many.Results[1].Status != http.StatusNotFound {
+		t.Errorf("%+v", many)
+	}
+	answered := make(chan response)
+	for len(e.looks) > 0 {
+		<-e.looks
+	}
+	go func() { answered <- r.patch("/api/orders/rec4", `{"status":"Sent"}`, header("Prefer", "wait=20")) }()
+	<-e.looks
+	e.settle(nil, "rec4")
+	e.lag(false)
+	(<-answered).decode(http.StatusOK, &order)
+	if order.Edit.State != event.Applied {
+		t.Errorf("%+v", order.Edit)
+	}
 }
 
 func TestEdit(t *testing.T) {

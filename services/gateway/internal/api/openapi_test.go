@@ -312,6 +312,9 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 		call(http.StatusConflict, patch, pattern, path, operator, jsonBody(`{"status":"Pending"}`), header("Idempotency-Key", "k"))
 		call(http.StatusPreconditionFailed, patch, pattern, path, operator, jsonBody(sent), header("If-Match", `"old"`))
 		call(http.StatusNotFound, patch, pattern, strings.Replace(path, "rec1", "nope", 1), operator, jsonBody(sent))
+		e.lag(true)
+		call(http.StatusAccepted, patch, pattern, path, operator, jsonBody(sent))
+		e.lag(false)
 	}
 	edits["/api/orders"] = "/api/orders"
 	for pattern, path := range edits {

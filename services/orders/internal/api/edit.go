@@ -64,8 +64,13 @@ func (a *api) edit(ctx context.Context, q rpc.EditRequest) (bus.Reply, error) {
 	if edits, err = a.accept(ctx, edits, results); err != nil {
 		return bus.Reply{}, err
 	}
-	if err := a.show(ctx, lock, edits, orders); err != nil {
+	shown, err := a.show(ctx, lock, edits, orders)
+	if err != nil {
 		return bus.Reply{}, err
+	}
+	for _, e := range edits {
+		_, ok := shown[e.ID]
+		results[e.result].Lagging = !ok
 	}
 	for i := range results {
 		if r := &results[i]; r.Fault == nil {
@@ -280,27 +285,29 @@ func (a *api) accept(ctx context.Context, edits []attempt, results []rpc.EditRes
 	return accepted, nil
 }
 
-// show tells of the accepted edits, waits until every read shows them, and puts their orders into
-// orders as they were accepted: pending, even if Airtable has them by now. Where the wait is too long
-// the edits are accepted all the same, and the projection finds those it was not told of.
-func (a *api) show(ctx context.Context, lock *store.Lock, edits []attempt, orders map[string]store.Served) error {
+// show publishes that the accepted edits are pending, waits until every read shows them, and puts their
+// orders into orders as they were accepted: pending, even if Airtable has them by now. It gives those that
+// are shown. The others are accepted all the same, and the projection finds those it was not told of.
+func (a *api) show(
+	ctx context.Context, lock *store.Lock, edits []attempt, orders map[string]store.Served,
+) (shown map[string]event.EditValues, err error) {
 	if len(edits) == 0 {
-		return nil
+		return nil, nil
 	}
 	waiting, cancel := part(ctx, 0.8)
 	defer cancel()
 	if seq := a.tell(waiting, edits); seq != 0 {
-		a.shown(waiting, lock, seq, edits)
+		shown = a.shown(waiting, lock, seq, edits)
 	}
 	for i := range edits {
 		e := &edits[i]
 		doc, err := orders[e.RecordID].With(&rpc.Edit{ID: e.ID, State: event.Pending, Values: e.Values, Actor: e.Actor, At: e.RequestedAt})
 		if err != nil {
-			return fmt.Errorf("edit order %s: %w", e.RecordID, err)
+			return nil, fmt.Errorf("edit order %s: %w", e.RecordID, err)
 		}
 		orders[e.RecordID] = store.Served{Doc: doc}
 	}
-	return nil
+	return shown, nil
 }
 
 // tell publishes that the edits are pending and gives the last sequence of that; 0 where it failed.
@@ -325,22 +332,23 @@ func (a *api) tell(ctx context.Context, edits []attempt) uint64 {
 	return slices.Max(seqs)
 }
 
-// shown waits until the edits are in every read.
-func (a *api) shown(ctx context.Context, lock *store.Lock, seq uint64, edits []attempt) {
+// shown waits until the edits are in every read, and gives those that are.
+func (a *api) shown(ctx context.Context, lock *store.Lock, seq uint64, edits []attempt) (known map[string]event.EditValues) {
 	ids := make([]string, len(edits))
 	for i, e := range edits {
 		ids[i] = e.ID
 	}
 	for ctx.Err() == nil {
 		a.progress.wait(ctx, seq, look)
-		known, err := lock.Edits(ctx, ids)
+		found, err := lock.Edits(ctx, ids)
 		if err != nil {
 			a.log.WarnContext(ctx, "pending edits not looked for", "error", err)
-			return
+			return known
 		}
-		if len(known) == len(ids) {
-			return
+		if known = found; len(known) == len(ids) {
+			return known
 		}
 		seq = math.MaxUint64 // what was told is of another life of the stream
 	}
+	return known
 }
