@@ -22,10 +22,11 @@ const (
 	StreamOdoo        = "ODOO"
 	StreamDeadLetters = "DEAD_LETTERS"
 
-	BucketOdooCache = "odoo-cache"
-	BucketSyncState = "sync-state"
-	BucketSessions  = "sessions"
-	BucketColumns   = "columns"
+	BucketOdooCache   = "odoo-cache"
+	BucketOdooJournal = "odoo-journal"
+	BucketSyncState   = "sync-state"
+	BucketSessions    = "sessions"
+	BucketColumns     = "columns"
 
 	// BucketOdooWrites has the records of Odoo that are being written, and the writes made by Idempotency-Key.
 	BucketOdooWrites = "odoo-writes"
@@ -83,15 +84,19 @@ var Streams = []jetstream.StreamConfig{
 }
 
 // Buckets is every key-value bucket there is.
+//
+// Each is bounded in bytes, since they share the store with edits and leases. What only saves time has a
+// bucket to itself, which may be full.
 var Buckets = []jetstream.KeyValueConfig{
-	{Bucket: BucketOdooCache, Description: "What Odoo answered", TTL: 24 * time.Hour, MaxValueSize: 1 << 20},
-	{Bucket: BucketSyncState, Description: "Who syncs, and how the last run went", History: 1},
+	{Bucket: BucketOdooCache, Description: "What Odoo answered", TTL: 24 * time.Hour, MaxValueSize: 1 << 20, MaxBytes: 64 << 20},
+	{Bucket: BucketOdooJournal, Description: "What changed in Odoo, for caches of its answers", MaxBytes: 32 << 20},
+	{Bucket: BucketSyncState, Description: "Who syncs, and how the last run went", History: 1, MaxBytes: 32 << 20},
 	{
 		Bucket: BucketOdooWrites, Description: "Records of Odoo that are being written, and writes by Idempotency-Key",
 		TTL: 24 * time.Hour, LimitMarkerTTL: time.Minute, MaxBytes: 64 << 20, MaxValueSize: 1 << 10,
 	},
 	{Bucket: BucketColumns, Description: "What columns the orders of each source have", History: 1, MaxBytes: 16 << 20},
-	{Bucket: BucketSessions, Description: "Refresh tokens, hashed", TTL: 30 * 24 * time.Hour, LimitMarkerTTL: time.Hour},
+	{Bucket: BucketSessions, Description: "Refresh tokens, hashed", TTL: 30 * 24 * time.Hour, LimitMarkerTTL: time.Hour, MaxBytes: 64 << 20},
 }
 
 // staleReads are the buckets whose values tell by themselves how old they are, so that any replica may answer.
@@ -264,7 +269,10 @@ func repair(ctx context.Context, js jetstream.JetStream, have, want jetstream.St
 	if have.PersistMode != jetstream.AsyncPersistMode {
 		next.Replicas = max(have.Replicas, want.Replicas)
 	}
-	if next.Discard == have.Discard && next.AllowDirect == have.AllowDirect && next.Replicas == have.Replicas {
+	if have.MaxBytes <= 0 && want.MaxBytes > 0 { // made by a version that set no bound
+		next.MaxBytes = want.MaxBytes
+	}
+	if next.Discard == have.Discard && next.AllowDirect == have.AllowDirect && next.Replicas == have.Replicas && next.MaxBytes == have.MaxBytes {
 		return nil
 	}
 	_, err := js.UpdateStream(ctx, next)

@@ -260,6 +260,41 @@ func TestEnsureNamesAllDriftOfABucket(t *testing.T) {
 	}
 }
 
+// What every bucket may take is bounded, one too that an older version made, and never by less than an
+// operator chose.
+func TestBucketsAreBounded(t *testing.T) {
+	t.Parallel()
+	_, js := natstest.Start(t).Connect()
+	ctx := deadline(t, patience)
+	const chosen = 1 << 30
+	for name, bytes := range map[string]int64{bus.BucketOdooCache: 0, bus.BucketSyncState: chosen} {
+		for _, cfg := range bus.Buckets {
+			if cfg.Bucket == name {
+				cfg.MaxBytes = bytes
+				if _, err := js.CreateKeyValue(ctx, cfg); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	for _, cfg := range bus.Buckets {
+		if err := bus.Ensure(ctx, js, 1, cfg.Bucket); err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.Stream(ctx, "KV_"+cfg.Bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := cfg.MaxBytes
+		if cfg.Bucket == bus.BucketSyncState {
+			want = chosen
+		}
+		if have := stream.CachedInfo().Config; want <= 0 || have.MaxBytes != want || have.Discard != jetstream.DiscardNew {
+			t.Errorf("%s: %d bytes, want %d; discards %s", cfg.Bucket, have.MaxBytes, want, have.Discard)
+		}
+	}
+}
+
 func TestEnsureFailures(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)

@@ -402,6 +402,11 @@ func TestNATSLost(t *testing.T) {
 	}
 	rename("AAA without a bucket")
 	f.warm(5)
+	if err := f.js.DeleteKeyValue(t.Context(), bus.BucketOdooJournal); err != nil {
+		t.Fatal(err)
+	}
+	rename("AAA without a journal")
+	f.warm(5)
 	f.nats.Stop()
 	f.nats.Wipe()
 	f.nats.Start()

@@ -126,7 +126,7 @@ func (c *Config) connect(ctx context.Context, nc *nats.Conn) (described bus.Serv
 		Concurrency: c.MaxConcurrency, Timeout: c.Timeout, Log: c.Log,
 	})
 	store := resource.New(resource.Config{LowStock: c.LowStock, ProbeTimeout: c.Timeout, Username: c.Username}, client)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(bus.RequestTimeout))
 	if err != nil {
 		return bus.Service{}, nil, fmt.Errorf("JetStream: %w", err)
 	}
@@ -151,7 +151,7 @@ func (c *Config) keepFresh(ctx context.Context, nc *nats.Conn, js jetstream.JetS
 	every := time.Duration(c.PollSeconds * float64(time.Second))
 	cached, err := cache.New(cache.Config{
 		Namespace: c.identity(Version, c.LowStock), Fresh: every, MaxAge: c.CacheMaxAge, Memory: int64(c.CacheMemoryMB) << 20,
-		Timeout: c.Timeout, Replicas: c.NATSReplicas, Scope: store.Scope, Log: c.Log,
+		Timeout: c.Timeout, Replicas: c.NATSReplicas, Terms: store.Terms, Log: c.Log,
 	}, store)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)

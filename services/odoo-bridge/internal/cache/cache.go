@@ -13,7 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 
+	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
@@ -35,8 +37,8 @@ type Config struct {
 	MaxAge    time.Duration // after which Odoo is asked anew, whatever is known
 	Memory    int64         // bytes of answers held in this process
 	Timeout   time.Duration // of asking Odoo
-	Replicas  int           // of the bucket, where it has to be made
-	Scope     func(ctx context.Context, asked rpc.OdooScope) (resource.Scope, error)
+	Replicas  int           // of the buckets, where they have to be made
+	Terms     func(ctx context.Context) (resource.Terms, error)
 	Log       *slog.Logger
 	Now       func() time.Time // time.Now when nil
 }
@@ -62,15 +64,16 @@ type Cache struct {
 	away   atomic.Int64 // until when Odoo is taken to be away, as UnixNano
 	trust
 
-	scopesMu sync.Mutex
-	scopes   map[rpc.OdooScope]resource.Scope
+	terms  atomic.Pointer[resource.Terms] // as they are written down
+	remake rate.Sometimes                 // limits how often a deleted bucket is made again
 }
 
-// shared is a value on its way to the bucket.
+// shared is a value on its way to a bucket.
 type shared struct {
 	kv    jetstream.KeyValue
 	key   string
 	entry *entry
+	data  []byte // where there is no entry
 }
 
 // New makes a Cache, which asks source each time until Run has seen what has changed.
@@ -78,7 +81,7 @@ func New(cfg Config, source Source) (*Cache, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	c := &Cache{cfg: cfg, source: source, writes: make(chan shared, 64), scopes: map[rpc.OdooScope]resource.Scope{}}
+	c := &Cache{cfg: cfg, source: source, writes: make(chan shared, 64), remake: rate.Sometimes{Interval: 10 * time.Second}}
 	c.batch = &batcher{read: source.Read, timeout: cfg.Timeout, queues: map[batchKey]*queue{}}
 	c.init(cfg)
 	var err error
@@ -252,7 +255,7 @@ func (c *Cache) judge(k key, e *entry) (standing, resource.Freshness) {
 // fromBucket gives what another instance left, or this one before it was restarted. That is now in
 // memory too.
 func (c *Cache) fromBucket(ctx context.Context, k key) *entry {
-	kv := c.bucket()
+	kv := c.answers()
 	if kv == nil {
 		return nil
 	}
@@ -340,12 +343,12 @@ func (c *Cache) isAwayNow() { c.away.Store(c.cfg.Now().Add(awayFor).UnixNano()) 
 // store keeps an entry here and, soon, in the bucket.
 func (c *Cache) store(k key, e *entry) {
 	c.keep(k, e)
-	kv := c.bucket()
+	kv := c.answers()
 	if kv == nil || e.size > maxShared {
 		return
 	}
 	select {
-	case c.writes <- shared{kv, c.cfg.Namespace + "." + k.String(), e}:
+	case c.writes <- shared{kv: kv, key: c.cfg.Namespace + "." + k.String(), entry: e}:
 	default: // the bucket is slow, and only an aid
 	}
 }
@@ -374,14 +377,27 @@ func (c *Cache) share(ctx context.Context) {
 	pool.Wait()
 }
 
+// write puts a value into its bucket. What does not fit there is not shared.
 func (c *Cache) write(ctx context.Context, w shared) {
-	data, err := w.entry.encode()
-	if err != nil || len(data) > maxShared {
-		return
+	data := w.data
+	if w.entry != nil {
+		var err error
+		if data, err = w.entry.encode(); err != nil || len(data) > maxShared {
+			return
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if _, err := w.kv.Put(ctx, w.key, data); err != nil && ctx.Err() == nil {
-		c.cfg.Log.Debug("not shared", "key", w.key, "error", err)
+	_, err := w.kv.Put(ctx, w.key, data)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	c.cfg.Log.Debug("value not shared", "key", w.key, "error", err)
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		c.remake.Do(func() {
+			if err := bus.Ensure(ctx, c.jetStream(), c.cfg.Replicas, bus.BucketOdooCache); err != nil {
+				c.cfg.Log.Debug("bucket not made again", "bucket", bus.BucketOdooCache, "error", err)
+			}
+		})
 	}
 }

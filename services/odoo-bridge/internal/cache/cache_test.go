@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -72,6 +75,13 @@ func (o *erp) Summary(context.Context, resource.Scope, rpc.OdooQuery) (resource.
 	return resource.Summary{}, err
 }
 
+func (o *erp) Terms(context.Context) (resource.Terms, error) {
+	if o.away.Load() {
+		return resource.Terms{}, fault.Away("Odoo", errors.New("no route"))
+	}
+	return resource.Terms{Codes: []string{"en_US", "es_ES"}, Companies: []int64{1}}, nil
+}
+
 // hands is a clock that tests move.
 type hands struct {
 	mu  sync.Mutex
@@ -104,7 +114,7 @@ func newRig(t *testing.T, n *natstest.Server, memory int64) *rig {
 	r := &rig{t: t, odoo: &erp{}, clock: &hands{now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)}}
 	c, err := New(Config{
 		Namespace: "test", Fresh: 5 * time.Second, MaxAge: time.Hour, Memory: memory, Timeout: soon, Replicas: 1,
-		Log: slog.New(slog.DiscardHandler), Now: r.clock.Now,
+		Log: slog.New(slog.DiscardHandler), Now: r.clock.Now, Terms: r.odoo.Terms,
 	}, r.odoo)
 	if err != nil {
 		t.Fatal(err)
@@ -338,8 +348,8 @@ func TestInstancesShare(t *testing.T) {
 	}
 	record := a.get("customers", 5)
 	for over := time.Now().Add(soon); ; { // until the bucket has them
-		keys, err := a.bucket().Keys(a.ctx())
-		if err == nil && len(keys) >= 3+len(rpc.OdooResources)+1 {
+		keys, err := a.answers().Keys(a.ctx())
+		if err == nil && len(keys) >= 3 {
 			break
 		}
 		if time.Now().After(over) {
@@ -362,6 +372,141 @@ func TestInstancesShare(t *testing.T) {
 	a.Told(a.ctx(), map[string][]int64{"customers": {5}})
 	b.asks(1, "what was written through another instance", func() { b.get("customers", 5) })
 	b.asks(0, "what was not", func() { b.page("products") })
+}
+
+// A bucket that is full costs nobody an answer, and no change goes unseen.
+func TestFullBucket(t *testing.T) {
+	t.Parallel()
+	n := natstest.Start(t)
+	_, js := n.Connect()
+	const bound = 100_000
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	if _, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bus.BucketOdooCache, TTL: 24 * time.Hour, MaxBytes: bound}); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, n, 1<<20)
+	r.odoo.size = 10_000
+	r.look(everything())
+	const writes = 50
+	for i := range writes {
+		if _, err := r.List(r.ctx(), "products", resource.Scope{}, rpc.OdooQuery{Limit: 1, Offset: i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for len(r.writes) > 0 {
+		runtime.Gosched()
+	}
+	status, err := r.answers().Status(ctx)
+	if err != nil || status.Bytes() > bound || status.Values() == 0 {
+		t.Errorf("%d bytes, %d values, %v", status.Bytes(), status.Values(), err)
+	}
+	for i := 0; ; i++ { // to the last byte
+		if _, err := r.answers().PutString(ctx, fmt.Sprint("fill.", i), "x"); err != nil {
+			break
+		}
+	}
+	r.asks(0, "what is known", func() { r.pageAt(writes - 1) })
+	r.look(map[string]Change{"products": {IDs: []int64{1, 2, 3, 4, 5, 6, 7, 8}}})
+	r.asks(1, "what has changed", func() { r.pageAt(writes - 1) })
+}
+
+func (r *rig) pageAt(offset int) {
+	r.t.Helper()
+	if _, err := r.List(r.ctx(), "products", resource.Scope{}, rpc.OdooQuery{Limit: 1, Offset: offset}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// However many languages clients ask for, those that Odoo has are all that is written down.
+func TestLanguagesAreResolvedFirst(t *testing.T) {
+	t.Parallel()
+	n := natstest.Start(t)
+	r := newRig(t, n, 1<<20)
+	keys := func() int {
+		all, err := r.bucket().Keys(r.ctx())
+		if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	ask := func(lang, want string) {
+		t.Helper()
+		scope, err := r.Scope(r.ctx(), rpc.OdooScope{Lang: lang})
+		if err != nil || scope.Lang != want {
+			t.Fatalf("%s: %+v %v", lang, scope, err)
+		}
+	}
+	before := keys()
+	for i := range 100 {
+		ask(fmt.Sprintf("es;q=0.%03d, en;q=0.0%d", 999-i, i), "es_ES")
+	}
+	for keys() == before { // written behind the answers
+		runtime.Gosched()
+	}
+	if n := keys() - before; n != 1 {
+		t.Errorf("%d keys", n)
+	}
+	// An instance that starts while Odoo is away knows them.
+	other := newRig(t, n, 1<<20)
+	other.odoo.away.Store(true)
+	if scope, err := other.Scope(other.ctx(), rpc.OdooScope{Lang: "es-MX"}); err != nil || scope.Lang != "es_ES" {
+		t.Errorf("%+v %v", scope, err)
+	}
+}
+
+// A request to JetStream that nobody answers, not even that nobody is there, delays no reader.
+func TestLostRequestsDelayNobody(t *testing.T) {
+	t.Parallel()
+	n := natstest.Start(t)
+	r := newRig(t, n, 1<<20)
+	nc, js := n.Connect()
+	if _, err := nc.SubscribeSync("$KV.>"); err != nil { // as an operator who watches everything
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, bucket := range []string{bus.BucketOdooCache, bus.BucketOdooJournal} {
+		if err := js.DeleteKeyValue(r.ctx(), bucket); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience/2)
+	defer cancel()
+	if _, err := r.Scope(ctx, rpc.OdooScope{Lang: "es"}); err != nil || ctx.Err() != nil {
+		t.Errorf("%v, after %v", err, ctx.Err())
+	}
+}
+
+// A journal that is gone, as one that nobody wrote for a day was, is begun anew.
+func TestJournalGone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, natstest.Start(t), 1<<20)
+	r.look(everything())
+	r.get("sales", 7)
+	stream, err := r.jetStream().Stream(r.ctx(), "KV_"+bus.BucketOdooJournal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(r.ctx(), jetstream.WithPurgeSubject("$KV."+bus.BucketOdooJournal+".test.journal.sales")); err != nil {
+		t.Fatal(err)
+	}
+	r.look(map[string]Change{"sales": {IDs: []int64{7}}})
+	r.asks(1, "what changed then", func() { r.get("sales", 7) })
+	r.asks(0, "again", func() { r.get("sales", 7) })
+}
+
+// A look that was under way when an instance began to watch vouches for what it found.
+func TestFirstMarkCounts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, natstest.Start(t), 1<<20)
+	if err := r.Polled(r.ctx(), time.Minute, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Trusted(r.ctx()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Memory is bounded by bytes, however many answers there are.

@@ -1,10 +1,10 @@
-// Package cache answers reads of Odoo from memory, from a JetStream bucket that all instances
-// share, or from Odoo, in that order, and is never silently out of date.
+// Package cache answers reads of Odoo from memory, from a JetStream bucket (odoo-cache, which may be full)
+// that all instances share, or from Odoo, in that order, and is never silently out of date.
 //
 // What is kept is right for two reasons, which must hold together:
 //
-//   - Nothing is known to have changed. Every resource has a journal in the bucket: a number that
-//     grows with each change, and which records the last changes were of. Whoever finds or makes a
+//   - Nothing is known to have changed. Every resource has a journal in the bucket odoo-journal: a number
+//     that grows with each change, and which records the last changes were of. Whoever finds or makes a
 //     change writes it there first; every instance watches. An answer carries the number that was
 //     current before Odoo was asked for it, so that a later change shows. Pages depend on every
 //     record of their resource, a record only on its own.

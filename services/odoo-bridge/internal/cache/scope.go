@@ -8,46 +8,60 @@ import (
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
 
-// maxScopes bounds the scopes remembered as shared.
-const maxScopes = 1000
+const termsKey = ".terms"
 
-// Scope resolves on whose terms a request is answered, and remembers it: an instance that starts
-// while Odoo is away can answer too.
+// Scope resolves on whose terms a request is answered. The terms are remembered in the journal's bucket,
+// so that an instance that starts while Odoo is away can answer too.
 func (c *Cache) Scope(ctx context.Context, asked rpc.OdooScope) (resource.Scope, error) {
-	scope, err := c.cfg.Scope(ctx, asked)
-	kv := c.bucket()
-	if kv == nil || err != nil && !isAway(err) {
-		return scope, err
-	}
-	name := c.cfg.Namespace + "." + keyOf("scope", "of", asked.Company, asked.Lang).String()
+	terms, err := c.cfg.Terms(ctx)
 	if err == nil {
-		c.rememberScope(ctx, name, asked, scope)
-		return scope, nil
+		c.rememberTerms(terms)
+		return terms.Scope(asked)
 	}
-	entry, missing := kv.Get(ctx, name)
-	if missing != nil || json.Unmarshal(entry.Value(), &scope) != nil {
-		return scope, err
+	if !isAway(err) {
+		return resource.Scope{}, err
 	}
-	return scope, nil
+	if known := c.knownTerms(ctx); known != nil {
+		return known.Scope(asked)
+	}
+	return resource.Scope{}, err
 }
 
-func (c *Cache) rememberScope(ctx context.Context, name string, asked rpc.OdooScope, scope resource.Scope) {
-	c.scopesMu.Lock()
-	was, known := c.scopes[asked]
-	if len(c.scopes) >= maxScopes {
-		clear(c.scopes)
-	}
-	c.scopes[asked] = scope
-	c.scopesMu.Unlock()
-	if known && was == scope {
+// rememberTerms writes the terms down where they are new. Nobody waits for it.
+func (c *Cache) rememberTerms(terms resource.Terms) {
+	known := c.terms.Load()
+	kv := c.bucket()
+	if kv == nil || known != nil && known.Equal(terms) {
 		return
+	}
+	data, err := json.Marshal(terms)
+	if err != nil || !c.terms.CompareAndSwap(known, &terms) {
+		return
+	}
+	select {
+	case c.writes <- shared{kv: kv, key: c.cfg.Namespace + termsKey, data: data}:
+	default:
+		c.terms.CompareAndSwap(&terms, nil) // with the next request
+	}
+}
+
+func (c *Cache) knownTerms(ctx context.Context) *resource.Terms {
+	if known := c.terms.Load(); known != nil {
+		return known
 	}
 	kv := c.bucket()
-	data, err := json.Marshal(scope)
-	if kv == nil || err != nil {
-		return
+	if kv == nil {
+		return nil
 	}
-	if _, err := kv.Put(ctx, name, data); err != nil {
-		c.cfg.Log.Debug("not shared", "key", name, "error", err)
+	ctx, cancel := context.WithTimeout(ctx, patience/2)
+	defer cancel()
+	entry, err := kv.Get(ctx, c.cfg.Namespace+termsKey)
+	if err != nil {
+		return nil
 	}
+	terms := &resource.Terms{}
+	if json.Unmarshal(entry.Value(), terms) != nil {
+		return nil
+	}
+	return terms
 }

@@ -24,6 +24,8 @@ const (
 	hello     = time.Second             // each instance says that it is there
 	forgotten = 3500 * time.Millisecond // without that, it is not waited for
 	sightWait = 500 * time.Millisecond  // for all to have seen a change
+
+	minSilence = 3 * time.Second // without a mark, after which the journals are checked
 )
 
 // trust is what an instance knows of changes.
@@ -32,10 +34,12 @@ type trust struct {
 	now  func() time.Time
 
 	mu     sync.RWMutex
-	kv     jetstream.KeyValue // nil while the journals are not seen
+	kv     jetstream.KeyValue // the bucket of the journals; nil while they are not seen
+	values jetstream.KeyValue // the bucket of answers
+	js     jetstream.JetStream
 	views  map[string]*view
-	since  time.Time // what was learnt before vouches for nothing
-	marked time.Time // when the poller began its last look; not before since
+	since  time.Time // looks that began before vouch for nothing, since a change was lost
+	marked time.Time // when the poller began its last look; after since
 	blind  map[string]bool
 	doubts uint64        // grows with each loss of trust
 	news   chan struct{} // closed when something of this has changed
@@ -48,7 +52,6 @@ type trust struct {
 func (t *trust) init(cfg Config) {
 	t.now, t.self, t.news = cfg.Now, nuid.Next(), make(chan struct{})
 	t.views, t.peers = map[string]*view{}, map[string]time.Time{}
-	t.since = cfg.Now()
 }
 
 // OnTold makes f hear of the records that writes through Resonance changed, through any instance. It
@@ -59,6 +62,22 @@ func (t *trust) bucket() jetstream.KeyValue {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.kv
+}
+
+// answers is the bucket that instances share answers in; nil while this one does not watch the journals.
+func (t *trust) answers() jetstream.KeyValue {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.kv == nil {
+		return nil
+	}
+	return t.values
+}
+
+func (t *trust) jetStream() jetstream.JetStream {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.js
 }
 
 // version is the state that an answer of Odoo's, asked for from now on, will show at least. The
@@ -138,7 +157,7 @@ func (t *trust) await(ctx context.Context, met func() bool) error {
 // Run watches what changes until ctx ends, with ctx's error or one that wraps bus.ErrDrift.
 func (c *Cache) Run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
 	c.mu.Lock()
-	c.nc = nc
+	c.nc, c.js = nc, js
 	c.mu.Unlock()
 	subs, err := c.listen(nc)
 	if err != nil {
@@ -175,12 +194,9 @@ func (c *Cache) watch(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 	defer nc.RemoveStatusListener(lost)
 	ctx, cancel := context.WithCancel(ctx) // ends the watcher, whose Stop would wait for NATS to answer
 	defer cancel()
-	if err := bus.Ensure(ctx, js, c.cfg.Replicas, bus.BucketOdooCache); err != nil {
-		return err
-	}
-	kv, err := js.KeyValue(ctx, bus.BucketOdooCache)
+	kv, values, err := c.open(ctx, js)
 	if err != nil {
-		return fmt.Errorf("bucket %s: %w", bus.BucketOdooCache, err)
+		return err
 	}
 	// Said before the journals are read: who changes one from now on waits for this instance.
 	c.sayHello(nc)
@@ -193,8 +209,8 @@ func (c *Cache) watch(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 	}
 	ticker := time.NewTicker(hello)
 	defer ticker.Stop()
-	silence := max(3*c.cfg.Fresh, 10*time.Second)
-	heard := time.Now()
+	silence := max(2*c.cfg.Fresh, minSilence)
+	heard, last := time.Now(), uint64(0) // the last mark, and its revision
 	first := map[string]*view{}
 	live := false
 	for {
@@ -205,9 +221,9 @@ func (c *Cache) watch(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 				return errors.New("the watcher ended")
 			case entry == nil:
 				live = true
-				c.begin(kv, first)
+				c.begin(kv, values, first)
 			case strings.HasSuffix(entry.Key(), polled):
-				heard = time.Now()
+				heard, last = time.Now(), entry.Revision()
 				if live {
 					c.mark(entry.Value())
 				}
@@ -227,7 +243,10 @@ func (c *Cache) watch(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 		case <-ticker.C:
 			c.sayHello(nc)
 			if time.Since(heard) > silence {
-				return errors.New("nobody looks for changes")
+				if err := c.inSight(ctx, kv, last); err != nil {
+					return err
+				}
+				heard = time.Now()
 			}
 		case status := <-lost:
 			return fmt.Errorf("the connection to NATS is %s", strings.ToLower(status.String()))
@@ -237,11 +256,43 @@ func (c *Cache) watch(ctx context.Context, nc *nats.Conn, js jetstream.JetStream
 	}
 }
 
-// begin starts from what the journals say.
-func (t *trust) begin(kv jetstream.KeyValue, views map[string]*view) {
+// open opens the buckets, which it makes where they are missing.
+func (c *Cache) open(ctx context.Context, js jetstream.JetStream) (kv, values jetstream.KeyValue, err error) {
+	if err := bus.Ensure(ctx, js, c.cfg.Replicas, bus.BucketOdooJournal, bus.BucketOdooCache); err != nil {
+		return nil, nil, err
+	}
+	if kv, err = js.KeyValue(ctx, bus.BucketOdooJournal); err != nil {
+		return nil, nil, fmt.Errorf("bucket %s: %w", bus.BucketOdooJournal, err)
+	}
+	if values, err = js.KeyValue(ctx, bus.BucketOdooCache); err != nil {
+		return nil, nil, fmt.Errorf("bucket %s: %w", bus.BucketOdooCache, err)
+	}
+	return kv, values, nil
+}
+
+// inSight checks that silence means that nobody looks at Odoo, as when looks take long, rather than that
+// the bucket was deleted or that its watcher misses messages.
+func (c *Cache) inSight(ctx context.Context, kv jetstream.KeyValue, last uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	entry, err := kv.Get(ctx, c.cfg.Namespace+polled)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound) && last == 0:
+		return nil
+	case err != nil:
+		return fmt.Errorf("check the journals: %w", err)
+	case entry.Revision() != last:
+		return errors.New("the watcher of the journals missed messages")
+	}
+	return nil
+}
+
+// begin starts from what the journals say. A look that was under way then is as good as later ones: its
+// changes are in the journals before its mark.
+func (t *trust) begin(kv, values jetstream.KeyValue, views map[string]*view) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.kv, t.since, t.marked = kv, t.now(), time.Time{}
+	t.kv, t.values, t.marked = kv, values, time.Time{}
 	t.views = views
 	t.doubts++
 	t.changed()
@@ -396,6 +447,10 @@ func (c *Cache) append(ctx context.Context, name string, change Change, found bo
 			return nil, err
 		}
 		entry, err := kv.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			was = nil
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -554,7 +554,7 @@ func (w *watch) save(ctx context.Context) error {
 		w.saved, w.dirty = time.Now(), false
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if w.revision == 0 {
 		w.revision, err = w.kv.Create(ctx, w.cfg.Key, data)

@@ -18,9 +18,9 @@ import (
 
 // Bounds of publishing.
 const (
-	chunk     = 100              // records read at once, so that looks are not delayed
-	patience  = 10 * time.Second // with NATS, for one event
-	maxRecord = 512 << 10        // bytes of a record in an event
+	chunk     = 100             // records read at once, so that looks are not delayed
+	patience  = 2 * time.Second // with NATS, for one event; what fails is tried again after the next look
+	maxRecord = 512 << 10       // bytes of a record in an event
 	conflicts = 5
 )
 

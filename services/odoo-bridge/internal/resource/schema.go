@@ -34,9 +34,7 @@ type schema struct {
 	at        time.Time
 	resources map[string]*resource
 	lines     *resource
-	languages language.Matcher
-	codes     []string // by the matcher's index; the first is our user's own
-	companies []int64
+	terms     Terms
 	search    searchForm
 	formatted bool // has formatted_read_group
 	counts    bool // our user may read how many records a model has
@@ -79,18 +77,48 @@ func everything(c map[string]any) map[string]any {
 	return c
 }
 
+// Terms are the languages and companies that Scopes are made of.
+type Terms struct {
+	Codes     []string `json:"codes"` // Odoo's, of languages; the first is our user's own
+	Companies []int64  `json:"companies"`
+
+	matcher language.Matcher // by index of Codes; nil until it is needed
+}
+
+// Equal reports whether both make the same Scopes.
+func (t Terms) Equal(other Terms) bool {
+	return slices.Equal(t.Codes, other.Codes) && slices.Equal(t.Companies, other.Companies)
+}
+
+// Terms gives what scopes this Odoo has.
+func (s *Store) Terms(ctx context.Context) (Terms, error) {
+	sc, err := s.schema(ctx)
+	if err != nil {
+		return Terms{}, err
+	}
+	return sc.terms, nil
+}
+
 // Scope finds the language that Odoo has for an Accept-Language, and checks the company.
 func (s *Store) Scope(ctx context.Context, asked rpc.OdooScope) (Scope, error) {
-	sc, err := s.schema(ctx)
+	terms, err := s.Terms(ctx)
 	if err != nil {
 		return Scope{}, err
 	}
+	return terms.Scope(asked)
+}
+
+// Scope is Store.Scope for terms that are known.
+func (t Terms) Scope(asked rpc.OdooScope) (Scope, error) {
 	scope := Scope{Company: asked.Company}
-	if len(sc.codes) > 0 {
-		_, i := language.MatchStrings(sc.languages, asked.Lang)
-		scope.Lang = sc.codes[i]
+	if len(t.Codes) > 0 {
+		if t.matcher == nil {
+			t.matcher = matcherOf(t.Codes)
+		}
+		_, i := language.MatchStrings(t.matcher, asked.Lang)
+		scope.Lang = t.Codes[i]
 	}
-	if asked.Company != 0 && len(sc.companies) > 0 && !slices.Contains(sc.companies, asked.Company) {
+	if asked.Company != 0 && len(t.Companies) > 0 && !slices.Contains(t.Companies, asked.Company) {
 		return Scope{}, &fault.Error{
 			Code:   fault.Forbidden,
 			Detail: fault.T(fmt.Sprintf("No hay acceso a la empresa %d", asked.Company), fmt.Sprintf("There is no access to company %d", asked.Company)),
@@ -244,11 +272,20 @@ func (s *Store) probeUser(ctx context.Context, sc *schema) error {
 	know(about["lang"])
 	for _, user := range users {
 		know(user["lang"])
-		sc.companies = append(sc.companies, idsOf(user["company_ids"])...)
+		sc.terms.Companies = append(sc.terms.Companies, idsOf(user["company_ids"])...)
 	}
 	for _, lang := range langs {
 		know(lang["code"])
 	}
+	sc.terms.Codes = codes
+	if len(codes) > 0 {
+		sc.terms.matcher = matcherOf(codes)
+	}
+	return nil
+}
+
+// matcherOf chooses among Odoo's codes of languages.
+func matcherOf(codes []string) language.Matcher {
 	var tags []language.Tag
 	for _, code := range codes {
 		base, variant, _ := strings.Cut(code, "@")
@@ -258,10 +295,7 @@ func (s *Store) probeUser(ctx context.Context, sc *schema) error {
 		}
 		tags = append(tags, tag)
 	}
-	if len(codes) > 0 {
-		sc.codes, sc.languages = codes, language.NewMatcher(tags)
-	}
-	return nil
+	return language.NewMatcher(tags)
 }
 
 // listed gives fields of the records under a condition; none where Odoo refuses.
