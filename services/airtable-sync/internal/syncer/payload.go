@@ -102,7 +102,10 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 		if err := s.schema.Refresh(ctx); err != nil {
 			return "", fault.Text{}, err
 		}
-		if s.readsDifferently() {
+		s.mu.Lock()
+		differently := s.readsDifferently()
+		s.mu.Unlock()
+		if differently {
 			n.scan = whyColumns
 			s.reconcile(n)
 			return rpc.Full, n.scan, nil
@@ -119,11 +122,11 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 	return "", fault.Text{}, s.advance(ctx, n)
 }
 
-// readsDifferently reports whether records are read as other orders than in the last full scan.
+// readsDifferently reports whether records are read as other orders than in the last full scan. Without
+// metadata that cannot be told before names have turned up again. s.mu is held.
 func (s *Syncer) readsDifferently() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.Columns != s.schema.Mapper().Fingerprint()
+	mapper := s.schema.Mapper()
+	return mapper.ByID() && s.state.Columns != mapper.Fingerprint()
 }
 
 // read lists payloads from where the last run ended, until there are no more or too many.

@@ -147,7 +147,7 @@ func (s *Syncer) choose(asked rpc.Mode, hooked bool) (rpc.Mode, fault.Text) {
 		return rpc.Full, fault.T("alguien lo pidió", "asked for")
 	case s.state.Since.IsZero():
 		return rpc.Full, fault.T("no hay una sincronización anterior que continuar", "no earlier run to continue")
-	case s.state.Columns != s.schema.Mapper().Fingerprint():
+	case s.readsDifferently():
 		return rpc.Full, whyColumns
 	case asked == rpc.Incremental && s.noFormula == (fault.Text{}):
 		return rpc.Incremental, fault.T("alguien lo pidió", "asked for")
