@@ -87,7 +87,7 @@ func startNATS(_ context.Context, cfg *Config, infra *group, b *banner) (string,
 		return cfg.NATSURL, nil
 	}
 	dir := filepath.Join(cfg.DataDir, "nats")
-	ns, err := localnats.Start(localnats.Config{Addr: cfg.NATSAddr, Dir: dir, SyncAlways: true})
+	ns, err := localnats.Start(localnats.Config{Addr: cfg.NATSAddr, Dir: dir, SyncAlways: true, Log: cfg.Orders.Log})
 	if err != nil {
 		return "", err
 	}

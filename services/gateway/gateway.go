@@ -128,6 +128,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	c.Health.Check("orders", link.ordersThere)
+	c.Health.Check("sessions", link.sessionsWritable)
 
 	outlasting, unlink := context.WithCancel(context.WithoutCancel(ctx)) // requests under way need NATS
 	defer unlink()

@@ -213,6 +213,46 @@ func TestNATSComesAndGoes(t *testing.T) {
 	p.drain()
 }
 
+// A gateway is ready once people can log in, and not while NATS takes no writes, as with a full disk.
+func TestReadyWhenSessionsCanBeWritten(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	nc, js := ns.Connect()
+	serveOrders(t, nc, nil)
+	if err := bus.Ensure(t.Context(), js, 1, bus.BucketSessions); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(bytes int64) {
+		t.Helper()
+		stream, err := js.Stream(t.Context(), "KV_"+bus.BucketSessions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := stream.CachedInfo().Config
+		cfg.MaxBytes = bytes
+		if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(10)
+	p := start(t, config(t, ns.URL()))
+	ready := func() (int, string) {
+		status, _, body := p.do(http.MethodGet, "/readyz", "", "")
+		return status, string(body)
+	}
+	p.until(func() bool {
+		_, body := ready()
+		return strings.Contains(body, `"nats":"ok"`) && strings.Contains(body, `"orders":"ok"`)
+	})
+	if status, body := ready(); status != http.StatusServiceUnavailable || !strings.Contains(body, `"sessions":"unavailable"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	limit(-1)
+	p.until(func() bool { status, _ := ready(); return status == http.StatusOK })
+	p.login("admin", "correct horse")
+	p.drain()
+}
+
 // A service that hangs is a 503 within two seconds.
 func TestServiceHangs(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,6 +33,8 @@ type link struct {
 	mu sync.RWMutex
 	nc *nats.Conn
 	kv jetstream.KeyValue // nil until the bucket is there
+
+	written atomic.Int64 // when sessionsWritable last wrote, Unix time in nanoseconds
 }
 
 func newLink(log *slog.Logger, replicas int) *link {
@@ -79,6 +82,25 @@ func (l *link) sessions() (jetstream.KeyValue, error) {
 		return nil, fault.Away("NATS", nats.ErrDisconnected)
 	}
 	return l.kv, nil
+}
+
+// sessionsWritable writes a key of its own, every few seconds at most: a server whose disk was full refuses writes, and
+// answers everything else.
+func (l *link) sessionsWritable(ctx context.Context) error {
+	const interval = 5 * time.Second
+	kv, err := l.sessions()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if now.Sub(time.Unix(0, l.written.Load())) < interval {
+		return nil
+	}
+	if _, err := kv.Put(ctx, "readiness", nil); err != nil {
+		return fmt.Errorf("write to the sessions: %w", err)
+	}
+	l.written.Store(now.UnixNano())
+	return nil
 }
 
 // reopen has maintain look after the buckets again: call it when NATS has been away.
