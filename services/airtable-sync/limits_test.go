@@ -53,11 +53,11 @@ func TestOrderLargerThanMaxPayload(t *testing.T) {
 	}
 }
 
-// Nor is a reason of any length an obstacle to an edit's outcome.
-func TestReasonLargerThanMaxPayload(t *testing.T) {
-	w := newWorld(t, airtabletest.Config{Orders: 3}, func(o *server.Options) { o.MaxPayload = 16 << 10 })
-	for i := range 300 {
-		if err := w.sandbox.AddChoice("Status", fmt.Sprint("Choice ", i, strings.Repeat(" of many", 10))); err != nil {
+// Nor are choices that come to more than that: neither the schema, nor the status, nor the reason of a rejection.
+func TestChoicesLargerThanMaxPayload(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 3}, func(o *server.Options) { o.MaxPayload = 256 << 10 })
+	for i := range 100 {
+		if err := w.sandbox.AddChoice("Status", fmt.Sprint("Choice ", i, strings.Repeat(" of many", 400))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,5 +69,5 @@ func TestReasonLargerThanMaxPayload(t *testing.T) {
 	w.begun()
 	e := edit(id, value, "")
 	w.accept(e)
-	w.rejected(e, "Choice 1 of many")
+	w.rejected(e, "Choice 0 of many")
 }

@@ -91,9 +91,7 @@ func (s *Schema) refresh(ctx context.Context) error {
 			return err
 		}
 		s.memory = memory{Source: s.client.Source(), Table: table, Kept: fresh.kept(s.memory.Kept)}
-		if err := s.remember(ctx); err != nil {
-			return err
-		}
+		s.remember(ctx)
 	case !isRefusal(err):
 		return err
 	case s.memory.Table.ID != "": // invariant 11: what was known of the table stays so
@@ -173,12 +171,15 @@ func (s *Schema) read(ctx context.Context, t airtable.Table) (*Mapper, error) {
 	return WithSchema(t, s.cfg, s.memory.Kept, u), nil
 }
 
-func (s *Schema) remember(ctx context.Context) error {
+// remember saves the memory. A schema with thousands of choices may be larger than a message, and must stop nothing.
+func (s *Schema) remember(ctx context.Context) {
 	data, err := json.Marshal(s.memory)
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.store.Save(ctx, data)
 	}
-	return s.store.Save(ctx, data)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("schema not saved", "error", err)
+	}
 }
 
 // use makes m the mapper, and publishes what it knows.
@@ -283,7 +284,11 @@ func (s *Schema) Columns() []columns.Column {
 		case OrderDate:
 			d.Kind = columns.Date
 		case Status, Priority:
-			if d.Offers = m.Offers(c); d.Offers != nil {
+			if d.Offers = m.Offers(c); size(d.Offers) > maxOffers { // any text will do, and Airtable refuses what it does not offer
+				d.Offers = nil
+				d.Notes = append(d.Notes, fault.T("El campo tiene demasiadas opciones para enumerarlas", "The field has too many choices to list"))
+			}
+			if d.Offers != nil {
 				d.Kind = columns.Choice
 			}
 			if f.Type == "multipleSelects" {
@@ -295,6 +300,16 @@ func (s *Schema) Columns() []columns.Column {
 		out = append(out, d)
 	}
 	return out
+}
+
+// maxOffers is how many bytes the choices of a column may have: they travel in every status, which has to fit a message.
+const maxOffers = 100 << 10
+
+func size(offers []columns.Offer) (n int) {
+	for _, o := range offers {
+		n += len(o.Value) + len(o.Title) + len(`{"value":"","title":""},`)
+	}
+	return n
 }
 
 // Trouble says for people why the schema is not read as it is now, if it is not.

@@ -57,6 +57,11 @@ func (o *outcome) columns() (columns []column.Column) {
 // settle publishes outcomes and acknowledges their messages, in that order. After an error some may
 // be published, and all must be tried again.
 func (r *round) settle(ctx context.Context, outcomes []outcome) error {
+	for _, o := range outcomes {
+		for i := range o.rejected { // a cell's value or a field's choices may be in it, of any size
+			o.rejected[i].reason = o.rejected[i].reason.Truncate(longestReason)
+		}
+	}
 	if err := r.publishStates(ctx, outcomes); err != nil {
 		r.ledger.Forget()
 		return err
@@ -176,10 +181,6 @@ func (r *round) publishEnds(ctx context.Context, outcomes []outcome) error {
 	}
 	var flight []sent
 	send := func(e *edit, reason *fault.Text) error {
-		if reason != nil { // a cell's value or a field's choices may be in it, of any size
-			short := reason.Truncate(longestReason)
-			reason = &short
-		}
 		ended := e.Settled(reason)
 		msg, err := event.NewOrderEdited(r.client.Source(), time.Now(), &ended)
 		if err != nil {
