@@ -41,9 +41,11 @@ const (
 	Slow Effect = "slow"
 	// CutConnection closes the connection in the middle of the answer.
 	CutConnection Effect = "cut-connection"
+	// Exception answers with a fault that has a traceback, as a bug in Odoo does, or an Odoo that is still loading.
+	Exception Effect = "exception"
 )
 
-var effects = []Effect{HTML, BadGateway, Unavailable, Drop, Hang, Slow, CutConnection}
+var effects = []Effect{HTML, BadGateway, Unavailable, Drop, Hang, Slow, CutConnection, Exception}
 
 // Fault is a misbehaviour on demand.
 type Fault struct {
@@ -289,6 +291,16 @@ func (req *request) reply(w http.ResponseWriter, status int, body []byte) {
 		case <-req.stopping:
 		}
 		panic(http.ErrAbortHandler)
+	case Exception:
+		f := raise("AttributeError", "'NoneType' object has no attribute 'browse'")
+		if req.protocol == JSON2 {
+			status, body = http.StatusInternalServerError, errorBody(f, "")
+		} else {
+			body = encodeFault(f.code(), f.traceback())
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(status)
+		_, _ = w.Write(body)
 	case Drop:
 		panic(http.ErrAbortHandler)
 	case CutConnection:

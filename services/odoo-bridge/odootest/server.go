@@ -70,6 +70,8 @@ func (r Role) may(op, model string) bool {
 // User is someone who can log in.
 type User struct {
 	Login, Password string
+	// TwoFactor makes the password good in a browser only: over RPC it takes the key.
+	TwoFactor bool
 	// APIKey works over JSON-2 and as a password: "key-" and the login if empty.
 	APIKey string
 	// Name is the login if empty.
@@ -91,6 +93,7 @@ type Server struct {
 	users  []*User
 	groups map[string]int // ids of res.groups by external id; never changes
 
+	logins  logins
 	control control
 }
 
@@ -242,6 +245,10 @@ func (s *Server) dispatch(req *request, service string, body []byte, lang *strin
 	}
 	user := s.authenticate(params[1], params[2])
 	if user == nil {
+		if s.logins.cooling(s.cfg) {
+			return nil, &fault{class: "odoo.exceptions.AccessDenied", text: "Too many login failures, please wait a bit before trying again."}
+		}
+		s.logins.fail(s.cfg)
 		return nil, accessDenied()
 	}
 	args, kw := params[5:], map[string]any(nil)
@@ -315,17 +322,24 @@ func (s *Server) common(name string, params []any) (any, error) {
 			return nil, s.noDatabase(params[0])
 		}
 		login, _ := params[1].(string)
+		if s.logins.cooling(s.cfg) {
+			return false, nil
+		}
 		for _, u := range s.users {
 			if u.Login == login && u.knows(params[2]) {
+				s.logins.succeed()
 				return u.id, nil
 			}
 		}
+		s.logins.fail(s.cfg)
 		return false, nil
 	}
 	return nil, raise("Exception", "Method not found: "+name)
 }
 
-func (u *User) knows(secret any) bool { return secret == u.Password || secret == u.APIKey }
+func (u *User) knows(secret any) bool {
+	return secret == u.Password && !u.TwoFactor || secret == u.APIKey
+}
 
 func (s *Server) authenticate(uid, secret any) *User {
 	for _, u := range s.users {

@@ -22,8 +22,14 @@ const (
 )
 
 // OdooLogin asks Odoo. Its errors are faults: Unauthenticated when Odoo does not know the
-// credentials, Forbidden for users who are not internal, Unavailable.
+// credentials, TooMany while it takes none from us, Forbidden for users who are not internal, Unavailable.
 type OdooLogin func(ctx context.Context, c rpc.OdooCredentials) (rpc.OdooUser, error)
+
+// errOdooLogin is errLogin where Odoo's users log in. Over its API Odoo refuses the password of a user with two-factor
+// authentication as it does a wrong one, so the hint is for everybody.
+var errOdooLogin = fault.Wrap(fault.Unauthenticated, fault.T(
+	"Usuario o contraseña incorrectos. Si su usuario de Odoo tiene verificación en dos pasos, escriba una clave API en lugar de la contraseña",
+	"Wrong username or password. If your Odoo user has two-factor authentication, enter an API key in place of the password"), errLogin)
 
 // odooUser is what a session keeps of what Odoo said at login: it is not asked again.
 type odooUser struct {
@@ -37,11 +43,11 @@ func (a *Authenticator) AsksOdoo() bool { return a.odoo != nil }
 
 func (a *Authenticator) checkOdoo(ctx context.Context, name, password string) (Identity, error) {
 	if !plausible(name) || len(password) > MaxPassword {
-		return Identity{}, errLogin
+		return Identity{}, errOdooLogin
 	}
 	user, err := a.odoo(ctx, rpc.OdooCredentials{Username: name, Password: password})
 	if fault.CodeOf(err) == fault.Unauthenticated {
-		return Identity{}, errLogin
+		return Identity{}, errOdooLogin
 	}
 	if err != nil {
 		return Identity{}, err

@@ -177,7 +177,7 @@ var (
 	redirect  = regexp.MustCompile(`^\((?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"), [{\d]`)
 	unquote   = strings.NewReplacer(`\n`, "\n", `\'`, "'", `\"`, `"`, `\\`, `\`)
 	contended = regexp.MustCompile(`(?i)could not (serialize|obtain lock)|deadlock detected|LockNotAvailable|lock timeout`)
-	unknown   = regexp.MustCompile(`^Object \S+ doesn't exist|NotFound: |AttributeError: .*(does not exist|has no attribute)|Invalid field|^KeyError: '`)
+	unknown   = regexp.MustCompile(`^Object \S+ doesn't exist|NotFound: |AttributeError: (The method '\S+' does not exist|(type object )?'[a-z_0-9]+(\.[a-z_0-9]+)+' (object )?has no attribute)|Invalid field|^KeyError: '`)
 	internals = regexp.MustCompile(`Traceback|psycopg|File "|(?s)\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b.*\b(FROM|VALUES|SET|WHERE)\b`)
 )
 

@@ -4,10 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 )
+
+const (
+	cooldown    = time.Minute // how long Odoo refuses every password of an address that guesses
+	guessBurst  = 30          // wrong passwords of all users together, and one more after each refill
+	guessRefill = 2 * time.Second
+)
+
+// guesses bounds the wrong passwords that reach Odoo in all, which a distributed attack could try.
+type guesses struct {
+	mu   sync.Mutex
+	full time.Time // when all of the burst is there again
+}
+
+func (g *guesses) allowed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Until(g.full) <= (guessBurst-1)*guessRefill
+}
+
+func (g *guesses) count() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := time.Now(); g.full.Before(now) {
+		g.full = now
+	}
+	g.full = g.full.Add(guessRefill)
+}
 
 // roles in the order they are tried, by the groups that give them.
 var roles = []struct {
@@ -21,14 +50,22 @@ var roles = []struct {
 
 // Login checks the credentials of one of Odoo's users; Unauthenticated when they are not good,
 // Forbidden for users without access to Odoo's backend. It speaks XML-RPC, since JSON-2 takes no
-// passwords. Odoo slows down an address that guesses, and to Odoo every user comes from ours.
+// passwords. TooMany while Odoo takes no password from our address.
+//
+// Odoo refuses every password from an address that gave five wrong ones in a row (ten in 14), the right ones too, and to
+// it all users come from ours. So after a wrong password, and before the next one is tried, our own is given: that begins
+// the count anew. If Odoo refuses ours as well, the address is locked, and nobody tries for a minute.
 func (c *Client) Login(ctx context.Context, who rpc.OdooCredentials) (rpc.OdooUser, error) {
 	if who.Username == "" || who.Password == "" || len(who.Username)+len(who.Password) > 2000 {
 		return rpc.OdooUser{}, notKnown(nil)
 	}
-	answer, err := c.guarded(ctx, Call{Model: "res.users", Method: "authenticate", Read: true}, func(ctx context.Context) (any, error) {
-		return c.login(ctx, who)
-	})
+	if wait := time.Until(time.Unix(0, c.lockedUntil.Load())); wait > 0 {
+		return rpc.OdooUser{}, locked(wait)
+	}
+	if !c.guesses.allowed() {
+		return rpc.OdooUser{}, tooManyGuesses()
+	}
+	answer, err := c.identified(ctx, who)
 	if err != nil {
 		if IsReason(err, Denied) {
 			return rpc.OdooUser{}, notKnown(err)
@@ -50,11 +87,54 @@ func notKnown(err error) error {
 	return fault.Wrap(fault.Unauthenticated, fault.T("Usuario o contraseña incorrectos", "Wrong username or password"), err)
 }
 
-func (c *Client) login(ctx context.Context, who rpc.OdooCredentials) (any, error) {
-	uid, err := c.xml.login(ctx, who.Username, who.Password)
+func locked(wait time.Duration) error {
+	return &fault.Error{
+		Code: fault.TooMany, RetryAfter: wait, Detail: textLocked,
+	}
+}
+
+func tooManyGuesses() error {
+	return &fault.Error{
+		Code: fault.TooMany, RetryAfter: guessRefill,
+		Detail: fault.T("Demasiadas contraseñas equivocadas; espere un momento", "Too many wrong passwords; wait a moment"),
+	}
+}
+
+// identified gives the user whose credentials these are.
+func (c *Client) identified(ctx context.Context, who rpc.OdooCredentials) (any, error) {
+	call := Call{Model: "res.users", Method: "authenticate", Read: true}
+	select {
+	case c.attempt <- struct{}{}: // one password at a time
+	case <-ctx.Done():
+		return nil, tooSlow(call, ctx.Err())
+	}
+	answer, err := c.guarded(ctx, call, func(ctx context.Context) (any, error) { return c.identify(ctx, who) })
+	<-c.attempt
 	if err != nil {
 		return nil, err
 	}
+	uid, _ := answer.(int64)
+	return c.guarded(ctx, call, func(ctx context.Context) (any, error) { return c.describe(ctx, uid, who) })
+}
+
+// identify gives the id of a user.
+func (c *Client) identify(ctx context.Context, who rpc.OdooCredentials) (any, error) {
+	uid, err := c.xml.login(ctx, who.Username, who.Password)
+	if !IsReason(err, Denied) {
+		return uid, err
+	}
+	c.guesses.count()
+	_, own := c.xml.login(ctx, c.cfg.Username, c.cfg.Password)
+	if IsReason(own, Denied) {
+		c.lockedUntil.Store(time.Now().Add(cooldown).UnixNano())
+		c.cfg.Log.Warn("Odoo logins locked", "wait", cooldown)
+		return nil, locked(cooldown)
+	}
+	return nil, err
+}
+
+// describe reads what a user is called and may do.
+func (c *Client) describe(ctx context.Context, uid int64, who rpc.OdooCredentials) (any, error) {
 	user := rpc.OdooUser{UID: uid}
 	answer, err := c.xml.execute(ctx, uid, who.Password, Call{
 		Model: "res.users", Method: "read", IDs: []int64{uid}, Args: []Arg{{Name: "fields", Value: []any{"name"}}},

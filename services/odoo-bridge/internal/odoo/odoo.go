@@ -64,6 +64,10 @@ type Client struct {
 	xml     *xmlrpc
 	chosen  atomic.Pointer[transport] // by Auto
 	lastErr atomic.Pointer[fault.Error]
+
+	attempt     chan struct{} // held by who tries a user's password
+	lockedUntil atomic.Int64  // until when Odoo takes no password from us, as UnixNano
+	guesses     guesses
 }
 
 // transport speaks one protocol. What Odoo refuses is a *RefusalError.
@@ -76,7 +80,7 @@ type transport interface {
 func New(cfg Config) *Client {
 	cfg.URL = strings.TrimRight(cfg.URL, "/")
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
-	c := &Client{cfg: cfg, slots: semaphore.NewWeighted(int64(cfg.Concurrency))}
+	c := &Client{cfg: cfg, slots: semaphore.NewWeighted(int64(cfg.Concurrency)), attempt: make(chan struct{}, 1)}
 	c.http = &http.Client{
 		Transport: &clock{ahead: &c.ahead, next: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSHandshakeTimeout: 5 * time.Second,

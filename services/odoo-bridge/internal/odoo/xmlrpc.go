@@ -8,12 +8,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	kolo "github.com/kolo/xmlrpc"
+
+	"github.com/resonance/resonance/pkg/fault"
 )
 
 // xmlrpc speaks to /xmlrpc/2, which Odoo has until version 21.
@@ -21,6 +25,10 @@ type xmlrpc struct {
 	http                        *http.Client
 	url, db, username, password string
 	uid                         atomic.Int64 // 0: not logged in yet
+
+	loggingIn    sync.Mutex // guards what follows: one login of ours at a time
+	refusedUntil time.Time  // no other before
+	refusal      *fault.Error
 }
 
 func (*xmlrpc) name() Protocol { return XMLRPC }
@@ -30,24 +38,63 @@ func (x *xmlrpc) call(ctx context.Context, c Call) (any, error) {
 	for again := true; ; again = false {
 		if uid == 0 {
 			var err error
-			if uid, err = x.login(ctx, x.username, x.password); err != nil {
-				if IsReason(err, Denied) {
-					err = ours(fmt.Errorf("%w: %w", errDenied, err))
-				}
+			if uid, err = x.ownLogin(ctx); err != nil {
 				return nil, notSent(err)
 			}
-			x.uid.Store(uid)
 		}
 		answer, err := x.execute(ctx, uid, x.password, c)
 		if !IsReason(err, Denied) {
 			return answer, err
 		}
-		x.uid.Store(0) // Odoo was restored from a backup, or our password changed
+		x.uid.CompareAndSwap(uid, 0) // Odoo was restored from a backup, or our password changed
 		if uid = 0; !again {
 			return nil, ours(fmt.Errorf("%w: %w", errDenied, err))
 		}
 	}
 }
+
+// ownLogin logs our own user in. Odoo also refuses the right password, while our address is locked for the wrong ones of
+// others: that is told apart, and waited for. Wrong passwords of ours are not tried often enough to lock it.
+func (x *xmlrpc) ownLogin(ctx context.Context) (int64, error) {
+	x.loggingIn.Lock()
+	defer x.loggingIn.Unlock()
+	if uid := x.uid.Load(); uid != 0 {
+		return uid, nil
+	}
+	if wait := time.Until(x.refusedUntil); wait > 0 {
+		again := *x.refusal
+		again.RetryAfter = wait
+		return 0, &again
+	}
+	uid, err := x.login(ctx, x.username, x.password)
+	var r *RefusalError
+	if !errors.As(err, &r) {
+		x.uid.Store(uid) // 0 with an error
+		return uid, err
+	}
+	if r.Reason != Denied { // an exception in Odoo, such as one that is still loading: nothing of ours
+		return 0, away(fmt.Errorf("log in: %s", r.Error()), time.Second)
+	}
+	f, wait := ours(fmt.Errorf("%w: %w", errDenied, err)), cooldown
+	// authenticate answers False whatever the reason; any other call says it.
+	_, why := x.execute(ctx, 1, x.password, Call{Model: "res.users", Method: "context_get"})
+	if errors.As(why, &r) && lockedOut.MatchString(r.Message) {
+		f, wait = away(errLocked, lockedRetry), lockedRetry
+		f.Detail = textLocked
+	}
+	x.refusal, x.refusedUntil = f, time.Now().Add(wait)
+	return 0, f
+}
+
+// lockedRetry is how often a locked address is tried again: Odoo does not count that.
+const lockedRetry = 10 * time.Second
+
+var (
+	textLocked = fault.T("Odoo no acepta inicios de sesión durante un minuto: hubo demasiadas contraseñas equivocadas",
+		"Odoo takes no logins for a minute: there were too many wrong passwords")
+	errLocked = errors.New("Odoo has locked logins from this address for a minute, after too many wrong passwords")
+	lockedOut = regexp.MustCompile(`(?i)too many login failures`)
+)
 
 // login gives the id of a user; a *RefusalError for Denied when there is none, or the password is wrong.
 func (x *xmlrpc) login(ctx context.Context, username, password string) (int64, error) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -245,7 +246,8 @@ func Refused(err error) bool {
 // noModel reports that a read was refused since there is no such model: until 18, Odoo says so in our
 // user's language. Nothing else that is wrong with a read is a person's fault to it.
 func noModel(err error) bool {
-	return odoo.IsReason(err, odoo.Unknown) || odoo.IsReason(err, odoo.Invalid)
+	var r *odoo.RefusalError
+	return errors.As(err, &r) && (r.Reason == odoo.Unknown && !strings.Contains(r.Message, "AttributeError") || r.Reason == odoo.Invalid)
 }
 
 // failed is the error of a read. What Odoo no longer knows is probed again.
