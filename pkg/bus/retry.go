@@ -13,6 +13,11 @@ import (
 // cluster ends. Whoever can wait longer asks again.
 const RequestTimeout = 2 * time.Second
 
+// JetStream is that of nc, whose requests wait for RequestTimeout where their context has no deadline.
+func JetStream(nc *nats.Conn, opts ...jetstream.JetStreamOpt) (jetstream.JetStream, error) {
+	return jetstream.New(nc, append(opts, jetstream.WithDefaultTimeout(RequestTimeout))...)
+}
+
 // Retry calls ask until it is answered, if by an error, or ctx ends. The context that ask gets has no
 // deadline, so that each request it makes waits as long as its JetStream's default timeout, not as long as ctx.
 func Retry[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {

@@ -111,22 +111,15 @@ var ErrDrift = errors.New("JetStream differs from what this version declares")
 // error that wraps ErrDrift. Size limits are the operator's to set.
 func Ensure(ctx context.Context, js jetstream.JetStream, replicas int, names ...string) error {
 	for _, name := range names {
-		err := ensureOnce(ctx, js, replicas, name)
-		for errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			err = ensureOnce(ctx, js, replicas, name)
+		err := ensure(withoutDeadline{ctx}, js, replicas, name)
+		for errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // lost with the server that led a cluster
+			err = ensure(withoutDeadline{ctx}, js, replicas, name)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
-}
-
-// ensureOnce is short, as a request that was lost, with the server that led a cluster, is not answered at all.
-func ensureOnce(ctx context.Context, js jetstream.JetStream, replicas int, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	return ensure(ctx, js, replicas, name)
 }
 
 // RebuildOrders makes ORDERS anew, empty, with more replicas than it has, and reports whether it did: a stream with

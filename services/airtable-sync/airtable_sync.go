@@ -132,7 +132,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 // takeTurns is active whenever no other instance is, until ctx ends.
 func (c *Config) takeTurns(ctx context.Context, nc *nats.Conn) error {
-	js, err := jetstream.New(nc, ledger.PublishOptions()...)
+	js, err := bus.JetStream(nc, ledger.PublishOptions()...)
 	if err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}

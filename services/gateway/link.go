@@ -116,7 +116,7 @@ func (l *link) reopen() {
 // maintain lends nc to requests, and sees to it that the bucket of the sessions is there: now and
 // after each reconnection, as NATS may come back without it (invariant 8).
 func (l *link) maintain(ctx context.Context, nc *nats.Conn) error {
-	js, err := jetstream.New(nc)
+	js, err := bus.JetStream(nc)
 	if err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}

@@ -126,7 +126,7 @@ func (c *Config) connect(ctx context.Context, nc *nats.Conn) (described bus.Serv
 		Concurrency: c.MaxConcurrency, Timeout: c.Timeout, Log: c.Log,
 	})
 	store := resource.New(resource.Config{LowStock: c.LowStock, ProbeTimeout: c.Timeout, Username: c.Username}, client)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(bus.RequestTimeout))
+	js, err := bus.JetStream(nc)
 	if err != nil {
 		return bus.Service{}, nil, fmt.Errorf("JetStream: %w", err)
 	}

@@ -97,7 +97,7 @@ func (c *Config) open(ctx context.Context, run func(context.Context, *store.Stor
 		}
 	}}
 	return c.WithNATS(ctx, link, func(ctx context.Context, nc *nats.Conn) error {
-		js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(bus.RequestTimeout))
+		js, err := bus.JetStream(nc)
 		if err != nil {
 			return fmt.Errorf("JetStream: %w", err)
 		}
