@@ -192,7 +192,7 @@ func (c *Config) term(
 	ctx context.Context, instance string, client *airtable.Client, meter *budget.Meter, js jetstream.JetStream, kv jetstream.KeyValue,
 ) error {
 	ctx, end := context.WithCancel(ctx)
-	schema, book := column.NewSchema(client, c.columns(), &store{kv, js}, c.Log), ledger.New(js, client.Source(), c.Log)
+	schema, book := column.NewSchema(client, c.columns(), &store{kv, js, c.Log}, c.Log), ledger.New(js, client.Source(), c.Log)
 	writer := edits.New(edits.Config{
 		Replicas: c.NATSReplicas, After: c.After, Log: c.Log,
 		Held: func(ctx context.Context) error { return lease.Check(ctx, kv, leaseKey, instance) },

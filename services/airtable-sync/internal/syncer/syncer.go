@@ -361,6 +361,10 @@ func (s *Syncer) running(id string) <-chan struct{} {
 	return nil
 }
 
+// mostChoices is how many choices of a column the status tells: it must fit into a message. The bucket columns has
+// them all.
+const mostChoices = 100
+
 // Status is how the sync stands.
 func (s *Syncer) Status() rpc.SyncState {
 	total, byKind := s.client.Calls()
@@ -373,6 +377,11 @@ func (s *Syncer) Status() rpc.SyncState {
 		Orders: s.orders, OrderProblems: s.ledger.Problems(20), Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: rpc.APICalls{Total: total, ByKind: byKind}, Budget: &plan.Budget,
 	}
 	st.Columns, st.SchemaReason = s.schema.Columns(), s.schema.Trouble()
+	for i := range st.Columns {
+		if c := &st.Columns[i]; len(c.Offers) > mostChoices {
+			c.Offers = nil
+		}
+	}
 	st.Mode, st.ModeReason = s.mode()
 	if h := s.state.Hook; st.Mode == rpc.Webhook {
 		st.Hook = &rpc.Hook{ID: h.ID, URL: h.URL, Cursor: h.Cursor, Expires: h.Expires.UTC()}
