@@ -19,6 +19,7 @@ import (
 type banner struct {
 	Took                  time.Duration
 	DataDir               string
+	UsersFile             string
 	HTTPAddr              string
 	AdminUsername         string
 	Password              string // made now, and shown this once; "" when it was set or made before
@@ -39,7 +40,7 @@ Resonance is ready ({{.Took}}).
   API        http://{{.HTTPAddr}}/docs
   Login      {{if .Password}}{{.AdminUsername}} / {{.Password}}   (made just now and shown only once)
 {{- else if .FromEnv}}{{.AdminUsername}}, with ADMIN_PASSWORD
-{{- else}}{{.AdminUsername}}, with the password shown at the first start (remove {{.DataDir}}/users for a new one, or set ADMIN_PASSWORD){{end}}
+{{- else}}{{.AdminUsername}}, with the password shown at the first start (remove {{.UsersFile}} for a new one, or set ADMIN_PASSWORD){{end}}
   Events     {{.NATS}}   ({{if .NATSDir}}embedded NATS, data in {{.NATSDir}}{{else}}yours{{end}}; try: nats sub 'order.changed.>')
   Database   {{if .PostgresDir}}local Postgres, data in {{.PostgresDir}}   (psql '{{.Postgres}}'){{else}}yours (DATABASE_URL){{end}}
 {{- with .Sandbox}}
@@ -69,7 +70,7 @@ Resonance está listo ({{.Took}}).
   API            http://{{.HTTPAddr}}/docs
   Acceso         {{if .Password}}{{.AdminUsername}} / {{.Password}}   (recién creado; no se vuelve a mostrar)
 {{- else if .FromEnv}}{{.AdminUsername}}, con ADMIN_PASSWORD
-{{- else}}{{.AdminUsername}}, con la contraseña del primer arranque (borre {{.DataDir}}/users para otra, o defina ADMIN_PASSWORD){{end}}
+{{- else}}{{.AdminUsername}}, con la contraseña del primer arranque (borre {{.UsersFile}} para otra, o defina ADMIN_PASSWORD){{end}}
   Eventos        {{.NATS}}   ({{if .NATSDir}}NATS incorporado, datos en {{.NATSDir}}{{else}}el suyo{{end}}; pruebe: nats sub 'order.changed.>')
   Base de datos  {{if .PostgresDir}}Postgres local, datos en {{.PostgresDir}}   (psql '{{.Postgres}}'){{else}}la suya (DATABASE_URL){{end}}
 {{- with .Sandbox}}

@@ -64,7 +64,8 @@ func (c *Config) Validate() error {
 		c.Orders.DatabaseURL = placeholderURL
 	}
 	if c.sandboxed() {
-		// Made-up orders must never meet real ones on one stream.
+		// Made-up orders must never meet real ones on one stream. Users are the same people.
+		c.Gateway.UsersFile = cmp.Or(c.Gateway.UsersFile, filepath.Join(c.DataDir, "users"))
 		c.DataDir = filepath.Join(c.DataDir, "sandbox")
 		c.Sync.APIKey, c.Sync.BaseID, c.Sync.TableID = "sandbox", "sandbox", "sandbox"
 		c.Sync.EndpointURL = "http://" + c.SandboxAddr

@@ -36,7 +36,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return fmt.Errorf("DATA_DIR: %w", err)
 	}
 	var b banner
-	b.DataDir, b.HTTPAddr = cfg.DataDir, cfg.Gateway.HTTPAddr
+	b.DataDir, b.UsersFile, b.HTTPAddr = cfg.DataDir, cfg.Gateway.UsersFile, cfg.Gateway.HTTPAddr
 	b.AdminUsername = cfg.Gateway.AdminUsername
 	if err := free(ctx, "HTTP_ADDR", cfg.Gateway.HTTPAddr); err != nil {
 		return err

@@ -190,6 +190,16 @@ func (p *process) login(password string) string {
 	return token.AccessToken
 }
 
+// addUser does as the README says.
+func (p *process) addUser(name, password string) {
+	p.Helper()
+	cmd := exec.CommandContext(p.Context(), p.cmd.Path, "user", name, "operator")
+	cmd.Dir, cmd.Env, cmd.Stdin = p.cmd.Dir, p.cmd.Env, strings.NewReader(password+"\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.Fatalf("%v: %s", err, out)
+	}
+}
+
 func (p *process) get(token, path string, out any) int {
 	p.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://"+p.env["HTTP_ADDR"]+path, nil)
@@ -235,6 +245,12 @@ func TestRunStopAndRunAgain(t *testing.T) {
 	p.until("300 orders", func() bool { return p.total(token) == 300 })
 	if strings.Contains(p.read(&p.stderr), password) {
 		t.Fatal("the log has the password")
+	}
+	p.addUser("ana", "correct horse")
+	if res, err := http.PostForm("http://"+env["HTTP_ADDR"]+"/token", url.Values{"username": {"ana"}, "password": {"correct horse"}}); err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("the login of a user that was added: %v, %v", res, err)
+	} else {
+		_ = res.Body.Close()
 	}
 	if code, took := p.signal(os.Interrupt); code != 0 || took > 10*time.Second {
 		t.Fatalf("exit %d after %s", code, took)

@@ -49,8 +49,10 @@ func (c *Config) Validate() error {
 	if !auth.ValidUsername(c.AdminUsername) {
 		errs = append(errs, fmt.Errorf("ADMIN_USERNAME: %q is not 1 to 64 letters, digits or . _ @ + -", c.AdminUsername))
 	}
-	if len(c.AdminPassword) > auth.MaxPassword {
-		errs = append(errs, fmt.Errorf("ADMIN_PASSWORD: has more than %d bytes", auth.MaxPassword))
+	if c.AdminPassword != "" {
+		if err := auth.CheckPassword(c.AdminUsername, c.AdminPassword); err != nil {
+			errs = append(errs, fmt.Errorf("ADMIN_PASSWORD: %w", err))
+		}
 	}
 	if c.AuthProvider == "" {
 		c.AuthProvider = "local"

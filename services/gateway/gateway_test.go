@@ -462,12 +462,15 @@ func TestUserCommand(t *testing.T) { //nolint:paralleltest // sets the environme
 		t.Errorf("%q", out.String())
 	}
 	for _, args := range [][]string{{"user"}, {"user", "ana", "root"}, {"user", "a:b", "viewer"}, {"drop", "ana", "viewer"}} {
-		if err := gateway.UserCommand(args, strings.NewReader("x\n"), io.Discard); err == nil {
+		if err := gateway.UserCommand(args, strings.NewReader("correct horse\n"), io.Discard); err == nil {
 			t.Errorf("%v is accepted", args)
 		}
 	}
-	if err := gateway.UserCommand([]string{"user", "ana", "viewer"}, strings.NewReader(""), io.Discard); err == nil {
-		t.Error("an empty password is accepted")
+	for _, bad := range []string{"", "short", "elevenchars", "Password1234\n", "aaaaaaaaaaaa", "ana123456789", "correct horse\xff", strings.Repeat("long enough ", 100)} {
+		err := gateway.UserCommand([]string{"user", "ana", "viewer"}, strings.NewReader(bad), io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "password") {
+			t.Errorf("the password %.20q: %v", bad, err)
+		}
 	}
 
 	ns := natstest.Start(t)

@@ -11,11 +11,11 @@ import (
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
-// UserCommand is `gateway user NAME ROLE`: it reads a password, the first line of in, and adds or
+// UserCommand is `user NAME ROLE`, of gateway and of resonance: it reads a password, the first line of in, and adds or
 // replaces that user in USERS_FILE. A running gateway knows at once.
 func UserCommand(args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 3 || args[0] != "user" {
-		return errors.New("usage: gateway, or gateway user NAME viewer|operator|admin with the password on standard input")
+		return errors.New("usage: user NAME viewer|operator|admin, with the password on standard input; no arguments to serve")
 	}
 	var c Config
 	if err := service.Load(&c); err != nil {
@@ -26,7 +26,11 @@ func UserCommand(args []string, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("read the password: %w", err)
 	}
 	name, role := args[1], auth.Role(args[2])
-	if err := auth.NewUsers(c.UsersFile, "", "").Set(name, role, strings.TrimRight(password, "\r\n")); err != nil {
+	password = strings.TrimRight(password, "\r\n")
+	if err := auth.CheckPassword(name, password); err != nil {
+		return fmt.Errorf("the password %w", err)
+	}
+	if err := auth.NewUsers(c.UsersFile, "", "").Set(name, role, password); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%s is %s in %s\n", name, role, c.UsersFile)
