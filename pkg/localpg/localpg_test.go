@@ -324,20 +324,16 @@ func TestUnexpectedEndIsToldAndRecovered(t *testing.T) {
 	var log bytes.Buffer // read only after Done
 	s := mustStart(t, Config{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	remember(t, s, "committed")
-	// A backend in a statement lingers after its postmaster and holds the shared memory.
+	// A backend that does not get to run lingers after its postmaster, and holds the shared memory.
 	busy, err := pgx.Connect(t.Context(), s.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer busy.Close(context.Background())
-	sleeping := make(chan struct{})
-	go func() {
-		defer close(sleeping)
-		_, _ = busy.Exec(context.Background(), "SELECT count(*) FROM generate_series(1, 30000000)")
-	}()
-	eventually(t, "the statement runs", func() bool {
-		return query[int](t, s.URL("postgres"), "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%series%'") > 1
-	})
+	backend := int(busy.PgConn().PID())
+	if err := syscall.Kill(backend, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
 	if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -345,8 +341,17 @@ func TestUnexpectedEndIsToldAndRecovered(t *testing.T) {
 	if !strings.Contains(log.String(), "level=ERROR msg=\"local postgres ended unexpectedly\"") {
 		t.Errorf("log: %s", log.String())
 	}
+	refused := make(chan struct{})
+	go func() {
+		defer close(refused)
+		defer func() { _ = syscall.Kill(backend, syscall.SIGCONT) }()
+		eventually(t, "Postgres refuses to start beside the backend", func() bool {
+			text, _ := os.ReadFile(s.cluster.logPath())
+			return bytes.Contains(text, []byte("pre-existing shared memory block"))
+		})
+	}()
 	remembers(t, mustStart(t, Config{Dir: dir}), "committed")
-	<-sleeping
+	<-refused
 }
 
 // child starts a server in another process and returns both processes.
