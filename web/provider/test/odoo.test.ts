@@ -146,7 +146,7 @@ it("sales are made with their lines, confirmed and cancelled, and summed up", as
   expect(sale).toMatchObject({ state: "draft", partner: { id: customer?.id }, lines: [{ qty: 2, price_unit: 10.5 }] });
   const act = (what: string) => dataProvider.custom({ url: `/api/v1/sales/${sale.id}/${what}`, method: "post" });
   expect((await act("confirm")).data).toMatchObject({ state: "sale" });
-  await expect(act("confirm")).rejects.toMatchObject({ statusCode: 409 });
+  expect((await act("confirm")).data).toMatchObject({ state: "sale" }); // again, as after an answer that was lost
   expect((await act("cancel")).data).toMatchObject({ state: "cancel" });
   const { data } = await dataProvider.custom({
     url: "/api/v1/sales/summary",
