@@ -83,11 +83,12 @@ func (c *Catalog) Follow(ctx context.Context, js jetstream.JetStream) error {
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", bus.BucketColumns, err)
 	}
+	ctx, stop := context.WithCancel(ctx) // ends the watcher, whose Stop would wait for NATS to answer
+	defer stop()
 	watcher, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		return fmt.Errorf("watch bucket %s: %w", bus.BucketColumns, err)
 	}
-	defer func() { _ = watcher.Stop() }() // nothing is left to lose
 	for {
 		select {
 		case <-ctx.Done():

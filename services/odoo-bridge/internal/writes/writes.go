@@ -157,11 +157,12 @@ func isTaken(err error) bool { return errors.Is(err, jetstream.ErrKeyExists) || 
 
 // waitReleased returns when key is not held, or no longer.
 func waitReleased(ctx context.Context, kv jetstream.KeyValue, key string) error {
+	ctx, stop := context.WithCancel(ctx) // ends the watcher, whose Stop would wait for NATS to answer
+	defer stop()
 	watcher, err := kv.Watch(ctx, key, jetstream.MetaOnly())
 	if err != nil {
 		return err
 	}
-	defer watcher.Stop() //nolint:errcheck // the connection is gone then
 	held := false
 	for {
 		select {
