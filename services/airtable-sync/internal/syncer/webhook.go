@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// lookEvery is after how many intervals the webhook is checked although it seems well: one that expired
-	// or was disabled has no payloads, and nothing else gives it away. Where there are none the check costs no
-	// call: it says as much as listing none does.
-	lookEvery = 2
+	// A webhook is checked after this many intervals although it seems well, which is at every second run: one that
+	// expired or was disabled has no payloads, and nothing else gives it away. Where there are none the check costs
+	// no call: it says as much as listing none does.
+	checkIntervals = 1.5
 	// renewBelow is the life left at which a webhook is refreshed. Listing payloads extends it too.
 	renewBelow = 4 * 24 * time.Hour
 	// refusedFor is how long a lasting refusal of webhooks is believed, unless somebody asks for a run.
@@ -72,7 +72,7 @@ func (s *Syncer) watch(ctx context.Context, log *slog.Logger, anew, unread bool)
 	switch {
 	case !anew && now.Before(s.refused):
 		return false, nil
-	case h.ID != "" && s.looked && now.Sub(h.Looked) < min(lookEvery*s.cfg.Interval, 24*time.Hour) && h.Expires.Sub(now) > renewBelow:
+	case h.ID != "" && s.looked && now.Sub(h.Looked) < min(time.Duration(checkIntervals*float64(s.cfg.Interval)), 24*time.Hour) && h.Expires.Sub(now) > renewBelow:
 		s.setNoHook(fault.Text{})
 		return true, nil
 	}
