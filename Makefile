@@ -56,8 +56,8 @@ fuzz: ## each fuzz target for FUZZTIME
 	done
 
 .PHONY: chaos
-chaos: ## kill everything at random for a minute or more while orders change; CHAOS_SEED, CHAOS_SECONDS
-	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),75) go test -race -count 1 -v -timeout 15m ./deploy/chaos
+chaos: ## kill services and NATS at random while orders change, a minute or more for each CHAOS_MODE; CHAOS_SEED, CHAOS_SECONDS
+	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),75) go test -race -count 1 -v -timeout 30m ./deploy/chaos
 
 .PHONY: bench
 bench: ## speed beside its floors, measured in the same run

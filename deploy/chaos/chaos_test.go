@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,15 +45,47 @@ func setting(t *testing.T, name string, otherwise int64) int64 {
 	return n
 }
 
-// Nothing is lost, whatever is killed. CHAOS_SECONDS is how long the load lasts, CHAOS_SEED makes
-// the choices the same again (what they meet is not).
+// mode is what a run kills, and what it runs on.
+type mode struct {
+	name     string
+	nodes    int                 // NATS servers
+	interval string              // minutes between runs of airtable-sync
+	victims  func(*process) bool // that are killed at random
+	leaders  bool                // kills the server that leads a stream
+	setBack  bool                // puts ORDERS back to what it was at an earlier kill
+}
+
+func isNATS(p *process) bool { return strings.HasPrefix(p.name, "nats-") }
+
+var modes = []mode{
+	{name: "everything", nodes: 1, interval: "0.02", victims: func(*process) bool { return true }},
+	{name: "NATS alone", nodes: 1, interval: "5", victims: isNATS},
+	{name: "leaders of three", nodes: 3, interval: "5", leaders: true},
+	{name: "set back", nodes: 1, interval: "5", victims: isNATS, setBack: true},
+}
+
+// Nothing is lost, whatever is killed. CHAOS_SECONDS is how long the load of each mode lasts (without it, the
+// first alone runs for some seconds), CHAOS_MODE chooses one, CHAOS_SEED makes the choices the same again
+// (what they meet is not).
 func TestNothingIsLost(t *testing.T) {
 	seconds := setting(t, "CHAOS_SECONDS", 10)
 	seed := setting(t, "CHAOS_SEED", time.Now().UnixNano()%1_000_000)
 	t.Logf("CHAOS_SEED=%d CHAOS_SECONDS=%d", seed, seconds)
+	bin := build(t)
+	for i, m := range modes {
+		if chosen := os.Getenv("CHAOS_MODE"); chosen != "" && chosen != m.name || chosen == "" && i > 0 && os.Getenv("CHAOS_SECONDS") == "" {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) { nothingIsLost(t, bin, m, seconds, seed) })
+	}
+}
+
+func nothingIsLost(t *testing.T, bin string, m mode, seconds, seed int64) {
+	t.Helper()
 	random := func(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), stream)) }
-	w := newWorld(t, uint64(seed))
-	eventually(t, 2*time.Minute, w.converged)
+	w := newWorld(t, bin, m, uint64(seed))
+	eventually(t, 2*time.Minute, w.synced)
+	eventually(t, time.Minute, w.equal)
 	t.Logf("all is up, and %d orders are there", w.airtable.Len())
 	w.misbehave()
 
@@ -80,11 +112,14 @@ func TestNothingIsLost(t *testing.T) {
 	if err := work.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if seconds >= 60 && kills < 40 {
-		t.Errorf("only %d kills", kills)
+	if seconds >= 60 && kills < 40 && !m.leaders || m.setBack && seconds >= 60 && w.setBacks < 5 {
+		t.Errorf("only %d kills, %d times set back", kills, w.setBacks)
 	}
 
-	eventually(t, 3*time.Minute, w.converged)
+	// One full scan is enough for what is in Airtable to be in every read.
+	eventually(t, 3*time.Minute, w.noEdits)
+	eventually(t, 3*time.Minute, w.synced)
+	eventually(t, time.Minute, w.equal)
 	states := map[event.EditState]int{}
 	total, refused, repeated := 0, 0, 0
 	for _, e := range editors {
@@ -92,8 +127,8 @@ func TestNothingIsLost(t *testing.T) {
 		w.onceEach(e.accepted)
 		total, refused, repeated = total+len(e.accepted), refused+e.refused, repeated+e.repeated
 	}
-	t.Logf("%d kills; %d edits accepted (%v), %d refused, %d requests repeated; %d changes in Airtable; %d writes to it; %d orders",
-		kills, total, states, refused, repeated, changes, len(w.airtable.Writes(0)), w.airtable.Len())
+	t.Logf("%d kills, %d times set back; %d edits accepted (%v), %d refused, %d requests repeated; %d changes in Airtable; %d writes to it; %d orders",
+		kills, w.setBacks, total, states, refused, repeated, changes, len(w.airtable.Writes(0)), w.airtable.Len())
 	if total == 0 || states[event.Applied] == 0 || changes == 0 {
 		t.Error("there was no load")
 	}
@@ -103,52 +138,78 @@ func TestNothingIsLost(t *testing.T) {
 // are not killed.
 type world struct {
 	t        *testing.T
+	mode     mode
 	airtable *airtabletest.Server
 	endpoint string
 	client   *client
-	nats     string
-	victims  []*process
+	nats     string // URLs
+	servers  []*natsServer
+	all      []*process
+	earlier  string // a copy of the store of ORDERS, once there is one
+	setBacks int
 }
 
-func newWorld(t *testing.T, seed uint64) *world {
+// natsServer is a process, and where it keeps its streams.
+type natsServer struct {
+	*process
+	store string
+}
+
+func newWorld(t *testing.T, bin string, m mode, seed uint64) *world {
 	t.Helper()
-	bin, dir := build(t), t.TempDir()
+	dir := t.TempDir()
 	sandbox, endpoint := airtabletest.Start(t, airtabletest.Config{Orders: 250, RatePerSecond: -1, Seed: seed})
-	natsAddr, httpAddr := freeAddr(t), freeAddr(t)
-	w := &world{t: t, airtable: sandbox, endpoint: endpoint, client: &client{base: "http://" + httpAddr}, nats: "nats://" + natsAddr}
-	conf := filepath.Join(dir, "nats.conf")
-	_, port, err := net.SplitHostPort(natsAddr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := fmt.Sprintf("listen: 127.0.0.1:%s\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always }\n", port, filepath.Join(dir, "nats"))
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	common := []string{"NATS_URL=" + w.nats, "DEBUG=true"}
+	httpAddr := freeAddr(t)
+	w := &world{t: t, mode: m, airtable: sandbox, endpoint: endpoint, client: &client{base: "http://" + httpAddr}}
+	w.startNATS(bin, dir)
+	common := []string{"NATS_URL=" + w.nats, fmt.Sprint("NATS_REPLICAS=", m.nodes), "DEBUG=true"}
 	orders := append(slices.Clone(common), "DATABASE_URL="+pgtest.New(t))
 	cfg := sandbox.Config()
 	syncer := append(slices.Clone(common),
 		"AIRTABLE_ENDPOINT_URL="+endpoint, "AIRTABLE_API_KEY="+cfg.APIKey, "AIRTABLE_BASE_ID="+cfg.BaseID, "AIRTABLE_TABLE_ID="+cfg.TableID,
-		"AIRTABLE_RATE_LIMIT=0", "SYNC_INTERVAL_MINUTES=0.02")
+		"AIRTABLE_RATE_LIMIT=0", "SYNC_INTERVAL_MINUTES="+m.interval)
 	gateway := append(slices.Clone(common), "HTTP_ADDR="+httpAddr, "DATA_DIR="+filepath.Join(dir, "gateway"),
 		"JWT_SECRET=0123456789abcdef0123456789abcdef", "ADMIN_PASSWORD="+password)
 	for _, v := range []struct {
 		name, binary string
-		env, args    []string
+		env          []string
 	}{
-		{"nats-server", "nats-server", nil, []string{"-c", conf}},
-		{"orders-1", "orders", orders, nil},
-		{"orders-2", "orders", orders, nil},
-		{"airtable-sync-1", "airtable-sync", syncer, nil},
-		{"airtable-sync-2", "airtable-sync", syncer, nil},
-		{"gateway", "gateway", gateway, nil},
+		{"orders-1", "orders", orders},
+		{"orders-2", "orders", orders},
+		{"airtable-sync-1", "airtable-sync", syncer},
+		{"airtable-sync-2", "airtable-sync", syncer},
+		{"gateway", "gateway", gateway},
 	} {
-		p := newProcess(t, dir, v.name, filepath.Join(bin, v.binary), v.env, v.args...)
+		p := newProcess(t, dir, v.name, filepath.Join(bin, v.binary), v.env)
 		p.start()
-		w.victims = append(w.victims, p)
+		w.all = append(w.all, p)
 	}
 	return w
+}
+
+// startNATS starts one server, or a cluster.
+func (w *world) startNATS(bin, dir string) {
+	w.t.Helper()
+	clients, routes := make([]string, w.mode.nodes), make([]string, w.mode.nodes)
+	for i := range w.mode.nodes {
+		clients[i], routes[i] = freeAddr(w.t), freeAddr(w.t)
+	}
+	w.nats = "nats://" + strings.Join(clients, ",nats://")
+	for i := range w.mode.nodes {
+		name, store := fmt.Sprint("nats-", i+1), filepath.Join(dir, fmt.Sprint("nats-", i+1))
+		text := fmt.Sprintf("server_name: %s\nlisten: %q\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always }\n", name, clients[i], store)
+		if w.mode.nodes > 1 {
+			text += fmt.Sprintf("cluster { name: chaos, listen: %q, routes: [ nats://%s ] }\n", routes[i], strings.Join(routes, ", nats://"))
+		}
+		conf := store + ".conf"
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		p := newProcess(w.t, dir, name, filepath.Join(bin, "nats-server"), nil, "-c", conf)
+		p.start()
+		w.all = append(w.all, p)
+		w.servers = append(w.servers, &natsServer{p, store})
+	}
 }
 
 // misbehave makes the sandbox as bad as Airtable can be, for a share of the requests.
@@ -173,33 +234,97 @@ func (w *world) misbehave() {
 // killAtRandom kills one process after another until ctx ends, and starts each again.
 func (w *world) killAtRandom(ctx context.Context, r *rand.Rand) (kills int) {
 	for {
-		if !pauseFor(ctx, time.Duration(200+r.IntN(1300))*time.Millisecond) {
+		pause := time.Duration(200+r.IntN(1300)) * time.Millisecond
+		if w.mode.leaders {
+			pause *= 4 // so that there is a leader again, now and then
+		}
+		if !pauseFor(ctx, pause) {
 			return kills
 		}
-		p := w.victims[r.IntN(len(w.victims))]
+		p := w.victim(ctx, r)
 		if p.kill() {
 			kills++
+		}
+		if w.mode.setBack {
+			w.setBack(r)
 		}
 		pauseFor(ctx, time.Duration(r.IntN(400))*time.Millisecond)
 		p.start()
 	}
 }
 
-// converged says what still differs between Airtable and the answers over HTTP, or waits.
-func (w *world) converged() error {
+// victim is who is killed next.
+func (w *world) victim(ctx context.Context, r *rand.Rand) *process {
+	w.t.Helper()
+	if w.mode.leaders {
+		name := w.leader(ctx, []string{bus.StreamOrders, bus.StreamEdits}[r.IntN(2)])
+		for _, s := range w.servers {
+			if s.name == name {
+				return s.process
+			}
+		}
+		return w.servers[r.IntN(len(w.servers))].process // there is no leader now
+	}
+	victims := slices.DeleteFunc(slices.Clone(w.all), func(p *process) bool { return !w.mode.victims(p) })
+	return victims[r.IntN(len(victims))]
+}
+
+// leader is the name of the server that leads a stream, if one can be asked.
+func (w *world) leader(ctx context.Context, stream string) string {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	nc, err := nats.Connect(w.nats)
+	if err != nil {
+		return ""
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return ""
+	}
+	s, err := js.Stream(ctx, stream)
+	if err != nil || s.CachedInfo().Cluster == nil {
+		return ""
+	}
+	return s.CachedInfo().Cluster.Leader
+}
+
+// setBack puts ORDERS back, every now and then, to what it was when its server was killed before: it loses
+// a random tail. EDITS is synced before each PubAck, and loses nothing.
+func (w *world) setBack(r *rand.Rand) {
+	w.t.Helper()
+	store := filepath.Join(w.servers[0].store, "jetstream", "$G", "streams", bus.StreamOrders)
+	if w.earlier != "" && r.IntN(2) == 0 {
+		if err := errors.Join(os.RemoveAll(store), os.CopyFS(store, os.DirFS(w.earlier))); err != nil {
+			w.t.Fatal(err)
+		}
+		w.setBacks++
+		return
+	}
+	w.earlier = filepath.Join(w.t.TempDir(), bus.StreamOrders)
+	if err := os.CopyFS(w.earlier, os.DirFS(store)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// synced makes one full scan.
+func (w *world) synced() error {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
 	defer cancel()
 	if err := w.client.login(ctx); err != nil {
 		return err
 	}
-	if err := w.noEdits(ctx); err != nil {
-		return err
-	}
-	// A scan: without it, deletions wait for the daily one where there is no webhook.
 	status, body, err := w.client.do(ctx, http.MethodPost, "/api/orders/sync", "", "", nil)
 	if err != nil || status != http.StatusOK || !bytes.Contains(body, []byte(`"state":"succeeded"`)) {
 		return fmt.Errorf("sync: %d %s %w", status, body, err)
 	}
+	return nil
+}
+
+// equal says what differs between Airtable and the answers over HTTP.
+func (w *world) equal() error {
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
 	want := map[string]airtabletest.Record{}
 	for _, r := range w.airtable.Records() {
 		want[r.ID] = r
@@ -240,8 +365,10 @@ func (w *world) converged() error {
 	return nil
 }
 
-// noEdits waits until no edit is on its way.
-func (w *world) noEdits(ctx context.Context) error {
+// noEdits says which edits are on their way.
+func (w *world) noEdits() error {
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
 	nc, err := nats.Connect(w.nats)
 	if err != nil {
 		return err

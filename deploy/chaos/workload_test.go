@@ -120,7 +120,7 @@ func (e *editor) edit(ctx context.Context, key, record string, values event.Edit
 	for {
 		status, answer, err := e.do(ctx, http.MethodPatch, "/api/orders/"+record, "application/json", key, bytes.NewReader(body))
 		switch {
-		case err == nil && status == http.StatusOK:
+		case err == nil && (status == http.StatusOK || status == http.StatusAccepted): // 202: no read shows it yet
 			var order struct {
 				Edit struct {
 					ID string `json:"id"`
