@@ -255,6 +255,7 @@ func TestContract(t *testing.T) {
 				"options": (*world).options, "login": (*world).logins, "thousand rows": (*world).thousandRows, "changes": (*world).changes,
 				"lines of others": (*world).linesOfOthers, "once": (*world).once, "if match": (*world).conditional,
 				"terms of a sale": (*world).saleTerms, "texts between lines": (*world).sections,
+				"own partner": (*world).ownPartner, "spaces around": (*world).spacesAround,
 			} {
 				t.Run(name, func(t *testing.T) {
 					inner := *w

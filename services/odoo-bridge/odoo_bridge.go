@@ -20,7 +20,6 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/api"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/cache"
@@ -185,7 +184,7 @@ func (c *Config) identity(more ...any) string {
 // warmUp finds out what Odoo has before anybody asks, and tells the operator how that goes.
 func warmUp(ctx context.Context, store *resource.Store, log *slog.Logger) {
 	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, 30*time.Second) {
-		_, err := store.Scope(ctx, rpc.OdooScope{})
+		err := store.WarmUp(ctx)
 		if err == nil {
 			log.Info("Odoo is ready")
 			return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -341,4 +342,48 @@ func TestLateAnswers(t *testing.T) {
 	if n := w.count("res.partner", []any{"name", "=", w.tag}); err != nil || n != 1 {
 		t.Errorf("%s: %d are there", full(err), n)
 	}
+}
+
+// ownPartner: the contact of one of the companies is not to be archived, however it is asked for.
+func (w *world) ownPartner() {
+	companies, _ := w.call("res.company", "search_read", nil, odoo.Arg{Name: "domain", Value: []any{}}, odoo.Arg{Name: "fields", Value: []any{"partner_id"}}).([]any)
+	company, _ := companies[0].(map[string]any)
+	link, _ := company["partner_id"].([]any)
+	id, _ := link[0].(int64)
+	w.refuses("customers", rpc.OdooArchive, rpc.OdooRef{ID: id}, fault.Conflict)
+	w.refuses("suppliers", rpc.OdooUpdate, rpc.OdooWrite{ID: id, Values: values(map[string]any{"active": false})}, fault.Conflict)
+	if p, _ := must[rpc.Partner](w, "customers", rpc.OdooGet, rpc.OdooRef{ID: id}); !p.Active {
+		w.t.Error("archived")
+	}
+}
+
+// spacesAround: white space around what is searched for is no part of it.
+func (w *world) spacesAround() {
+	id := w.create("products", map[string]any{"name": w.tag + " Silla h8"})
+	for _, search := range []string{" " + w.tag, w.tag + " ", "\u00a0" + w.tag + "\t"} {
+		found, _ := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 5, Search: search})
+		if len(found) != 1 || found[0].ID != id {
+			w.t.Errorf("%q finds %d", search, len(found))
+		}
+	}
+	all, h := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 1})
+	if same, other := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 1, Search: "  "}); len(same) != len(all) || h.Get(rpc.HeaderTotal) != other.Get(rpc.HeaderTotal) {
+		w.t.Errorf("nothing but spaces finds %s of %s", other.Get(rpc.HeaderTotal), h.Get(rpc.HeaderTotal))
+	}
+}
+
+// An Odoo that has just started tells early on what it has, and is ready when it answers reads, too.
+func TestColdOdoo(t *testing.T) {
+	t.Parallel()
+	s, url := odootest.Start(t, odootest.Config{Samples: true})
+	cold := s.Fail(odootest.Fault{Model: "sale.order", Method: "web_search_read", Do: odootest.Unavailable, Times: -1})
+	var lines syncBuffer
+	o := target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC, sandbox: s}
+	newWorld(t, o, func(c *odoobridge.Config) { c.Log = slog.New(slog.NewTextHandler(&lines, nil)) })
+	servicetest.Eventually(t, "it is waited for", func() bool { return strings.Contains(lines.String(), "waiting for Odoo") })
+	if strings.Contains(lines.String(), "Odoo is ready") {
+		t.Error(lines.String())
+	}
+	cold.Cancel()
+	servicetest.Eventually(t, "it is ready", func() bool { return strings.Contains(lines.String(), "Odoo is ready") })
 }

@@ -9,8 +9,10 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/resonance/resonance/pkg/event"
@@ -132,6 +134,10 @@ func (c checker) value(name string, f rpc.OdooField, raw json.RawMessage) {
 		c[name] = mustBeNumber
 		return
 	}
+	if f.Kind != rpc.List && hasLoneSurrogate(raw) {
+		c[name] = notText
+		return
+	}
 	right := true
 	switch text, isText := v.(string); {
 	case v == nil || isText && f.Kind == rpc.Text && strings.TrimSpace(text) == "":
@@ -163,6 +169,44 @@ func (c checker) value(name string, f rpc.OdooField, raw json.RawMessage) {
 	if !right {
 		c[name] = mustBe[f.Kind]
 	}
+}
+
+var notText = fault.T("no es texto válido", "is not valid text")
+
+// hasLoneSurrogate reports an escape such as \ud83d without its other half, which the decoder of JSON turns into U+FFFD: the
+// client would store a text that nobody wrote.
+func hasLoneSurrogate(raw []byte) bool {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		i++
+		if i >= len(raw) || raw[i] != 'u' {
+			continue
+		}
+		first := escaped(raw, i+1)
+		i += 4
+		if !utf16.IsSurrogate(first) {
+			continue
+		}
+		if i+2 >= len(raw) || raw[i+1] != '\\' || raw[i+2] != 'u' || utf16.DecodeRune(first, escaped(raw, i+3)) == utf8.RuneError {
+			return true
+		}
+		i += 6
+	}
+	return false
+}
+
+// escaped reads the four digits of an escape.
+func escaped(raw []byte, at int) rune {
+	if at+4 > len(raw) {
+		return 0
+	}
+	n, err := strconv.ParseUint(string(raw[at:at+4]), 16, 16)
+	if err != nil {
+		return 0
+	}
+	return rune(n)
 }
 
 // list checks the lines of a sale, or the taxes of a line.

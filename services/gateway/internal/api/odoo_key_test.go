@@ -73,3 +73,20 @@ func TestOdooOutcomeUnknown(t *testing.T) {
 		}
 	}
 }
+
+// Half of a surrogate pair is no text; a whole one is.
+func TestLoneSurrogates(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.serveOdoo(nil)
+	post := func(path, body string) response {
+		return r.do(http.MethodPost, path, r.as(auth.Operator), jsonBody(body))
+	}
+	for _, name := range []string{`\ud83d`, `a\ud83d b`, `\udc00x`, `\ud83d\ud83d`, `\\\ud83d`, `\ud83dA`} {
+		post("/api/v1/products", `{"name":"`+name+`"}`).problem(http.StatusBadRequest, "name")
+		post("/api/v1/sales", `{"partner":12,"lines":[{"product":7,"name":"`+name+`"}]}`).problem(http.StatusBadRequest, "lines.0.name")
+	}
+	for _, name := range []string{`\ud83e\ude91`, `\\ud83d`, `🪑`, `\u00f1`, `\\\\ud83d`} {
+		post("/api/v1/products", `{"name":"`+name+`"}`).want(http.StatusCreated)
+	}
+}

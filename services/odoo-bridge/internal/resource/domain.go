@@ -46,7 +46,7 @@ func (r *resource) domain(scope Scope, q rpc.OdooQuery) ([]any, error) {
 		}
 		domain = append(domain, terms...)
 	}
-	if search := odoo.CleanText(q.Search); search != "" {
+	if search := strings.TrimSpace(odoo.CleanText(q.Search)); search != "" { // pasted with white space, as often as not
 		var terms [][]any
 		for _, f := range r.fields {
 			if from := r.field(f.Name); f.Has(rpc.Searched) && from != "" {

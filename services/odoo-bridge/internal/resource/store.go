@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/resonance/resonance/pkg/fault"
@@ -41,6 +42,30 @@ type Store struct {
 
 // New makes a Store.
 func New(cfg Config, o Odoo) *Store { return &Store{cfg: cfg, odoo: o} }
+
+// WarmUp finds out what Odoo has, and then asks for a page of each resource. It succeeds when Odoo has answered them all: one
+// that has just started answers what it has in some process early on, and takes long over everything else.
+func (s *Store) WarmUp(ctx context.Context) error {
+	scope, err := s.Scope(ctx, rpc.OdooScope{})
+	if err != nil {
+		return err
+	}
+	names, err := s.Resources(ctx)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, name := range names {
+		group.Go(func() error {
+			_, err := s.List(ctx, name, scope, rpc.OdooQuery{Limit: 1})
+			if fault.CodeOf(err) == fault.Forbidden { // of our user, which no waiting mends
+				return nil
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
 
 // Freshness is how far an answer can be trusted. The zero value: Odoo was asked just now.
 type Freshness struct {

@@ -110,6 +110,11 @@ func (s *Store) Archive(ctx context.Context, name string, scope Scope, id int64)
 
 // setActive archives or restores, by the methods that take a product's template along.
 func (s *Store) setActive(ctx context.Context, r *resource, scope Scope, id int64, active bool) error {
+	if r.model == "res.partner" && !active {
+		if err := s.ownPartner(ctx, id); err != nil {
+			return err
+		}
+	}
 	method := "action_archive"
 	if active {
 		method = "action_unarchive"
@@ -119,6 +124,17 @@ func (s *Store) setActive(ctx context.Context, r *resource, scope Scope, id int6
 		return s.explain(ctx, r, scope, id, nil, err, fault.Conflict)
 	}
 	return nil
+}
+
+// ownPartner refuses a partner who stands for one of the companies: Odoo would archive it, although
+// the company's documents need it.
+func (s *Store) ownPartner(ctx context.Context, id int64) error {
+	companies, err := s.countOf(ctx, "res.company", one(leaf("partner_id", "=", id)))
+	if err != nil || companies == 0 {
+		return err
+	}
+	return fault.New(fault.Conflict, fault.T(
+		"Este contacto es el de una de las empresas de Odoo; no se puede archivar", "This contact is that of one of Odoo's companies; it cannot be archived"))
 }
 
 // values gives what Odoo is to write. The error names every field at fault.
