@@ -173,13 +173,30 @@ func (s *Schema) read(ctx context.Context, t airtable.Table) (*Mapper, error) {
 
 // remember saves the memory. A schema with thousands of choices may be larger than a message, and must stop nothing.
 func (s *Schema) remember(ctx context.Context) {
-	data, err := json.Marshal(s.memory)
+	small := s.memory
+	small.Table.Fields = slices.Clone(small.Table.Fields)
+	for i, f := range small.Table.Fields {
+		if !s.holdsColumn(f.ID) { // choices of others are of no use
+			small.Table.Fields[i].Options.Choices = nil
+		}
+	}
+	data, err := json.Marshal(small)
 	if err == nil {
 		err = s.store.Save(ctx, data)
 	}
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("schema not saved", "error", err)
 	}
+}
+
+// holdsColumn reports whether the field of an id is that of a column.
+func (s *Schema) holdsColumn(id string) bool {
+	for _, k := range s.memory.Kept {
+		if k.Field.ID == id {
+			return true
+		}
+	}
+	return false
 }
 
 // use makes m the mapper, and publishes what it knows.
