@@ -589,6 +589,37 @@ func TestFreshnessOfARealOdoo(t *testing.T) {
 		w.call("stock.quant", "action_apply_inventory", []int64{quant})
 		within("its stock", func() bool { return quantity() == 7 })
 	}
+	// Variants of one product share its name.
+	listOf := func(model string, id int64, field string) []int64 {
+		t.Helper()
+		rows, _ := w.call(model, "read", []int64{id}, odoo.Arg{Name: "fields", Value: []any{field}}).([]any)
+		row, _ := rows[0].(map[string]any)
+		var all []int64
+		for _, v := range row[field].([]any) {
+			all = append(all, v.(int64))
+		}
+		return all
+	}
+	attribute := create("product.attribute", map[string]any{"name": w.tag, "value_ids": []any{
+		[]any{0, 0, map[string]any{"name": "a"}}, []any{0, 0, map[string]any{"name": "b"}},
+	}})
+	template := create("product.template", map[string]any{"name": w.tag + " twins", "attribute_line_ids": []any{
+		[]any{0, 0, map[string]any{"attribute_id": attribute, "value_ids": []any{[]any{6, 0, listOf("product.attribute", attribute, "value_ids")}}}},
+	}})
+	twins := listOf("product.template", template, "product_variant_ids")
+	if len(twins) != 2 {
+		t.Fatal(twins)
+	}
+	within("both twins from the cache", func() bool {
+		reply := f.must("products", rpc.OdooGet, rpc.OdooRef{ID: twins[1]})
+		return reply.Header.Get(rpc.HeaderAge) != ""
+	})
+	f.must("products", rpc.OdooUpdate, rpc.OdooWrite{ID: twins[0], Values: values(map[string]any{"name": w.tag + " renamed"})})
+	if p, _ := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: twins[1]}); p.Name != w.tag+" renamed" {
+		t.Errorf("its twin was renamed, and it is %s", p.Name)
+	}
+	w.call("product.template", "unlink", []int64{template})
+	w.call("product.attribute", "unlink", []int64{attribute})
 	listed("customers") // now the cache knows it
 	customer := create("res.partner", map[string]any{"name": w.tag, "is_company": true, "customer_rank": 1})
 	within("a new customer", func() bool { return listed("customers") == 1 })
