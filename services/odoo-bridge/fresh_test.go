@@ -82,8 +82,10 @@ func (f *fleet) eventually(what string, met func() bool) {
 	f.step.Add(1)
 }
 
+// ask gives up long before patience ends: a request written to a connection whose end this client has not
+// noticed yet is lost, and nobody answers it.
 func (f *fleet) ask(resource, verb string, req any) (bus.Reply, error) {
-	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience/6)
 	defer cancel()
 	return bus.Ask(ctx, f.nc, rpc.OdooSubject(resource, verb), req)
 }
