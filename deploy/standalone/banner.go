@@ -121,8 +121,8 @@ func (b *banner) printWhenReady(ctx context.Context, health *service.Health, beg
 	b.FromEnv = os.Getenv("ADMIN_PASSWORD") != ""
 	text, lang := english, "en"
 	for _, v := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
-		if lang := os.Getenv(v); lang != "" {
-			if strings.HasPrefix(lang, "es") {
+		if locale := os.Getenv(v); locale != "" {
+			if strings.HasPrefix(locale, "es") {
 				text, lang = spanish, "es"
 			}
 			break

@@ -63,7 +63,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	cfg.Gateway.Health.Expect("orders", "projection", "airtable-sync", "odoo-bridge")
 
 	cfg.Gateway.Health.Check("sync", func(context.Context) error {
-		return &service.Degraded{Reason: fault.T("La sincronización no ha empezado", "The sync has not begun")}
+		return &service.DegradedError{Reason: fault.T("La sincronización no ha empezado", "The sync has not begun")}
 	})
 
 	var services group

@@ -39,11 +39,11 @@ func (h *Health) Check(name string, check func(context.Context) error) {
 	h.checks[name] = check
 }
 
-// Degraded is the error of a check when the process can answer but not do all of its work.
-type Degraded struct{ Reason fault.Text }
+// DegradedError is the error of a check when the process can answer but not do all of its work.
+type DegradedError struct{ Reason fault.Text }
 
 // Error is the reason.
-func (d *Degraded) Error() string { return d.Reason.EN }
+func (d *DegradedError) Error() string { return d.Reason.EN }
 
 // The states of a check.
 const (
@@ -85,7 +85,7 @@ func (h *Health) look(ctx context.Context) (states map[string]string, troubles m
 	for range checks {
 		select {
 		case r := <-results:
-			if d, ok := errors.AsType[*Degraded](r.err); ok {
+			if d, ok := errors.AsType[*DegradedError](r.err); ok {
 				states[r.name], troubles[r.name] = stateDegraded, d.Reason
 			} else if r.err != nil {
 				ready = false

@@ -48,7 +48,7 @@ func TestReady(t *testing.T) {
 	}
 	// What is degraded still answers; why is for those who may know.
 	why := fault.T("La clave no vale", "The key is wrong")
-	h.Check("sync", func(context.Context) error { return fmt.Errorf("sync: %w", &service.Degraded{Reason: why}) })
+	h.Check("sync", func(context.Context) error { return fmt.Errorf("sync: %w", &service.DegradedError{Reason: why}) })
 	code, _, body = answer()
 	want = map[string]any{"ready": true, "degraded": true, "checks": map[string]any{"nats": "ok", "postgres": "ok", "sync": "degraded"}}
 	if diff := cmp.Diff(want, body); code != http.StatusOK || diff != "" {

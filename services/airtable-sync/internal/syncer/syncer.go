@@ -295,9 +295,9 @@ func (s *Syncer) Check(context.Context) error {
 	defer s.mu.Unlock()
 	switch {
 	case s.trouble != (fault.Text{}):
-		return &service.Degraded{Reason: s.trouble}
+		return &service.DegradedError{Reason: s.trouble}
 	case s.ranAt.IsZero() && (s.current == nil || s.current.run.Progress.Records == 0):
-		return &service.Degraded{Reason: fault.T("Todavía no se ha leído nada de Airtable", "Nothing was read from Airtable yet")}
+		return &service.DegradedError{Reason: fault.T("Todavía no se ha leído nada de Airtable", "Nothing was read from Airtable yet")}
 	}
 	return nil
 }
