@@ -309,6 +309,51 @@ func TestLostAnswers(t *testing.T) {
 	})
 }
 
+// A write changes the tag that it depends on: repeated with its key, at once or after its answer was lost, it is no
+// conflict with itself.
+func TestRepeatedConditionalWrite(t *testing.T) {
+	t.Parallel()
+	s, url := odootest.Start(t, odootest.Config{})
+	o := target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC, sandbox: s}
+	w := newWorld(t, o, func(c *odoobridge.Config) { c.Timeout = 100 * time.Millisecond })
+	id := w.create("products", map[string]any{"name": w.tag})
+	update := func(price float64, tag, key string) error {
+		_, err := w.ask(rpc.OdooSubject("products", rpc.OdooUpdate), rpc.OdooWrite{ID: id, IfMatch: tag, Key: key, Values: values(map[string]any{"list_price": price})})
+		return err
+	}
+	_, h := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id})
+	tag, key := h.Get(rpc.HeaderETag), nuid.Next()
+	var together sync.WaitGroup
+	for range 4 {
+		together.Go(func() {
+			if err := update(12.5, tag, key); err != nil {
+				t.Errorf("at once: %s", full(err))
+			}
+		})
+	}
+	together.Wait()
+
+	_, h = must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id})
+	tag, key = h.Get(rpc.HeaderETag), nuid.Next()
+	lost := s.Fail(odootest.Fault{Model: "product.product", Method: "write", Do: odootest.BadGateway, Applied: true, Times: -1})
+	if err := update(13.999, tag, key); fault.CodeOf(err) != fault.Unavailable {
+		t.Fatalf("%v", err)
+	}
+	lost.Cancel()
+	var err error
+	for range 10 { // the lock is held until Odoo can't be working on the first one any more
+		if err = update(13.999, tag, key); fault.CodeOf(err) != fault.Unavailable {
+			break
+		}
+	}
+	if err != nil {
+		t.Errorf("after a lost answer: %s", full(err))
+	}
+	if err := update(15, tag, nuid.Next()); fault.CodeOf(err) != fault.Stale {
+		t.Errorf("another write with the old tag: %v", err)
+	}
+}
+
 // A creation that Odoo answers too late is found by the same request.
 func TestLateAnswers(t *testing.T) {
 	t.Parallel()

@@ -221,7 +221,7 @@ func (a api) create(name string) func(context.Context, rpc.OdooWrite) (bus.Reply
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		return a.once(ctx, w.Key, request, func(ctx context.Context, _ bool) (bus.Reply, error) {
+		return a.once(ctx, w.Key, request, func(ctx context.Context, _ *writes.Claim) (bus.Reply, error) {
 			r, err := a.Store.Create(ctx, name, scope, w, referenceOf(w.Key, request))
 			return a.written(ctx, name, 0, r, err)
 		})
@@ -238,8 +238,8 @@ func (a api) update(name string) func(context.Context, rpc.OdooWrite) (bus.Reply
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		return a.alone(ctx, name, w.ID, scope, w.Key, request, func(ctx context.Context) (resource.Record, error) {
-			return a.Store.Update(ctx, name, scope, w)
+		return a.alone(ctx, name, w.ID, scope, w.Key, request, func(ctx context.Context, repeated bool) (resource.Record, error) {
+			return a.Store.Update(ctx, name, scope, w, repeated)
 		})
 	}
 }
@@ -263,16 +263,16 @@ func (a api) onRef(name, verb string, do action) func(context.Context, rpc.OdooR
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		return a.alone(ctx, name, q.ID, scope, q.Key, request, func(ctx context.Context) (resource.Record, error) {
+		return a.alone(ctx, name, q.ID, scope, q.Key, request, func(ctx context.Context, _ bool) (resource.Record, error) {
 			return do(ctx, name, scope, q.ID)
 		})
 	}
 }
 
 // alone changes a record while no one else does, once for its key if it has one.
-func (a api) alone(ctx context.Context, name string, id int64, scope resource.Scope, key, request string, do func(context.Context) (resource.Record, error)) (bus.Reply, error) {
-	return a.once(ctx, key, request, func(ctx context.Context, done bool) (bus.Reply, error) {
-		if done {
+func (a api) alone(ctx context.Context, name string, id int64, scope resource.Scope, key, request string, do func(ctx context.Context, repeated bool) (resource.Record, error)) (bus.Reply, error) {
+	return a.once(ctx, key, request, func(ctx context.Context, claim *writes.Claim) (bus.Reply, error) {
+		if claim.Done() {
 			r, err := a.Store.One(ctx, name, scope, id)
 			return replyOf(r), err
 		}
@@ -280,17 +280,18 @@ func (a api) alone(ctx context.Context, name string, id int64, scope resource.Sc
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		r, err := do(ctx)
+		r, err := do(ctx, claim.Repeated())
 		reply, err := a.written(ctx, name, id, r, err)
 		release(!errors.Is(err, odoo.ErrOutcomeUnknown))
 		return reply, err
 	})
 }
 
-// once makes a write, or tells do that the same request has made it before. Without a key it is always made.
-func (a api) once(ctx context.Context, key, request string, do func(ctx context.Context, done bool) (bus.Reply, error)) (bus.Reply, error) {
+// once makes a write with the claim of its key, which says what became of the same request before. Without a key it is
+// always made.
+func (a api) once(ctx context.Context, key, request string, do func(context.Context, *writes.Claim) (bus.Reply, error)) (bus.Reply, error) {
 	if key == "" {
-		return do(ctx, false)
+		return do(ctx, &writes.Claim{})
 	}
 	if !writes.ValidKey(key) {
 		return bus.Reply{}, fault.Field("key", fault.T("no es válida", "is not valid"))
@@ -299,7 +300,7 @@ func (a api) once(ctx context.Context, key, request string, do func(ctx context.
 	if err != nil {
 		return bus.Reply{}, err
 	}
-	reply, err := do(ctx, claim.Done())
+	reply, err := do(ctx, claim)
 	switch {
 	case err == nil:
 		claim.Finish(ctx)

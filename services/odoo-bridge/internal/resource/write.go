@@ -19,8 +19,12 @@ import (
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
-// Update changes the fields that w names.
-func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.OdooWrite) (Record, error) {
+var errChanged = fault.New(fault.Stale, fault.T(
+	"Alguien cambió este registro mientras tanto; vuelva a leerlo", "Somebody changed this record meanwhile; read it again"))
+
+// Update changes the fields that w names. A repeated write that the record shows already is not made again, whatever
+// IfMatch says: it changed the tag itself.
+func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.OdooWrite, repeated bool) (Record, error) {
 	sc, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Record{}, err
@@ -31,18 +35,20 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.Odoo
 	}
 	_, linesGiven := w.Values["lines"]
 	var before Record
-	if w.IfMatch != "" || linesGiven {
+	if w.IfMatch != "" || linesGiven || repeated {
 		if before, err = s.One(ctx, name, scope, w.ID); err != nil {
 			return Record{}, err
 		}
-		if w.IfMatch != "" && w.IfMatch != before.ETag() {
-			return Record{}, fault.New(fault.Stale, fault.T(
-				"Alguien cambió este registro mientras tanto; vuelva a leerlo", "Somebody changed this record meanwhile; read it again"))
+		if repeated && isApplied(before, w.Values) {
+			return before, nil
 		}
-		if linesGiven {
-			if err := replaceLines(values, before); err != nil {
-				return Record{}, err
-			}
+		if w.IfMatch != "" && w.IfMatch != before.ETag() {
+			return Record{}, errChanged
+		}
+	}
+	if linesGiven {
+		if err := replaceLines(values, before); err != nil {
+			return Record{}, err
 		}
 	}
 	if _, ok := values["partner_id"]; ok {

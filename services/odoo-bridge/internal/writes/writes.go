@@ -186,6 +186,7 @@ type Claim struct {
 	key      string
 	revision uint64
 	entry    entry
+	repeated bool
 }
 
 type entry struct {
@@ -217,7 +218,7 @@ func (c *Coordinator) Claim(ctx context.Context, key, digest string) (*Claim, er
 			if err != nil {
 				return err
 			}
-			claim.revision = found.Revision()
+			claim.revision, claim.repeated = found.Revision(), true
 			return json.Unmarshal(found.Value(), &claim.entry)
 		}
 	})
@@ -238,6 +239,9 @@ func (c *Coordinator) Claim(ctx context.Context, key, digest string) (*Claim, er
 func ValidKey(key string) bool { return validKey.MatchString(key) }
 
 var validKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// Repeated reports that the same request was made before, or is being made: it may have taken effect.
+func (c *Claim) Repeated() bool { return c.repeated }
 
 // Done reports that the request has taken effect before.
 func (c *Claim) Done() bool { return c.entry.Done }
