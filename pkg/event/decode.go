@@ -89,14 +89,16 @@ var (
 	errNoText   = errors.New("is not a string")
 )
 
-var orderColumns = []string{
+// requiredMembers of an order are those of version 1, for good: a column that is added later is optional, or
+// every event stored before it would be malformed.
+var requiredMembers = []string{
 	"record_id", "name", "customer", "status", "priority", "amount", "order_date", "created_at", "updated_at", "fields",
 }
 
 func (r *reader) order(o *Order) error {
 	began := r.InputOffset()
 	r.optionals = make([]string, 0, 5)
-	err := r.members(orderColumns, func(name []byte) (err error) {
+	err := r.members(requiredMembers, func(name []byte) (err error) {
 		switch string(name) {
 		case "record_id":
 			o.RecordID, err = r.text()
