@@ -465,13 +465,9 @@ func (w *world) onceEach(all []accepted) {
 	type cell struct{ record, field string }
 	wanted := map[cell][]string{}
 	for _, a := range all {
-		if a.values.Status != nil {
-			c := cell{a.recordID, "Status"}
-			wanted[c] = append(wanted[c], *a.values.Status)
-		}
-		if a.values.Priority != nil {
-			c := cell{a.recordID, "Priority"}
-			wanted[c] = append(wanted[c], *a.values.Priority)
+		for column, value := range a.values {
+			c := cell{a.recordID, map[string]string{"status": "Status", "priority": "Priority"}[column]}
+			wanted[c] = append(wanted[c], value)
 		}
 	}
 	written := map[cell][]string{}

@@ -95,9 +95,9 @@ type editor struct {
 func (e *editor) work(ctx context.Context) error {
 	for n := 0; ctx.Err() == nil; n++ {
 		record := e.records[e.rand.IntN(len(e.records))]
-		values := event.EditValues{Status: &event.Statuses[e.rand.IntN(len(event.Statuses))]}
+		values := event.EditValues{"status": event.Statuses[e.rand.IntN(len(event.Statuses))]}
 		if e.rand.IntN(3) == 0 {
-			values = event.EditValues{Priority: &event.Priorities[e.rand.IntN(len(event.Priorities))]}
+			values = event.EditValues{"priority": event.Priorities[e.rand.IntN(len(event.Priorities))]}
 		}
 		if err := e.edit(ctx, fmt.Sprintf("%s-%d", e.name, n), record, values); err != nil {
 			return err

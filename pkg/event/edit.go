@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,10 +33,17 @@ const (
 	Rejected EditState = "rejected"
 )
 
-// EditValues are the columns that can be edited, those that are; at least one is.
-type EditValues struct {
-	Status   *string `json:"status,omitempty"`
-	Priority *string `json:"priority,omitempty"`
+// EditValues is what the columns of an edit are to hold, by their names: one of EditableColumns or more.
+type EditValues map[string]string
+
+// Validate gives the column whose value cannot be written, or that is none to edit; "" where all is well.
+func (v EditValues) Validate() (column string) {
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		if !slices.Contains(EditableColumns, name) || !ValidEditValue(v[name]) {
+			return name
+		}
+	}
+	return ""
 }
 
 // OrderEdit is the body of an order.edit message: what somebody wants Airtable to hold. ID is made
@@ -72,8 +81,6 @@ func ValidEditValue(s string) bool {
 	return strings.TrimSpace(s) != "" && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && utf8.RuneCountInString(s) <= MaxEditValue
 }
 
-func validValue(s *string) bool { return s == nil || ValidEditValue(*s) }
-
 // Validate checks what the schema promises. The error wraps ErrMalformed and names the field.
 func (e *OrderEdit) Validate() error {
 	bad := func(field, why string) error { return fmt.Errorf("%w: %s %s", ErrMalformed, field, why) }
@@ -82,12 +89,10 @@ func (e *OrderEdit) Validate() error {
 		return bad("edit_id", "is not an id")
 	case !ValidRecordID(e.RecordID):
 		return bad("record_id", "is not a record id")
-	case e.Values == EditValues{}:
+	case len(e.Values) == 0:
 		return bad("values", "is empty")
-	case !validValue(e.Values.Status):
-		return bad("values.status", "is not a text to write")
-	case !validValue(e.Values.Priority):
-		return bad("values.priority", "is not a text to write")
+	case e.Values.Validate() != "":
+		return bad("values."+e.Values.Validate(), "is not a text to write, or no column to edit")
 	case e.Actor.ID == "":
 		return bad("actor.id", "is missing")
 	case e.RequestedAt.IsZero():

@@ -17,7 +17,7 @@ var requested = time.Date(2026, 11, 3, 9, 30, 0, 250e6, time.UTC)
 
 func edit() event.OrderEdit {
 	return event.OrderEdit{
-		ID: "01JEDIT0000000000000000001", RecordID: orderID, Values: event.EditValues{Status: new("Sent"), Priority: new("Low")},
+		ID: "01JEDIT0000000000000000001", RecordID: orderID, Values: event.EditValues{"status": "Sent", "priority": "Low"},
 		Actor: event.Actor{ID: "ana", Email: "ana@example.com", Name: "Ana Núñez"}, RequestedAt: requested,
 	}
 }
@@ -89,7 +89,9 @@ func TestEditsThatAreNone(t *testing.T) {
 	for name, replace := range map[string][2]string{
 		"no edit_id":        {`"edit_id":"01JEDIT0000000000000000001"`, `"edit_id":""`},
 		"another record":    {`"record_id":"` + orderID, `"record_id":"recOther`},
-		"no values":         {`"status":"Sent","priority":"Low"`, ``},
+		"no values":         {`"priority":"Low","status":"Sent"`, ``},
+		"no editable":       {`"status":`, `"customer":`},
+		"no such column":    {`"status":`, `"colour":`},
 		"a blank status":    {`"Sent"`, `" "`},
 		"an empty priority": {`"Low"`, `""`},
 		"a NUL":             {`"Sent"`, `"Se\u0000nt"`},

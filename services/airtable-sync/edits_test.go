@@ -55,12 +55,13 @@ func (w *world) accept(edits ...*event.OrderEdit) {
 func edit(id, status, priority string) *event.OrderEdit {
 	e := &event.OrderEdit{
 		ID: event.NewID(), RecordID: id, Actor: event.Actor{ID: "u1", Email: "ana@resonance.example"}, RequestedAt: time.Now().UTC(),
+		Values: event.EditValues{},
 	}
 	if status != "" {
-		e.Values.Status = &status
+		e.Values["status"] = status
 	}
 	if priority != "" {
-		e.Values.Priority = &priority
+		e.Values["priority"] = priority
 	}
 	return e
 }
@@ -219,14 +220,14 @@ func TestOneEditArrivesAtOnce(t *testing.T) {
 			if took := time.Since(e.RequestedAt); took > 3*time.Second {
 				t.Errorf("took %s", took)
 			}
-			if got := w.cell(id, "Status"); got != *e.Values.Status {
+			if got := w.cell(id, "Status"); got != e.Values["status"] {
 				t.Fatalf("Airtable holds %v", got)
 			}
 			if c := w.sandbox.Calls(); c.Total() != 1 || c.Write != 1 {
 				t.Fatalf("calls %+v", c)
 			}
 			c, env := w.newest(id)
-			if c.Change != event.Updated || *c.Order.Status != *e.Values.Status || !slices.Equal(c.EditIDs, []string{e.ID}) ||
+			if c.Change != event.Updated || *c.Order.Status != e.Values["status"] || !slices.Equal(c.EditIDs, []string{e.ID}) ||
 				c.Actor == nil || c.Actor.ID != "u1" || string(c.Previous["status"]) != fmt.Sprintf("%q", was) || env.Digest == "" {
 				t.Fatalf("event %+v", c)
 			}
@@ -790,7 +791,7 @@ func TestStalePage(t *testing.T) {
 			slow.Cancel()
 			w.ok(w.wait(accepted.RunID))
 			c, _ := w.newest(id)
-			if *c.Order.Status != *e.Values.Status || !slices.Equal(c.EditIDs, []string{e.ID}) {
+			if *c.Order.Status != e.Values["status"] || !slices.Equal(c.EditIDs, []string{e.ID}) {
 				t.Fatalf("%+v", c)
 			}
 			w.unchanged()
@@ -935,7 +936,7 @@ func (w *world) onceEach(edits []*event.OrderEdit) {
 		}
 	}
 	for _, e := range edits {
-		if w.cell(e.RecordID, "Status") != *e.Values.Status || writes[e.RecordID] != 1 || told[e.RecordID] != 1 {
+		if w.cell(e.RecordID, "Status") != e.Values["status"] || writes[e.RecordID] != 1 || told[e.RecordID] != 1 {
 			w.Fatalf("%s: %v, %d writes, %d events", e.RecordID, w.cell(e.RecordID, "Status"), writes[e.RecordID], told[e.RecordID])
 		}
 		if c, _ := w.newest(e.RecordID); !slices.Equal(c.EditIDs, []string{e.ID}) {

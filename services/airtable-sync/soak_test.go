@@ -48,7 +48,7 @@ func TestEditsOutlastAllAtOnce(t *testing.T) {
 			}
 			w.accept(e)
 			edits = append(edits, e)
-			if e.Values.Status != nil {
+			if _, wanted := e.Values["status"]; wanted {
 				last[id] = e
 			}
 		}
@@ -80,8 +80,8 @@ func TestEditsOutlastAllAtOnce(t *testing.T) {
 	w.runUntilOK()
 	w.converged()
 	for _, id := range ours {
-		if e := last[id]; e != nil && w.cell(id, "Status") != *e.Values.Status {
-			t.Errorf("%s holds %v, its last edit wanted %s", id, w.cell(id, "Status"), *e.Values.Status)
+		if e := last[id]; e != nil && w.cell(id, "Status") != e.Values["status"] {
+			t.Errorf("%s holds %v, its last edit wanted %s", id, w.cell(id, "Status"), e.Values["status"])
 		}
 	}
 	ends := map[string]event.EditState{}

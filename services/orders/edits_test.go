@@ -141,8 +141,8 @@ func (w *world) settled(e *event.OrderEdit, reason *fault.Text) *nats.Msg {
 	return msg
 }
 
-func status(s string) event.EditValues   { return event.EditValues{Status: &s} }
-func priority(s string) event.EditValues { return event.EditValues{Priority: &s} }
+func status(s string) event.EditValues   { return event.EditValues{"status": s} }
+func priority(s string) event.EditValues { return event.EditValues{"priority": s} }
 
 // counts gives the totals of lists by status, the sums of the summary, and of a list by cursor.
 func (w *world) counts(want string) {
@@ -188,7 +188,7 @@ func TestEdit(t *testing.T) {
 	_, before := w.get("rec1")
 
 	result, o := w.edit("rec1", status("Sent"))
-	if result.Lagging || *o.Status != "Sent" || o.Edit == nil || o.Edit.State != event.Pending || o.Edit.ID != result.EditID || o.Edit.Actor != ana || *o.Edit.Values.Status != "Sent" {
+	if result.Lagging || *o.Status != "Sent" || o.Edit == nil || o.Edit.State != event.Pending || o.Edit.ID != result.EditID || o.Edit.Actor != ana || o.Edit.Values["status"] != "Sent" {
 		t.Fatalf("answered %s", result.Order)
 	}
 	got, etag := w.get("rec1")
@@ -381,7 +381,7 @@ func TestAnsweredPending(t *testing.T) {
 	w.holds(map[string]string{"rec1": "Pending"})
 	quick, err := w.nc.Subscribe(event.OrderEdits, func(m *nats.Msg) { // before anybody is told of the edit
 		if e, _, err := event.ParseOrderEdit(m.Subject, m.Header, m.Data); err == nil {
-			w.publish(changedBy("rec1", *e.Values.Status, ana, e.ID), w.settled(e, nil))
+			w.publish(changedBy("rec1", e.Values["status"], ana, e.ID), w.settled(e, nil))
 		}
 	})
 	if err != nil {
@@ -733,11 +733,11 @@ func (w *world) offered(want ...string) {
 		got := []string{}
 		for _, e := range w.queued() {
 			line := e.ID
-			if e.Values.Status != nil {
-				line += " " + *e.Values.Status
+			if e.Values["status"] != "" {
+				line += " " + e.Values["status"]
 			}
-			if e.Values.Priority != nil {
-				line += " " + *e.Values.Priority
+			if e.Values["priority"] != "" {
+				line += " " + e.Values["priority"]
 			}
 			got = append(got, line)
 		}
@@ -777,7 +777,7 @@ func TestLostOutcome(t *testing.T) {
 	w.answers("select count(*)::text from orders", "4")
 	first, _ := w.edit("rec1", status("Sent"))
 	second, _ := w.edit("rec1", status("Delivered"))
-	both, _ := w.edit("rec2", event.EditValues{Status: new("Sent"), Priority: new("High")})
+	both, _ := w.edit("rec2", event.EditValues{"status": "Sent", "priority": "High"})
 	over, _ := w.edit("rec2", status("Cancelled"))
 	whole, _ := w.edit("rec3", status("Sent"))
 	last, _ := w.edit("rec3", status("Cancelled"))

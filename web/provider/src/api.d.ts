@@ -1110,7 +1110,9 @@ export interface components {
             settled_at?: string;
             /** @enum {string} */
             state: "pending" | "applied" | "rejected";
-            values: components["schemas"]["EditValues"];
+            values: {
+                [key: string]: string;
+            };
         };
         EditResult: {
             edit_id?: string;
@@ -1132,10 +1134,6 @@ export interface components {
             /** Format: int64 */
             failed: number;
             results: components["schemas"]["EditResult"][];
-        };
-        EditValues: {
-            priority?: string;
-            status?: string;
         };
         Edited: {
             id: string;

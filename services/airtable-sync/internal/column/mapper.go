@@ -510,8 +510,8 @@ func (m *Mapper) digest(o *event.Order, cells []json.RawMessage, r airtable.Reco
 	part := func(key string, value []byte) {
 		h = append(append(append(append(h, key...), 0), value...), 0)
 	}
-	for _, v := range []*string{o.Name, o.Customer, o.Status, o.Priority, (*string)(o.Amount), o.OrderDate} {
-		if v != nil {
+	for _, column := range event.Columns {
+		if v := column.Value(o); v != nil {
 			h = append(append(h, 1), *v...)
 		}
 		h = append(h, 0)

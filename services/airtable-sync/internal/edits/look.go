@@ -229,10 +229,8 @@ func (r *round) value(rec airtable.Record, c column.Column) *string {
 }
 
 func valueOf(o *event.Order, c column.Column) *string {
-	if c == column.Priority {
-		return o.Priority
-	}
-	return o.Status
+	described, _ := event.ColumnByName(string(c))
+	return described.Value(o)
 }
 
 // past is what ORDERS still holds about one record.

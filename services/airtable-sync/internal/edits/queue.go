@@ -22,18 +22,17 @@ type edit struct {
 
 // value is what the edit wants a column to hold.
 func (e *edit) value(c column.Column) (string, bool) {
-	v := e.Values.Status
-	if c == column.Priority {
-		v = e.Values.Priority
-	}
-	if v == nil {
-		return "", false
-	}
-	return *v, true
+	v, ok := e.Values[string(c)]
+	return v, ok
 }
 
 // editable are the columns that edits change.
-var editable = []column.Column{column.Status, column.Priority}
+var editable = func() (columns []column.Column) {
+	for _, name := range event.EditableColumns {
+		columns = append(columns, column.Column(name))
+	}
+	return columns
+}()
 
 // line is the edits of one record, in the order they were accepted.
 type line struct {

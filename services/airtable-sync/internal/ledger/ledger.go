@@ -461,7 +461,8 @@ func (p *Publisher) message(ctx context.Context, c Change) (*nats.Msg, error) {
 			body.Order = *before
 		default:
 			body.Previous = Differences(before, &c.Order)
-			if len(c.EditIDs) > 0 && body.Previous["status"] == nil && body.Previous["priority"] == nil { // what edits change
+			edited := func(column string) bool { return body.Previous[column] != nil }
+			if len(c.EditIDs) > 0 && !slices.ContainsFunc(event.EditableColumns, edited) {
 				body.EditIDs, body.Actor = nil, nil
 			}
 		}
@@ -564,29 +565,13 @@ func (l *Ledger) newest(ctx context.Context, id string) (*jetstream.RawStreamMsg
 func Differences(before, after *event.Order) map[string]json.RawMessage {
 	previous := map[string]json.RawMessage{}
 	truncated := len(before.Truncated)+len(after.Truncated) > 0
-	compare := func(column string, was, is *string, quoted bool) {
+	for _, column := range event.Columns {
+		was, is := column.Value(before), column.Value(after)
 		if was == is || was != nil && is != nil && (*was == *is || truncated && sameStart(*was, *is)) {
-			return
+			continue
 		}
-		switch {
-		case was == nil:
-			previous[column] = json.RawMessage("null")
-		case quoted:
-			value, err := json.Marshal(*was)
-			if err != nil {
-				return // a string always encodes
-			}
-			previous[column] = value
-		default:
-			previous[column] = json.RawMessage(*was)
-		}
+		previous[column.Name] = column.JSON(was)
 	}
-	compare("name", before.Name, after.Name, true)
-	compare("customer", before.Customer, after.Customer, true)
-	compare("status", before.Status, after.Status, true)
-	compare("priority", before.Priority, after.Priority, true)
-	compare("amount", (*string)(before.Amount), (*string)(after.Amount), false)
-	compare("order_date", before.OrderDate, after.OrderDate, true)
 	return previous
 }
 

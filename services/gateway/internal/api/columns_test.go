@@ -67,7 +67,7 @@ func TestEditOwnChoices(t *testing.T) {
 	} {
 		r.patch("/api/orders/rec1", `{"status":"`+c.status+`"}`).want(http.StatusOK)
 		asked := e.requests()
-		if got := *asked[len(asked)-1].Edits[0].Values.Status; got != c.want {
+		if got := asked[len(asked)-1].Edits[0].Values["status"]; got != c.want {
 			t.Errorf("%q: %q", c.status, got)
 		}
 	}

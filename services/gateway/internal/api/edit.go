@@ -64,7 +64,7 @@ type OrderValues struct {
 
 // TransformSchema is called by huma.
 func (OrderValues) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	for _, name := range []string{"status", "priority"} {
+	for _, name := range event.EditableColumns {
 		p := s.Properties[name]
 		p.Description = "a choice of the column, by value or by title (GET /api/orders/columns)"
 	}
@@ -77,9 +77,10 @@ func (v OrderValues) values(catalog *columns.Catalog, at string, mistakes map[st
 	if v == (OrderValues{}) {
 		mistakes[strings.TrimSuffix(at, ".")] = noValues
 	}
-	value := func(name string, v Wanted) *string {
+	all := event.EditValues{}
+	for name, v := range map[string]Wanted{"status": v.Status, "priority": v.Priority} {
 		if v == (Wanted{}) {
-			return nil
+			continue
 		}
 		column, known := catalog.Column(name)
 		found, offered := column.Find(v.String())
@@ -89,9 +90,9 @@ func (v OrderValues) values(catalog *columns.Catalog, at string, mistakes map[st
 		case v.null, !offered, !event.ValidEditValue(found):
 			mistakes[at+name] = mustBeOffered(&column)
 		}
-		return &found
+		all[name] = found
 	}
-	return event.EditValues{Status: value("status", v.Status), Priority: value("priority", v.Priority)}
+	return all
 }
 
 var notEditable = fault.T("la tabla de Airtable no tiene un campo para esta columna en el que se pueda escribir",

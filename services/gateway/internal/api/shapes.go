@@ -74,7 +74,7 @@ var exampleEdited = func() Order {
 	o := exampleOrder
 	o.Status = new("Sent")
 	o.Edit = &Edit{Edit: rpc.Edit{
-		ID: "b6dXq0Zt4h", State: event.Pending, Values: event.EditValues{Status: new("Sent")}, Actor: event.Actor{ID: "ana"}, At: exampleTime.Add(2 * time.Hour),
+		ID: "b6dXq0Zt4h", State: event.Pending, Values: event.EditValues{"status": "Sent"}, Actor: event.Actor{ID: "ana"}, At: exampleTime.Add(2 * time.Hour),
 	}}
 	return o
 }()

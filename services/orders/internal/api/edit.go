@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -106,21 +107,19 @@ func validate(q *rpc.EditRequest) error {
 			return fault.Field(field+"record_id", fault.T("no es un identificador de pedido", "is not the id of an order"))
 		case seen[e.RecordID]:
 			return fault.Field(field+"record_id", fault.T("está repetido", "is repeated"))
-		case e.Values == event.EditValues{}:
+		case len(e.Values) == 0:
 			return fault.Field(field+"values", fault.T("no cambia nada", "changes nothing"))
-		case e.Values.Status != nil && !event.ValidEditValue(*e.Values.Status):
-			return fault.Field(field+"values.status", notWritable)
-		case e.Values.Priority != nil && !event.ValidEditValue(*e.Values.Priority):
-			return fault.Field(field+"values.priority", notWritable)
+		case e.Values.Validate() != "":
+			return fault.Field(field+"values."+e.Values.Validate(), notWritable)
 		}
 		seen[e.RecordID] = true
 	}
 	return nil
 }
 
-// notWritable says what no cell can be set to. Which choices there are the gateway checks, by the columns
+// notWritable is said of what no cell can be set to, and of columns that edits cannot change. Which choices there are the gateway checks, by the columns
 // that airtable-sync publishes, and airtable-sync when it writes.
-var notWritable = fault.T("no es un texto que se pueda escribir", "is not a text that can be written")
+var notWritable = fault.T("no se puede escribir ese valor en esta columna", "cannot be set to this value")
 
 // unseen gives the records with an If-Match that have an accepted edit which the projection does not
 // show yet: nobody can have read the state that the tag would have to be compared with.
@@ -191,7 +190,7 @@ func check(
 		before, repeated := earlier[id]
 		order, exists := orders[e.RecordID]
 		switch {
-		case repeated && !same(before.values, e.Values):
+		case repeated && !maps.Equal(before.values, e.Values):
 			return nil, nil, fault.New(fault.Conflict, otherEdit)
 		case !exists:
 			results[i] = failed(e.RecordID, fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
@@ -226,11 +225,6 @@ func editID(q *rpc.EditRequest, recordID string) string {
 	}
 	sum := sha256.Sum256(name)
 	return base64.RawURLEncoding.EncodeToString(sum[:24])
-}
-
-func same(a, b event.EditValues) bool {
-	equal := func(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
-	return equal(a.Status, b.Status) && equal(a.Priority, b.Priority)
 }
 
 // match reports whether one of the tags with commas between is of the order as it is.

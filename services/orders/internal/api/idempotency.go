@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -78,7 +79,7 @@ func (a *api) sameAsQueued(ctx context.Context, e *event.OrderEdit) error {
 		return err
 	}
 	values, found, err := streams.find(ctx, e.RecordID, e.ID)
-	if err == nil && found && !same(values, e.Values) {
+	if err == nil && found && !maps.Equal(values, e.Values) {
 		return fault.New(fault.Conflict, otherEdit)
 	}
 	return err

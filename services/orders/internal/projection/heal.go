@@ -243,20 +243,16 @@ func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) (found 
 // since. While one of those is in the queue the edit waits, for it would overtake (invariant 4).
 func (h *healer) offer(ctx context.Context, lost store.LostEdit, missing map[string]bool) (offered bool, err error) {
 	e := lost.OrderEdit
+	e.Values = maps.Clone(e.Values)
 	for _, newer := range lost.Newer {
 		if newer.State == event.Pending && !missing[newer.ID] {
 			return false, nil
 		}
 		if newer.State == event.Applied {
-			if newer.Values.Status != nil {
-				e.Values.Status = nil
-			}
-			if newer.Values.Priority != nil {
-				e.Values.Priority = nil
-			}
+			maps.DeleteFunc(e.Values, func(column, _ string) bool { _, overwritten := newer.Values[column]; return overwritten })
 		}
 	}
-	if (e.Values == event.EditValues{}) {
+	if len(e.Values) == 0 {
 		h.log.Info("an edit whose outcome was lost went into a newer one", "record_id", e.RecordID, "edit_id", e.ID)
 		return true, h.publishEdited(ctx, lost.Settled(nil), time.Now())
 	}

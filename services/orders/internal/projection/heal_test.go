@@ -30,7 +30,7 @@ func TestStuckEditIsRequeuedRarely(t *testing.T) {
 	running, stop := context.WithCancel(t.Context())
 	var projecting sync.WaitGroup
 	projecting.Go(func() { _ = p.Run(running) })
-	e := event.OrderEdit{ID: "edit1", RecordID: "rec1", Values: event.EditValues{Status: new("Sent")}, Actor: event.Actor{ID: "ana"}, RequestedAt: time.Now()}
+	e := event.OrderEdit{ID: "edit1", RecordID: "rec1", Values: event.EditValues{"status": "Sent"}, Actor: event.Actor{ID: "ana"}, RequestedAt: time.Now()}
 	msg, err := event.NewOrderEdited(event.SourceOrders, e.RequestedAt, &event.OrderEdited{OrderEdit: e, State: event.Pending})
 	if err != nil {
 		t.Fatal(err)

@@ -130,12 +130,9 @@ func editEntry(doc string) ([]byte, error) {
 	if err := json.Unmarshal([]byte(doc), &e); err != nil {
 		return nil, fmt.Errorf("read an edit: %w", err)
 	}
-	values := map[string]any{}
-	if v := e.Values.Status; v != nil {
-		values["status"] = *v
-	}
-	if v := e.Values.Priority; v != nil {
-		values["priority"] = *v
+	values := make(map[string]any, len(e.Values))
+	for column, value := range e.Values {
+		values[column] = value
 	}
 	return json.Marshal(&rpc.HistoryEntry{
 		ID: e.ID, Change: string(e.State), At: e.At, Source: "api", Values: values,

@@ -424,7 +424,13 @@ func (e *editing) next(r *rand.Rand, seq uint64, id string) *Change {
 	of := e.byRecord[id]
 	edit := rpc.Edit{
 		ID: fmt.Sprint("edit", seq), State: event.Pending, At: day0.Add(time.Duration(r.IntN(1000)) * time.Minute), // not in their order
-		Values: event.EditValues{Status: pick(r, statuses), Priority: pick(r, priorities)},
+		Values: event.EditValues{},
+	}
+	if v := pick(r, statuses); v != nil {
+		edit.Values["status"] = *v
+	}
+	if v := pick(r, priorities); v != nil {
+		edit.Values["priority"] = *v
 	}
 	switch i := r.IntN(3); {
 	case i > 0 && len(of) > 0:
@@ -454,7 +460,12 @@ func (e *editing) serve(id string) {
 	slices.SortFunc(of, func(a, b *rpc.Edit) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
 	for _, edit := range of {
 		if edit.State == event.Pending {
-			row.Status, row.Priority = cmp.Or(edit.Values.Status, row.Status), cmp.Or(edit.Values.Priority, row.Priority)
+			if v, wanted := edit.Values["status"]; wanted {
+				row.Status = &v
+			}
+			if v, wanted := edit.Values["priority"]; wanted {
+				row.Priority = &v
+			}
 		}
 	}
 	e.served[id] = row
@@ -556,7 +567,7 @@ func TestGuards(t *testing.T) {
 		t.Fatal(err)
 	}
 	wanted := "wanted"
-	edit := &Change{Seq: 12, RecordID: "rec1", Current: true, Edit: &rpc.Edit{ID: "e", State: event.Pending, Values: event.EditValues{Priority: &wanted}}}
+	edit := &Change{Seq: 12, RecordID: "rec1", Current: true, Edit: &rpc.Edit{ID: "e", State: event.Pending, Values: event.EditValues{"priority": wanted}}}
 	if err := w.Apply(t.Context(), cp, []*Change{Row{Status: &older}.change(9, "rec1", false), edit}, 12, "m12"); err != nil {
 		t.Fatal(err)
 	}
@@ -620,7 +631,7 @@ func TestEditTouchesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	edit := &Change{Seq: 1, RecordID: "rec1", Edit: &rpc.Edit{ID: "e", State: event.Pending, Values: event.EditValues{Status: &wanted}}}
+	edit := &Change{Seq: 1, RecordID: "rec1", Edit: &rpc.Edit{ID: "e", State: event.Pending, Values: event.EditValues{"status": wanted}}}
 	if err := w.Apply(t.Context(), &next, []*Change{edit, Row{}.change(2, "rec2", false)}, 2, "m2"); err != nil {
 		t.Fatal(err)
 	}
