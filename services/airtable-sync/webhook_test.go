@@ -990,6 +990,45 @@ func TestListingLagsBehindTheWebhook(t *testing.T) {
 			}
 		})
 	}
+	t.Run("changed again before an earlier change is listed", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 130})
+		change := w.between()
+		w.start()
+		w.ok(w.synced())
+		id, customer := w.sandbox.RecordIDs()[3], ""
+		for _, f := range w.sandbox.TableFields() {
+			if f.Name == "Customer" {
+				customer = f.ID
+			}
+		}
+		listing := func(value any, updated int) {
+			w.Helper()
+			change(w.records(func(record string, r map[string]json.RawMessage) map[string]json.RawMessage {
+				var cells map[string]json.RawMessage
+				if record == id && json.Unmarshal(r["fields"], &cells) == nil {
+					cells[customer] = encode(t, value)
+					r["fields"] = encode(t, cells)
+				}
+				return r
+			}))
+			if run := w.poll(); run.Updated != updated {
+				t.Fatalf("%s is listed: run %+v", value, run)
+			}
+		}
+		was := w.cell(id, "Customer")
+		w.update(id, airtabletest.Fields{"Customer": "1"})
+		listing(was, 0)
+		w.update(id, airtabletest.Fields{"Customer": "2"})
+		listing("1", 1)
+		listing("2", 1)
+		for _, value := range []string{"3", "4", "5"} {
+			w.update(id, airtabletest.Fields{"Customer": value})
+		}
+		listing("3", 1)
+		listing("4", 1)
+		listing("5", 1)
+		w.converged()
+	})
 	t.Run("of a mode without webhook", func(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 130})
 		change := w.between()

@@ -296,21 +296,23 @@ func (s *Syncer) attribute(id string, by *event.Actor) {
 }
 
 // trackUnconfirmed decides which of the records that were touched, or unconfirmed before, are to be read again in the next
-// run, as Airtable's listings may lag behind its webhooks: those not listed, those listed unchanged, and those
-// touched more than once a moment ago, of which the listing may show the first change only. seen is what was
-// listed of them, at is Airtable's time before that.
+// run, as Airtable's listings may lag behind its webhooks: those not listed, and those that payloads named a moment ago
+// more often than they were listed changed, in this run or since they are unconfirmed. seen is what was listed of them,
+// at is Airtable's time before that.
 func (s *Syncer) trackUnconfirmed(touched map[string]touch, at time.Time, seen listed) {
 	now := s.cfg.Now()
 	unconfirmed := map[string]recheck{}
 	oldest, soon := now, false
-	consider := func(id string, d recheck, again bool) {
+	consider := func(id string, d recheck) {
 		d.Asked++
 		age := now.Sub(d.Since)
 		changed, there := seen[id]
+		if changed {
+			d.Payloads--
+		}
 		switch {
 		case !there && (d.Asked < 3 || age < giveUpTime):
-		case there && !changed && (d.Asked < 2 || age < settleTime):
-		case changed && again:
+		case there && d.Payloads > 0 && (!changed && d.Asked < 2 || age < settleTime):
 		default:
 			return
 		}
@@ -320,13 +322,19 @@ func (s *Syncer) trackUnconfirmed(touched map[string]touch, at time.Time, seen l
 		}
 	}
 	for id, t := range touched {
-		if !t.destroyed {
-			consider(id, recheck{Actor: t.by, API: t.api, Since: now}, t.payloads > 1 && at.Sub(t.at) < settleTime)
+		if t.destroyed {
+			continue
 		}
+		d := recheck{Actor: t.by, API: t.api, Since: now, Payloads: 1}
+		if at.Sub(t.at) < settleTime {
+			d.Payloads = s.rechecks[id].Payloads + t.payloads
+		}
+		consider(id, d)
 	}
 	for id, d := range s.rechecks {
 		if _, again := touched[id]; !again {
-			consider(id, d, false)
+			d.Payloads = max(d.Payloads, 1) // a state of an earlier version has none
+			consider(id, d)
 		}
 	}
 	s.rechecks = nil

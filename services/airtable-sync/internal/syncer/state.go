@@ -43,6 +43,8 @@ type recheck struct {
 	API   bool         `json:"api,omitempty"`   // by Airtable's API, as our own edits are
 	Since time.Time    `json:"since"`           // when a run first read it
 	Asked int          `json:"asked"`           // so many runs have read it
+	// Payloads is how many have named it that no change of what was listed accounts for.
+	Payloads int `json:"payloads,omitempty"`
 }
 
 func loadState(ctx context.Context, kv jetstream.KeyValue, source string) (state, error) {
