@@ -33,7 +33,8 @@ type Mapper struct {
 	offered map[Column]map[string]bool // the choices of selects; nil of other fields
 	dates   dates
 	misread *misread
-	rivals  bool // some column had more than one candidate
+	close   map[Column]string // fields that were almost chosen instead, by their keys
+	rivals  bool              // some column had more than one candidate
 }
 
 // Config says what the operator has settled.
@@ -159,7 +160,7 @@ func (m *Mapper) alone(c Column, missing []Column, u *usage) bool {
 
 func newMapper(t airtable.Table, cfg Config, g *guesser, kept map[Column]Kept, u *usage) *Mapper {
 	m := &Mapper{
-		cfg: cfg, table: t, columns: g.found, notes: g.notes, rivals: g.rivals,
+		cfg: cfg, table: t, columns: g.found, notes: g.notes, close: g.close, rivals: g.rivals,
 		words: map[Column]*vocabulary{}, offered: map[Column]map[string]bool{}, misread: &misread{},
 	}
 	for _, c := range []Column{Status, Priority} {
@@ -340,7 +341,7 @@ func (m *Mapper) kept(before map[Column]Kept) map[Column]Kept {
 	}
 	for c, i := range m.columns {
 		f, was := m.table.Fields[i], before[c]
-		k := Kept{Field: f, Named: m.cfg.Named[c]}
+		k := Kept{Field: f, Named: m.cfg.Named[c], Rival: m.close[c]}
 		if was.Field.ID == f.ID {
 			k.Select = was.Select
 			if isText(f.Type) {

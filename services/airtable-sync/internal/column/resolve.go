@@ -99,6 +99,7 @@ type Kept struct {
 	Named  string         `json:"named,omitempty"` // what the operator had named when it was found
 	Select airtable.Field `json:"select,omitzero"` // as it was when it last was a select
 	Was    string         `json:"was,omitempty"`   // of a text that was something else before: its type then
+	Rival  string         `json:"rival,omitempty"` // key of the field that was almost chosen instead
 }
 
 // guesser finds fields for columns.
@@ -110,14 +111,15 @@ type guesser struct {
 	found  map[Column]int
 	taken  map[int]bool
 	notes  map[Column][]fault.Text
-	rivals bool // some column had more than one candidate
+	close  map[Column]string // keys of fields that were almost chosen instead
+	rivals bool              // some column had more than one candidate
 }
 
 // resolve chooses a field of the table for each column. Columns it finds none for have a note and no field.
 func resolve(t airtable.Table, u *usage, named map[Column]string, kept map[Column]Kept) *guesser {
 	g := &guesser{
 		table: t, usage: u, named: named, kept: kept,
-		found: map[Column]int{}, taken: map[int]bool{}, notes: map[Column][]fault.Text{},
+		found: map[Column]int{}, taken: map[int]bool{}, notes: map[Column][]fault.Text{}, close: map[Column]string{},
 	}
 	var guess []Column
 	for _, c := range all {
@@ -168,6 +170,9 @@ func (g *guesser) keep(c Column) bool {
 		return false
 	}
 	g.take(c, i)
+	if rival := slices.IndexFunc(g.table.Fields, func(f airtable.Field) bool { return f.Key() == k.Rival }); rival >= 0 && !g.taken[rival] {
+		g.closeCall(c, i, rival) // until somebody decides
+	}
 	was := cmp.Or(k.Was, k.Field.Type)
 	if isText(f.Type) && !isText(was) {
 		g.note(c, "el campo «"+f.Name+"» era de tipo "+was+" y ahora es texto: se lee lo que no es ambiguo",
@@ -312,6 +317,7 @@ func (g *guesser) best(c Column) int {
 
 func (g *guesser) closeCall(c Column, at, other int) {
 	is, was := g.table.Fields[at].Name, g.table.Fields[other].Name
+	g.close[c] = g.table.Fields[other].Key()
 	g.note(c, "se lee de «"+is+"»; también podría ser «"+was+"» ("+Variable(c)+" lo decide)",
 		"it is read from “"+is+"”; it could also be “"+was+"” ("+Variable(c)+" decides)")
 }

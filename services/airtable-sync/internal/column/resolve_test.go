@@ -209,3 +209,23 @@ func TestKept(t *testing.T) {
 		t.Errorf("named: %q", got)
 	}
 }
+
+// A close call is said for as long as nobody has decided it, and both fields are there.
+func TestCloseCallStaysNoted(t *testing.T) {
+	t.Parallel()
+	both := table(t, "Importe A|currency", "Importe B|currency")
+	var kept map[Column]Kept
+	for range 3 {
+		m := WithSchema(both, Config{}, kept, nil)
+		if kept = m.kept(kept); !said(m, Amount, "it could also be “Importe B”") {
+			t.Fatalf("notes %v", m.notes)
+		}
+	}
+	decided := Config{Named: map[Column]string{Amount: "Importe A"}}
+	if m := WithSchema(both, decided, kept, nil); len(m.notes[Amount]) > 0 {
+		t.Errorf("notes %v", m.notes[Amount])
+	}
+	if m := WithSchema(table(t, "Importe A|currency"), Config{}, kept, nil); len(m.notes[Amount]) > 0 {
+		t.Errorf("notes %v", m.notes[Amount])
+	}
+}
