@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
@@ -493,23 +494,36 @@ func (w *world) filters() {
 		rpc.Eq: rpc.Ne, rpc.Contains: rpc.Ncontains, rpc.Containss: rpc.Ncontainss, rpc.StartsWith: rpc.NstartsWith,
 		rpc.StartsWiths: rpc.NstartsWiths, rpc.EndsWith: rpc.NendsWith, rpc.EndsWiths: rpc.NendsWiths,
 	}
+	var checks errgroup.Group // of an Odoo that answers four at once
+	checks.SetLimit(4)
+	defer func() { _ = checks.Wait() }()
 	check := func(f rpc.Filter, keep func(rpc.Product) bool) {
-		w.t.Helper()
-		found, h := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 100, Filters: []rpc.Filter{ours, f}})
-		var got, want []int64
-		for _, p := range found {
-			got = append(got, p.ID)
-		}
-		for _, p := range all {
-			if keep(p) {
-				want = append(want, p.ID)
+		checks.Go(func() error {
+			reply, err := w.ask(rpc.OdooSubject("products", rpc.OdooList), rpc.OdooQuery{Limit: 100, Filters: []rpc.Filter{ours, f}})
+			if err != nil {
+				w.t.Errorf("%+v: %s", f, full(err))
+				return nil
 			}
-		}
-		slices.Sort(got)
-		slices.Sort(want)
-		if !slices.Equal(got, want) || h.Get(rpc.HeaderTotal) != strconv.Itoa(len(want)) {
-			w.t.Errorf("%+v: %v of %s, want %v", f, got, h.Get(rpc.HeaderTotal), want)
-		}
+			var got, want []int64
+			for _, p := range all {
+				if keep(p) {
+					want = append(want, p.ID)
+				}
+			}
+			var found []struct{ ID int64 }
+			if err := json.Unmarshal(reply.Data, &found); err != nil {
+				w.t.Errorf("%+v: %v", f, err)
+			}
+			for _, p := range found {
+				got = append(got, p.ID)
+			}
+			slices.Sort(got)
+			slices.Sort(want)
+			if total := reply.Header.Get(rpc.HeaderTotal); !slices.Equal(got, want) || total != strconv.Itoa(len(want)) {
+				w.t.Errorf("%+v: %v of %s, want %v", f, got, total, want)
+			}
+			return nil
+		})
 	}
 	for op, same := range text {
 		for _, v := range []string{w.tag + "100%", "0%", "a_b", `k\s`, "ñand", "ÑAND", "T'S", "'s", w.tag[:3], lower(w.tag) + "a", "zzz"} {
@@ -581,17 +595,23 @@ func (w *world) lists() {
 			w.t.Errorf("%d rows, out of order:\n%s", len(paged), diff)
 		}
 	}
+	var sorts errgroup.Group
+	sorts.SetLimit(4)
+	defer func() { _ = sorts.Wait() }()
 	for _, resource := range rpc.OdooResources {
 		rows, h := must[[]map[string]any](w, resource, rpc.OdooList, rpc.OdooQuery{Limit: 100})
 		for _, f := range rpc.OdooFields[resource] {
 			if !f.Has(rpc.Sorted) {
 				continue
 			}
-			_, err := w.ask(rpc.OdooSubject(resource, rpc.OdooList), rpc.OdooQuery{Limit: 1, Sort: []rpc.Sort{{Field: f.Name, Desc: true}}})
-			hasValue := slices.ContainsFunc(rows, func(row map[string]any) bool { return row[f.Name] != nil })
-			if err != nil && (fault.CodeOf(err) != fault.Invalid || hasValue) {
-				w.t.Errorf("%s by %s: %s", resource, f.Name, full(err))
-			}
+			sorts.Go(func() error {
+				_, err := w.ask(rpc.OdooSubject(resource, rpc.OdooList), rpc.OdooQuery{Limit: 1, Sort: []rpc.Sort{{Field: f.Name, Desc: true}}})
+				hasValue := slices.ContainsFunc(rows, func(row map[string]any) bool { return row[f.Name] != nil })
+				if err != nil && (fault.CodeOf(err) != fault.Invalid || hasValue) {
+					w.t.Errorf("%s by %s: %s", resource, f.Name, full(err))
+				}
+				return nil
+			})
 		}
 		if n, err := strconv.Atoi(h.Get(rpc.HeaderTotal)); err != nil || n < len(rows) || n > len(rows) && len(rows) < 100 {
 			w.t.Errorf("%s: %d rows of %s", resource, len(rows), h.Get(rpc.HeaderTotal))
