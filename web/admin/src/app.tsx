@@ -136,7 +136,12 @@ function Entrance() {
 
 /** What the address says, if the user may see it. */
 function Page() {
+  const { pathname, search, hash } = useLocation();
   const { resource, action = "list", id } = useResourceParams();
   const { data: answer } = useCan({ resource: resource?.name, action, params: { id, resource } });
+  // Routes match in any case, and resources only in lower case.
+  const section = /^\/[^/]*/.exec(pathname)?.[0] ?? "";
+  const lower = section.toLowerCase();
+  if (section !== lower) return <Navigate to={lower + pathname.slice(section.length) + search + hash} replace />;
   return <Suspense fallback={<PageLoading />}>{answer && !answer.can ? <Forbidden /> : <Outlet />}</Suspense>;
 }

@@ -34,8 +34,7 @@ const (
 	index = "index.html"
 )
 
-// sections are the first parts of the admin's own addresses, besides /. Everything else is the API's,
-// which answers what it does not know with a problem and not with a page.
+// sections are the first parts of the admin's own addresses, besides /.
 var sections = []string{"login", "sync", "orders", "products", "partners", "suppliers", "customers", "sales"}
 
 // Admin is the build, or what stands in for it.
@@ -73,7 +72,8 @@ func newAdmin(files fs.FS) (*Admin, error) {
 // Built reports whether there is a build.
 func (a *Admin) Built() bool { return a.tags[index] != "" }
 
-// Mount adds the admin's addresses to r. What is no asset is answered by notFound.
+// Mount adds the admin's addresses to r. An address that nobody serves is answered with the app, which has a
+// page for it, where a browser asks for one; anyone else, and everyone below /api and /assets, gets notFound.
 func (a *Admin) Mount(r chi.Router, notFound http.HandlerFunc) {
 	r.Get("/", a.page)
 	for _, section := range sections {
@@ -89,6 +89,33 @@ func (a *Admin) Mount(r chi.Router, notFound http.HandlerFunc) {
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		a.serve(w, req, name)
 	})
+	r.NotFound(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Add("Vary", "Accept")
+		if !acceptsHTML(req) || strings.HasPrefix(req.URL.Path+"/", "/api/") || strings.HasPrefix(req.URL.Path, "/assets/") {
+			notFound(w, req)
+			return
+		}
+		a.page(w, req)
+	})
+}
+
+// acceptsHTML reports whether a page is asked for by name, as browsers do for what stands in their address bar.
+// A wildcard is not enough: programs send it too.
+func acceptsHTML(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	for _, line := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(line, ",") {
+			mediaType, params, err := mime.ParseMediaType(part)
+			if err != nil || mediaType != "text/html" {
+				continue
+			}
+			q, err := strconv.ParseFloat(params["q"], 64)
+			return err != nil || q > 0
+		}
+	}
+	return false
 }
 
 // page answers with the app, which shows what the address says.

@@ -71,6 +71,33 @@ func TestThePageIsServedAtTheAdminsAddressesOnly(t *testing.T) {
 	}
 }
 
+func TestBrowsersGetTheAppWhereThereIsNothing(t *testing.T) {
+	t.Parallel()
+	get := served(t, build())
+	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+	for _, target := range []string{"/nope", "/settings", "/Orders", "/orders-old/1", "/apiary"} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			if resp := get(method, target, "Accept", browser); resp.Code != http.StatusOK ||
+				resp.Header().Get("Content-Type") != "text/html; charset=utf-8" || resp.Header().Get("Cache-Control") != "no-cache" {
+				t.Errorf("%s %s: %d %s", method, target, resp.Code, resp.Header())
+			}
+		}
+		for _, accept := range []string{"", "*/*", "application/json", "application/json, text/html;q=0", "text/*", ";"} {
+			if resp := get(http.MethodGet, target, "Accept", accept); resp.Code != http.StatusTeapot {
+				t.Errorf("%s as %q: %d", target, accept, resp.Code)
+			}
+		}
+		if resp := get(http.MethodPost, target, "Accept", browser); resp.Code != http.StatusTeapot {
+			t.Errorf("POST %s: %d", target, resp.Code)
+		}
+	}
+	for _, target := range []string{"/api", "/api/nothing", "/assets/nothing.js"} {
+		if resp := get(http.MethodGet, target, "Accept", browser); resp.Code != http.StatusTeapot {
+			t.Errorf("%s: %d", target, resp.Code)
+		}
+	}
+}
+
 func TestThePageIsRevalidatedAndAssetsAreNot(t *testing.T) {
 	t.Parallel()
 	get := served(t, build())

@@ -93,7 +93,6 @@ func New(c Config) (*API, error) {
 		a.router.Use(allowOrigins(c.CORSOrigins))
 	}
 	a.router.Use(middleware.GetHead, limitBody, func(next http.Handler) http.Handler { return compress(next) })
-	a.router.NotFound(func(w http.ResponseWriter, r *http.Request) { fail(w, r, errNoRoute) })
 	a.router.MethodNotAllowed(a.methodNotAllowed)
 
 	a.huma = humachi.New(a.router, humaConfig())
