@@ -42,6 +42,7 @@ export default defineConfig({
   build: {
     outDir: here("../../services/gateway/internal/admin/dist"),
     emptyOutDir: true,
+    cssCodeSplit: false, // a chunk can then be loaded again: Vite gives up a style sheet that failed once
     target: "es2022",
     modulePreload: { polyfill: false },
     reportCompressedSize: false,

@@ -1,8 +1,10 @@
 import { MenuOutlined } from "@ant-design/icons";
 import { useTranslate } from "@refinedev/core";
+import { useIsFetching } from "@tanstack/react-query";
 import { Layout as AntLayout, Button, Drawer, Grid, theme } from "antd";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { Link, useLocation } from "react-router";
+import { prefetch } from "../chunks.ts";
 import { ErrorBoundary } from "../components/error-boundary.tsx";
 import logo from "../logo.svg";
 import { Account } from "./account.tsx";
@@ -12,6 +14,18 @@ import { Navigation } from "./navigation.tsx";
 import { Search } from "./search.tsx";
 
 const width = 228;
+const quiet = 2_000; // ms without a request before the other pages are prefetched
+
+/** Loads the code of the other pages once this one has what it needs, so that they open without the server too. */
+function usePrefetch(): void {
+  const idle = useIsFetching() === 0;
+  const { saveData } = (navigator as { connection?: { saveData?: boolean } }).connection ?? {};
+  useEffect(() => {
+    if (!idle || saveData) return;
+    const timer = setTimeout(() => void prefetch(), quiet);
+    return () => clearTimeout(timer);
+  }, [idle, saveData]);
+}
 
 /** The frame around every page but the login: navigation at the side, or in a drawer on a phone. */
 export function Layout({ children }: { children: ReactNode }) {
@@ -20,6 +34,7 @@ export function Layout({ children }: { children: ReactNode }) {
   const { lg, sm } = Grid.useBreakpoint();
   const { pathname } = useLocation();
   const [open, setOpen] = useState(false);
+  usePrefetch();
 
   return (
     <AntLayout hasSider style={{ minHeight: "100dvh" }}>
