@@ -195,8 +195,8 @@ look("the export holds every order that matches", {}, async (tab) => {
   const [head = "", ...rows] = readFileSync(await file.path(), "utf8")
     .trim()
     .split(/\r?\n(?=rec\w{14}[,;])/);
-  // in the language of the page
-  assert.match(head, /^\uFEFF(record_id,.*,status,|Id\. de registro;.*;Estado;)/);
+  // in the language of the page; trim takes the byte order mark away too
+  assert.match(head, /^(record_id,.*,status,|Id\. de registro;.*;Estado;)/);
   assert.equal(rows.length, total);
   assert.ok(rows.every((row) => /[,;](Delivered|Entregado)[,;]/.test(row)));
 });
