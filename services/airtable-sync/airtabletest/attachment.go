@@ -193,13 +193,13 @@ func (t *table) appendAttachments(dst []byte, files []*attachment, now time.Time
 	}
 	list := make([]file, len(files))
 	for i, a := range files {
-		list[i] = file{ID: a.id, Width: a.width, Height: a.height, URL: t.links.address(a, "full", now), Name: a.name, Size: len(a.data), Type: a.typ}
+		list[i] = file{ID: a.id, Width: a.width, Height: a.height, URL: t.base.links.address(a, "full", now), Name: a.name, Size: len(a.data), Type: a.typ}
 		if a.width == 0 {
 			continue
 		}
 		list[i].Thumbnails = map[string]picture{}
 		for size, height := range map[string]int{"small": 36, "large": 512, "full": 3000} {
-			list[i].Thumbnails[size] = picture{t.links.address(a, size, now), max(1, a.width*height/a.height), height}
+			list[i].Thumbnails[size] = picture{t.base.links.address(a, size, now), max(1, a.width*height/a.height), height}
 		}
 	}
 	return append(dst, mustJSON(list)...)
@@ -224,8 +224,10 @@ func (s *Server) serveAttachment(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.RLock()
 	var file *attachment
-	for _, c := range s.table.columns {
-		file = cmp.Or(file, c.files[id])
+	for _, t := range s.base.tables {
+		for _, c := range t.columns {
+			file = cmp.Or(file, c.files[id])
+		}
 	}
 	s.mu.RUnlock()
 	if file == nil {
@@ -263,20 +265,20 @@ func (s *Server) upload(r *request) reply {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	row := s.table.byID[*r.record]
+	t, row := s.base.record(*r.record)
 	if row == nil {
 		return errorReply(errModel)
 	}
-	i, ok := s.table.resolve(r.field)
+	i, ok := t.resolve(r.field)
 	if !ok {
 		return errorReply(unknownField(r.field))
 	}
-	if _, fail := s.attach(s.api(), row, s.table.columns[i], makeAttachment(b.Filename, b.ContentType, data)); fail != nil {
+	if _, fail := s.attach(s.api(), row, t.columns[i], makeAttachment(b.Filename, b.ContentType, data)); fail != nil {
 		return errorReply(fail)
 	}
-	s.audit.add(WriteRequest{Time: s.now(), Kind: "upload", Hidden: r.hides(), Records: []WrittenRecord{{ID: string(row.id[:])}}})
-	how := &rendering{byID: true, columns: s.table.columns[i : i+1], now: s.now()}
-	return jsonReply(http.StatusOK, s.table.appendRecord(nil, row, how))
+	s.audit.add(WriteRequest{Time: s.now(), Kind: "upload", Table: t.id, Hidden: r.hides(), Records: []WrittenRecord{{ID: string(row.id[:])}}})
+	how := &rendering{byID: true, columns: t.columns[i : i+1], now: s.now()}
+	return jsonReply(http.StatusOK, t.appendRecord(nil, row, how))
 }
 
 // attach adds a file to a cell. s.mu is held.
@@ -291,22 +293,22 @@ func (s *Server) attach(by author, row *record, c *column, file *attachment) (id
 		}
 	}
 	cell = append(cell, newAttachment(*file))
-	s.apply(by, []change{{record: row, cells: map[int]any{c.index: cell}}}, false)
+	s.apply(c.owner, by, []change{{record: row, cells: map[int]any{c.index: cell}}}, false)
 	files, _ := row.cell(c.index).([]*attachment) // settled
 	return files[len(files)-1].id, nil
 }
 
 // Attach adds a file to an attachment cell, as a person in Airtable would, and returns its id.
-func (s *Server) Attach(id, field, name, contentType string, data []byte) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (t *Table) Attach(id, field, name, contentType string, data []byte) (string, error) {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
 	rid, _ := parseID(id)
-	row := s.table.byID[rid]
-	i, ok := s.table.resolve(field)
+	row := t.t.byID[rid]
+	i, ok := t.t.resolve(field)
 	if row == nil || !ok {
 		return "", fmt.Errorf("airtable sandbox: no record %q, or no field %q", id, field)
 	}
-	att, fail := s.attach(author{sourceClient, somebody}, row, s.table.columns[i], makeAttachment(name, contentType, data))
+	att, fail := t.s.attach(author{sourceClient, somebody}, row, t.t.columns[i], makeAttachment(name, contentType, data))
 	if fail != nil {
 		return "", fmt.Errorf("airtable sandbox: %w", fail)
 	}

@@ -13,6 +13,7 @@ type WriteRequest struct {
 	Time   time.Time `json:"time"`
 	// Kind is create, update, replace, upsert or delete.
 	Kind    string          `json:"kind"`
+	Table   string          `json:"table"` // its id
 	Records []WrittenRecord `json:"records"`
 	// Hidden names the fault that kept the answer from the client.
 	Hidden Effect `json:"hidden,omitempty"`

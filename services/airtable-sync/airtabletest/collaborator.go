@@ -16,14 +16,14 @@ type collaborator struct {
 func collaboratorOf(u User) collaborator { return collaborator{u.ID, u.Email, u.Name} }
 
 // person is the one collaborator of that id, who is known from now on: cells can be compared by address.
-func (t *table) person(c collaborator) *collaborator {
-	if t.people == nil {
-		t.people = map[string]*collaborator{}
+func (b *base) person(c collaborator) *collaborator {
+	if b.people == nil {
+		b.people = map[string]*collaborator{}
 	}
-	known := t.people[c.ID]
+	known := b.people[c.ID]
 	if known == nil {
 		known = &c
-		t.people[c.ID] = known
+		b.people[c.ID] = known
 	}
 	return known
 }
@@ -32,7 +32,7 @@ func (t *table) person(c collaborator) *collaborator {
 func (s *Server) AddCollaborator(u User) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.table.person(collaboratorOf(u))
+	s.base.person(collaboratorOf(u))
 }
 
 // parseCollaborators reads {"id"} or {"email"}, or a list of those, of people with access to the base.
@@ -47,7 +47,7 @@ func (c *column) parseCollaborators(v any) (cell, *apiError) {
 	people := make([]*collaborator, 0, len(list))
 	for _, e := range list {
 		o, _ := e.(map[string]any)
-		p := c.owner.collaborator(o["id"], o["email"])
+		p := c.owner.base.collaborator(o["id"], o["email"])
 		if p == nil {
 			return nil, c.refuse()
 		}
@@ -62,11 +62,11 @@ func (c *column) parseCollaborators(v any) (cell, *apiError) {
 }
 
 // collaborator finds who has that id or e-mail address.
-func (t *table) collaborator(id, email any) *collaborator {
+func (b *base) collaborator(id, email any) *collaborator {
 	if s, ok := id.(string); ok {
-		return t.people[s]
+		return b.people[s]
 	}
-	for _, p := range t.people {
+	for _, p := range b.people {
 		if p.Email == email && p.Email != "" {
 			return p
 		}
@@ -86,7 +86,7 @@ func (c *column) restoreCollaborators(v any) (cell, error) {
 	}
 	people := make([]*collaborator, len(saved))
 	for i, p := range saved {
-		people[i] = c.owner.person(p)
+		people[i] = c.owner.base.person(p)
 	}
 	return people, nil
 }

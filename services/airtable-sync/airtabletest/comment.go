@@ -50,18 +50,19 @@ func (s *Server) comments(req *request, rest []string) {
 func (s *Server) commented(r *request, do func(row *record) (any, *apiError)) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	row := s.table.byID[*r.record]
+	row := r.table.byID[*r.record]
 	if row == nil {
 		return errorReply(errNotFound)
 	}
 	tx := s.begin(s.api())
-	tx.touch(s.table, row)
+	tx.touch(r.table, row)
 	answer, fail := do(row)
 	if fail != nil {
 		return errorReply(fail)
 	}
 	if r.writes {
-		tx.changed = append(tx.changed, row)
+		ch := tx.of(r.table)
+		ch.changed = append(ch.changed, row)
 		s.commit(tx)
 	}
 	return jsonReply(http.StatusOK, mustJSON(answer))
@@ -88,7 +89,7 @@ func (s *Server) listComments(r *request) reply {
 	return s.commented(r, func(row *record) (any, *apiError) {
 		list := []object{}
 		for _, c := range slices.Backward(row.comments) {
-			list = append(list, s.table.showComment(c))
+			list = append(list, s.base.showComment(c))
 		}
 		page := list[min(from, len(list)):min(from+size, len(list))]
 		answer := object{"comments": page, "offset": nil}
@@ -108,9 +109,9 @@ func (s *Server) createComment(r *request) reply {
 		if parent != "" && row.comment(parent) == nil {
 			return nil, errParameters
 		}
-		c := &comment{ID: s.table.newID("com"), Author: collaboratorOf(s.user), Text: text, Created: s.now().UnixMilli(), Parent: parent}
+		c := &comment{ID: s.base.newID("com"), Author: collaboratorOf(s.user), Text: text, Created: s.now().UnixMilli(), Parent: parent}
 		row.comments = append(row.comments, c)
-		return s.table.showComment(c), nil
+		return s.base.showComment(c), nil
 	})
 }
 
@@ -128,7 +129,7 @@ func (s *Server) updateComment(r *request) reply {
 			return nil, errModel
 		}
 		c.Text, c.Updated = text, s.now().UnixMilli()
-		return s.table.showComment(c), nil
+		return s.base.showComment(c), nil
 	})
 }
 
@@ -163,7 +164,7 @@ func (r *record) comment(id string) *comment {
 	return nil
 }
 
-func (t *table) showComment(c *comment) object {
+func (b *base) showComment(c *comment) object {
 	o := object{"id": c.ID, "author": c.Author, "text": c.Text, "createdTime": isoTime(time.UnixMilli(c.Created)), "lastUpdatedTime": nil}
 	if c.Updated != 0 {
 		o["lastUpdatedTime"] = isoTime(time.UnixMilli(c.Updated))
@@ -173,7 +174,7 @@ func (t *table) showComment(c *comment) object {
 	}
 	mentioned := object{}
 	for _, m := range mention.FindAllStringSubmatch(c.Text, -1) {
-		if p := t.people[m[1]]; p != nil {
+		if p := b.people[m[1]]; p != nil {
 			mentioned[p.ID] = object{"id": p.ID, "type": "user", "displayName": p.Name, "email": p.Email}
 		}
 	}

@@ -85,12 +85,12 @@ func (s *Server) ExpireIterators() {
 	clear(s.iterators)
 }
 
-func (s *Server) parseControl(f Fields) (map[int]cell, error) {
+func (t *table) parseControl(f Fields) (map[int]cell, error) {
 	values := make(Fields, len(f))
 	for name, v := range f {
 		values[name] = plain(v)
 	}
-	cells, fail := s.table.parseFields(values, false)
+	cells, fail := t.parseFields(values, false)
 	if fail != nil {
 		return nil, fmt.Errorf("airtable sandbox: %w", fail)
 	}
@@ -98,59 +98,59 @@ func (s *Server) parseControl(f Fields) (map[int]cell, error) {
 }
 
 // Record returns a copy of one record.
-func (s *Server) Record(id string) (Record, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+func (t *Table) Record(id string) (Record, bool) {
+	t.s.mu.RLock()
+	defer t.s.mu.RUnlock()
 	rid, _ := parseID(id)
-	row := s.table.byID[rid]
+	row := t.t.byID[rid]
 	if row == nil {
 		return Record{}, false
 	}
-	return s.copyOf(row), true
+	return t.copyOf(row), true
 }
 
 // Records returns copies of all records, in the table's order.
-func (s *Server) Records() []Record {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := make([]Record, len(s.table.rows))
-	for i, row := range s.table.rows {
-		out[i] = s.copyOf(row)
+func (t *Table) Records() []Record {
+	t.s.mu.RLock()
+	defer t.s.mu.RUnlock()
+	out := make([]Record, len(t.t.rows))
+	for i, row := range t.t.rows {
+		out[i] = t.copyOf(row)
 	}
 	return out
 }
 
 // RecordIDs returns the ids of all records, in the table's order.
-func (s *Server) RecordIDs() []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	ids := make([]string, len(s.table.rows))
-	for i, row := range s.table.rows {
+func (t *Table) RecordIDs() []string {
+	t.s.mu.RLock()
+	defer t.s.mu.RUnlock()
+	ids := make([]string, len(t.t.rows))
+	for i, row := range t.t.rows {
 		ids[i] = string(row.id[:])
 	}
 	return ids
 }
 
 // Len returns how many records there are.
-func (s *Server) Len() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.table.rows)
+func (t *Table) Len() int {
+	t.s.mu.RLock()
+	defer t.s.mu.RUnlock()
+	return len(t.t.rows)
 }
 
-func (s *Server) copyOf(row *record) Record {
-	how := &rendering{now: s.now()}
+func (t *Table) copyOf(row *record) Record {
+	how := &rendering{now: t.s.now()}
 	out := Record{
 		ID:           string(row.id[:]),
 		CreatedTime:  time.UnixMilli(row.created).UTC(),
 		ModifiedTime: time.UnixMilli(row.modified).UTC(),
 		Fields:       Fields{},
 	}
-	for _, c := range s.table.columns {
+	for _, c := range t.t.columns {
 		if c.deleted {
 			continue
 		}
-		if b, ok := s.table.appendCell(nil, row, c, how); ok {
+		if b, ok := t.t.appendCell(nil, row, c, how); ok {
 			out.Fields[c.Name] = mustDecode(b)
 		}
 	}
@@ -158,18 +158,18 @@ func (s *Server) copyOf(row *record) Record {
 }
 
 // TableName returns the table's name.
-func (s *Server) TableName() string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.table.name
+func (t *Table) TableName() string {
+	t.s.mu.RLock()
+	defer t.s.mu.RUnlock()
+	return t.t.name
 }
 
 // TableFields returns the table's fields; the first is the primary one.
-func (s *Server) TableFields() []Field {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+func (t *Table) TableFields() []Field {
+	t.s.mu.RLock()
+	defer t.s.mu.RUnlock()
 	var out []Field
-	for _, c := range s.table.columns {
+	for _, c := range t.t.columns {
 		if c.deleted {
 			continue
 		}

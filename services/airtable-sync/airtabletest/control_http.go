@@ -14,7 +14,8 @@ import (
 
 // controlPath is where programs on this machine, such as end-to-end tests,
 // reach what tests in Go do by method. It takes the API's token, answers 422
-// to what it does not understand, and {} where there is nothing to say:
+// to what it does not understand, and {} where there is nothing to say. What is about records and fields takes
+// ?table=, a name or id, and else is about the table of the sample orders:
 //
 //	GET    /_sandbox/calls              Calls
 //	DELETE /_sandbox/calls              ResetCalls
@@ -27,6 +28,7 @@ import (
 //	                                    as a person in Airtable; {"created": [id], "deleted": 2}
 //	POST   /_sandbox/fields             {"field": "Status"} and one of "rename": name, "delete": true, "add_choice": name,
 //	                                    "remove_choice": name, "formula": text, "locked": bool; or {"add": Field}
+//	POST   /_sandbox/tables             {"name": "Customers", "fields": [Field]}; {"id": id}
 //	POST   /_sandbox/scopes             {"revoke": ["webhook:manage"], "grant": […]}
 //	POST   /_sandbox/rate               {"per_second": 5, "penalty_ms": 30000}
 //	GET    /_sandbox/quota              Quota
@@ -67,6 +69,12 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 // controlled does what one control request asks for and returns what to answer.
 func (s *Server) controlled(r *http.Request, topic, id string, body []byte) (any, error) {
 	nothing := object{}
+	t := s.Table
+	if ref := r.URL.Query().Get("table"); ref != "" {
+		if t = s.InTable(ref); t == nil {
+			return nil, errNotFound
+		}
+	}
 	route := r.Method + " " + topic
 	if id != "" {
 		route += "/"
@@ -87,17 +95,30 @@ func (s *Server) controlled(r *http.Request, topic, id string, body []byte) (any
 		s.ExpireIterators()
 		return nothing, nil
 	case "GET records":
-		return s.Records(), nil
+		return t.Records(), nil
 	case "GET records/":
-		record, ok := s.Record(id)
+		record, ok := t.Record(id)
 		if !ok {
 			return nil, errNotFound
 		}
 		return record, nil
 	case "POST records":
-		return s.controlRecords(body)
+		return t.controlRecords(body)
 	case "POST fields":
-		return s.controlFields(body)
+		return t.controlFields(body)
+	case "POST tables":
+		var in struct {
+			Name   string
+			Fields []Field
+		}
+		if err := strict(body, &in); err != nil {
+			return nil, err
+		}
+		made, err := s.AddTable(in.Name, in.Fields...)
+		if err != nil {
+			return nil, err
+		}
+		return object{"id": made.TableID()}, nil
 	case "POST scopes":
 		return nothing, s.controlScopes(body)
 	case "POST rate":
@@ -144,7 +165,7 @@ func (s *Server) controlFault(body []byte) error {
 		DelayMS int `json:"delay_ms"`
 	}
 	if err := strict(body, &f); err != nil || !slices.Contains(effects, f.Do) {
-		return invalidRequest("A fault is {on, method, do, times, after, probability, seed, retry_after, delay_ms, applied}, and do is one of %v", effects)
+		return invalidRequest("A fault is {on, table, method, do, times, after, probability, seed, retry_after, delay_ms, applied}, and do is one of %v", effects)
 	}
 	f.RetryAfter = time.Duration(f.Seconds) * time.Second
 	f.Delay = time.Duration(f.DelayMS) * time.Millisecond
@@ -163,7 +184,7 @@ func (s *Server) atWork() []object {
 	return list
 }
 
-func (s *Server) controlRecords(body []byte) (any, error) {
+func (t *Table) controlRecords(body []byte) (any, error) {
 	var in struct {
 		As     *User    `json:"as"`
 		Create []Fields `json:"create"`
@@ -180,7 +201,7 @@ func (s *Server) controlRecords(body []byte) (any, error) {
 	if in.As != nil {
 		who = *in.As
 	}
-	editor := s.As(who)
+	editor := t.As(who)
 	created := []string{}
 	if len(in.Create) > 0 {
 		var err error
@@ -196,7 +217,7 @@ func (s *Server) controlRecords(body []byte) (any, error) {
 	return object{"created": created, "deleted": editor.DeleteRecords(in.Delete...)}, nil
 }
 
-func (s *Server) controlFields(body []byte) (any, error) {
+func (t *Table) controlFields(body []byte) (any, error) {
 	var in struct {
 		Add          *Field  `json:"add"`
 		Field        string  `json:"field"`
@@ -213,20 +234,20 @@ func (s *Server) controlFields(body []byte) (any, error) {
 	nothing := object{}
 	switch {
 	case in.Add != nil:
-		id, err := s.AddField(*in.Add)
+		id, err := t.AddField(*in.Add)
 		return object{"id": id}, err
 	case in.Rename != nil:
-		return nothing, s.RenameField(in.Field, *in.Rename)
+		return nothing, t.RenameField(in.Field, *in.Rename)
 	case in.Delete:
-		return nothing, s.DeleteField(in.Field)
+		return nothing, t.DeleteField(in.Field)
 	case in.AddChoice != nil:
-		return nothing, s.AddChoice(in.Field, *in.AddChoice)
+		return nothing, t.AddChoice(in.Field, *in.AddChoice)
 	case in.RemoveChoice != nil:
-		return nothing, s.RemoveChoice(in.Field, *in.RemoveChoice)
+		return nothing, t.RemoveChoice(in.Field, *in.RemoveChoice)
 	case in.Formula != nil:
-		return nothing, s.ConvertToFormula(in.Field, *in.Formula)
+		return nothing, t.ConvertToFormula(in.Field, *in.Formula)
 	case in.Locked != nil:
-		return nothing, s.LockField(in.Field, *in.Locked)
+		return nothing, t.LockField(in.Field, *in.Locked)
 	}
 	return nil, invalidRequest("Nothing is asked of the field")
 }

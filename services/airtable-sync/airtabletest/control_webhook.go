@@ -25,8 +25,8 @@ type Webhook struct {
 func (s *Server) Webhooks() []Webhook {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	list := make([]Webhook, len(s.hooks))
-	for i, h := range s.hooks {
+	list := make([]Webhook, len(s.base.hooks))
+	for i, h := range s.base.hooks {
 		list[i] = Webhook{
 			ID: h.ID, NotificationURL: h.URL, Specification: h.Specification, Expires: h.Expires,
 			Enabled: h.active(s.now()), NotificationsEnabled: h.Notify,
@@ -76,8 +76,8 @@ func (s *Server) ForgetPayloads(id string) error {
 // passes, the others end the stream.
 func (s *Server) AddErrorPayload(id, code string) error {
 	return s.changeHook(id, func(h *hook) {
-		s.transactions++
-		h.append(s.now(), errorPayload(s.now(), s.transactions, code))
+		s.base.transactions++
+		h.append(s.now(), errorPayload(s.now(), s.base.transactions, code))
 		if code != CodeInternalError {
 			h.Failed = code
 		}

@@ -2,10 +2,11 @@ package airtabletest
 
 import "fmt"
 
-// Editor changes the base as a person does in Airtable's own clients. Each
+// Editor changes a table as a person does in Airtable's own clients. Each
 // call is one transaction.
 type Editor struct {
 	s  *Server
+	t  *table
 	by author
 }
 
@@ -13,19 +14,19 @@ type Editor struct {
 var somebody = User{ID: "usrResonanceAdmin", Email: "admin@resonance.example", PermissionLevel: "owner", Name: "Admin"}
 
 // As returns the editor who makes changes as u.
-func (s *Server) As(u User) *Editor {
-	s.AddCollaborator(u)
-	return &Editor{s, author{sourceClient, u}}
+func (t *Table) As(u User) *Editor {
+	t.s.AddCollaborator(u)
+	return &Editor{t.s, t.t, author{sourceClient, u}}
 }
 
 // CreateRecord adds a record, as a person in Airtable would, and returns its id.
-func (s *Server) CreateRecord(f Fields) (string, error) { return s.As(somebody).CreateRecord(f) }
+func (t *Table) CreateRecord(f Fields) (string, error) { return t.As(somebody).CreateRecord(f) }
 
 // UpdateRecord changes the cells named; nil clears one.
-func (s *Server) UpdateRecord(id string, f Fields) error { return s.As(somebody).UpdateRecord(id, f) }
+func (t *Table) UpdateRecord(id string, f Fields) error { return t.As(somebody).UpdateRecord(id, f) }
 
 // DeleteRecords removes records in one step and returns how many there were.
-func (s *Server) DeleteRecords(ids ...string) int { return s.As(somebody).DeleteRecords(ids...) }
+func (t *Table) DeleteRecords(ids ...string) int { return t.As(somebody).DeleteRecords(ids...) }
 
 // CreateRecord adds a record and returns its id.
 func (e *Editor) CreateRecord(f Fields) (string, error) {
@@ -42,13 +43,13 @@ func (e *Editor) CreateRecords(list ...Fields) ([]string, error) {
 	defer e.s.mu.Unlock()
 	changes := make([]change, len(list))
 	for i, f := range list {
-		cells, err := e.s.parseControl(f)
+		cells, err := e.t.parseControl(f)
 		if err != nil {
 			return nil, err
 		}
 		changes[i] = change{cells: cells}
 	}
-	done := e.s.apply(e.by, changes, false)
+	done := e.s.apply(e.t, e.by, changes, false)
 	ids := make([]string, len(done))
 	for i, d := range done {
 		ids[i] = string(d.record.id[:])
@@ -63,20 +64,20 @@ func (e *Editor) UpdateRecord(id string, f Fields) error { return e.UpdateRecord
 func (e *Editor) UpdateRecords(ids []string, f Fields) error {
 	e.s.mu.Lock()
 	defer e.s.mu.Unlock()
-	cells, err := e.s.parseControl(f)
+	cells, err := e.t.parseControl(f)
 	if err != nil {
 		return err
 	}
 	changes := make([]change, len(ids))
 	for i, id := range ids {
 		rid, _ := parseID(id)
-		row := e.s.table.byID[rid]
+		row := e.t.byID[rid]
 		if row == nil {
 			return fmt.Errorf("airtable sandbox: no record %q", id)
 		}
 		changes[i] = change{record: row, cells: cells}
 	}
-	e.s.apply(e.by, changes, false)
+	e.s.apply(e.t, e.by, changes, false)
 	return nil
 }
 
@@ -90,5 +91,5 @@ func (e *Editor) DeleteRecords(ids ...string) int {
 			rids = append(rids, rid)
 		}
 	}
-	return e.s.remove(e.by, rids)
+	return e.s.remove(e.t, e.by, rids)
 }

@@ -131,7 +131,7 @@ func (t *table) appendFields(dst []byte, r *record, how *rendering) []byte {
 
 // appendCell appends the cell's value; false if it is empty.
 func (t *table) appendCell(dst []byte, r *record, c *column, how *rendering) ([]byte, bool) {
-	if how.text || c.Type == Formula {
+	if how.text || c.Type == Formula || c.Type == Rollup || c.Type == Count {
 		v := view{t, r, how.now}
 		value := v.Field(c.index)
 		if how.text {
@@ -145,6 +145,8 @@ func (t *table) appendCell(dst []byte, r *record, c *column, how *rendering) ([]
 		return strconv.AppendUint(dst, uint64(r.number), 10), true
 	case CreatedTime:
 		return appendTime(dst, r.created), true
+	case Lookup:
+		return c.appendLookup(dst, r, how)
 	case LastModifiedTime:
 		ms := r.modifiedOf(c.watches)
 		return appendTime(dst, ms), ms != 0
@@ -172,6 +174,8 @@ func (t *table) appendCell(dst []byte, r *record, c *column, how *rendering) ([]
 			dst = append(dst, ch.json...)
 		}
 		return append(dst, ']'), true
+	case []recordID:
+		return append(dst, mustJSON(v)...), true
 	case []*collaborator:
 		return c.appendCollaborators(dst, v), true
 	case []*attachment:

@@ -92,6 +92,8 @@ var effects = []Effect{
 type Fault struct {
 	// On is the kind of request it concerns; any if empty.
 	On Kind `json:"on"`
+	// Table is the id of the table it concerns; any request's if empty.
+	Table string `json:"table"`
 	// Method is the HTTP method it concerns, as PATCH; any if empty.
 	Method string `json:"method"`
 	// Do is what happens.
@@ -186,7 +188,7 @@ func (s *Server) inject(r *request) *Injection {
 	defer s.faultMu.Unlock()
 	for _, i := range s.faults {
 		f := &i.fault
-		if f.On != "" && f.On != r.kind || f.Method != "" && f.Method != r.http.Method {
+		if f.On != "" && f.On != r.kind || f.Method != "" && f.Method != r.http.Method || f.Table != "" && (r.table == nil || f.Table != r.table.id) {
 			continue
 		}
 		if f.Do == ExpiredIterator || f.Do == RepeatedOffset {

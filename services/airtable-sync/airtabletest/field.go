@@ -35,9 +35,13 @@ const (
 	SingleCollaborator    = "singleCollaborator"
 	MultipleCollaborators = "multipleCollaborators"
 	Formula               = "formula"
+	MultipleRecordLinks   = "multipleRecordLinks"
+	Lookup                = "multipleLookupValues"
+	Rollup                = "rollup"
+	Count                 = "count"
 )
 
-// Field describes a field of the table.
+// Field describes a field of a table.
 type Field struct {
 	ID          string `json:"id"` // made up if empty
 	Name        string `json:"name"`
@@ -49,12 +53,21 @@ type Field struct {
 	Precision int `json:"precision,omitempty"`
 	// Symbol of a currency; "$" if empty.
 	Symbol string `json:"symbol,omitempty"`
-	// Formula of a formula field.
+	// Formula of a formula field, or of a rollup, where it is of values, as SUM(values).
 	Formula string `json:"formula,omitempty"`
 	// TimeZone of a dateTime: "utc" if empty, "client", or a name as Europe/Madrid.
 	TimeZone string `json:"timeZone,omitempty"`
 	// Watches names the fields a lastModifiedTime field watches; all if empty.
 	Watches []string `json:"watches,omitempty"`
+	// LinkedTable is the table of a link field, by id or name; Inverse is the id of the field there that links
+	// back, which the sandbox adds. SingleLink says that the field prefers a single link.
+	LinkedTable string `json:"linked_table,omitempty"`
+	Inverse     string `json:"inverse,omitempty"`
+	SingleLink  bool   `json:"single_link,omitempty"`
+	// Link is the link field that a count, lookup or rollup goes by, and Target the field of the linked
+	// table that the latter two show, both by id or name.
+	Link   string `json:"link,omitempty"`
+	Target string `json:"target,omitempty"`
 	// Locked refuses what the API writes to it.
 	Locked bool `json:"locked,omitempty"`
 }
@@ -70,7 +83,7 @@ type choice struct {
 type instant int64
 
 // A cell is nil when empty, else a string, float64, true, instant, *choice,
-// []*choice, []*attachment or []*collaborator, as its column's type demands.
+// []*choice, []*attachment, []*collaborator or []recordID, as its column's type demands.
 type cell = any
 
 // column is a field with what it takes to read and write its cells.
@@ -106,7 +119,7 @@ func (c *column) describe() Field {
 
 func (c *column) computed() bool {
 	switch c.Type {
-	case AutoNumber, CreatedTime, LastModifiedTime, Formula:
+	case AutoNumber, CreatedTime, LastModifiedTime, Formula, Lookup, Rollup, Count:
 		return true
 	}
 	return false
@@ -162,6 +175,8 @@ func (c *column) parse(v any, typecast bool) (cell, *apiError) {
 		return c.parseSelect(v, typecast)
 	case MultipleAttachments:
 		return c.parseAttachments(v)
+	case MultipleRecordLinks:
+		return c.parseLinks(v, typecast)
 	case SingleCollaborator, MultipleCollaborators:
 		return c.parseCollaborators(v)
 	default: // MultipleSelects
@@ -349,28 +364,30 @@ func (c *column) settle(v cell, newID func(prefix string) string) cell {
 }
 
 func sameCell(a, b cell) bool {
-	if fa, ok := a.([]*attachment); ok {
-		fb, ok := b.([]*attachment)
-		return ok && slices.Equal(fa, fb)
-	}
-	if pa, ok := a.([]*collaborator); ok {
-		pb, ok := b.([]*collaborator)
-		return ok && slices.Equal(pa, pb)
-	}
-	la, oka := a.([]*choice)
-	lb, okb := b.([]*choice)
-	_, files := b.([]*attachment)
-	if _, people := b.([]*collaborator); oka || okb || files || people {
-		return oka && okb && slices.Equal(la, lb)
+	switch b := b.(type) {
+	case []*choice:
+		return sameList(a, b)
+	case []*attachment:
+		return sameList(a, b)
+	case []*collaborator:
+		return sameList(a, b)
+	case []recordID:
+		return sameList(a, b)
 	}
 	return a == b
+}
+
+func sameList[T comparable](a cell, b []T) bool {
+	list, ok := a.([]T)
+	return ok && slices.Equal(list, b)
 }
 
 // check completes and validates a field's description.
 func (f *Field) check() error {
 	switch f.Type {
 	case SingleLineText, MultilineText, Email, URL, PhoneNumber, Checkbox, DateField, DateTime,
-		AutoNumber, CreatedTime, LastModifiedTime, Formula, SingleSelect, MultipleSelects, MultipleAttachments, SingleCollaborator, MultipleCollaborators, Number, Percent:
+		AutoNumber, CreatedTime, LastModifiedTime, Formula, SingleSelect, MultipleSelects, MultipleAttachments, SingleCollaborator, MultipleCollaborators, Number, Percent,
+		MultipleRecordLinks, Lookup, Rollup, Count:
 	case Currency:
 		if f.Symbol == "" {
 			f.Symbol = "$"
@@ -423,6 +440,8 @@ func (t *table) options(c *column) object {
 		return object{"icon": "check", "color": "greenBright"}
 	case MultipleAttachments:
 		return object{"isReversed": false}
+	case MultipleRecordLinks, Lookup, Rollup, Count:
+		return c.linkOptions()
 	case DateField:
 		return object{"dateFormat": isoDate}
 	case DateTime:

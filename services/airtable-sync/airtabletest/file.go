@@ -23,7 +23,7 @@ const (
 	saveChunk = 1000
 )
 
-// origin is what a table was made for: a file of another origin is not loaded,
+// origin is what a base was made for: a file of another origin is not loaded,
 // so that asking for other samples gives them.
 type origin struct {
 	BaseID   string `json:"base"`
@@ -37,10 +37,9 @@ func (cfg *Config) origin() origin {
 	return origin{cfg.BaseID, cfg.TableID, cfg.Language, cfg.Orders, cfg.Seed}
 }
 
-// The file is {"table": savedTable, "base": savedBase, "records": [savedRecord, …]};
-// one without a base is of an older version.
+// The file is {"base": savedBase, "records": [savedRecord, …]}.
 type savedTable struct {
-	Origin      origin       `json:"origin"`
+	ID          string       `json:"id"`
 	Name        string       `json:"name"`
 	Description string       `json:"description,omitempty"`
 	View        string       `json:"view"`
@@ -48,12 +47,14 @@ type savedTable struct {
 	Fields      []savedField `json:"fields"`
 }
 
-// savedBase is what there is besides the table.
+// savedBase is what there is besides the records.
 type savedBase struct {
-	Journal      int         `json:"journal"` // the segment to go on with
-	Transactions uint64      `json:"transactions"`
-	Quota        Quota       `json:"quota"`
-	Hooks        []savedHook `json:"hooks"`
+	Origin       origin       `json:"origin"`
+	Journal      int          `json:"journal"` // the segment to go on with
+	Transactions uint64       `json:"transactions"`
+	Quota        Quota        `json:"quota"`
+	Hooks        []savedHook  `json:"hooks"`
+	Tables       []savedTable `json:"tables"`
 }
 
 type savedHook struct {
@@ -81,6 +82,7 @@ func (f *savedField) color(i int, otherwise string) string {
 // savedRecord has its times in Unix milliseconds and its cells, those that are
 // not computed, by field id as the API gives them.
 type savedRecord struct {
+	Table    string         `json:"table"`
 	ID       string         `json:"id"`
 	Number   uint32         `json:"number"`
 	Created  int64          `json:"created"`
@@ -94,7 +96,7 @@ type savedRecord struct {
 // samples. What can't be read or is of another origin is set aside: it may hold work.
 func open(cfg *Config) *loader {
 	if cfg.File == "" {
-		return &loader{table: seed(*cfg)}
+		return &loader{base: seed(*cfg)}
 	}
 	l, err := load(cfg)
 	if err == nil {
@@ -110,7 +112,7 @@ func open(cfg *Config) *loader {
 		cfg.Log.Warn("airtable sandbox: starting with new samples, the file was set aside",
 			"file", cfg.File, "as", aside, "error", errors.Join(errs...))
 	}
-	l = &loader{table: seed(*cfg), unsaved: true}
+	l = &loader{base: seed(*cfg), unsaved: true}
 	if len(numbers) > 0 {
 		l.last = numbers[len(numbers)-1]
 	}
@@ -124,12 +126,12 @@ func load(cfg *Config) (*loader, error) {
 	}
 	defer f.Close()
 	d := json.NewDecoder(f)
-	var head savedTable
-	if err := expect(d, json.Delim('{'), "table"); err != nil {
+	var head savedBase
+	if err := expect(d, json.Delim('{'), "base"); err != nil {
 		return nil, err
 	}
 	if err := d.Decode(&head); err != nil {
-		return nil, fmt.Errorf("its table: %w", err)
+		return nil, fmt.Errorf("its base: %w", err)
 	}
 	if head.Origin != cfg.origin() {
 		return nil, fmt.Errorf("it was made from %+v, not from %+v", head.Origin, cfg.origin())
@@ -138,51 +140,25 @@ func load(cfg *Config) (*loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	journal, err := l.base(d)
-	if err != nil {
+	if err := expect(d, "records", json.Delim('[')); err != nil {
 		return nil, err
 	}
-	if err := expect(d, json.Delim('[')); err != nil {
-		return nil, err
-	}
-	for d.More() {
+	for n := 1; d.More(); n++ {
 		var r savedRecord
 		if err := d.Decode(&r); err != nil {
-			return nil, fmt.Errorf("record %d: %w", len(l.table.rows)+1, err)
+			return nil, fmt.Errorf("record %d: %w", n, err)
 		}
 		if err := l.add(&r); err != nil {
-			return nil, fmt.Errorf("record %d, %q: %w", len(l.table.rows)+1, r.ID, err)
+			return nil, fmt.Errorf("record %d, %q: %w", n, r.ID, err)
 		}
 	}
 	if err := expect(d, json.Delim(']'), json.Delim('}')); err != nil {
 		return nil, err
 	}
-	return l, l.replay(cfg.File, journal)
-}
-
-// base reads what stands between the table and the records, if anything, and
-// returns where the journal goes on.
-func (l *loader) base(d *json.Decoder) (journal int, err error) {
-	key, err := d.Token()
-	if err != nil || key == "records" {
-		return 0, err
+	if err := l.replay(cfg.File, head.Journal); err != nil {
+		return nil, err
 	}
-	if key != "base" {
-		return 0, fmt.Errorf("%v where base should be", key)
-	}
-	var b savedBase
-	if err := d.Decode(&b); err != nil {
-		return 0, fmt.Errorf("its base: %w", err)
-	}
-	l.transactions, l.quota = b.Transactions, b.Quota
-	for i := range b.Hooks {
-		h := &b.Hooks[i]
-		if err := l.putHook(&h.hook); err != nil {
-			return 0, err
-		}
-		h.add(h.Payloads)
-	}
-	return b.Journal, expect(d, "records")
+	return l, l.base.checkLinks()
 }
 
 func expect(d *json.Decoder, tokens ...json.Token) error {
@@ -200,33 +176,51 @@ func expect(d *json.Decoder, tokens ...json.Token) error {
 
 // loader makes a base of what was saved.
 type loader struct {
-	table        *table
-	hooks        []*hook
-	transactions uint64
-	quota        Quota
-	last         int             // the newest segment of the journal
-	replayed     int64           // bytes of the journal that the file does not have
-	unsaved      bool            // there is no file yet
-	texts        map[string]cell // shared by the records, as those of the samples are
+	base     *base
+	quota    Quota
+	last     int             // the newest segment of the journal
+	replayed int64           // bytes of the journal that the file does not have
+	unsaved  bool            // there is no file yet
+	texts    map[string]cell // shared by the records, as those of the samples are
 }
 
 // maxShared bounds the texts that are looked up to be shared.
 const maxShared = 20_000
 
-func newLoader(head *savedTable) (*loader, error) {
-	t := &table{
-		id: head.Origin.TableID, name: head.Name, description: head.Description, viewID: head.View, number: head.Number,
-		byID: map[recordID]*record{},
+func newLoader(head *savedBase) (*loader, error) {
+	l := &loader{texts: map[string]cell{}, quota: head.Quota, base: &base{
+		transactions: head.Transactions,
 		// The ids made from here on must not be those of the run before.
 		rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-	}
-	l := &loader{table: t, texts: map[string]cell{}}
-	for _, f := range head.Fields {
-		if err := t.restoreField(f); err != nil {
-			return nil, fmt.Errorf("field %q: %w", f.Name, err)
+	}}
+	for i := range head.Tables {
+		if err := l.putTable(&head.Tables[i]); err != nil {
+			return nil, err
 		}
 	}
+	if len(l.base.tables) == 0 {
+		return nil, errors.New("it has no table")
+	}
+	for i := range head.Hooks {
+		h := &head.Hooks[i]
+		if err := l.putHook(&h.hook); err != nil {
+			return nil, err
+		}
+		h.add(h.Payloads)
+	}
 	return l, nil
+}
+
+// checkLinks returns an error if a link field is to a table that there is not.
+func (b *base) checkLinks() error {
+	for _, t := range b.tables {
+		for _, c := range t.columns {
+			if c.Type == MultipleRecordLinks && !c.deleted && c.linked() == nil {
+				return fmt.Errorf("field %q links to no table", c.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // width is how many cells a record may have.
@@ -267,7 +261,8 @@ func (t *table) restoreField(f savedField) error {
 
 // add adds a record of the file.
 func (l *loader) add(r *savedRecord) error {
-	if id, _ := parseID(r.ID); l.table.byID[id] != nil {
+	id, _ := parseID(r.ID)
+	if t, _ := l.base.record(id); t != nil {
 		return errors.New("its id is taken")
 	}
 	return l.put(r)
@@ -275,10 +270,10 @@ func (l *loader) add(r *savedRecord) error {
 
 // put adds a record, or gives the one there is its newer state.
 func (l *loader) put(r *savedRecord) error {
-	t := l.table
+	t := l.base.tableByID(r.Table)
 	id, ok := parseID(r.ID)
-	if !ok {
-		return errors.New("its id is none")
+	if !ok || t == nil {
+		return errors.New("its id, or its table's, is none")
 	}
 	row := t.byID[id]
 	if row == nil {
@@ -309,7 +304,7 @@ func (l *loader) put(r *savedRecord) error {
 		if fail != nil {
 			return fail
 		}
-		row.cells[i] = l.share(c.settle(v, t.newID))
+		row.cells[i] = l.share(c.settle(v, l.base.newID))
 	}
 	if known < len(r.Fields) {
 		return errors.New("it has a cell of no field that can be written")
@@ -325,6 +320,8 @@ func (c *column) restore() func(any) (cell, error) {
 		return c.restoreAttachments
 	case SingleCollaborator, MultipleCollaborators:
 		return c.restoreCollaborators
+	case MultipleRecordLinks:
+		return c.restoreLinks
 	}
 	return nil
 }
@@ -392,12 +389,12 @@ func (s *Server) persist(ctx context.Context) error {
 	}
 }
 
-// snapshot is what a file begins with, and the rows that follow.
+// snapshot is what a file begins with, and the rows that follow, by table.
 type snapshot struct {
-	table savedTable
-	base  savedBase
-	rows  []*record
-	size  int64 // of the journal that the file will replace
+	base   savedBase
+	tables []*table
+	rows   [][]*record
+	size   int64 // of the journal that the file will replace
 }
 
 // rotate begins a new segment of the journal and returns the state at that point.
@@ -413,12 +410,14 @@ func (s *Server) rotate() (*snapshot, error) {
 		return nil, err
 	}
 	snap := &snapshot{
-		table: s.table.saved(s.cfg.origin()),
-		base:  savedBase{Journal: n, Transactions: s.transactions, Quota: s.meter.q},
-		rows:  slices.Clip(s.table.rows),
-		size:  s.journal.size,
+		base: savedBase{Origin: s.cfg.origin(), Journal: n, Transactions: s.base.transactions, Quota: s.meter.q},
+		size: s.journal.size, tables: slices.Clone(s.base.tables),
 	}
-	for _, h := range s.hooks {
+	for _, t := range s.base.tables {
+		snap.base.Tables = append(snap.base.Tables, t.saved())
+		snap.rows = append(snap.rows, slices.Clip(t.rows))
+	}
+	for _, h := range s.base.hooks {
 		snap.base.Hooks = append(snap.base.Hooks, savedHook{*h, slices.Clip(h.payloads)})
 	}
 	return snap, nil
@@ -463,27 +462,28 @@ func (s *Server) save() error {
 // writeTo writes the snapshot with the records as they are now. What changes
 // meanwhile may or may not be in it, but every record is whole; the journal has it all.
 func (s *Server) writeTo(w io.Writer, snap *snapshot) error {
-	buf := append([]byte(`{"table":`), mustJSON(snap.table)...)
-	buf = append(buf, `,"base":`...)
-	buf = append(buf, mustJSON(snap.base)...)
+	buf := append([]byte(`{"base":`), mustJSON(snap.base)...)
 	buf = append(buf, `,"records":[`...)
 	separator := "\n"
-	for chunk := range slices.Chunk(snap.rows, saveChunk) {
-		s.mu.RLock()
-		how := s.table.writable()
-		how.columns = slices.DeleteFunc(how.columns, func(c *column) bool { return c.index >= len(snap.table.Fields) })
-		for _, r := range chunk {
-			if !r.deleted {
-				buf = append(buf, separator...)
-				buf = s.table.appendSaved(buf, r, how)
-				separator = ",\n"
+	for i, rows := range snap.rows {
+		t, fields := snap.tables[i], len(snap.base.Tables[i].Fields)
+		for chunk := range slices.Chunk(rows, saveChunk) {
+			s.mu.RLock()
+			how := t.writable()
+			how.columns = slices.DeleteFunc(how.columns, func(c *column) bool { return c.index >= fields })
+			for _, r := range chunk {
+				if !r.deleted {
+					buf = append(buf, separator...)
+					buf = t.appendSaved(buf, r, how)
+					separator = ",\n"
+				}
 			}
+			s.mu.RUnlock()
+			if _, err := w.Write(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
 		}
-		s.mu.RUnlock()
-		if _, err := w.Write(buf); err != nil {
-			return err
-		}
-		buf = buf[:0]
 	}
 	_, err := w.Write(append(buf, "\n]}\n"...))
 	return err
@@ -500,8 +500,8 @@ func (t *table) writable() *rendering {
 	return how
 }
 
-func (t *table) saved(from origin) savedTable {
-	head := savedTable{Origin: from, Name: t.name, Description: t.description, View: t.viewID, Number: t.number}
+func (t *table) saved() savedTable {
+	head := savedTable{ID: t.id, Name: t.name, Description: t.description, View: t.viewID, Number: t.number}
 	for _, c := range t.columns {
 		f := savedField{Field: c.describe(), Deleted: c.deleted}
 		for _, ch := range c.choices {
@@ -512,7 +512,7 @@ func (t *table) saved(from origin) savedTable {
 		for _, i := range c.watches {
 			f.Watches = append(f.Watches, t.columns[i].ID)
 		}
-		if c.prog != nil {
+		if c.Type == Formula {
 			f.Formula = c.prog.Rewrite(c.Formula, func(i int) string { return t.columns[i].ID })
 		}
 		head.Fields = append(head.Fields, f)
@@ -522,7 +522,8 @@ func (t *table) saved(from origin) savedTable {
 
 // appendSaved appends r as a savedRecord.
 func (t *table) appendSaved(dst []byte, r *record, how *rendering) []byte {
-	dst = append(append(dst, `{"id":"`...), r.id[:]...)
+	dst = append(append(dst, `{"table":"`...), t.id...)
+	dst = append(append(dst, `","id":"`...), r.id[:]...)
 	dst = append(dst, `","number":`...)
 	dst = strconv.AppendUint(dst, uint64(r.number), 10)
 	dst = append(dst, `,"created":`...)

@@ -43,13 +43,15 @@ func shown(t *testing.T, s *Server) string {
 	}
 	get("/v0/meta/whoami")
 	get("/v0/meta/bases/" + s.cfg.BaseID + "/tables")
-	for offset := ""; ; {
-		m := offsetPattern.FindSubmatch(get("/v0/" + s.cfg.BaseID + "/" + s.cfg.TableID + "?pageSize=100&offset=" + offset))
-		if m == nil {
-			return all.String()
+	for _, table := range s.base.tables {
+		for offset, more := "", true; more; {
+			m := offsetPattern.FindSubmatch(get("/v0/" + s.cfg.BaseID + "/" + table.id + "?pageSize=100&offset=" + offset))
+			if more = m != nil; more {
+				offset = string(m[1])
+			}
 		}
-		offset = string(m[1])
 	}
+	return all.String()
 }
 
 func must[T any](t *testing.T) func(T, error) T {
@@ -235,11 +237,11 @@ func TestFileSetAside(t *testing.T) {
 		"cut":           good[:len(good)/2],
 		"no end":        strings.TrimSuffix(good, "]}\n"),
 		"twice":         strings.Replace(good, line, line+line, 1),
-		"bad id":        strings.Replace(good, `{"id":"rec`, `{"id":"row`, 1),
+		"bad id":        strings.Replace(good, `"id":"rec`, `"id":"row`, 1),
 		"bad cell":      strings.Replace(good, `"fields":{"fld`, `"fields":{"flx`, 1),
-		"bad value":     regexp.MustCompile(`"`+first.table.columns[2].ID+`":"[^"]+"`).ReplaceAllString(good, `"`+first.table.columns[2].ID+`":{}`),
+		"bad value":     regexp.MustCompile(`"`+first.t.columns[2].ID+`":"[^"]+"`).ReplaceAllString(good, `"`+first.t.columns[2].ID+`":{}`),
 		"bad type":      strings.Replace(good, `"type":"currency"`, `"type":"money"`, 1),
-		"field twice":   strings.Replace(good, first.table.columns[1].ID, first.table.columns[0].ID, 1),
+		"field twice":   strings.Replace(good, first.t.columns[1].ID, first.t.columns[0].ID, 1),
 		"choices' ids":  strings.Replace(good, `"choice_ids":[`, `"choice_ids":["sel",`, 1),
 		"other samples": strings.Replace(good, `"orders":40`, `"orders":41`, 1),
 		"other base":    strings.Replace(good, `"base":"app`, `"base":"apx`, 1),

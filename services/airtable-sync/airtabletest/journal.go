@@ -20,7 +20,7 @@ const compactAt = 16 << 20
 // entry is one line of the journal.
 type entry struct {
 	Transactions uint64               `json:"transactions,omitempty"`
-	Table        *savedTable          `json:"table,omitempty"`
+	Tables       []savedTable         `json:"tables,omitempty"`
 	Records      []json.RawMessage    `json:"records,omitempty"` // savedRecord
 	Destroyed    []string             `json:"destroyed,omitempty"`
 	Hooks        []*hook              `json:"hooks,omitempty"`
@@ -136,32 +136,40 @@ func (j *journal) write(s *Server, line []byte) {
 // keepTransaction makes a transaction durable. The caller holds s.mu.
 func (s *Server) keepTransaction(tx *transaction) {
 	if !s.journal.open() {
-		for _, h := range s.hooks {
+		for _, h := range s.base.hooks {
 			h.unsaved = nil
 		}
 		return
 	}
 	e := &entry{Transactions: tx.number}
-	if tx.schema {
-		head := s.table.saved(s.cfg.origin())
-		e.Table = &head
+	for _, ch := range tx.tables {
+		ch.appendTo(e)
 	}
-	how := s.table.writable()
-	for _, list := range [][]*record{tx.created, tx.changed} {
-		for _, r := range list {
-			e.Records = append(e.Records, s.table.appendSaved(nil, r, how))
-		}
-	}
-	for _, id := range tx.destroyed {
-		e.Destroyed = append(e.Destroyed, string(id[:]))
-	}
-	for _, h := range s.hooks {
+	for _, h := range s.base.hooks {
 		if h.Failed != "" && len(h.unsaved) > 0 {
 			e.Hooks = append(e.Hooks, h)
 		}
 		e.addPayloads(h)
 	}
 	s.keep(e)
+}
+
+// appendTo adds the state that the change has left.
+func (ch *tableChange) appendTo(e *entry) {
+	if ch.schema {
+		e.Tables = append(e.Tables, ch.table.saved())
+	}
+	how := ch.table.writable()
+	for _, list := range [][]*record{ch.created, ch.changed} {
+		for _, r := range list {
+			if !r.deleted {
+				e.Records = append(e.Records, ch.table.appendSaved(nil, r, how))
+			}
+		}
+	}
+	for _, id := range ch.destroyed {
+		e.Destroyed = append(e.Destroyed, string(id[:]))
+	}
 }
 
 // addPayloads takes the webhook's payloads that are in no entry yet.
@@ -177,7 +185,7 @@ func (e *entry) addPayloads(h *hook) {
 
 // keepHook makes a change of the webhook durable. The caller holds s.mu.
 func (s *Server) keepHook(h *hook) {
-	e := &entry{Transactions: s.transactions, Hooks: []*hook{h}}
+	e := &entry{Transactions: s.base.transactions, Hooks: []*hook{h}}
 	e.addPayloads(h)
 	s.keep(e)
 }
@@ -197,7 +205,9 @@ func (l *loader) replay(file string, from int) error {
 			return err
 		}
 	}
-	l.table.sweep()
+	for _, t := range l.base.tables {
+		t.sweep()
+	}
 	return nil
 }
 
@@ -228,9 +238,9 @@ func (l *loader) replaySegment(name string) error {
 }
 
 func (l *loader) apply(e *entry) error {
-	l.transactions = max(l.transactions, e.Transactions)
-	if e.Table != nil {
-		if err := l.table.redescribe(e.Table); err != nil {
+	l.base.transactions = max(l.base.transactions, e.Transactions)
+	for i := range e.Tables {
+		if err := l.putTable(&e.Tables[i]); err != nil {
 			return err
 		}
 	}
@@ -245,9 +255,9 @@ func (l *loader) apply(e *entry) error {
 	}
 	for _, id := range e.Destroyed {
 		rid, _ := parseID(id)
-		if r := l.table.byID[rid]; r != nil {
+		if t, r := l.base.record(rid); r != nil {
 			r.deleted = true
-			delete(l.table.byID, rid)
+			delete(t.byID, rid)
 		}
 	}
 	for _, h := range e.Hooks {
@@ -260,7 +270,7 @@ func (l *loader) apply(e *entry) error {
 			h.add(list)
 		}
 	}
-	l.hooks = slices.DeleteFunc(l.hooks, func(h *hook) bool { return h.ID == e.Dropped })
+	l.base.hooks = slices.DeleteFunc(l.base.hooks, func(h *hook) bool { return h.ID == e.Dropped })
 	if e.Quota != nil {
 		l.quota = *e.Quota
 	}
@@ -268,7 +278,7 @@ func (l *loader) apply(e *entry) error {
 }
 
 func (l *loader) hook(id string) *hook {
-	for _, h := range l.hooks {
+	for _, h := range l.base.hooks {
 		if h.ID == id {
 			return h
 		}
@@ -290,7 +300,7 @@ func (l *loader) putHook(h *hook) error {
 		*old = *h
 		h = old
 	} else {
-		l.hooks = append(l.hooks, h)
+		l.base.hooks = append(l.base.hooks, h)
 	}
 	h.add(nil)
 	return nil
@@ -304,6 +314,19 @@ func (h *hook) add(list []payload) {
 	}
 	h.payloads = slices.DeleteFunc(h.payloads, func(p payload) bool { return p.Cursor < h.First })
 	h.fresh = h.Next > h.Pinged
+}
+
+// putTable adds a table, or gives the one there is its newer description.
+func (l *loader) putTable(head *savedTable) error {
+	t := l.base.tableByID(head.ID)
+	if t == nil {
+		if head.ID == "" {
+			return errors.New("a table has no id")
+		}
+		t = l.base.newTable(head.ID, head.Name)
+		t.viewID = head.View
+	}
+	return t.redescribe(head)
 }
 
 // redescribe gives the table another description: what a change of the schema left.
@@ -334,11 +357,19 @@ func (c *column) redescribe(t *table, f *savedField) error {
 	if err := c.setChoices(f); err != nil {
 		return err
 	}
-	if f.Deleted {
+	switch {
+	case f.Deleted:
 		c.deleted = true
 		t.clear(c)
-	} else if c.Type != f.Type && f.Type == Formula {
+	case c.Type == f.Type:
+	case f.Type == Formula:
 		return t.convert(c, f.Formula, t.byFieldID)
+	default: // a text; the cells follow
+		if err := f.check(); err != nil {
+			return err
+		}
+		c.Type, c.Choices, c.LinkedTable, c.Inverse = f.Type, nil, "", ""
+		t.clear(c)
 	}
 	return nil
 }

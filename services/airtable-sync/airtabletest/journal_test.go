@@ -26,10 +26,10 @@ func everything(t *testing.T, s *Server) string {
 	all.WriteString(shown(t, s))
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, h := range s.hooks {
+	for _, h := range s.base.hooks {
 		fmt.Fprintf(&all, "%s\n%s\n", mustJSON(h), mustJSON(h.payloads))
 	}
-	fmt.Fprintln(&all, s.transactions)
+	fmt.Fprintln(&all, s.base.transactions)
 	return all.String()
 }
 
@@ -86,6 +86,20 @@ func TestJournalKeepsAll(t *testing.T) {
 	ok(t, s.ConvertToFormula("Priority", "{Status}&'?'"))
 	s.RenameTable("Old orders")
 	same("formula")
+	customers := must[*Table](t)(s.AddTable("Customers", Field{Name: "Name", Type: SingleLineText}, Field{Name: "Orders", Type: MultipleRecordLinks, LinkedTable: "Old orders"}))
+	one := must[string](t)(customers.CreateRecord(Fields{"Name": "One", "Orders": []string{last, ids[5]}}))
+	must[string](t)(s.AddField(Field{Name: "Who", Type: Lookup, Link: "Customers", Target: "Name"}))
+	must[string](t)(s.AddField(Field{Name: "Whos", Type: Rollup, Link: "Customers", Target: "Name", Formula: "COUNTA(values)"}))
+	same("table")
+	must[string](t)(customers.CreateRecord(Fields{"Name": "Two", "Orders": []string{last}}))
+	s.DeleteRecords(ids[5])
+	ok(t, customers.UpdateRecord(one, Fields{"Name": "Uno"}))
+	customers.RenameTable("Clients")
+	same("linked")
+	ok(t, s.save())
+	same("linked, saved")
+	ok(t, customers.ConvertToText("Orders"), s.ConvertToText("Status"))
+	same("texts")
 	ok(t, s.SkipPayloads(first, 3), s.ForgetPayloads(first), s.RemoveWebhook(second), s.UpdateRecord(last, Fields{"Paid": true}),
 		s.AddErrorPayload(first, CodeInvalidFilters))
 	s.SetQuota(0, 77)
@@ -116,9 +130,9 @@ func TestJournalSpoiled(t *testing.T) {
 		"torn":           {`{"records":[{"id":"rec`, false},
 		"whole, no end":  {`{"destroyed":[]}`, false},
 		"no JSON":        {"hello\n", true},
-		"bad record":     {`{"records":[{"id":"row"}]}` + "\n", true},
-		"bad field":      {`{"records":[{"id":"recAAAAAAAAAAAAAA","fields":{"fldNone":1}}]}` + "\n", true},
-		"bad table":      {`{"table":{"fields":[{"id":"fldX","name":"x","type":"magic"}]}}` + "\n", true},
+		"bad record":     {`{"records":[{"table":"tblResonanceOrder","id":"row"}]}` + "\n", true},
+		"bad field":      {`{"records":[{"table":"tblResonanceOrder","id":"recAAAAAAAAAAAAAA","fields":{"fldNone":1}}]}` + "\n", true},
+		"bad table":      {`{"tables":[{"id":"tblX","fields":[{"id":"fldX","name":"x","type":"magic"}]}]}` + "\n", true},
 		"bad webhook":    {`{"hooks":[{"id":"ach","specification":3}]}` + "\n", true},
 		"unknown things": {`{"destroyed":["recNone"],"dropped":"ach","payloads":{"ach":[{"cursor":1}]}}` + "\n", false},
 	} {
@@ -170,7 +184,8 @@ func TestKill(t *testing.T) {
 	cfg := fileConfig(t)
 	config := New(Config{}).Config()
 	rng := rand.New(rand.NewPCG(1, 2))
-	want := map[string]string{} // notes by id
+	want := map[string]string{}   // notes by id
+	linked := map[string]string{} // the order of a parcel, by id
 	hook, payloads, calls := "", 0, 0
 	for round := range 6 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -200,9 +215,19 @@ func TestKill(t *testing.T) {
 			}
 			return answer
 		}
-		table, hooks := "/v0/"+config.BaseID+"/"+config.TableID, "/v0/bases/"+config.BaseID+"/webhooks"
+		table, parcels, hooks := "/v0/"+config.BaseID+"/"+config.TableID, "/v0/"+config.BaseID+"/Parcels", "/v0/bases/"+config.BaseID+"/webhooks"
 		if round == 0 {
+			call(http.MethodPost, "/v0/meta/bases/"+config.BaseID+"/tables", object{"name": "Parcels", "fields": []object{
+				{"name": "Code", "type": SingleLineText}, {"name": "Order", "type": MultipleRecordLinks, "options": object{"linkedTableId": config.TableID}},
+			}})
 			hook, _ = call(http.MethodPost, hooks, json.RawMessage(allSpec))["id"].(string)
+		}
+		for parcel, order := range linked {
+			there := call(http.MethodGet, parcels+"/"+parcel, nil)["fields"].(map[string]any)["Order"]
+			back := call(http.MethodGet, table+"/"+order, nil)["fields"].(map[string]any)["Parcels"].([]any)
+			if fmt.Sprint(there) != fmt.Sprint([]string{order}) || !slices.Contains(back, any(parcel)) {
+				t.Fatalf("round %d: %s links to %v, and %s to %v", round, parcel, there, order, back)
+			}
 		}
 		for id, notes := range want {
 			if got, _ := call(http.MethodGet, table+"/"+id, nil)["fields"].(map[string]any)["Notes"].(string); got != notes {
@@ -238,6 +263,11 @@ func TestKill(t *testing.T) {
 			}
 			want[id] = notes
 			payloads++
+			if i%7 == 5 {
+				parcel := call(http.MethodPost, parcels, object{"fields": object{"Code": notes, "Order": []string{id}}})
+				linked[parcel["id"].(string)] = id
+				payloads++
+			}
 		}
 		ok(t, cmd.Process.Kill())
 		_ = cmd.Wait() // was killed
@@ -247,33 +277,39 @@ func TestKill(t *testing.T) {
 // FuzzJournal: no line of a journal breaks the loader, and what it takes can be shown.
 func FuzzJournal(f *testing.F) {
 	seed := New(Config{Orders: 2, Now: func() time.Time { return time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC) }})
-	id, field := seed.RecordIDs()[0], seed.table.columns[2].ID
+	id, field := seed.RecordIDs()[0], seed.t.columns[2].ID
 	for _, line := range []string{
-		`{"transactions":3,"records":[{"id":"` + id + `","number":1,"fields":{"` + field + `":"Sent"}}],"destroyed":["` + id + `"]}`,
-		`{"table":{"name":"x","fields":[{"id":"` + field + `","name":"y","type":"formula","formula":"1+1"}]}}`,
-		`{"table":{"fields":[{"id":"` + field + `","name":"y","type":"singleSelect","choices":["a"],"choice_ids":["selA"]}]}}`,
+		`{"transactions":3,"records":[{"table":"` + seed.t.id + `","id":"` + id + `","number":1,"fields":{"` + field + `":"Sent"}}],"destroyed":["` + id + `"]}`,
+		`{"tables":[{"id":"` + seed.t.id + `","name":"x","fields":[{"id":"` + field + `","name":"y","type":"formula","formula":"1+1"}]}]}`,
+		`{"tables":[{"id":"tblNew","fields":[{"id":"` + field + `","name":"y","type":"singleSelect","choices":["a"],"choice_ids":["selA"]}]}]}`,
+		`{"tables":[{"id":"tblNew","fields":[{"id":"fldP","name":"p","type":"url"},{"id":"fldL","name":"l","type":"multipleRecordLinks","linked_table":"` + seed.t.id +
+			`","inverse":"fldNone"},{"id":"fldC","name":"c","type":"rollup","link":"fldL","target":"` + field + `","formula":"SUM(values)"}]}],` +
+			`"records":[{"table":"tblNew","id":"recAAAAAAAAAAAAAA","fields":{"fldL":["` + id + `","recNNNNNNNNNNNNNN"]}}]}`,
 		`{"hooks":[{"id":"ach","specification":{"options":{"filters":{"dataTypes":["tableData"]}}},"next":4,"first":9}],"payloads":{"ach":[{"cursor":3,"body":{}}]}}`,
 		`{"dropped":"ach","quota":{"used":1}}`, `{"records":[null]}`, `{"hooks":[null]}`, `[]`,
 	} {
 		f.Add([]byte(line))
 	}
-	head := seed.table.saved(seed.cfg.origin())
+	head := savedBase{Tables: []savedTable{seed.t.saved()}}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		l, err := newLoader(&head)
 		ok(t, err)
 		var e entry
-		if json.Unmarshal(line, &e) != nil || l.apply(&e) != nil {
+		if json.Unmarshal(line, &e) != nil || l.apply(&e) != nil || l.base.checkLinks() != nil {
 			return
 		}
-		l.table.sweep()
 		s := New(Config{Orders: 0})
-		s.table, s.hooks = l.table, l.hooks
+		l.base.links, l.base.now = s.links, s.now
+		s.base, s.t = l.base, l.base.tables[0]
+		s.t.sweep()
 		for _, rep := range []reply{s.listHooks(nil), s.tables(&request{base: s.cfg.BaseID, http: &http.Request{URL: &url.URL{}}})} {
 			if !json.Valid(rep.body) {
 				t.Fatalf("%s", rep.body)
 			}
 		}
-		s.Records()
+		for _, table := range s.base.tables {
+			(&Table{s, table}).Records()
+		}
 	})
 }
 
@@ -292,7 +328,7 @@ func FuzzWebhooks(f *testing.F) {
 		if hook == "" {
 			hook = hookOf(t, s)
 		}
-		before := len(s.hooks)
+		before := len(s.base.hooks)
 		made := s.createHook(&request{body: []byte(in)})
 		ok(t, s.UpdateRecord(s.RecordIDs()[0], Fields{"Notes": in[:min(len(in), 50)]}))
 		listed := s.listPayloads(&request{webhook: hook, http: &http.Request{URL: &url.URL{RawQuery: in}}})
@@ -302,7 +338,7 @@ func FuzzWebhooks(f *testing.F) {
 			}
 		}
 		s.mu.Lock()
-		s.hooks = s.hooks[:before]
+		s.base.hooks = s.base.hooks[:before]
 		s.mu.Unlock()
 	})
 }

@@ -21,6 +21,7 @@ const maxIterators = 128
 
 // iterator is a scan under way: the order of its rows is frozen.
 type iterator struct {
+	table  *table
 	rows   []*record
 	starts map[recordID]int // where the pages begin that were announced by an offset
 	used   time.Time
@@ -317,7 +318,7 @@ func (s *Server) list(r *request) reply {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	t := s.table
+	t := r.table
 	l, fail := t.validate(p, s.now())
 	if fail != nil {
 		return errorReply(fail)
@@ -332,7 +333,7 @@ func (s *Server) list(r *request) reply {
 		if itr, next, fail = parseOffset(p.Offset); fail != nil {
 			return errorReply(fail)
 		}
-		if rows, at, fail = s.resume(itr, next); fail != nil {
+		if rows, at, fail = s.resume(t, itr, next); fail != nil {
 			return errorReply(fail)
 		}
 	}
@@ -357,7 +358,7 @@ func (s *Server) list(r *request) reply {
 	body = append(body, ']')
 	if at < len(rows) {
 		body = append(body, `,"offset":"`...)
-		body = append(body, s.announce(itr, rows, at)...)
+		body = append(body, s.announce(t, itr, rows, at)...)
 		body = append(body, '"')
 	}
 	return jsonReply(http.StatusOK, append(body, '}'))
@@ -409,12 +410,12 @@ func parseOffset(offset string) (itr string, next recordID, fail *apiError) {
 
 // resume finds where the page begins that an offset announced. The same offset
 // may be asked for again.
-func (s *Server) resume(itr string, next recordID) (rows []*record, at int, fail *apiError) {
+func (s *Server) resume(t *table, itr string, next recordID) (rows []*record, at int, fail *apiError) {
 	s.iterMu.Lock()
 	defer s.iterMu.Unlock()
 	now := s.now()
 	it := s.iterators[itr]
-	if it == nil {
+	if it == nil || it.table != t {
 		return nil, 0, errIteratorOld
 	}
 	if now.Sub(it.used) >= s.cfg.IteratorTTL {
@@ -431,7 +432,7 @@ func (s *Server) resume(itr string, next recordID) (rows []*record, at int, fail
 
 // announce returns the offset of the page that begins at rows[at], in the
 // iterator itr or, if that is empty, in a new one.
-func (s *Server) announce(itr string, rows []*record, at int) string {
+func (s *Server) announce(t *table, itr string, rows []*record, at int) string {
 	s.iterMu.Lock()
 	defer s.iterMu.Unlock()
 	it := s.iterators[itr]
@@ -448,7 +449,7 @@ func (s *Server) announce(itr string, rows []*record, at int) string {
 		if itr == "" {
 			itr = newID(s.iterRand, "itr")
 		}
-		it = &iterator{rows: rows, starts: map[recordID]int{}}
+		it = &iterator{table: t, rows: rows, starts: map[recordID]int{}}
 		s.iterators[itr] = it
 	}
 	it.used = s.now()

@@ -5,6 +5,20 @@ import (
 	"slices"
 )
 
+// metadata routes what is below /v0/meta.
+func (s *Server) metadata(req *request, parts []string) {
+	read := req.http.Method == http.MethodGet
+	switch {
+	case len(parts) > 2 && parts[0] == "bases" && parts[2] == "tables":
+		req.base = parts[1]
+		s.structure(req, parts[3:])
+	case read && len(parts) == 1 && parts[0] == "whoami":
+		req.handle = s.whoami
+	case read && len(parts) == 1 && parts[0] == "bases":
+		req.handle = s.bases
+	}
+}
+
 func (s *Server) whoami(*request) reply {
 	return jsonReply(http.StatusOK, mustJSON(object{"id": s.user.ID}))
 }
@@ -26,7 +40,11 @@ func (s *Server) tables(r *request) reply {
 	defer s.mu.RUnlock()
 	query := r.http.URL.Query()
 	visible := slices.Contains(append(query["include[]"], query["include"]...), "visibleFieldIds")
-	return jsonReply(http.StatusOK, mustJSON(object{"tables": []object{s.table.describe(visible)}}))
+	list := make([]object, len(s.base.tables))
+	for i, t := range s.base.tables {
+		list[i] = t.describe(visible)
+	}
+	return jsonReply(http.StatusOK, mustJSON(object{"tables": list}))
 }
 
 // describe is the table as the metadata API shows it.

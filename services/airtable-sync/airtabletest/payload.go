@@ -107,6 +107,9 @@ func (t *table) webhookCells(r *record, now time.Time) []json.RawMessage {
 // webhookCell is the cell in the format of webhooks, which differs from that
 // of records: choices are objects. https://airtable.com/developers/web/api/field-model
 func (t *table) webhookCell(r *record, c *column, how *rendering) json.RawMessage {
+	if c.Type == MultipleRecordLinks || c.Type == Lookup {
+		return c.webhookLinks(r, how)
+	}
 	if !c.computed() {
 		switch v := r.cell(c.index).(type) {
 		case *choice:
@@ -143,7 +146,7 @@ type cellValues map[string]json.RawMessage
 func (v cellValues) wrapped() object { return object{"cellValuesByFieldId": v} }
 
 // payloadsOf returns the payloads that tell this webhook of tx, none if it is not concerned.
-func (h *hook) payloadsOf(t *table, tx *transaction) [][]byte {
+func (h *hook) payloadsOf(tx *transaction) [][]byte {
 	f := &h.spec.Options.Filters
 	if !h.active(tx.at) {
 		return nil
@@ -157,56 +160,103 @@ func (h *hook) payloadsOf(t *table, tx *transaction) [][]byte {
 	if !f.sees(tx.source) {
 		return nil
 	}
-	changes := h.recordChanges(t, tx)
-	table := h.fieldChanges(tx)
-	if tx.previousName != "" && f.wants("tableMetadata", "update") {
-		table["changedMetadata"] = object{"current": object{"name": t.name}, "previous": object{"name": tx.previousName}}
+	var records []recordChange
+	changed, created := object{}, object{} // tables
+	for _, ch := range tx.tables {
+		t := ch.table
+		if scope := f.RecordChangeScope; scope != "" && scope != t.id && scope != t.viewID {
+			continue
+		}
+		records = append(records, h.recordChanges(ch, tx.at)...)
+		if ch.added {
+			if what := h.tableCreated(ch); len(what) > 0 {
+				created[t.id] = what
+			}
+			continue
+		}
+		what := h.fieldChanges(ch)
+		if ch.previousName != "" && f.wants("tableMetadata", "update") {
+			what["changedMetadata"] = object{"current": object{"name": t.name}, "previous": object{"name": ch.previousName}}
+		}
+		if len(what) > 0 {
+			changed[t.id] = what
+		}
 	}
 	var bodies [][]byte
-	for part := range slices.Chunk(changes, recordsPerPayload) {
-		bodies = append(bodies, tx.payload(t, f, table, part))
-		table = object{}
+	for part := range slices.Chunk(records, recordsPerPayload) {
+		bodies = append(bodies, tx.payload(f, created, changed, part))
+		created, changed = object{}, object{}
 	}
-	if len(table) > 0 {
-		bodies = append(bodies, tx.payload(t, f, table, nil))
+	if len(created)+len(changed) > 0 {
+		bodies = append(bodies, tx.payload(f, created, changed, nil))
 	}
 	return bodies
 }
 
+// tableCreated is what a payload says about a new table.
+func (h *hook) tableCreated(ch *tableChange) object {
+	f := &h.spec.Options.Filters
+	what := object{}
+	if f.wants("tableMetadata", "add") {
+		what["metadata"] = object{"name": ch.table.name, "description": ch.table.description}
+	}
+	if f.wants("tableFields", "add") {
+		what["fieldsById"] = described(ch.createdFields)
+	}
+	return what
+}
+
+func described(fields []*column) object {
+	o := object{}
+	for _, c := range fields {
+		o[c.ID] = object{"name": c.Name, "type": c.Type}
+	}
+	return o
+}
+
 // loses reports whether a field was deleted that the filters watch.
 func (tx *transaction) loses(f *filters) bool {
-	return slices.ContainsFunc(tx.destroyedFields, func(c *column) bool {
-		return slices.Contains(f.WatchData, c.ID) || slices.Contains(f.WatchSchemas, c.ID)
+	return slices.ContainsFunc(tx.tables, func(ch *tableChange) bool {
+		return slices.ContainsFunc(ch.destroyedFields, func(c *column) bool {
+			return slices.Contains(f.WatchData, c.ID) || slices.Contains(f.WatchSchemas, c.ID)
+		})
 	})
 }
 
 // recordChange is what a payload says about one record.
 type recordChange struct {
+	table *table
 	under string // the key of the table's change that it belongs to
 	id    string
 	what  object // nil for a destroyed record
 }
 
-func (h *hook) recordChanges(t *table, tx *transaction) []recordChange {
-	f := &h.spec.Options.Filters
+func (h *hook) recordChanges(ch *tableChange, at time.Time) []recordChange {
+	f, t := &h.spec.Options.Filters, ch.table
 	var changes []recordChange
+	if len(f.WatchData) > 0 && !slices.ContainsFunc(t.columns, func(c *column) bool { return slices.Contains(f.WatchData, c.ID) }) {
+		return nil
+	}
 	if f.wants("tableData", "add") {
-		for _, r := range tx.created {
-			what := h.visible(t, t.webhookCells(r, tx.at)).wrapped()
+		for _, r := range ch.created {
+			what := h.visible(t, t.webhookCells(r, at)).wrapped()
 			what["createdTime"] = json.RawMessage(appendTime(nil, r.created))
-			changes = append(changes, recordChange{"createdRecordsById", string(r.id[:]), what})
+			changes = append(changes, recordChange{t, "createdRecordsById", string(r.id[:]), what})
 		}
 	}
 	if f.wants("tableData", "update") {
-		for _, r := range tx.changed {
-			if what := h.recordChange(t, tx.before[r], t.webhookCells(r, tx.at)); what != nil {
-				changes = append(changes, recordChange{"changedRecordsById", string(r.id[:]), what})
+		for _, r := range ch.touched {
+			if r.deleted {
+				continue
+			}
+			if what := h.recordChange(t, ch.before[r], t.webhookCells(r, at)); what != nil {
+				changes = append(changes, recordChange{t, "changedRecordsById", string(r.id[:]), what})
 			}
 		}
 	}
 	if f.wants("tableData", "remove") {
-		for _, id := range tx.destroyed {
-			changes = append(changes, recordChange{"destroyedRecordIds", string(id[:]), nil})
+		for _, id := range ch.destroyed {
+			changes = append(changes, recordChange{t, "destroyedRecordIds", string(id[:]), nil})
 		}
 	}
 	return changes
@@ -237,7 +287,7 @@ func (h *hook) recordChange(t *table, before, after []json.RawMessage) object {
 		}
 		switch {
 		case c.deleted || !watched && !included:
-		case !bytes.Equal(was, after[i]):
+		case !c.sameShown(was, after[i]):
 			current[c.ID], previous[c.ID] = after[i], was
 			concerned = concerned || watched
 		case included && after[i] != nil:
@@ -257,42 +307,48 @@ func (h *hook) recordChange(t *table, before, after []json.RawMessage) object {
 	return what
 }
 
+// sameShown compares cells as webhooks show them. Links are compared by id: another name of the linked
+// record is a change of that record alone.
+func (c *column) sameShown(a, b json.RawMessage) bool {
+	if c.Type != MultipleRecordLinks || a == nil || b == nil {
+		return bytes.Equal(a, b)
+	}
+	var was, is []struct{ ID string }
+	return json.Unmarshal(a, &was) == nil && json.Unmarshal(b, &is) == nil && slices.Equal(was, is)
+}
+
 // fieldChanges returns the part of the table's change that is about its fields.
-func (h *hook) fieldChanges(tx *transaction) object {
+func (h *hook) fieldChanges(ch *tableChange) object {
 	f := &h.spec.Options.Filters
 	part := object{}
-	if len(tx.createdFields) > 0 && f.wants("tableFields", "add") {
-		created := object{}
-		for _, c := range tx.createdFields {
-			created[c.ID] = object{"name": c.Name, "type": c.Type}
-		}
-		part["createdFieldsById"] = created
+	if len(ch.createdFields) > 0 && f.wants("tableFields", "add") {
+		part["createdFieldsById"] = described(ch.createdFields)
 	}
-	if len(tx.destroyedFields) > 0 && f.wants("tableFields", "remove") {
+	if len(ch.destroyedFields) > 0 && f.wants("tableFields", "remove") {
 		var ids []string
-		for _, c := range tx.destroyedFields {
+		for _, c := range ch.destroyedFields {
 			ids = append(ids, c.ID)
 		}
 		part["destroyedFieldIds"] = ids
 	}
 	if f.wants("tableFields", "update") {
 		changed := object{}
-		for _, ch := range tx.changedFields {
-			if !watches(f.WatchSchemas, ch.column.ID) {
+		for _, fc := range ch.changedFields {
+			if !watches(f.WatchSchemas, fc.column.ID) {
 				continue
 			}
 			current, previous := object{}, object{}
-			if ch.column.Name != ch.previousName {
-				current["name"], previous["name"] = ch.column.Name, ch.previousName
+			if fc.column.Name != fc.previousName {
+				current["name"], previous["name"] = fc.column.Name, fc.previousName
 			}
-			if ch.column.Type != ch.previousType {
-				current["type"], previous["type"] = ch.column.Type, ch.previousType
+			if fc.column.Type != fc.previousType {
+				current["type"], previous["type"] = fc.column.Type, fc.previousType
 			}
 			what := object{"current": current}
 			if h.spec.Options.Includes.PreviousFields {
 				what["previous"] = previous
 			}
-			changed[ch.column.ID] = what
+			changed[fc.column.ID] = what
 		}
 		if len(changed) > 0 {
 			part["changedFieldsById"] = changed
@@ -301,31 +357,43 @@ func (h *hook) fieldChanges(tx *transaction) object {
 	return part
 }
 
-// payload writes one payload: the table's own changes and those of some records.
-func (tx *transaction) payload(t *table, f *filters, table object, records []recordChange) []byte {
-	part := table
-	if f.RecordChangeScope == t.viewID && len(records) > 0 {
-		part = object{}
-		table["changedViewsById"] = object{t.viewID: part}
-	}
+// payload writes one payload: what changed of the tables themselves, and of some records.
+func (tx *transaction) payload(f *filters, created, changed object, records []recordChange) []byte {
 	for _, ch := range records {
+		part := inner(changed, ch.table.id)
+		if f.RecordChangeScope == ch.table.viewID {
+			part = inner(inner(part, "changedViewsById"), ch.table.viewID)
+		}
 		if ch.what == nil {
 			ids, _ := part[ch.under].([]string)
 			part[ch.under] = append(ids, ch.id)
 			continue
 		}
-		if part[ch.under] == nil {
-			part[ch.under] = object{}
-		}
-		part[ch.under].(object)[ch.id] = ch.what //nolint:forcetypeassert // made above
+		inner(part, ch.under)[ch.id] = ch.what
 	}
-	return mustJSON(object{
+	body := object{
 		"timestamp":             json.RawMessage(appendTime(nil, tx.at.UnixMilli())),
 		"baseTransactionNumber": tx.number,
 		"payloadFormat":         "v0",
 		"actionMetadata":        object{"source": tx.source, "sourceMetadata": object{"user": tx.user}},
-		"changedTablesById":     object{t.id: table},
-	})
+	}
+	if len(changed) > 0 {
+		body["changedTablesById"] = changed
+	}
+	if len(created) > 0 {
+		body["createdTablesById"] = created
+	}
+	return mustJSON(body)
+}
+
+// inner is the object under a key, which is made if there is none.
+func inner(o object, key string) object {
+	in, ok := o[key].(object)
+	if !ok {
+		in = object{}
+		o[key] = in
+	}
+	return in
 }
 
 func errorPayload(at time.Time, number uint64, code string) []byte {

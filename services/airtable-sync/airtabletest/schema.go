@@ -19,60 +19,138 @@ func (s *Server) change(do func(tx *transaction) error) error {
 	if err := do(tx); err != nil {
 		return fmt.Errorf("airtable sandbox: %w", err)
 	}
-	tx.schema = true
 	s.commit(tx)
 	return nil
 }
 
 // changeField makes one change of the field found by its name or id.
-func (s *Server) changeField(field string, do func(tx *transaction, c *column) error) error {
-	return s.change(func(tx *transaction) error {
-		i := s.table.lookup(field)
+func (t *Table) changeField(field string, do func(tx *transaction, c *column) error) error {
+	return t.s.change(func(tx *transaction) error {
+		i := t.t.lookup(field)
 		if i < 0 {
 			return fmt.Errorf("no field %q", field)
 		}
-		return do(tx, s.table.columns[i])
+		tx.redescribes(t.t)
+		return do(tx, t.t.columns[i])
 	})
 }
 
 // RenameTable gives the table another name.
-func (s *Server) RenameTable(name string) {
-	_ = s.change(func(tx *transaction) error { // cannot fail
-		tx.previousName, s.table.name = s.table.name, name
+func (t *Table) RenameTable(name string) {
+	_ = t.s.change(func(tx *transaction) error { // cannot fail
+		tx.redescribes(t.t).previousName, t.t.name = t.t.name, name
 		return nil
 	})
 }
 
-// AddField adds a field and returns its id.
-func (s *Server) AddField(f Field) (string, error) {
+// AddField adds a field and returns its id. A link field adds one to the linked table too, which links back.
+func (t *Table) AddField(f Field) (string, error) {
 	id := ""
-	err := s.change(func(tx *transaction) (err error) {
-		if id, err = s.table.addField(f); err == nil {
-			tx.createdFields = append(tx.createdFields, s.table.columns[len(s.table.columns)-1])
+	err := t.s.change(func(tx *transaction) error {
+		c, err := tx.addField(t.t, f)
+		if err == nil {
+			id = c.ID
 		}
 		return err
 	})
 	return id, err
 }
 
+// addTable adds a table with its fields, the first of which is the primary one; all or nothing.
+func (tx *transaction) addTable(name, description string, fields []Field) (*table, error) {
+	switch b := tx.base; {
+	case strings.TrimSpace(name) == "" || len(name) > 255:
+		return nil, fmt.Errorf("a table's name takes 1 to 255 bytes, not %q", name)
+	case slices.ContainsFunc(b.tables, func(t *table) bool { return strings.EqualFold(t.name, name) }):
+		return nil, fmt.Errorf("there is a table %q already", name)
+	case len(fields) == 0:
+		return nil, errors.New("a table has at least one field")
+	}
+	t := tx.base.newTable(tx.base.newID("tbl"), name)
+	t.description, t.viewID = description, tx.base.newID("viw")
+	for _, f := range fields {
+		if _, err := tx.addField(t, f); err != nil {
+			tx.base.tables = tx.base.tables[:len(tx.base.tables)-1]
+			for _, ch := range tx.tables { // the fields that would link back
+				for _, c := range ch.createdFields {
+					c.deleted = true
+				}
+			}
+			return nil, err
+		}
+	}
+	tx.redescribes(t).added = true
+	return t, nil
+}
+
+// addField adds a field; with one that links to another table comes one there that links back.
+func (tx *transaction) addField(t *table, f Field) (*column, error) {
+	var linked *table
+	var err error
+	switch f.Type {
+	case MultipleRecordLinks:
+		if linked = tx.base.table(f.LinkedTable); linked == nil {
+			return nil, fmt.Errorf("no table %q to link to", f.LinkedTable)
+		}
+		f.LinkedTable, f.Inverse = linked.id, ""
+		if linked != t {
+			f.Inverse = tx.base.newID("fld")
+		}
+	case Count, Lookup, Rollup:
+		if err = t.resolveLink(&f); err != nil {
+			return nil, err
+		}
+	}
+	if f.ID, err = t.addField(f); err != nil {
+		return nil, err
+	}
+	c := t.columns[len(t.columns)-1]
+	tx.noteField(c)
+	if c.Inverse != "" {
+		back := Field{ID: c.Inverse, Name: linked.freeName(t.name), Type: MultipleRecordLinks, LinkedTable: t.id, Inverse: c.ID}
+		if _, err := linked.addField(back); err != nil {
+			return nil, err
+		}
+		tx.noteField(linked.columns[len(linked.columns)-1])
+	}
+	return c, nil
+}
+
+func (tx *transaction) noteField(c *column) {
+	ch := tx.redescribes(c.owner)
+	ch.createdFields = append(ch.createdFields, c)
+}
+
 // RenameField gives a field, found by name or id, another name. Formulas keep referring to it.
-func (s *Server) RenameField(field, name string) error {
-	return s.changeField(field, func(tx *transaction, c *column) error {
-		if i := s.table.lookup(name); i >= 0 && i != c.index {
+func (t *Table) RenameField(field, name string) error {
+	return t.changeField(field, func(tx *transaction, c *column) error {
+		if i := t.t.lookup(name); i >= 0 && i != c.index {
 			return fmt.Errorf("there is a field %q already", name)
 		}
-		tx.changedFields = append(tx.changedFields, fieldChange{c, c.Name, c.Type})
-		c.rename(name)
+		tx.rename(c, name)
 		return nil
 	})
 }
 
-// DeleteField removes a field, found by name or id, with all its cells.
-func (s *Server) DeleteField(field string) error {
-	return s.changeField(field, func(tx *transaction, c *column) error {
-		tx.destroyedFields = append(tx.destroyedFields, c)
+func (tx *transaction) rename(c *column, name string) {
+	ch := tx.redescribes(c.owner)
+	ch.changedFields = append(ch.changedFields, fieldChange{c, c.Name, c.Type})
+	c.rename(name)
+}
+
+// DeleteField removes a field, found by name or id, with all its cells. The inverse of a link becomes a text.
+func (t *Table) DeleteField(field string) error {
+	return t.changeField(field, func(tx *transaction, c *column) error {
+		if c == t.t.primary() {
+			return errors.New("a table keeps its primary field")
+		}
+		if inverse := c.inverse(); inverse != nil {
+			tx.toText(inverse, t.s.second())
+		}
+		ch := tx.of(t.t)
+		ch.destroyedFields = append(ch.destroyedFields, c)
 		c.deleted = true
-		s.table.clear(c)
+		t.t.clear(c)
 		return nil
 	})
 }
@@ -89,27 +167,27 @@ func (t *table) clear(c *column) {
 var errNoChoices = errors.New("the field has no choices")
 
 // AddChoice adds an option to a select field.
-func (s *Server) AddChoice(field, name string) error {
-	return s.changeField(field, func(_ *transaction, c *column) error {
+func (t *Table) AddChoice(field, name string) error {
+	return t.changeField(field, func(_ *transaction, c *column) error {
 		if c.Type != SingleSelect && c.Type != MultipleSelects {
 			return errNoChoices
 		}
 		if c.choice(name) == nil {
-			c.addChoice(name, s.table.newID("sel"))
+			c.addChoice(name, t.t.base.newID("sel"))
 		}
 		return nil
 	})
 }
 
 // RemoveChoice takes an option from a select field, and from the cells that have it.
-func (s *Server) RemoveChoice(field, name string) error {
-	return s.changeField(field, func(tx *transaction, c *column) error {
+func (t *Table) RemoveChoice(field, name string) error {
+	return t.changeField(field, func(tx *transaction, c *column) error {
 		gone := c.choice(name)
 		if gone == nil {
 			return fmt.Errorf("no choice %q", name)
 		}
-		now := s.second()
-		for _, row := range s.table.rows {
+		now := t.s.second()
+		for _, row := range t.t.rows {
 			var left cell
 			switch v := row.cell(c.index).(type) {
 			case *choice:
@@ -126,8 +204,7 @@ func (s *Server) RemoveChoice(field, name string) error {
 			default:
 				continue
 			}
-			tx.touch(s.table, row)
-			tx.set(row, c.index, left, now)
+			tx.set(c, row, left, now)
 		}
 		c.choices = slices.DeleteFunc(slices.Clone(c.choices), func(ch *choice) bool { return ch == gone })
 		for i, ch := range c.choices {
@@ -140,38 +217,49 @@ func (s *Server) RemoveChoice(field, name string) error {
 // ConvertToFormula makes a field a computed one: what was in its cells is
 // lost and writing to it is refused. The formula may refer to fields that
 // stand before it.
-func (s *Server) ConvertToFormula(field, text string) error {
-	return s.changeField(field, func(tx *transaction, c *column) error {
-		was := c.Type
-		for _, row := range s.table.rows {
-			tx.touch(s.table, row)
+func (t *Table) ConvertToFormula(field, text string) error {
+	return t.changeField(field, func(tx *transaction, c *column) error {
+		was, inverse := c.Type, c.inverse()
+		for _, row := range t.t.rows {
+			tx.touch(t.t, row)
 		}
-		if err := s.table.convert(c, text, s.table.resolve); err != nil {
+		if err := t.t.convert(c, text, t.t.resolve); err != nil {
 			return err
 		}
-		tx.changed = slices.Clone(s.table.rows)
-		tx.changedFields = append(tx.changedFields, fieldChange{c, c.Name, was})
+		if inverse != nil {
+			tx.toText(inverse, t.s.second())
+		}
+		ch := tx.of(t.t)
+		ch.changed = slices.Clone(t.t.rows)
+		ch.changedFields = append(ch.changedFields, fieldChange{c, c.Name, was})
 		return nil
 	})
 }
 
 // ConvertToText makes a field a text of one line, with its cells as Airtable writes them.
-func (s *Server) ConvertToText(field string) error {
-	return s.changeField(field, func(tx *transaction, c *column) error {
-		was, now := c.Type, s.second()
-		if was == Formula || c.computed() {
-			return fmt.Errorf("%s is computed", was)
+func (t *Table) ConvertToText(field string) error {
+	return t.changeField(field, func(tx *transaction, c *column) error {
+		if c.computed() {
+			return fmt.Errorf("%s is computed", c.Type)
 		}
-		for _, row := range s.table.rows {
-			if v := row.cell(c.index); v != nil {
-				tx.touch(s.table, row)
-				tx.set(row, c.index, c.written(v), now)
-			}
+		inverse := c.inverse()
+		tx.toText(c, t.s.second())
+		if inverse != nil {
+			tx.toText(inverse, t.s.second())
 		}
-		c.Type, c.choices, c.Choices = SingleLineText, nil, nil
-		tx.changedFields = append(tx.changedFields, fieldChange{c, c.Name, was})
 		return nil
 	})
+}
+
+func (tx *transaction) toText(c *column, now int64) {
+	ch := tx.redescribes(c.owner)
+	for _, row := range c.owner.rows {
+		if v := row.cell(c.index); v != nil {
+			tx.put(c, row, c.written(v), now)
+		}
+	}
+	ch.changedFields = append(ch.changedFields, fieldChange{c, c.Name, c.Type})
+	c.Type, c.choices, c.Choices, c.LinkedTable, c.Inverse = SingleLineText, nil, nil, "", ""
 }
 
 // written is a cell as a text.
@@ -195,6 +283,8 @@ func (c *column) written(v cell) cell {
 		return strings.TrimSpace(c.Symbol + strconv.FormatFloat(v, 'f', c.Precision, 64))
 	case bool:
 		return "checked"
+	case []recordID:
+		return strings.Join(c.linkNames(v), ", ")
 	}
 	return v
 }
@@ -210,14 +300,14 @@ func (t *table) convert(c *column, text string, resolve func(ref string) (int, b
 		return err
 	}
 	t.clear(c)
-	c.Type, c.Formula, c.prog, c.choices = Formula, text, prog, nil
+	c.Type, c.Formula, c.prog, c.choices, c.LinkedTable, c.Inverse = Formula, text, prog, nil, "", ""
 	return nil
 }
 
 // LockField refuses API writes to a field with 403 INVALID_PERMISSIONS, as
 // Airtable's field editing permissions do, or allows them again.
-func (s *Server) LockField(field string, locked bool) error {
-	return s.changeField(field, func(_ *transaction, c *column) error {
+func (t *Table) LockField(field string, locked bool) error {
+	return t.changeField(field, func(_ *transaction, c *column) error {
 		c.Locked = locked
 		return nil
 	})

@@ -72,21 +72,17 @@ func companies() []company {
 
 const yearMillis = 365 * 24 * 3600 * 1000
 
-// seed makes the table and its samples. The orders are spread evenly over the
+// seed makes a base with a table of samples. The orders are spread evenly over the
 // last 365 days, and all of an order follows from its place in time and the
 // seed: a sandbox started again tomorrow has the same orders but for the oldest.
-func seed(cfg Config) *table {
+func seed(cfg Config) *base {
 	w := english
 	if cfg.Language == "es" {
 		w = spanish
 	}
-	t := &table{
-		id: cfg.TableID, name: w.table,
-		byID: make(map[recordID]*record, cfg.Orders),
-		rows: make([]*record, 0, cfg.Orders),
-		rng:  rand.New(rand.NewPCG(cfg.Seed, 0)),
-	}
-	t.viewID = t.newID("viw")
+	b := &base{rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
+	t := b.newTable(cfg.TableID, w.table)
+	t.viewID = b.newID("viw")
 	for _, f := range []Field{
 		{Name: w.order, Type: SingleLineText},
 		{Name: w.customer, Type: SingleLineText},
@@ -107,8 +103,9 @@ func seed(cfg Config) *table {
 		}
 	}
 	if cfg.Orders <= 0 {
-		return t
+		return b
 	}
+	t.byID, t.rows = make(map[recordID]*record, cfg.Orders), make([]*record, 0, cfg.Orders)
 	var (
 		customers = companies()
 		notes     = boxed(w.note)
@@ -143,7 +140,7 @@ func seed(cfg Config) *table {
 		}
 		t.insert(r)
 	}
-	return t
+	return b
 }
 
 // boxed makes cells that records can share.

@@ -69,10 +69,10 @@ type Server struct {
 	user  User // whose token it is
 	links *links
 
-	mu           sync.RWMutex // guards what follows, with all in it
-	table        *table
-	hooks        []*hook
-	transactions uint64 // so many there were
+	*Table // of the sample orders
+
+	mu   sync.RWMutex // guards the base, with all in it
+	base *base
 
 	journal journal
 	saving  sync.Mutex // held while the file is written
@@ -139,11 +139,12 @@ func New(cfg Config) *Server {
 		s.Revoke(WebhooksManage)
 	}
 	l := open(&cfg)
-	l.table.links = s.links
+	s.base, s.unsaved = l.base, l.unsaved
+	s.base.links, s.base.now = s.links, cfg.Now
+	s.Table = &Table{s, s.base.tables[0]}
 	s.SetAttachmentTTL(cfg.AttachmentTTL)
-	l.table.person(collaboratorOf(s.user))
-	l.table.person(collaboratorOf(somebody))
-	s.table, s.hooks, s.transactions, s.unsaved = l.table, l.hooks, l.transactions, l.unsaved
+	s.base.person(collaboratorOf(s.user))
+	s.base.person(collaboratorOf(somebody))
 	s.journal.last, s.journal.size = l.last, l.replayed
 	s.meter.q = l.quota
 	s.meter.q.Limit = cfg.MonthlyLimit
@@ -249,12 +250,13 @@ type request struct {
 	body    []byte
 	kind    Kind
 	base    string
-	table   string
+	ref     string // the table as the path names it, by id or name
+	table   *table
 	record  *recordID
 	field   string     // its id or name
-	meta    string     // the table of a request to the metadata API
+	meta    string     // the table of a request to the metadata API, by id
 	comment string     // its id
-	writes  bool       // changes comments or the structure
+	writes  bool       // changes comments
 	webhook string     // its id
 	fault   *Injection // strikes once the request is carried out
 	handle  func(*request) reply
@@ -315,7 +317,7 @@ func (s *Server) serve(w http.ResponseWriter, req *request) (reply, *Injection) 
 	if need := req.scope(); need != "" && !s.may(need) {
 		return errorReply(errModel), nil
 	}
-	if req.table != "" && !s.isTable(req.table) {
+	if req.ref != "" && !s.resolve(req) {
 		return errorReply(errModel), nil
 	}
 	var err error
@@ -337,10 +339,12 @@ func (s *Server) authorized(r *http.Request) bool {
 	return r.Header.Get("Authorization") == "Bearer "+s.cfg.APIKey
 }
 
-func (s *Server) isTable(ref string) bool {
+// resolve finds the table that the request is about.
+func (s *Server) resolve(r *request) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return ref == s.table.id || ref == s.table.name
+	r.table = s.base.table(r.ref)
+	return r.table != nil
 }
 
 func (rep reply) write(w http.ResponseWriter) {
@@ -382,19 +386,7 @@ func (s *Server) route(r *http.Request) (*request, bool) {
 	req := &request{http: r}
 	if parts[0] == "meta" {
 		req.kind = Meta
-		switch {
-		case len(parts) > 4 && parts[1] == "bases" && parts[3] == "tables":
-			req.base, req.meta = parts[2], parts[4]
-			s.structure(req, parts[5:])
-		case r.Method != http.MethodGet:
-		case len(parts) == 2 && parts[1] == "whoami":
-			req.handle = s.whoami
-		case len(parts) == 2 && parts[1] == "bases":
-			req.handle = s.bases
-		case len(parts) == 4 && parts[1] == "bases" && parts[3] == "tables":
-			req.base = parts[2]
-			req.handle = s.tables
-		}
+		s.metadata(req, parts[1:])
 		return req, req.handle != nil
 	}
 	if parts[0] == "bases" && len(parts) > 2 && parts[2] == "webhooks" {
@@ -409,14 +401,14 @@ func (s *Server) route(r *http.Request) (*request, bool) {
 	}
 	if len(parts) > 3 && parts[3] == "comments" {
 		id, ok := parseID(parts[2])
-		req.base, req.table, req.record = parts[0], parts[1], &id
+		req.base, req.ref, req.record = parts[0], parts[1], &id
 		s.comments(req, parts[4:])
 		return req, ok && req.handle != nil
 	}
 	if len(parts) < 2 || len(parts) > 3 {
 		return nil, false
 	}
-	req.base, req.table = parts[0], parts[1]
+	req.base, req.ref = parts[0], parts[1]
 	req.kind = Write
 	switch {
 	case len(parts) == 2:

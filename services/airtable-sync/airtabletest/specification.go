@@ -69,8 +69,8 @@ func invalidFilters(format string, args ...any) *apiError {
 	return unprocessable("INVALID_FILTERS", format, args...)
 }
 
-// parseSpecification validates a specification against the table.
-func parseSpecification(raw []byte, t *table) (*specification, *apiError) {
+// parseSpecification validates a specification against the base.
+func parseSpecification(raw []byte, in *base) (*specification, *apiError) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	spec := &specification{}
@@ -95,7 +95,7 @@ func parseSpecification(raw []byte, t *table) (*specification, *apiError) {
 			}
 		}
 	}
-	if scope := f.RecordChangeScope; scope != "" && scope != t.id && scope != t.viewID {
+	if scope := f.RecordChangeScope; scope != "" && !slices.ContainsFunc(in.tables, func(t *table) bool { return scope == t.id || scope == t.viewID }) {
 		return nil, invalidFilters("filters.recordChangeScope: there is no table or view %q", scope)
 	}
 	if o := f.SourceOptions; o != nil {
@@ -118,7 +118,7 @@ func parseSpecification(raw []byte, t *table) (*specification, *apiError) {
 			return nil, invalidFilters("%s takes %d fields", list.name, maxWatched)
 		}
 		for _, id := range list.ids {
-			if t.fieldByID(id) == nil {
+			if in.fieldByID(id) == nil {
 				return nil, invalidFilters("%s: there is no field %q", list.name, id)
 			}
 		}

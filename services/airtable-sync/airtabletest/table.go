@@ -81,6 +81,7 @@ func (r *record) modifiedOf(columns []int) int64 {
 
 // table is one Airtable table. The Server's lock guards it.
 type table struct {
+	base     *base
 	id, name string
 	viewID   string
 	columns  []*column // a deleted field stays, so that indexes hold
@@ -89,9 +90,6 @@ type table struct {
 	// keep a slice of it as its frozen order.
 	rows   []*record
 	number uint32
-	rng    *rand.Rand
-	links  *links
-	people map[string]*collaborator // who has access, by id
 
 	description string
 }
@@ -108,8 +106,6 @@ func newID(rng *rand.Rand, prefix string) string {
 	}
 	return string(b)
 }
-
-func (t *table) newID(prefix string) string { return newID(t.rng, prefix) }
 
 // lookup finds a field by its name or id; -1 if there is none.
 func (t *table) lookup(ref string) int {
@@ -131,11 +127,11 @@ func (t *table) addField(f Field) (string, error) {
 		return "", fmt.Errorf("there is a field %q already", f.Name)
 	}
 	if f.ID == "" {
-		f.ID = t.newID("fld")
+		f.ID = t.base.newID("fld")
 	}
 	choiceIDs := make([]string, len(f.Choices))
 	for i := range choiceIDs {
-		choiceIDs[i] = t.newID("sel")
+		choiceIDs[i] = t.base.newID("sel")
 	}
 	return f.ID, t.addColumn(f, choiceIDs, t.resolve)
 }
@@ -156,6 +152,13 @@ func (t *table) addColumn(f Field, choiceIDs []string, resolve func(ref string) 
 			return fmt.Errorf("no field %q to watch", name)
 		}
 		c.watches = append(c.watches, i)
+	}
+	if f.Type == Rollup {
+		prog, err := formula.Compile(f.Formula, func(ref string) (int, bool) { return 0, ref == "values" })
+		if err != nil {
+			return fmt.Errorf("formula of rollup %q: %w", f.Name, err)
+		}
+		c.prog = prog
 	}
 	if f.Type == Formula {
 		// A formula refers only to fields that exist by now, so there is no circle.
@@ -230,6 +233,8 @@ func (v *view) Field(i int) formula.Value {
 		return formula.Value{}
 	case Formula:
 		return c.prog.Evaluator(v.now).Eval(v)
+	case Count, Lookup, Rollup:
+		return c.linkedValue(v.r, v.now)
 	}
 	switch x := v.r.cell(i).(type) {
 	case string:
@@ -254,10 +259,12 @@ func (v *view) Field(i int) formula.Value {
 			names[i] = p.Name
 		}
 		return formula.Strings(names)
+	case []recordID:
+		return formula.Strings(c.linkNames(x))
 	case []*attachment:
 		names := make([]string, len(x))
 		for i, a := range x {
-			names[i] = a.name + " (" + v.t.links.address(a, "full", v.now) + ")"
+			names[i] = a.name + " (" + v.t.base.links.address(a, "full", v.now) + ")"
 		}
 		return formula.Strings(names)
 	}

@@ -54,12 +54,12 @@ func (h *hook) active(now time.Time) bool { return h.Failed == "" && now.Before(
 // hook finds a webhook by its id and lets go of those long expired. The caller holds s.mu.
 func (s *Server) hook(id string) *hook {
 	now := s.now()
-	for _, h := range slices.Clone(s.hooks) {
+	for _, h := range slices.Clone(s.base.hooks) {
 		if !now.Before(h.Expires.Add(hookHistory)) {
 			s.dropHook(h)
 		}
 	}
-	for _, h := range s.hooks {
+	for _, h := range s.base.hooks {
 		if h.ID == id {
 			return h
 		}
@@ -68,7 +68,7 @@ func (s *Server) hook(id string) *hook {
 }
 
 func (s *Server) dropHook(h *hook) {
-	s.hooks = slices.DeleteFunc(s.hooks, func(other *hook) bool { return other == h })
+	s.base.hooks = slices.DeleteFunc(s.base.hooks, func(other *hook) bool { return other == h })
 	s.keep(&entry{Dropped: h.ID})
 }
 
@@ -132,7 +132,7 @@ func (s *Server) createHook(r *request) reply {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	spec, fail := parseSpecification(body.Specification, s.table)
+	spec, fail := parseSpecification(body.Specification, s.base)
 	if fail != nil {
 		return errorReply(fail)
 	}
@@ -140,15 +140,15 @@ func (s *Server) createHook(r *request) reply {
 		return errorReply(fail)
 	}
 	s.hook("") // lets go of those long expired
-	if len(s.hooks) >= maxHooks {
+	if len(s.base.hooks) >= maxHooks {
 		return errorReply(unprocessable("TOO_MANY_WEBHOOKS_IN_BASE", "Cannot create webhook: the base already has the maximum number of webhooks"))
 	}
 	h := &hook{
-		ID: s.table.newID("ach"), URL: target, Secret: make([]byte, 32), Specification: body.Specification,
+		ID: s.base.newID("ach"), URL: target, Secret: make([]byte, 32), Specification: body.Specification,
 		Expires: s.now().Add(hookTTL), Next: 1, Notify: target != "", Pinged: 1, spec: spec,
 	}
 	_, _ = rand.Read(h.Secret) // never fails, says its documentation
-	s.hooks = append(s.hooks, h)
+	s.base.hooks = append(s.base.hooks, h)
 	s.keepHook(h)
 	return jsonReply(http.StatusOK, mustJSON(object{
 		"id": h.ID, "macSecretBase64": base64.StdEncoding.EncodeToString(h.Secret), "expirationTime": isoTime(h.Expires),
@@ -160,8 +160,8 @@ func (s *Server) listHooks(*request) reply {
 	defer s.mu.Unlock()
 	s.hook("") // lets go of those long expired
 	now := s.now()
-	list := make([]object, len(s.hooks))
-	for i, h := range s.hooks {
+	list := make([]object, len(s.base.hooks))
+	for i, h := range s.base.hooks {
 		o := object{
 			"id": h.ID, "areNotificationsEnabled": h.Notify, "cursorForNextPayload": h.Next, "isHookEnabled": h.active(now),
 			"lastSuccessfulNotificationTime": nil, "notificationUrl": nil, "expirationTime": isoTime(h.Expires),

@@ -68,13 +68,13 @@ func (s *Server) create(r *request) reply {
 		if w.Fields == nil || w.ID != "" {
 			return errorReply(errRowsCreate)
 		}
-		cells, fail := s.table.parseWrite(w.Fields, b.Typecast)
+		cells, fail := r.table.parseWrite(w.Fields, b.Typecast)
 		if fail != nil {
 			return errorReply(fail)
 		}
 		changes[i] = change{cells: cells, sent: w.Fields}
 	}
-	return s.written(r, "create", s.apply(s.api(), changes, false), b, single)
+	return s.written(r, "create", s.apply(r.table, s.api(), changes, false), b, single)
 }
 
 func (s *Server) update(r *request) reply {
@@ -92,7 +92,7 @@ func (s *Server) update(r *request) reply {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.table
+	t := r.table
 	if r.record != nil {
 		row := t.byID[*r.record]
 		if row == nil {
@@ -105,7 +105,7 @@ func (s *Server) update(r *request) reply {
 		if fail != nil {
 			return errorReply(fail)
 		}
-		return s.written(r, kind, s.apply(s.api(), []change{{row, cells, b.Fields}}, replace), b, true)
+		return s.written(r, kind, s.apply(t, s.api(), []change{{row, cells, b.Fields}}, replace), b, true)
 	}
 	if b.Records == nil || len(*b.Records) == 0 || len(*b.Records) > maxBatch {
 		return errorReply(errRowsUpdate)
@@ -114,7 +114,7 @@ func (s *Server) update(r *request) reply {
 	if fail != nil {
 		return errorReply(fail)
 	}
-	return s.written(r, kind, s.apply(s.api(), changes, replace), b, false)
+	return s.written(r, kind, s.apply(r.table, s.api(), changes, replace), b, false)
 }
 
 // changes validates a batch, finding by id or, in an upsert, by the fields to merge on.
@@ -163,8 +163,8 @@ func (t *table) mergeOn(b *writeBody) ([]int, *apiError) {
 		if !ok {
 			return nil, unknownField(name)
 		}
-		if t.columns[i].computed() {
-			return nil, invalidRequest("Invalid request: field %q cannot be merged on, because it is computed", name)
+		if c := t.columns[i]; c.computed() || c.Type == MultipleRecordLinks {
+			return nil, invalidRequest("Invalid request: field %q cannot be merged on, for it is of type %s", name, c.Type)
 		}
 		merge[k] = i
 	}
@@ -268,37 +268,22 @@ type applied struct {
 }
 
 // apply makes the changes in one transaction; replace clears the cells that a change doesn't name.
-func (s *Server) apply(by author, changes []change, replace bool) []applied {
-	t := s.table
+func (s *Server) apply(t *table, by author, changes []change, replace bool) []applied {
 	tx := s.begin(by)
 	now := s.second()
-	newID := func(prefix string) string {
-		tx.schema = tx.schema || prefix == "sel"
-		return t.newID(prefix)
-	}
 	done := make([]applied, len(changes))
 	for k, c := range changes {
 		row := c.record
 		if row == nil {
-			row = &record{created: now, modified: now}
-			id := t.newID("rec")
-			copy(row.id[:], id)
-			row.cells = make([]cell, len(t.columns))
-			for i, v := range c.cells {
-				row.cells[i] = t.columns[i].settle(v, newID)
-			}
-			t.insert(row)
-			tx.created = append(tx.created, row)
-			done[k] = applied{row, true, c.sent}
+			done[k] = applied{tx.create(t, c.cells, now), true, c.sent}
 			continue
 		}
-		tx.touch(t, row)
 		for i, col := range t.columns {
 			v, named := c.cells[i]
 			if named {
-				tx.set(row, i, col.settle(v, newID), now)
+				tx.set(col, row, tx.settle(col, v, now), now)
 			} else if replace && !col.computed() && !col.deleted {
-				tx.set(row, i, nil, now)
+				tx.set(col, row, nil, now)
 			}
 		}
 		done[k] = applied{row, false, c.sent}
@@ -308,23 +293,25 @@ func (s *Server) apply(by author, changes []change, replace bool) []applied {
 }
 
 // remove deletes records in one transaction and returns how many there were.
-func (s *Server) remove(by author, ids []recordID) int {
+func (s *Server) remove(t *table, by author, ids []recordID) int {
 	tx := s.begin(by)
-	tx.destroyed = s.table.remove(ids)
+	tx.unlink(t, ids)
+	ch := tx.of(t)
+	ch.destroyed = t.remove(ids)
 	s.commit(tx)
-	return len(tx.destroyed)
+	return len(ch.destroyed)
 }
 
 // written renders what a request has written, and notes what it asked for.
 func (s *Server) written(r *request, kind string, done []applied, b *writeBody, single bool) reply {
-	entry := WriteRequest{Time: s.now(), Kind: kind, Hidden: r.hides(), Records: make([]WrittenRecord, 0, len(done))}
+	entry := WriteRequest{Time: s.now(), Kind: kind, Table: r.table.id, Hidden: r.hides(), Records: make([]WrittenRecord, 0, len(done))}
 	for _, d := range done {
 		entry.Records = append(entry.Records, WrittenRecord{string(d.record.id[:]), d.sent, d.created})
 	}
 	s.audit.add(entry)
 	how := &rendering{byID: b.ByFieldID, now: s.now()}
 	if single {
-		return jsonReply(http.StatusOK, s.table.appendRecord(nil, done[0].record, how))
+		return jsonReply(http.StatusOK, r.table.appendRecord(nil, done[0].record, how))
 	}
 	body := []byte(`{"records":[`)
 	var created, updated []string
@@ -332,7 +319,7 @@ func (s *Server) written(r *request, kind string, done []applied, b *writeBody, 
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = s.table.appendRecord(body, d.record, how)
+		body = r.table.appendRecord(body, d.record, how)
 		if id := string(d.record.id[:]); d.created {
 			created = append(created, id)
 		} else {
@@ -371,11 +358,11 @@ func (s *Server) get(r *request) reply {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	row := s.table.byID[*r.record]
+	row := r.table.byID[*r.record]
 	if row == nil {
 		return errorReply(errNotFound)
 	}
-	return jsonReply(http.StatusOK, s.table.appendRecord(nil, row, how))
+	return jsonReply(http.StatusOK, r.table.appendRecord(nil, row, how))
 }
 
 func (s *Server) deleteOne(r *request) reply {
@@ -389,9 +376,9 @@ func (s *Server) deleteOne(r *request) reply {
 
 // destroy removes records for the API, and notes it.
 func (s *Server) destroy(r *request, ids []recordID) int {
-	n := s.remove(s.api(), ids)
+	n := s.remove(r.table, s.api(), ids)
 	if n > 0 {
-		entry := WriteRequest{Time: s.now(), Kind: "delete", Hidden: r.hides(), Records: make([]WrittenRecord, len(ids))}
+		entry := WriteRequest{Time: s.now(), Kind: "delete", Table: r.table.id, Hidden: r.hides(), Records: make([]WrittenRecord, len(ids))}
 		for i, id := range ids {
 			entry.Records[i].ID = string(id[:])
 		}
@@ -423,7 +410,7 @@ func (s *Server) deleteMany(r *request) reply {
 		if !ok {
 			return errorReply(errRowsDelete)
 		}
-		if s.table.byID[id] == nil || slices.Contains(ids[:i], id) {
+		if r.table.byID[id] == nil || slices.Contains(ids[:i], id) {
 			return errorReply(rowMissing(name))
 		}
 		ids[i] = id

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import Airtable from 'airtable'
 
-const { BASE_ID, TABLE_ID, THROTTLED_URL, PENALTY_MS } = process.env
+const { AIRTABLE_API_KEY, AIRTABLE_ENDPOINT_URL, BASE_ID, TABLE_ID, THROTTLED_URL, PENALTY_MS } = process.env
 const ORDERS = 250
 
 const base = new Airtable().base(BASE_ID)
@@ -221,6 +221,55 @@ describe('writing', () => {
       isError('INVALID_MULTIPLE_CHOICE_OPTIONS', 422),
     )
     assert.equal((await orders.find(a.id)).get('Notes'), a.get('Notes'))
+  })
+})
+
+describe('several tables', () => {
+  const meta = (path, method, body) => fetch(`${AIRTABLE_ENDPOINT_URL}/v0/meta/bases/${BASE_ID}/tables${path}`, {
+    method, headers: { Authorization: `Bearer ${AIRTABLE_API_KEY}`, 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+  }).then(answer => answer.json())
+
+  test('one is created, linked to, renamed, and listed', async () => {
+    const made = await meta('', 'POST', {
+      name: 'Customers',
+      fields: [
+        { name: 'Name', type: 'singleLineText' },
+        { name: 'City', type: 'singleLineText' },
+        { name: 'Purchases', type: 'multipleRecordLinks', options: { linkedTableId: TABLE_ID } },
+      ],
+    })
+    assert.match(made.id, /^tbl[A-Za-z0-9]{14}$/)
+    const { tables } = await meta('', 'GET')
+    assert.deepEqual(tables.map(t => t.id), [TABLE_ID, made.id])
+    const inverse = tables[0].fields.find(f => f.name === 'Customers')
+    assert.equal(inverse.options.linkedTableId, made.id)
+    assert.equal(inverse.options.inverseLinkFieldId, made.fields[2].id)
+    assert.equal((await meta(`/${made.id}`, 'PATCH', { name: 'Clients' })).name, 'Clients')
+
+    const clients = base('Clients')
+    const [sol, luna] = await clients.create([{ fields: { Name: 'Sol', City: 'Lugo' } }, { fields: { Name: 'Luna' } }])
+    const order = await orders.create({ Order: 'L-1', Customers: [sol.id, luna.id] })
+    assert.deepEqual(order.get('Customers'), [sol.id, luna.id])
+    assert.deepEqual((await clients.find(luna.id)).get('Purchases'), [order.id])
+    const texts = await orders.select({
+      filterByFormula: "FIND('Sol', {Customers})", cellFormat: 'string', timeZone: 'Europe/Madrid', userLocale: 'es',
+    }).all()
+    assert.deepEqual(texts.map(r => r.get('Customers')), ['Sol, Luna'])
+
+    const named = await orders.update(order.id, { Customers: ['Luna', 'Estrella'] }, { typecast: true })
+    const [moon, star] = named.get('Customers')
+    assert.equal(moon, luna.id)
+    assert.equal((await clients.find(star)).get('Name'), 'Estrella')
+    assert.equal((await clients.find(sol.id)).get('Purchases'), undefined)
+
+    await clients.destroy(luna.id)
+    assert.deepEqual((await orders.find(order.id)).get('Customers'), [star])
+    await assert.rejects(orders.update(order.id, { Customers: ['Sol'] }), isError('INVALID_RECORD_ID', 422))
+    await assert.rejects(orders.update(order.id, { Customers: [luna.id] }), isError('ROW_DOES_NOT_EXIST', 422))
+    await assert.rejects(orders.update(order.id, { Customers: [order.id] }), isError('ROW_TABLE_DOES_NOT_MATCH_LINKED_TABLE', 422))
+    await assert.rejects(clients.find(order.id), isError('NOT_FOUND', 404))
+    await orders.destroy(order.id)
+    assert.equal((await clients.select().all()).length, 2)
   })
 })
 
