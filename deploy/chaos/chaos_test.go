@@ -23,6 +23,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/pgtest"
+	"github.com/resonance/resonance/pkg/porttest"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
@@ -159,7 +160,7 @@ func newWorld(t *testing.T, bin string, m mode, seed uint64) *world {
 	t.Helper()
 	dir := t.TempDir()
 	sandbox, endpoint := airtabletest.Start(t, airtabletest.Config{Orders: 250, RatePerSecond: -1, Seed: seed})
-	httpAddr := freeAddr(t)
+	httpAddr := porttest.Addr(t)
 	w := &world{t: t, mode: m, airtable: sandbox, endpoint: endpoint, client: &client{base: "http://" + httpAddr}}
 	w.startNATS(bin, dir)
 	common := []string{"NATS_URL=" + w.nats, fmt.Sprint("NATS_REPLICAS=", m.nodes), "DEBUG=true"}
@@ -192,7 +193,7 @@ func (w *world) startNATS(bin, dir string) {
 	w.t.Helper()
 	clients, routes := make([]string, w.mode.nodes), make([]string, w.mode.nodes)
 	for i := range w.mode.nodes {
-		clients[i], routes[i] = freeAddr(w.t), freeAddr(w.t)
+		clients[i], routes[i] = porttest.Addr(w.t), porttest.Addr(w.t)
 	}
 	w.nats = "nats://" + strings.Join(clients, ",nats://")
 	for i := range w.mode.nodes {

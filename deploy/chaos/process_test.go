@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,16 +110,6 @@ func (p *process) inspect() {
 	if p.t.Failed() && os.Getenv("CHAOS_LOGS") != "" {
 		_ = os.WriteFile(filepath.Join(os.Getenv("CHAOS_LOGS"), p.name+".log"), text, 0o600)
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // eventually tries until what returns nil, or fails with its last error.

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+
+	"github.com/resonance/resonance/pkg/porttest"
 )
 
 // binary is the product, built once as `make run` builds it.
@@ -70,18 +72,8 @@ func world(t *testing.T) map[string]string {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return map[string]string{
 		"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME"), "DATA_DIR": filepath.Join(dir, "data"), "LANG": "C",
-		"HTTP_ADDR": freeAddr(t), "NATS_ADDR": freeAddr(t), "AIRTABLE_SANDBOX_ORDERS": "300",
+		"HTTP_ADDR": porttest.Addr(t), "NATS_ADDR": porttest.Addr(t), "AIRTABLE_SANDBOX_ORDERS": "300",
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func launch(t *testing.T, env map[string]string) *process {

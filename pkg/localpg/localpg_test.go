@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/resonance/resonance/pkg/porttest"
 )
 
 // childDir makes the test binary a process that starts a server and waits to be killed.
@@ -217,12 +219,11 @@ func TestTerminalSignalsDoNotReachIt(t *testing.T) {
 
 func TestTCPNeedsThePassword(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	_, text, _ := strings.Cut(porttest.Addr(t), ":")
+	port, err := strconv.Atoi(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	s := mustStart(t, Config{Dir: tempDir(t), Port: port})
 	password, err := os.ReadFile(s.cluster.passwordFile())
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/resonance/resonance/pkg/porttest"
 )
 
 // Nodes is the size of a Cluster.
@@ -52,7 +54,7 @@ func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{tb: tb}
 	for i := range c.Servers {
-		c.Servers[i] = &Server{tb: tb, dir: tb.TempDir(), addr: freeAddr(tb), routeAddr: freeAddr(tb)}
+		c.Servers[i] = &Server{tb: tb, dir: tb.TempDir(), addr: porttest.Addr(tb), routeAddr: porttest.Addr(tb)}
 	}
 	for i, s := range c.Servers {
 		host, port, _ := strings.Cut(s.routeAddr, ":")

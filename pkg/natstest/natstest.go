@@ -2,9 +2,6 @@
 package natstest
 
 import (
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/localnats"
+	"github.com/resonance/resonance/pkg/porttest"
 )
 
 // Server is a test's own NATS server, which it may stop, start, wipe and set back.
@@ -34,7 +32,7 @@ type Server struct {
 // Start starts a server that is stopped when the test ends, with options changed by customize.
 func Start(tb testing.TB, customize ...func(*server.Options)) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, dir: tb.TempDir(), addr: freeAddr(tb)}
+	s := &Server{tb: tb, dir: tb.TempDir(), addr: porttest.Addr(tb)}
 	s.customize = func(o *server.Options) {
 		for _, change := range customize {
 			change(o)
@@ -43,25 +41,6 @@ func Start(tb testing.TB, customize ...func(*server.Options)) *Server {
 	s.Start()
 	tb.Cleanup(s.Stop)
 	return s
-}
-
-// freeAddr is a port below those of outgoing connections (from 32768), one of which could be given
-// away while the server is stopped.
-func freeAddr(tb testing.TB) string {
-	tb.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
-		ln, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", addr)
-		if err != nil {
-			continue // taken
-		}
-		if err := ln.Close(); err != nil {
-			tb.Fatal(err)
-		}
-		return addr
-	}
-	tb.Fatal("no free port for NATS in a hundred tries")
-	return ""
 }
 
 // URL is where clients connect; it stays the same across Stop and Start.
