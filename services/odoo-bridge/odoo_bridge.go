@@ -135,6 +135,11 @@ func (c *Config) connect(ctx context.Context, nc *nats.Conn) (described bus.Serv
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	stop = func() { cancel(); running.Wait(); client.Close() }
+	answers.Go = func(f func(context.Context)) {
+		if ctx.Err() == nil {
+			running.Go(func() { f(ctx) })
+		}
+	}
 	if c.PollSeconds > 0 {
 		if err := c.keepFresh(ctx, nc, js, client, store, &answers, &running); err != nil {
 			stop()

@@ -354,6 +354,41 @@ func TestRepeatedConditionalWrite(t *testing.T) {
 	}
 }
 
+// While the outcome of a write is unknown, its repetition finds it out at once, and other writes are told what they wait
+// for, and no longer than until it is known.
+func TestUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	s, url := odootest.Start(t, odootest.Config{})
+	o := target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC, sandbox: s}
+	w := newWorld(t, o, func(c *odoobridge.Config) { c.Timeout = time.Second })
+	id := w.create("products", map[string]any{"name": w.tag})
+	update := func(price float64, key string) error {
+		_, err := w.ask(rpc.OdooSubject("products", rpc.OdooUpdate), rpc.OdooWrite{ID: id, Key: key, Values: values(map[string]any{"list_price": price})})
+		return err
+	}
+	unknown := func(price float64, key string, applied bool) {
+		t.Helper()
+		lost := s.Fail(odootest.Fault{Model: "product.product", Method: "write", Do: odootest.BadGateway, Applied: applied, Times: -1})
+		defer lost.Cancel()
+		if f := fault.From(update(price, key)); f.Detail != rpc.OdooOutcomeUnknown(nil).Detail {
+			t.Fatalf("%+v", f)
+		}
+	}
+	unknown(12, "not-made", false)
+	if f := fault.From(update(13, "another")); f.Code != fault.Unavailable || !strings.Contains(f.Detail.EN, "not known yet whether Odoo made an earlier change") {
+		t.Errorf("%+v", f)
+	}
+	if err := update(12, "not-made"); err != nil {
+		t.Error(full(err))
+	}
+	servicetest.Eventually(t, "the lock is free", func() bool { return update(15, nuid.Next()) == nil })
+	unknown(16, "made", true)
+	began := time.Now()
+	if err := update(17, nuid.Next()); err != nil || time.Since(began) > 900*time.Millisecond {
+		t.Errorf("%v after %s", err, time.Since(began))
+	}
+}
+
 // A creation that Odoo answers too late is found by the same request.
 func TestLateAnswers(t *testing.T) {
 	t.Parallel()

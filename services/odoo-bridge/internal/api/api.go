@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
@@ -52,6 +53,8 @@ type Config struct {
 	// by resource. No ids: a record that is not known. It returns before the asker is answered. It may
 	// be nil.
 	Changed func(ctx context.Context, changed map[string][]int64)
+	// Go runs what outlives its request, until the service stops.
+	Go      func(func(ctx context.Context))
 	Login   func(ctx context.Context, c rpc.OdooCredentials) (rpc.OdooUser, error)
 	Version string
 	Timeout time.Duration // the longest a request may take
@@ -238,18 +241,18 @@ func (a api) update(name string) func(context.Context, rpc.OdooWrite) (bus.Reply
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		return a.alone(ctx, name, w.ID, scope, w.Key, request, func(ctx context.Context, repeated bool) (resource.Record, error) {
-			return a.Store.Update(ctx, name, scope, w, repeated)
+		return a.alone(ctx, name, w.ID, scope, w.Key, request, func(ctx context.Context, attempt resource.Attempt) (resource.Record, error) {
+			return a.Store.Update(ctx, name, scope, w, attempt)
 		})
 	}
 }
 
 // action is a write that needs nothing but a record.
-type action func(ctx context.Context, name string, scope resource.Scope, id int64) (resource.Record, error)
+type action func(ctx context.Context, name string, scope resource.Scope, id int64, attempt resource.Attempt) (resource.Record, error)
 
-func onSale(f func(context.Context, resource.Scope, int64) (resource.Record, error)) action {
-	return func(ctx context.Context, _ string, scope resource.Scope, id int64) (resource.Record, error) {
-		return f(ctx, scope, id)
+func onSale(f func(context.Context, resource.Scope, int64, resource.Attempt) (resource.Record, error)) action {
+	return func(ctx context.Context, _ string, scope resource.Scope, id int64, attempt resource.Attempt) (resource.Record, error) {
+		return f(ctx, scope, id, attempt)
 	}
 }
 
@@ -263,28 +266,60 @@ func (a api) onRef(name, verb string, do action) func(context.Context, rpc.OdooR
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		return a.alone(ctx, name, q.ID, scope, q.Key, request, func(ctx context.Context, _ bool) (resource.Record, error) {
-			return do(ctx, name, scope, q.ID)
+		return a.alone(ctx, name, q.ID, scope, q.Key, request, func(ctx context.Context, attempt resource.Attempt) (resource.Record, error) {
+			return do(ctx, name, scope, q.ID, attempt)
 		})
 	}
 }
 
 // alone changes a record while no one else does, once for its key if it has one.
-func (a api) alone(ctx context.Context, name string, id int64, scope resource.Scope, key, request string, do func(ctx context.Context, repeated bool) (resource.Record, error)) (bus.Reply, error) {
+func (a api) alone(ctx context.Context, name string, id int64, scope resource.Scope, key, request string, do func(context.Context, resource.Attempt) (resource.Record, error)) (bus.Reply, error) {
 	return a.once(ctx, key, request, func(ctx context.Context, claim *writes.Claim) (bus.Reply, error) {
 		if claim.Done() {
 			r, err := a.Store.One(ctx, name, scope, id)
 			return replyOf(r), err
 		}
-		release, err := a.Writes.Lock(ctx, fmt.Sprintf("%s.%d", resource.Model(name), id))
+		waiting, stop := context.WithTimeout(ctx, a.Timeout/2) // the rest is for the write itself
+		lock, err := a.Writes.Lock(waiting, fmt.Sprintf("%s.%d", resource.Model(name), id), key)
+		stop()
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		r, err := do(ctx, claim.Repeated())
+		attempt := resource.First
+		switch {
+		case lock.Shared():
+			attempt = resource.Pending
+		case claim.Repeated():
+			attempt = resource.Repeated
+		}
+		r, err := do(ctx, attempt)
 		reply, err := a.written(ctx, name, id, r, err)
-		release(!errors.Is(err, odoo.ErrOutcomeUnknown))
+		if !errors.Is(err, odoo.ErrOutcomeUnknown) {
+			lock.Release(ctx)
+			return reply, err
+		}
+		if !lock.Shared() {
+			lock.MarkUnknown(ctx)
+			a.Go(func(ctx context.Context) {
+				defer lock.Release(ctx)
+				if a.wasMade(ctx, do) {
+					claim.Finish(ctx)
+					_, _ = a.written(ctx, name, id, r, nil)
+				}
+			})
+		}
 		return reply, err
 	})
+}
+
+// wasMade looks up whether a write whose answer did not come was made, for as long as Odoo may work on it.
+func (a api) wasMade(ctx context.Context, do func(context.Context, resource.Attempt) (resource.Record, error)) bool {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	every := backoff.NewExponentialBackOff()
+	every.InitialInterval, every.MaxInterval = 100*time.Millisecond, time.Second
+	_, err := backoff.Retry(ctx, func() (resource.Record, error) { return do(ctx, resource.LookUp) }, backoff.WithBackOff(every), backoff.WithMaxElapsedTime(0))
+	return err == nil
 }
 
 // once makes a write with the claim of its key, which says what became of the same request before. Without a key it is

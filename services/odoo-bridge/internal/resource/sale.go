@@ -194,8 +194,8 @@ func (s *Store) stateOf(ctx context.Context, r *resource, scope Scope, id int64)
 
 // Confirm makes a quotation an order; what is one already stays it. Versions differ in what they say to that, so the
 // state is read first.
-func (s *Store) Confirm(ctx context.Context, scope Scope, id int64) (Record, error) {
-	return s.transition(ctx, scope, id, "action_confirm", "sale", func(was saleState) *fault.Text {
+func (s *Store) Confirm(ctx context.Context, scope Scope, id int64, attempt Attempt) (Record, error) {
+	return s.transition(ctx, scope, id, attempt, "action_confirm", "sale", func(was saleState) *fault.Text {
 		if was.State == "cancel" {
 			return new(fault.T("El pedido está cancelado", "The order is cancelled"))
 		}
@@ -204,8 +204,8 @@ func (s *Store) Confirm(ctx context.Context, scope Scope, id int64) (Record, err
 }
 
 // Cancel cancels a sale; what is cancelled already stays it. It is Conflict when the sale is locked.
-func (s *Store) Cancel(ctx context.Context, scope Scope, id int64) (Record, error) {
-	return s.transition(ctx, scope, id, "action_cancel", "cancel", func(was saleState) *fault.Text {
+func (s *Store) Cancel(ctx context.Context, scope Scope, id int64, attempt Attempt) (Record, error) {
+	return s.transition(ctx, scope, id, attempt, "action_cancel", "cancel", func(was saleState) *fault.Text {
 		if was.Locked {
 			return new(fault.T("El pedido está bloqueado; desbloquéelo en Odoo antes de cancelarlo", "The order is locked; unlock it in Odoo before cancelling it"))
 		}
@@ -215,7 +215,7 @@ func (s *Store) Cancel(ctx context.Context, scope Scope, id int64) (Record, erro
 
 // transition calls a button of a sale that is not in the state to yet, and checks that it had its effect: some open a
 // wizard instead.
-func (s *Store) transition(ctx context.Context, scope Scope, id int64, method, to string, obstacle func(saleState) *fault.Text) (Record, error) {
+func (s *Store) transition(ctx context.Context, scope Scope, id int64, attempt Attempt, method, to string, obstacle func(saleState) *fault.Text) (Record, error) {
 	_, r, err := s.resource(ctx, "sales")
 	if err != nil {
 		return Record{}, err
@@ -226,6 +226,9 @@ func (s *Store) transition(ctx context.Context, scope Scope, id int64, method, t
 	}
 	if was.State == to {
 		return s.One(ctx, r.name, scope, id)
+	}
+	if attempt == Pending || attempt == LookUp {
+		return Record{}, errPending
 	}
 	if text := obstacle(was); text != nil {
 		return Record{}, fault.New(fault.Conflict, *text)

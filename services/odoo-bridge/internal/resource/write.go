@@ -22,9 +22,24 @@ import (
 var errChanged = fault.New(fault.Stale, fault.T(
 	"Alguien cambió este registro mientras tanto; vuelva a leerlo", "Somebody changed this record meanwhile; read it again"))
 
+// Attempt says what is known of earlier attempts of a write.
+type Attempt int
+
+// Attempts. LookUp makes no write: it gives the record if the write was made, and else an error that wraps
+// odoo.ErrOutcomeUnknown.
+const (
+	First    Attempt = iota
+	Repeated         // it may have been made
+	Pending          // it may have been made, or still be made
+	LookUp
+)
+
+// errPending is the error of a write that may still be made.
+var errPending = rpc.OdooOutcomeUnknown(odoo.ErrOutcomeUnknown)
+
 // Update changes the fields that w names. A repeated write that the record shows already is not made again, whatever
 // IfMatch says: it changed the tag itself.
-func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.OdooWrite, repeated bool) (Record, error) {
+func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.OdooWrite, attempt Attempt) (Record, error) {
 	sc, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Record{}, err
@@ -35,12 +50,15 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.Odoo
 	}
 	_, linesGiven := w.Values["lines"]
 	var before Record
-	if w.IfMatch != "" || linesGiven || repeated {
+	if w.IfMatch != "" || linesGiven || attempt != First {
 		if before, err = s.One(ctx, name, scope, w.ID); err != nil {
 			return Record{}, err
 		}
-		if repeated && isApplied(before, w.Values) {
+		switch {
+		case attempt != First && isApplied(before, w.Values):
 			return before, nil
+		case attempt == LookUp, attempt == Pending && linesGiven: // lines would be added twice
+			return Record{}, errPending
 		}
 		if w.IfMatch != "" && w.IfMatch != before.ETag() {
 			return Record{}, errChanged
@@ -99,13 +117,20 @@ func doneUnlessMissing(id int64, err error) error {
 }
 
 // Archive hides a record from lists; a sale is cancelled, since Odoo archives none.
-func (s *Store) Archive(ctx context.Context, name string, scope Scope, id int64) (Record, error) {
+func (s *Store) Archive(ctx context.Context, name string, scope Scope, id int64, attempt Attempt) (Record, error) {
 	_, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Record{}, err
 	}
 	if !r.archive {
-		return s.Cancel(ctx, scope, id)
+		return s.Cancel(ctx, scope, id, attempt)
+	}
+	if attempt == LookUp {
+		record, err := s.One(ctx, name, scope, id)
+		if err == nil && !isApplied(record, map[string]json.RawMessage{"active": json.RawMessage("false")}) {
+			err = errPending
+		}
+		return record, err
 	}
 	if err := s.setActive(ctx, r, scope, id, false); err != nil {
 		return Record{}, err

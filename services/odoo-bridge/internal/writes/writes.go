@@ -2,7 +2,8 @@
 //
 // A Lock serialises the writes of one record, so that a condition (If-Match, a state) still holds when the write that
 // it allowed is made. It expires by itself: an instance that dies keeps nobody out for long. A write whose outcome is
-// unknown keeps its lock until then, since Odoo may still be working on it.
+// unknown marks its lock as such and keeps it while the outcome is looked up, since Odoo may still be working on it;
+// only a repetition of the same request, by its Idempotency-Key, may share it meanwhile.
 //
 // A Claim ties an Idempotency-Key to one request. It tells a repetition from another request with the same key, and
 // whether the first one has been made. It is not what makes a creation happen once: that is an external identifier in
@@ -81,44 +82,91 @@ func (c *Coordinator) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 	return kv, nil
 }
 
-// Lock waits until no one else writes the record that name stands for, which may have the characters of a key. The
-// error is Unavailable when ctx ends first, or the bucket is out of reach. release is told whether the outcome of the
-// write is known; if it is not, the lock is left to expire.
-func (c *Coordinator) Lock(ctx context.Context, name string) (release func(known bool), err error) {
+// Lock is the right to write one record.
+type Lock struct {
+	c        *Coordinator
+	key      string // in the bucket
+	holder   holder
+	revision uint64
+	leave    func()
+	shared   bool
+}
+
+// holder is the value of a lock in the bucket.
+type holder struct {
+	Key     string `json:"key,omitempty"`     // Idempotency-Key of the write
+	Unknown bool   `json:"unknown,omitempty"` // whether the write was made is being looked up
+}
+
+// Shared reports that the lock is held by an earlier attempt of the same request, whose outcome is unknown.
+func (l *Lock) Shared() bool { return l.shared }
+
+// Lock waits until no one else writes the record that name stands for, which may have the characters of a bucket key.
+// The error is Unavailable when ctx ends first, or the bucket is out of reach.
+func (c *Coordinator) Lock(ctx context.Context, name, idempotencyKey string) (*Lock, error) {
 	leave, err := c.enter(ctx, name)
 	if err != nil {
-		return nil, busy(err)
+		return nil, busy(holder{}, err)
 	}
-	key := "lock." + name
-	var revision uint64
-	for revision == 0 {
+	l := &Lock{c: c, key: "lock." + name, holder: holder{Key: idempotencyKey}, leave: leave}
+	data, err := json.Marshal(l.holder)
+	var current holder
+	for err == nil && l.revision == 0 && !l.shared {
 		err = c.with(ctx, func(kv jetstream.KeyValue) error {
 			var err error
-			if revision, err = kv.Create(ctx, key, nil, jetstream.KeyTTL(c.cfg.LockTTL)); isTaken(err) {
-				revision, err = 0, waitReleased(ctx, kv, key)
+			if l.revision, err = kv.Create(ctx, l.key, data, jetstream.KeyTTL(c.cfg.LockTTL)); !isTaken(err) {
+				return err
 			}
+			l.revision = 0
+			l.shared, err = waitReleased(ctx, kv, l.key, idempotencyKey, &current)
 			return err
 		})
-		if err != nil {
-			leave()
-			if ctx.Err() != nil {
-				return nil, busy(err)
-			}
-			return nil, fault.Away("NATS", fmt.Errorf("lock %s: %w", name, err))
-		}
 	}
-	return func(known bool) {
-		defer leave()
-		if !known {
-			return
+	switch {
+	case err == nil:
+		if l.shared {
+			leave()
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		// Best effort: it expires otherwise.
-		_ = c.with(ctx, func(kv jetstream.KeyValue) error {
-			return kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(time.Minute))
-		})
-	}, nil
+		return l, nil
+	case ctx.Err() != nil:
+		err = busy(current, err)
+	default:
+		err = fault.Away("NATS", fmt.Errorf("lock %s: %w", name, err))
+	}
+	leave()
+	return nil, err
+}
+
+// Release gives the lock back, best effort: it expires otherwise.
+func (l *Lock) Release(ctx context.Context) {
+	if l.shared {
+		return
+	}
+	defer l.leave()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_ = l.c.with(ctx, func(kv jetstream.KeyValue) error {
+		return kv.Purge(ctx, l.key, jetstream.LastRevision(l.revision), jetstream.PurgeTTL(time.Minute))
+	})
+}
+
+// MarkUnknown keeps the lock, and lets repetitions of the request share it until it is released or expires.
+func (l *Lock) MarkUnknown(ctx context.Context) {
+	l.holder.Unknown = true
+	data, err := json.Marshal(l.holder)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	// KeyValue.Update would make the lock last forever: it sets no TTL.
+	ack, err := l.c.js.Publish(ctx, "$KV."+bus.BucketOdooWrites+"."+l.key, data,
+		jetstream.WithExpectLastSequencePerSubject(l.revision), jetstream.WithMsgTTL(l.c.cfg.LockTTL))
+	if err == nil {
+		l.revision = ack.Sequence
+	}
+	l.leave()
+	l.leave = func() {}
 }
 
 // enter lets one request of this process at a time compete for a lock.
@@ -146,22 +194,27 @@ func (c *Coordinator) enter(ctx context.Context, name string) (leave func(), err
 	}
 }
 
-func busy(err error) error {
-	return &fault.Error{
-		Code: fault.Unavailable, RetryAfter: time.Second, Err: err,
-		Detail: fault.T("Otro cambio de este registro está en curso; inténtelo de nuevo", "Another change of this record is under way; try again"),
+// busy is the error of a request that a lock kept out until its time was over.
+func busy(current holder, err error) error {
+	detail := fault.T("Otro cambio de este registro está en curso; inténtelo de nuevo", "Another change of this record is under way; try again")
+	if current.Unknown {
+		detail = fault.T(
+			"Aún no se sabe si Odoo hizo un cambio anterior de este registro, y se está averiguando; inténtelo de nuevo en unos segundos",
+			"It is not known yet whether Odoo made an earlier change of this record, and this is being looked up; try again in a few seconds")
 	}
+	return &fault.Error{Code: fault.Unavailable, RetryAfter: time.Second, Err: err, Detail: detail}
 }
 
 func isTaken(err error) bool { return errors.Is(err, jetstream.ErrKeyExists) || bus.IsConflict(err) }
 
-// waitReleased returns when key is not held, or no longer.
-func waitReleased(ctx context.Context, kv jetstream.KeyValue, key string) error {
+// waitReleased returns when key is no longer held, or can be shared by a request with that Idempotency-Key. current is
+// set to who holds it.
+func waitReleased(ctx context.Context, kv jetstream.KeyValue, key, idempotencyKey string, current *holder) (shared bool, err error) {
 	ctx, stop := context.WithCancel(ctx) // ends the watcher, whose Stop would wait for NATS to answer
 	defer stop()
-	watcher, err := kv.Watch(ctx, key, jetstream.MetaOnly())
+	watcher, err := kv.Watch(ctx, key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	held := false
 	for {
@@ -169,13 +222,20 @@ func waitReleased(ctx context.Context, kv jetstream.KeyValue, key string) error 
 		case entry, ok := <-watcher.Updates():
 			switch {
 			case !ok:
-				return errors.New("the watcher ended")
+				return false, errors.New("the watcher ended")
 			case entry == nil && !held, entry != nil && entry.Operation() != jetstream.KeyValuePut:
-				return nil
+				return false, nil
+			case entry != nil:
+				held, *current = true, holder{}
+				if err := json.Unmarshal(entry.Value(), current); err != nil {
+					return false, fmt.Errorf("holder of %s: %w", key, err)
+				}
+				if current.Unknown && current.Key != "" && current.Key == idempotencyKey {
+					return true, nil
+				}
 			}
-			held = true
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 }

@@ -2,6 +2,7 @@ package writes_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,7 +32,7 @@ func TestOneWriterOfARecord(t *testing.T) {
 	for _, c := range all {
 		for range 4 {
 			together.Go(func() {
-				release, err := c.Lock(t.Context(), "res.partner.7")
+				lock, err := c.Lock(t.Context(), "res.partner.7", "")
 				if err != nil {
 					t.Error(err)
 					return
@@ -41,7 +42,7 @@ func TestOneWriterOfARecord(t *testing.T) {
 				}
 				total.Add(1)
 				inside.Add(-1)
-				release(true)
+				lock.Release(t.Context())
 			})
 		}
 	}
@@ -49,33 +50,57 @@ func TestOneWriterOfARecord(t *testing.T) {
 	if total.Load() != 12 {
 		t.Errorf("%d", total.Load())
 	}
-	if release, err := all[0].Lock(t.Context(), "res.partner.8"); err != nil {
+	if lock, err := all[0].Lock(t.Context(), "res.partner.8", ""); err != nil {
 		t.Error(err)
 	} else {
-		release(true)
+		lock.Release(t.Context())
 	}
 }
 
-// A lock that is not given back keeps others out until it expires.
+// A lock that is not given back keeps others out until it expires, and they are told why.
 func TestLockExpires(t *testing.T) {
 	t.Parallel()
 	all, _ := coordinators(t, 2, time.Second) // JetStream's least
 	began := time.Now()
-	release, err := all[0].Lock(t.Context(), "a.1")
+	lock, err := all[0].Lock(t.Context(), "a.1", "k")
 	if err != nil {
 		t.Fatal(err)
 	}
-	release(false) // its write may still be made
-	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := all[1].Lock(soon, "a.1"); fault.CodeOf(err) != fault.Unavailable {
-		t.Errorf("%v", err)
+	refused := func(c *writes.Coordinator, key, text string) {
+		t.Helper()
+		soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		_, err := c.Lock(soon, "a.1", key)
+		if f := fault.From(err); f.Code != fault.Unavailable || !strings.Contains(f.Detail.EN, text) {
+			t.Errorf("%v", err)
+		}
 	}
-	release, err = all[1].Lock(t.Context(), "a.1")
-	if err != nil || time.Since(began) < 900*time.Millisecond {
+	refused(all[0], "k", "Another change of this record is under way")
+	lock.MarkUnknown(t.Context())
+	for _, c := range all {
+		refused(c, "l", "not known yet")
+		again, err := c.Lock(t.Context(), "a.1", "k") // the same request
+		if err != nil || !again.Shared() {
+			t.Fatalf("%+v %v", again, err)
+		}
+		again.Release(t.Context()) // of no effect: the first attempt holds it
+		refused(c, "", "not known yet")
+	}
+	lock, err = all[1].Lock(t.Context(), "a.1", "l")
+	if err != nil || time.Since(began) < 900*time.Millisecond || lock.Shared() {
 		t.Fatalf("%v after %s", err, time.Since(began))
 	}
-	release(true)
+	lock.Release(t.Context())
+	lock, err = all[0].Lock(t.Context(), "a.1", "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock.MarkUnknown(t.Context())
+	lock.Release(t.Context()) // looked up before it expired
+	if lock, err = all[1].Lock(t.Context(), "a.1", ""); err != nil {
+		t.Fatal(err)
+	}
+	lock.Release(t.Context())
 }
 
 func TestClaims(t *testing.T) {
