@@ -65,9 +65,14 @@ bench: ## speed beside its floors, measured in the same run
 	@go build -o $(BIN)/bench ./deploy/bench
 	@$(BIN)/bench
 
+.PHONY: generate
+generate: ## what follows from the table of columns, pkg/event/schema/columns.go
+	go generate ./pkg/event/schema
+
 .PHONY: lint
 lint: $(LINTER) web/node_modules/.ready ## golangci-lint, Biome and tsc, and that modules and formatting are tidy
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(CURDIR)/$(LINTER) run ./...) || exit 1; done
+	@cd pkg/event/schema && go run ./generate -check -root ../../..
 	@cd web && npm run --silent lint
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff && GOWORK=off go build -o /dev/null ./...) || exit 1; done
 

@@ -97,23 +97,11 @@ var requiredMembers = []string{
 
 func (r *reader) order(o *Order) error {
 	began := r.InputOffset()
-	r.optionals = make([]string, 0, 5)
+	r.optionals = make([]string, 0, optionalTexts)
 	err := r.members(requiredMembers, func(name []byte) (err error) {
 		switch string(name) {
 		case "record_id":
 			o.RecordID, err = r.text()
-		case "name":
-			o.Name, err = r.optional()
-		case "customer":
-			o.Customer, err = r.optional()
-		case "status":
-			o.Status, err = r.optional()
-		case "priority":
-			o.Priority, err = r.optional()
-		case "amount":
-			o.Amount, err = r.number()
-		case "order_date":
-			o.OrderDate, err = r.optional()
 		case "created_at":
 			o.CreatedAt, err = r.instant()
 		case "updated_at":
@@ -126,7 +114,10 @@ func (r *reader) order(o *Order) error {
 		case "truncated":
 			o.Truncated, err = r.texts()
 		default:
-			_, err = r.value()
+			var known bool
+			if known, err = r.column(name, o); !known {
+				_, err = r.value()
+			}
 		}
 		return err
 	})

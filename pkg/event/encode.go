@@ -68,20 +68,6 @@ func (w *writer) order(o *Order) {
 	w.raw(`}`)
 }
 
-func (w *writer) columns(o *Order) {
-	w.raw(`"name":`).optional(o.Name)
-	w.raw(`,"customer":`).optional(o.Customer)
-	w.raw(`,"status":`).optional(o.Status)
-	w.raw(`,"priority":`).optional(o.Priority)
-	w.raw(`,"amount":`)
-	if o.Amount == nil {
-		w.raw(`null`)
-	} else {
-		w.cell("amount", json.RawMessage(*o.Amount))
-	}
-	w.raw(`,"order_date":`).optional(o.OrderDate)
-}
-
 func (w *writer) raw(s string) *writer {
 	w.WriteString(s)
 	return w
@@ -105,6 +91,14 @@ func (w *writer) optional(s *string) {
 		return
 	}
 	w.text(*s)
+}
+
+func (w *writer) number(name string, n *json.Number) {
+	if n == nil {
+		w.raw(`null`)
+		return
+	}
+	w.cell(name, json.RawMessage(*n))
 }
 
 func (w *writer) time(name string, t time.Time) {

@@ -19,6 +19,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/resonance/resonance/pkg/event"
+	columns "github.com/resonance/resonance/pkg/event/schema"
 )
 
 var update = flag.Bool("update", false, "write the golden messages anew; a change that is not additive needs a new type")
@@ -247,6 +248,15 @@ func TestVersion1IsRead(t *testing.T) {
 		validates(t, schema, m.Data)
 		if _, _, err := event.ParseOrderChanged(m.Subject, m.Header, m.Data); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		var body struct{ Order map[string]json.RawMessage }
+		if err := json.Unmarshal(m.Data, &body); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range columns.Columns {
+			if _, has := body.Order[c.Name]; has != (c.Since == 1) {
+				t.Errorf("%s: column %s is said to be of version %d", name, c.Name, c.Since)
+			}
 		}
 	}
 }

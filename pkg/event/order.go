@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/resonance/resonance/pkg/event/schema"
 )
 
 // Change says what happened to an order, or to one of Odoo's records.
@@ -24,31 +26,13 @@ const (
 // Statuses and Priorities are the canonical values. A choice of the table with the same meaning appears as
 // one of them, whatever its language; any other choice appears as it is.
 var (
-	Statuses   = []string{"Pending", "Processing", "Sent", "Delivered", "Cancelled"}
-	Priorities = []string{"Low", "Medium", "High"}
+	Statuses   = canonical("status")
+	Priorities = canonical("priority")
 )
 
-// Order is the whole state of one order as Airtable holds it. A nil pointer is an empty cell.
-type Order struct {
-	RecordID  string       `json:"record_id"`
-	Name      *string      `json:"name"`
-	Customer  *string      `json:"customer"`
-	Status    *string      `json:"status"`
-	Priority  *string      `json:"priority"`
-	Amount    *json.Number `json:"amount"`     // in the table's currency, decimals as Airtable gives them
-	OrderDate *string      `json:"order_date"` // YYYY-MM-DD
-	CreatedAt time.Time    `json:"created_at"`
-	UpdatedAt time.Time    `json:"updated_at"`
-
-	// Fields is every non-empty Airtable cell by its field's name: a JSON object, which few look into.
-	Fields json.RawMessage `json:"fields"`
-
-	// Truncated names the fields whose cells are cut in Fields, and in the columns read from them, because the whole
-	// order is larger than a message may be. Nearly always there are none.
-	Truncated []string `json:"truncated,omitempty"`
-
-	// Raw is the JSON this was read from, for who passes it on as it is; nil if it was not read.
-	Raw json.RawMessage `json:"-"`
+func canonical(column string) []string {
+	c, _ := schema.Find(column)
+	return c.Names()
 }
 
 // Actor is who made a change, where Airtable says so.
@@ -108,10 +92,11 @@ func (c *OrderChanged) Validate() error {
 		return bad("change", "is not created, updated or deleted")
 	case c.Order.CreatedAt.IsZero():
 		return bad("order.created_at", "is missing")
-	case c.Order.OrderDate != nil && !ValidDate(*c.Order.OrderDate):
-		return bad("order.order_date", "is not a date")
-	case c.Order.Amount != nil && !validAmount(*c.Order.Amount):
-		return bad("order.amount", "is not a number")
+	}
+	for i := range Columns {
+		if column := &Columns[i]; !column.accepts(column.Value(&c.Order)) {
+			return bad("order."+column.Name, "is not a "+string(column.Kind))
+		}
 	}
 	for name, was := range c.Previous {
 		if column, known := ColumnByName(name); known && !column.holds(was) {

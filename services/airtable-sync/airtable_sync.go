@@ -50,14 +50,7 @@ type Config struct {
 	PublicURL       string  `env:"PUBLIC_URL"`                           // of the gateway, for Airtable's pings; "" for none
 	MonthlyLimit    int     `env:"AIRTABLE_MONTHLY_LIMIT"`               // calls a month by Airtable's plan; 0 if unknown or unlimited
 
-	// The names of the table's fields, where they cannot be guessed; "-" for none.
-	FieldName      string `env:"AIRTABLE_FIELD_NAME"`
-	FieldCustomer  string `env:"AIRTABLE_FIELD_CUSTOMER"`
-	FieldStatus    string `env:"AIRTABLE_FIELD_STATUS"`
-	FieldPriority  string `env:"AIRTABLE_FIELD_PRIORITY"`
-	FieldAmount    string `env:"AIRTABLE_FIELD_AMOUNT"`
-	FieldOrderDate string `env:"AIRTABLE_FIELD_ORDER_DATE"`
-	FieldUpdatedAt string `env:"AIRTABLE_FIELD_UPDATED_AT"`
+	FieldNames
 
 	// TimeZone is whose day a time of Airtable's belongs to where its field leaves that to the reader; "": UTC.
 	TimeZone string         `env:"TIME_ZONE"`
@@ -216,11 +209,7 @@ func (c *Config) term(
 }
 
 func (c *Config) columns() column.Config {
-	return column.Config{Zone: c.zone, Named: map[column.Column]string{
-		column.Name: c.FieldName, column.Customer: c.FieldCustomer, column.Status: c.FieldStatus,
-		column.Priority: c.FieldPriority, column.Amount: c.FieldAmount, column.OrderDate: c.FieldOrderDate,
-		column.UpdatedAt: c.FieldUpdatedAt,
-	}}
+	return column.Config{Zone: c.zone, Named: c.byColumn()}
 }
 
 func minutes(m float64) time.Duration { return time.Duration(m * float64(time.Minute)) }

@@ -10,6 +10,7 @@ import { Reads } from "./reads.ts";
 export { accessControl, includes, neededRole } from "./access.ts";
 export type { Identity } from "./auth.ts";
 export { Client, type ClientOptions, type RequestOptions } from "./client.ts";
+export { type OrderColumnName, orderColumns } from "./columns.ts";
 export { type PartialError, type ResonanceMeta, resourceNames } from "./data.ts";
 export { ApiError, retry } from "./error.ts";
 export type { Language, TextKey, Translate } from "./language.ts";

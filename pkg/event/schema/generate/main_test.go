@@ -1,0 +1,10 @@
+package main
+
+import "testing"
+
+func TestGeneratedFilesAreUpToDate(t *testing.T) {
+	t.Parallel()
+	if err := run("../../../..", true); err != nil {
+		t.Error(err)
+	}
+}
