@@ -497,6 +497,36 @@ func TestJournalGone(t *testing.T) {
 	r.asks(0, "again", func() { r.get("sales", 7) })
 }
 
+// Journals that a crash of NATS set back take the numbers again that they lost: answers from before do not count.
+func TestJournalSetBack(t *testing.T) {
+	t.Parallel()
+	n := natstest.Start(t)
+	r := newRig(t, n, 1<<20)
+	r.look(everything())
+	restart := func(between func()) {
+		n.Stop()
+		between()
+		n.Start()
+		if err := r.await(r.ctx(), func() bool { return r.kv == nil || r.marked.IsZero() }); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Watching(r.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.move(time.Second)
+	}
+	var restore func()
+	restart(func() { restore = n.Backup() })
+	r.look(map[string]Change{"sales": {IDs: []int64{7}}})
+	r.get("sales", 7)
+	r.page("sales")
+	r.asks(0, "before the crash", func() { r.get("sales", 7); r.page("sales") })
+	restart(func() { restore() })
+	r.look(map[string]Change{"sales": {IDs: []int64{7}}})
+	r.asks(2, "after the crash", func() { r.get("sales", 7); r.page("sales") })
+	r.asks(0, "again", func() { r.get("sales", 7); r.page("sales") })
+}
+
 // A look that was under way when an instance began to watch vouches for what it found.
 func TestFirstMarkCounts(t *testing.T) {
 	t.Parallel()

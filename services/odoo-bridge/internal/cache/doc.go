@@ -12,6 +12,10 @@
 //     behind the changes it found, in the same stream. What no mark of the last poll interval vouches
 //     for is asked for again, and only shown, marked as stale, when Odoo does not answer.
 //
+// A crash of NATS can set the journals back, and then their numbers come again for other changes. So each mark names the
+// session of the instance that wrote it, which begins anew whenever that instance loses sight of the journals, and an
+// answer counts only within the session that it was asked in.
+//
 // A write through Resonance is answered when every instance that is alive has seen its change in
 // the journal. An instance that lost sight of the journal trusts nothing until the next mark.
 package cache

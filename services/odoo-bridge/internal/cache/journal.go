@@ -65,11 +65,11 @@ type version struct {
 	N     uint64 `json:"n"`
 }
 
-// holds reports that nothing is known to have changed since version v: of one record, or of all
-// with ID 0.
-func (v *view) holds(was version, id int64) bool {
+// holds reports that nothing is known to have changed since a version: of one record, or of all
+// with id 0.
+func (v *view) holds(was version, session string, id int64) bool {
 	switch {
-	case v == nil || was.Epoch != v.Epoch:
+	case v == nil || was.Epoch != v.Epoch+session:
 		return false
 	case id == 0:
 		return was.N == v.N
@@ -85,9 +85,10 @@ type Change struct {
 
 // mark is what the poller leaves after each look at Odoo.
 type mark struct {
-	TookMS int64    `json:"took_ms"` // since the look began
-	Blind  []string `json:"blind"`   // resources it could not see all changes of
-	Away   bool     `json:"away"`    // Odoo did not answer
+	Session string   `json:"session"`
+	TookMS  int64    `json:"took_ms"` // since the look began
+	Blind   []string `json:"blind"`   // resources it could not see all changes of
+	Away    bool     `json:"away"`    // Odoo did not answer
 }
 
 func (m mark) took() time.Duration { return time.Duration(m.TookMS) * time.Millisecond }

@@ -38,12 +38,17 @@ type trust struct {
 	values jetstream.KeyValue // the bucket of answers
 	js     jetstream.JetStream
 	views  map[string]*view
-	since  time.Time // looks that began before vouch for nothing, since a change was lost
-	marked time.Time // when the poller began its last look; after since
-	blind  map[string]bool
-	doubts uint64        // grows with each loss of trust
-	news   chan struct{} // closed when something of this has changed
-	peers  map[string]time.Time
+	// A poller's marks carry the session of its instance, which begins anew with each loss of the journals: they may have
+	// been set back since, so that their numbers come again. No answer of another session counts.
+	session  string
+	lastMark uint64    // revision of this instance's last mark in this session
+	trusts   string    // the session of the last mark seen
+	since    time.Time // looks that began before vouch for nothing, since a change was lost
+	marked   time.Time // when the poller began its last look; after since
+	blind    map[string]bool
+	doubts   uint64        // grows with each loss of trust
+	news     chan struct{} // closed when something of this has changed
+	peers    map[string]time.Time
 
 	nc     *nats.Conn
 	onTold func(name string, ids []int64)
@@ -87,7 +92,7 @@ func (t *trust) version(name string) (version, string) {
 	defer t.mu.RUnlock()
 	v := version{}
 	if j := t.views[name]; j != nil {
-		v = version{j.Epoch, j.N}
+		v = version{j.Epoch + t.trusts, j.N}
 	}
 	return v, strconv.FormatUint(v.N, 36) + "." + strconv.FormatUint(t.doubts, 36)
 }
@@ -98,7 +103,7 @@ func (t *trust) proof(k key, e *entry) (proved time.Time, holds, trusted bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	proved = e.At
-	holds = t.views[k.resource].holds(e.version, k.id)
+	holds = t.views[k.resource].holds(e.version, t.trusts, k.id)
 	if !holds || t.kv == nil || t.marked.IsZero() {
 		return proved, holds, false
 	}
@@ -294,6 +299,7 @@ func (t *trust) begin(kv, values jetstream.KeyValue, views map[string]*view) {
 	defer t.mu.Unlock()
 	t.kv, t.values, t.marked = kv, values, time.Time{}
 	t.views = views
+	t.session, t.lastMark = nuid.Next(), 0
 	t.doubts++
 	t.changed()
 }
@@ -339,7 +345,7 @@ func (c *Cache) mark(data []byte) {
 	if !at.After(c.since) {
 		return
 	}
-	c.marked, c.blind = at, map[string]bool{}
+	c.marked, c.trusts, c.blind = at, m.Session, map[string]bool{}
 	for _, name := range m.Blind {
 		c.blind[name] = true
 	}
@@ -350,20 +356,38 @@ func (c *Cache) mark(data []byte) {
 // Polled tells all instances of a look at Odoo, which began so long ago. Its changes were told
 // before. An error of the look makes them do without Odoo for a while.
 func (c *Cache) Polled(ctx context.Context, took time.Duration, blind []string, failed error) error {
-	kv := c.bucket()
-	if kv == nil {
-		return errUnseen
-	}
-	data, err := json.Marshal(mark{TookMS: took.Milliseconds() + 1, Blind: blind, Away: failed != nil && isAway(failed)})
-	if err != nil {
-		return fmt.Errorf("encode a mark: %w", err)
-	}
+	m := mark{TookMS: took.Milliseconds() + 1, Blind: blind, Away: failed != nil && isAway(failed)}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if _, err := kv.Put(ctx, c.cfg.Namespace+polled, data); err != nil {
-		return fmt.Errorf("tell of a look at Odoo: %w", err)
+	for {
+		c.mu.RLock()
+		kv, last := c.kv, c.lastMark
+		m.Session = c.session
+		c.mu.RUnlock()
+		if kv == nil {
+			return errUnseen
+		}
+		data, err := json.Marshal(m)
+		if err != nil {
+			return fmt.Errorf("encode a mark: %w", err)
+		}
+		revision, err := kv.Put(ctx, c.cfg.Namespace+polled, data)
+		if err != nil {
+			return fmt.Errorf("write a mark: %w", err)
+		}
+		c.mu.Lock()
+		if c.session == m.Session {
+			c.lastMark = revision
+			if revision <= last { // the bucket was set back, on a server that this instance is not connected to itself
+				c.session = nuid.Next()
+			}
+		}
+		again := c.session != m.Session
+		c.mu.Unlock()
+		if !again {
+			return nil
+		}
 	}
-	return nil
 }
 
 var errUnseen = errors.New("the journals are not seen")
