@@ -134,7 +134,9 @@ type watch struct {
 	touched map[string]ids // to be looked up
 	pending map[string]map[int64]event.Change
 	mute    map[string]bool // models that were complained about
-	failing bool
+	// Odoo counts the records of each model by a call of its own
+	countsApart bool
+	failing     bool
 }
 
 // run looks and publishes by turns until ctx ends. It returns an error when the lease should be
@@ -151,8 +153,8 @@ func (w *watch) run(ctx context.Context) (err error) {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case !now.Before(next):
-			next = now.Add(w.cfg.Every)
 			w.look(ctx)
+			next = now.Add(w.interval())
 			continue
 		case w.more():
 			err := w.publishSome(ctx)
@@ -175,6 +177,16 @@ func (w *watch) run(ctx context.Context) (err error) {
 		}
 		timer.Stop()
 	}
+}
+
+// interval is from one look to the next. Where Odoo counts each model by a call of its own, a look at a quiet database
+// takes six calls instead of three: fewer looks then keep it below one call a second at the default of ODOO_POLL_SECONDS.
+// What is read stays as fresh, since an answer that no look vouches for in time is asked for again; events come later.
+func (w *watch) interval() time.Duration {
+	if w.countsApart {
+		return w.cfg.Every * 8 / 5
+	}
+	return w.cfg.Every
 }
 
 func (w *watch) touch(name string, list []int64) {
@@ -227,6 +239,9 @@ func (w *watch) poll(ctx context.Context) ([]string, error) {
 		if err := w.baseline(ctx, names, watches); err != nil {
 			return nil, err
 		}
+	}
+	if w.countsApart, err = w.odoo.CountsApart(ctx); err != nil {
+		return nil, err
 	}
 	quiet, totals, err := w.quiet(ctx, watches)
 	if err != nil {

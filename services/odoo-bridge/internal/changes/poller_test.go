@@ -93,6 +93,7 @@ type rig struct {
 	refuses atomic.Bool // Odoo refuses searches for ids
 	refused atomic.Int64
 	client  *odoo.Client
+	poller  *Poller
 }
 
 func (r *rig) Call(ctx context.Context, c odoo.Call) (any, error) {
@@ -121,6 +122,7 @@ func newRig(t *testing.T, user odootest.User, behind time.Duration) *rig {
 		Key: "odoo.test", Source: "/odoo/test", OdooNow: now, Every: 20 * time.Millisecond, Full: time.Hour, Instance: "a", Replicas: 1,
 		Log: slog.New(slog.DiscardHandler),
 	}, resource.New(resource.Config{LowStock: 5, ProbeTimeout: soon, Username: user.Login}, r), r)
+	r.poller = p
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx, js) }()
@@ -171,6 +173,14 @@ func TestQuietLooks(t *testing.T) {
 			r.after(t)
 			r.at.Add(int64(time.Hour))
 			r.after(t)
+			apart, err := r.poller.odoo.CountsApart(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := watch{Poller: &Poller{cfg: Config{Every: 4 * time.Second}}, countsApart: apart}
+			if rate := float64(c.want) / w.interval().Seconds(); rate >= 1 {
+				t.Errorf("%.2f calls a second", rate)
+			}
 			before, looks := r.odoo.Calls().Total(), r.count()
 			r.after(t)
 			calls, looks := r.odoo.Calls().Total()-before, r.count()-looks

@@ -278,6 +278,12 @@ func (s *Store) Totals(ctx context.Context) (map[string]int, error) {
 	return totals, nil
 }
 
+// CountsApart reports that Totals takes a call for each model: our user may not read ir.model.
+func (s *Store) CountsApart(ctx context.Context) (bool, error) {
+	sc, err := s.schema(ctx)
+	return err == nil && !sc.counts, err
+}
+
 // IsFilter reports whether a resource has only some of the records of its model: a record can leave it
 // without being deleted.
 func IsFilter(name string) bool { return name == "suppliers" || name == "customers" }
