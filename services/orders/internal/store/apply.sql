@@ -1,22 +1,21 @@
 -- One batch of the projection. Every part reads the tables as they were before it, and nothing
 -- happens when the checkpoint is not where the writer believes it to be. As nobody else writes
 -- while it is, rows can be told new from old beforehand, which is cheaper than ON CONFLICT.
+-- The columns of cells, in double braces, are those of the table in pkg/event/schema (columns.go).
 with fence as materialized (
-    update orders.checkpoint set seq = $5, event_id = $6
-    where stream = $1 and stream_created = $2 and epoch = $3 and seq = $4 and not rebuild
+    update orders.checkpoint set seq = @seq, event_id = @message_id
+    where stream = @stream and stream_created = @stream_created and epoch = @epoch and seq = @seq_before and not rebuild
     returning epoch
 ), input as materialized (
     -- Without a seq it is the row again, as new edits make it: still of the event it came from.
-    select i.record_id, i.deleted, i.name, i.name_fold, i.customer, i.customer_fold, i.status, i.priority,
-           i.amount::numeric as amount, i.order_date::date as order_date, i.created_at, i.updated_at, i.doc, i.confirmed,
+    select i.record_id, i.deleted, {{.Read}}, i.created_at, i.updated_at, i.doc, i.confirmed,
            case when i.seq = 0 then o.epoch else fence.epoch end as epoch, case when i.seq = 0 then o.seq else i.seq end as seq,
            o.record_id is not null as known,
            o.customer_fold as old_customer, o.status as old_status, o.priority as old_priority,
            o.order_date as old_date, coalesce(o.amount, 0) as old_amount
-    from fence cross join unnest($7::text[], $8::boolean[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-                       $15::text[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::text[], $20::text[], $21::bigint[])
-        as i (record_id, deleted, name, name_fold, customer, customer_fold, status, priority,
-              amount, order_date, created_at, updated_at, doc, confirmed, seq)
+    from fence cross join unnest(@record_id::text[], @deleted::boolean[], {{.Parameters}},
+                                 @created_at::timestamptz[], @updated_at::timestamptz[], @doc::text[], @confirmed::text[], @row_seq::bigint[])
+        as i (record_id, deleted, {{.Names}}, created_at, updated_at, doc, confirmed, seq)
     left join orders.orders o on o.record_id = i.record_id collate "C"
     where case when i.seq = 0 then o.record_id is not null
                else o.record_id is null or (o.epoch, o.seq) < (fence.epoch, i.seq) end
@@ -25,28 +24,25 @@ with fence as materialized (
     where i.known and i.deleted and o.record_id = i.record_id collate "C"
 ), changed as (
     update orders.orders o
-    set name = i.name, name_fold = i.name_fold, customer = i.customer, customer_fold = i.customer_fold,
-        status = i.status, priority = i.priority, amount = i.amount, order_date = i.order_date,
+    set {{.Set}},
         created_at = i.created_at, updated_at = i.updated_at, doc = i.doc, confirmed = i.confirmed,
         epoch = i.epoch, seq = i.seq
     from input i
     where i.known and not i.deleted and o.record_id = i.record_id collate "C"
 ), added as (
-    insert into orders.orders (record_id, name, name_fold, customer, customer_fold, status, priority,
-                        amount, order_date, created_at, updated_at, doc, confirmed, epoch, seq)
-    select record_id, name, name_fold, customer, customer_fold, status, priority,
-           amount, order_date, created_at, updated_at, doc, confirmed, epoch, seq
+    insert into orders.orders (record_id, {{.Names}}, created_at, updated_at, doc, confirmed, epoch, seq)
+    select record_id, {{.Names}}, created_at, updated_at, doc, confirmed, epoch, seq
     from input where not known and not deleted
 ), history as (
     insert into orders.order_history (record_id, event_id, epoch, seq, at, edit_ids, entry)
     select h.record_id, h.event_id, fence.epoch, h.seq, h.at, h.edit_ids, h.entry
-    from fence, unnest($22::text[], $23::text[], $24::bigint[], $25::timestamptz[], $26::text[], $27::text[])
+    from fence, unnest(@history_record::text[], @event_id::text[], @history_seq::bigint[], @at::timestamptz[], @edit_ids::text[], @entry::text[])
         as h (record_id, event_id, seq, at, edit_ids, entry)
     on conflict do nothing
 ), edited as (
     insert into orders.edits (id, record_id, at, state, edit, epoch, seq)
     select e.id, e.record_id, e.at, e.state, e.edit, fence.epoch, e.seq
-    from fence, unnest($28::text[], $29::text[], $30::timestamptz[], $31::text[], $32::text[], $33::bigint[])
+    from fence, unnest(@edit::text[], @edit_record::text[], @accepted::timestamptz[], @state::text[], @edit_body::text[], @edit_seq::bigint[])
         as e (id, record_id, at, state, edit, seq)
     on conflict (id) do update set state = excluded.state, edit = excluded.edit
     where excluded.state <> 'pending'

@@ -251,29 +251,17 @@ func (r Row) with(of []*edit) (Row, error) {
 		}
 		maps.Copy(wanted, e.Values)
 	}
-	for column, value := range wanted {
-		var err error
-		if r, err = r.set(column, value); err != nil {
-			return r, err
+	for name, value := range wanted {
+		c, known := event.ColumnByName(name)
+		if !known {
+			return r, fmt.Errorf("edit of column %q, which rows do not have", name)
 		}
+		r = r.set(c, value)
 	}
 	r.Confirmed = r.Doc
 	var err error
 	r.Doc, err = edited(r.Doc, wanted, &of[len(of)-1].Edit)
 	return r, err
-}
-
-// set gives an editable column another value.
-func (r Row) set(column, value string) (Row, error) {
-	switch column {
-	case "status":
-		r.Status = &value
-	case "priority":
-		r.Priority = &value
-	default:
-		return r, fmt.Errorf("edit of column %q, which rows do not have", column)
-	}
-	return r, nil
 }
 
 // edited is the JSON of an order with other values of some members, and the member "edit" at the

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 )
@@ -19,20 +20,6 @@ const (
 	maxValues  = 1000
 	maxValue   = 1000 // bytes
 )
-
-// column is what the SQL of a column of rpc.OrderColumns needs beyond its kind.
-type column struct {
-	folded string // the expression to compare with when case is ignored; "" where fold() makes it
-	rollup bool   // a column of the rollup table too
-}
-
-var columns = map[string]column{
-	"record_id": {folded: "lower(record_id)"}, "name": {folded: "name_fold"}, "customer": {folded: "customer_fold"},
-	"status": {rollup: true}, "priority": {rollup: true}, "order_date": {rollup: true},
-	"amount": {}, "created_at": {}, "updated_at": {},
-}
-
-var casts = map[rpc.Kind]string{rpc.Text: "text", rpc.Number: "numeric", rpc.Date: "date", rpc.Time: "timestamptz"}
 
 // operator describes an rpc.Op: how many values it takes and the SQL it becomes. A negated one
 // keeps exactly what its counterpart drops, so empty cells too.
@@ -112,12 +99,12 @@ func compile(filters []rpc.Filter, search string, a *args) (where, error) {
 }
 
 func compileFilter(f rpc.Filter, a *args) (string, error) {
-	kind, known := rpc.OrderColumns[f.Field]
-	if !known {
+	column, known := columnOf(f.Field)
+	if !known || !column.Filter {
 		return "", fault.Field(f.Field, fault.T("no es una columna por la que se pueda filtrar", "is not a column to filter by"))
 	}
 	op, known := operators[f.Op]
-	if !known || op.textOnly && kind != rpc.Text {
+	if !known || op.textOnly && !column.Kind.IsText() {
 		return "", fault.Field(f.Field, fault.T("no admite esa comparación", "cannot be compared that way"))
 	}
 	switch {
@@ -129,25 +116,25 @@ func compileFilter(f rpc.Filter, a *args) (string, error) {
 	values := make([]string, len(f.Values))
 	for i, v := range f.Values {
 		var err error
-		if values[i], err = value(f.Field, kind, v); err != nil {
+		if values[i], err = column.parse(v); err != nil {
 			return "", err
 		}
 	}
-	sql := comparison(f.Field, kind, op, values, a)
+	sql := column.comparison(op, values, a)
 	if op.negated {
 		return "(" + sql + ") is not true", nil
 	}
 	return sql, nil
 }
 
-func comparison(field string, kind rpc.Kind, op operator, values []string, a *args) string {
-	cast := "::" + casts[kind]
+func (c column) comparison(op operator, values []string, a *args) string {
+	field, cast := c.Name, "::"+c.cast()
 	if op.textOnly {
 		expr, v := field, values[0]
 		if !op.exact {
 			v = fold(v)
-			if expr = columns[field].folded; expr == "" || op.after == "" { // customer_fold may lack the end
-				expr = schema + ".fold(" + field + ")"
+			if expr = c.folded; expr == "" || op.after == "" { // customer_fold may lack the end
+				expr = namespace + ".fold(" + field + ")"
 			}
 		}
 		return expr + " like " + a.add(like(op.before, v, op.after)) + cast
@@ -196,27 +183,28 @@ func like(before, value, after string) string { return before + escapeLike.Repla
 
 var number = regexp.MustCompile(`^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$`)
 
-// value checks one value of a filter against its column's kind.
-func value(field string, kind rpc.Kind, v string) (string, error) {
+// parse checks one value of a filter against the column's kind.
+func (c column) parse(v string) (string, error) {
+	field := c.Name
 	if len(v) > maxValue {
 		return "", tooLong(field)
 	}
-	switch kind {
-	case rpc.Number:
+	switch c.Kind {
+	case schema.Number:
 		if f, err := strconv.ParseFloat(v, 64); err != nil || math.IsInf(f, 0) || !number.MatchString(v) {
 			return "", fault.Field(field, fault.T("no es un número", "is not a number"))
 		}
-	case rpc.Date:
+	case schema.Date:
 		if !event.ValidDate(v) || strings.HasPrefix(v, "0000") {
 			return "", fault.Field(field, fault.T("no es una fecha AAAA-MM-DD", "is not a date YYYY-MM-DD"))
 		}
-	case rpc.Time:
+	case schema.Time:
 		t, err := time.Parse(time.RFC3339Nano, v)
 		if err != nil || t.UTC().Year() < 1 || t.UTC().Year() > 9999 {
 			return "", fault.Field(field, fault.T("no es una fecha con hora (RFC 3339)", "is not a time (RFC 3339)"))
 		}
 		return t.UTC().Format(time.RFC3339Nano), nil
-	default: // rpc.Text
+	default: // texts
 		return clean(v), nil
 	}
 	return v, nil

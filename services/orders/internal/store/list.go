@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 )
@@ -75,7 +76,7 @@ func sortKeys(sorts []rpc.Sort) ([]key, error) {
 	var keys []key
 	seen := map[string]bool{}
 	for _, s := range sorts {
-		if _, known := rpc.OrderColumns[s.Field]; !known {
+		if c, known := columnOf(s.Field); !known || !c.Sort {
 			return nil, fault.Field("sort", fault.T("no se puede ordenar por "+clean(s.Field), "cannot sort by "+clean(s.Field)))
 		}
 		if seen[s.Field] {
@@ -100,7 +101,7 @@ func byDate(keys []key) bool {
 
 // neverEmpty tells which cells need no place for empty ones in the order.
 func (k key) neverEmpty() bool {
-	return k.field == "record_id" || k.field == "created_at" || k.field == "updated_at"
+	return !columns[k.field].Cell
 }
 
 // expr is the expression to sort by. Empty cells come last in both directions; in day, the
@@ -433,7 +434,7 @@ func beyondSQL(keys []key, after []*string, equal int, a *args) (sql string, som
 }
 
 func (k key) param(v string, a *args) string {
-	return a.add(v) + "::" + casts[rpc.OrderColumns[k.field]]
+	return a.add(v) + "::" + columns[k.field].cast()
 }
 
 // cursor is where a page ended, in the order it was sorted by.
@@ -466,14 +467,14 @@ func decodeCursor(keys []key, s string) ([]*string, error) {
 			continue
 		}
 		*after[i] = clean(*after[i])
-		kind := rpc.OrderColumns[k.field]
-		if kind == rpc.Text || *after[i] == "-infinity" && k.expr() == "day" {
+		column := columns[k.field]
+		if column.Kind.IsText() || *after[i] == "-infinity" && k.expr() == "day" {
 			continue
 		}
-		if kind == rpc.Time { // as Postgres writes it
+		if column.Kind == schema.Time { // as Postgres writes it
 			continue
 		}
-		if _, err := value(k.field, kind, *after[i]); err != nil {
+		if _, err := column.parse(*after[i]); err != nil {
 			return nil, bad
 		}
 	}

@@ -103,6 +103,6 @@ func (l *Lock) Checkpoint(ctx context.Context, stream string) (*Checkpoint, erro
 
 // With gives the order as it will be served with another edit, pending.
 func (o Served) With(e *rpc.Edit) ([]byte, error) {
-	r, err := Row{Doc: o.Doc}.with([]*edit{{Edit: *e}})
+	r, err := Row{Order: &event.Order{}, Doc: o.Doc}.with([]*edit{{Edit: *e}})
 	return r.Doc, err
 }

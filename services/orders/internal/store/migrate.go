@@ -40,7 +40,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	target := &migrationDriver{ctx: ctx, conn: conn, newest: newest}
-	m, err := migrate.NewWithInstance("embedded", files, schema, target)
+	m, err := migrate.NewWithInstance("embedded", files, namespace, target)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -82,11 +82,11 @@ func (d *migrationDriver) Lock() (err error) {
 	const lock = leadLock + 1
 	d.failed = true // unless all of it succeeds
 	if _, err := d.tx.Exec(d.ctx, "select set_config('lock_timeout', '15s', true), set_config('search_path', $1, true), pg_advisory_xact_lock($2)",
-		schema+",public", lock); err != nil {
+		namespace+",public", lock); err != nil {
 		return errors.Join(err, d.Unlock())
 	}
 	if err := createSchema(d.ctx, d.tx); err != nil {
-		return errors.Join(fmt.Errorf("create schema %s: %w", schema, err), d.Unlock())
+		return errors.Join(fmt.Errorf("create schema %s: %w", namespace, err), d.Unlock())
 	}
 	if _, err := d.tx.Exec(d.ctx, `create table if not exists orders.schema_migrations
 		(version bigint not null primary key, dirty boolean not null)`); err != nil {
@@ -129,7 +129,7 @@ func newerSchema(version int, dirty bool, known uint) error {
 		unfinished = ", whose migration was cut off"
 	}
 	return fmt.Errorf("%w: its schema %q is of version %d%s, and this version of orders knows up to %d: start the newer version of orders again, or restore a backup from before it ran",
-		ErrUnusable, schema, version, unfinished, known)
+		ErrUnusable, namespace, version, unfinished, known)
 }
 
 // SetVersion implements database.Driver.
@@ -164,9 +164,9 @@ func (d *migrationDriver) Close() error { return nil }
 // createSchema asks for the right to create schemas only when the schema is missing.
 func createSchema(ctx context.Context, tx pgx.Tx) error {
 	var exists bool
-	if err := tx.QueryRow(ctx, "select to_regnamespace($1) is not null", schema).Scan(&exists); err != nil || exists {
+	if err := tx.QueryRow(ctx, "select to_regnamespace($1) is not null", namespace).Scan(&exists); err != nil || exists {
 		return err
 	}
-	_, err := tx.Exec(ctx, "create schema if not exists "+schema)
+	_, err := tx.Exec(ctx, "create schema if not exists "+namespace)
 	return err
 }

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/resonance/resonance/pkg/event"
@@ -28,18 +30,58 @@ const pendingTag = `p"`
 // ETag is the strong entity tag of an order as it is served. Its first half names the values of the
 // columns and the newest edit, whatever has become of that.
 func ETag(doc []byte) string {
-	state, _, _ := bytes.Cut(doc, []byte(`,"updated_at":`))
-	var edit, rest []byte
-	if i := bytes.LastIndex(doc, []byte(`,"edit":{"id":`)); i >= 0 {
-		edit, rest, _ = bytes.Cut(doc[i+1:], []byte(`,`))
-	}
+	state, pending := columnsOf(doc)
 	end := `"`
-	if bytes.HasPrefix(rest, []byte(`"state":"pending"`)) {
+	if pending {
 		end = pendingTag
 	}
-	first, second := sha256.Sum256(slices.Concat(state, edit)), sha256.Sum256(doc)
+	first, second := sha256.Sum256(state), sha256.Sum256(doc)
 	return `"` + hex.EncodeToString(first[:8]) + hex.EncodeToString(second[:8]) + end
 }
+
+// columnsOf gives the members of an order that are columns and not empty, with the id of its newest edit, and
+// whether that is pending. What is no JSON object counts as a whole.
+func columnsOf(doc []byte) (state []byte, pending bool) {
+	d, _ := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(d)
+	d.Reset(bytes.NewBuffer(doc), lenient)
+	state = make([]byte, 0, 512)
+	if d.PeekKind() != '{' {
+		return doc, false
+	}
+	_, err := d.ReadToken()
+	for err == nil && d.PeekKind() == '"' {
+		var name, value jsontext.Value
+		if name, err = d.ReadValue(); err != nil {
+			break
+		}
+		column, edit := columns[string(name[1:len(name)-1])].Cell, string(name) == `"edit"`
+		if column {
+			state = append(state, name...)
+		}
+		if value, err = d.ReadValue(); err != nil {
+			break
+		}
+		switch {
+		case column && value.Kind() == 'n':
+			state = state[:len(state)-len(name)]
+		case column:
+			state = append(append(append(state, ':'), value...), ',')
+		case edit: // rpc.Edit
+			id, rest, _ := bytes.Cut(value, []byte(`,`))
+			state, pending = append(state, id...), bytes.HasPrefix(rest, []byte(`"state":"pending"`))
+		}
+	}
+	if err != nil {
+		return doc, false
+	}
+	return state, pending
+}
+
+// lenient reads what an event may hold: half a surrogate pair, members twice.
+var lenient = jsonv2.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+
+var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(&bytes.Buffer{}) }}
 
 // Matches reports whether the order is as it was served with the tag. To the tag of a pending edit it
 // does not matter that Airtable has taken the edit since, which nobody need wait for.

@@ -17,9 +17,9 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 )
 
-// schema is the service's own schema, so that others may share the database. Every statement names it:
-// a search path is of the session, which a pooler may change at any time.
-const schema = "orders"
+// namespace is the service's own schema in Postgres, so that others may share the database. Every statement
+// names it: a search path is of the session, which a pooler may change at any time.
+const namespace = "orders"
 
 // patience is how long a read may take, waiting for a connection included. Whoever asks over HTTP
 // is told within two seconds that Postgres is away.

@@ -46,29 +46,31 @@ type Change struct {
 	History  History
 }
 
-// Row is an order's columns, already free of what Postgres cannot hold.
+// Row is an order whose columns are free of what Postgres cannot hold. The order is never changed.
 type Row struct {
-	Name, Customer, Status, Priority, Amount, OrderDate *string
-	CreatedAt, UpdatedAt                                time.Time
-	Doc                                                 []byte // the order as it is served, JSON
-	Confirmed                                           []byte // as Airtable has it; nil where Doc is that
+	*event.Order
+	Doc       []byte // the order as it is served, JSON
+	Confirmed []byte // as Airtable has it; nil where Doc is that
 }
 
-// NewRow makes the row of an order that was read from JSON.
+// NewRow makes the row of an order that was read from JSON. Texts lose their NULs, which doc keeps.
 func NewRow(o *event.Order) Row {
-	return Row{
-		Name: storable(o.Name), Customer: storable(o.Customer), Status: storable(o.Status), Priority: storable(o.Priority),
-		Amount: (*string)(o.Amount), OrderDate: o.OrderDate, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, Doc: o.Raw,
+	r := Row{Order: o, Doc: o.Raw}
+	for i := range event.Columns {
+		c := &event.Columns[i]
+		if v := c.Value(o); v != nil && strings.IndexByte(*v, 0) >= 0 {
+			r = r.set(c, clean(*v))
+		}
 	}
+	return r
 }
 
-// storable is a text as a column can hold it; doc keeps what is lost.
-func storable(s *string) *string {
-	if s == nil || strings.IndexByte(*s, 0) < 0 {
-		return s
-	}
-	t := clean(*s)
-	return &t
+// set gives the row another value of a column.
+func (r Row) set(c *event.Column, value string) Row {
+	o := *r.Order
+	c.Set(&o, &value)
+	r.Order = &o
+	return r
 }
 
 // History is an entry of an order's history.
@@ -224,13 +226,6 @@ func (w *Writer) StartReplay(ctx context.Context, previous *Checkpoint, next Che
 	return *cp, nil
 }
 
-//go:embed apply.sql
-var applySQL string
-
-// freshSQL writes events that have no history yet, as all but those of a replay: without looking
-// for it each costs Postgres a tenth less.
-var freshSQL = strings.Replace(applySQL, "on conflict do nothing", "", 1)
-
 // Apply writes changes, in stream order, and moves the checkpoint from cp to seq, all or nothing
 // (invariant 3): rows, history, edits and rollups are one statement. A row takes the last change of
 // its record, and none that is older than itself (invariant 4).
@@ -242,19 +237,14 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 	slices.SortFunc(rows, byRecord) // Postgres finds its way in the indexes sooner
 	n := len(rows)
 	var (
-		ids, docs, confirmed                                 = make([]string, n), make([][]byte, n), make([][]byte, n)
-		deleted                                              = make([]bool, n)
-		names, nameFolds, customers, customerFolds, statuses = nullable(n), nullable(n), nullable(n), nullable(n), nullable(n)
-		priorities, amounts, dates                           = nullable(n), nullable(n), nullable(n)
-		created, updated                                     = make([]time.Time, n), make([]time.Time, n)
-		seqs                                                 = make([]int64, n)
+		ids, docs, confirmed = make([]string, n), make([][]byte, n), make([][]byte, n)
+		deleted              = make([]bool, n)
+		created, updated     = make([]time.Time, n), make([]time.Time, n)
+		seqs                 = make([]int64, n)
 	)
 	for i, c := range rows {
 		r := &c.Row
 		ids[i], deleted[i], docs[i], confirmed[i] = c.RecordID, c.Deleted, r.Doc, r.Confirmed
-		names[i], nameFolds[i] = r.Name, folded(r.Name, fold)
-		customers[i], customerFolds[i] = r.Customer, folded(r.Customer, foldCustomer)
-		statuses[i], priorities[i], amounts[i], dates[i] = r.Status, r.Priority, r.Amount, r.OrderDate
 		created[i], updated[i] = r.CreatedAt, r.UpdatedAt
 		seqs[i] = int64(c.Seq) // a stream ends long before 2^63
 	}
@@ -265,7 +255,7 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 		historyIDs, eventIDs, entries = make([]string, 0, n), make([]string, 0, n), make([][]byte, 0, n)
 		historySeqs                   = make([]int64, 0, n)
 		ats                           = make([]time.Time, 0, n)
-		editIDs                       = nullable(n)[:0]
+		editIDs                       = make([]*string, 0, n)
 	)
 	for _, c := range told {
 		if c.Edit != nil {
@@ -288,11 +278,18 @@ func (w *Writer) Apply(ctx context.Context, cp *Checkpoint, changes []*Change, s
 			return fmt.Errorf("edit %s: %w", e.ID, err)
 		}
 	}
-	parameters := []any{
-		cp.Stream, cp.StreamCreated, cp.Epoch, cp.Seq, seq, messageID,
-		ids, deleted, names, nameFolds, customers, customerFolds, statuses, priorities, amounts, dates, created, updated, docs, confirmed, seqs,
-		historyIDs, eventIDs, historySeqs, ats, editIDs, entries,
-		edited, editRecords, accepted, states, bodies, editSeqs,
+	values := map[string]any{
+		"stream": cp.Stream, "stream_created": cp.StreamCreated, "epoch": cp.Epoch, "seq_before": cp.Seq, "seq": seq, "message_id": messageID,
+		"record_id": ids, "deleted": deleted, "created_at": created, "updated_at": updated, "doc": docs, "confirmed": confirmed, "row_seq": seqs,
+		"history_record": historyIDs, "event_id": eventIDs, "history_seq": historySeqs, "at": ats, "edit_ids": editIDs, "entry": entries,
+		"edit": edited, "edit_record": editRecords, "accepted": accepted, "state": states, "edit_body": bodies, "edit_seq": editSeqs,
+	}
+	for i := range storedColumns {
+		values[storedColumns[i].name] = storedColumns[i].of(rows)
+	}
+	parameters := make([]any, len(applyParameters))
+	for i, name := range applyParameters {
+		parameters[i] = values[name]
 	}
 	sql := freshSQL
 	if cp.ReplayUntil != nil {
@@ -335,16 +332,6 @@ func byRecord(a, b *Change) int {
 	return cmp.Or(strings.Compare(a.RecordID, b.RecordID), cmp.Compare(b.Seq, a.Seq))
 }
 
-func nullable(n int) []*string { return make([]*string, n) }
-
-func folded(s *string, fold func(string) string) *string {
-	if s == nil {
-		return nil
-	}
-	f := fold(*s)
-	return &f
-}
-
 //go:embed settle.sql
 var settleSQL string
 
@@ -366,13 +353,11 @@ func (w *Writer) Settle(ctx context.Context, cp *Checkpoint) (gone int64, err er
 		if err := tx.QueryRow(ctx, `
 			with gone as (
 				delete from orders.orders where epoch < $1
-				returning record_id, name, customer, status, priority, amount, order_date
+				returning record_id, `+valueNames+`
 			), history as (
 				insert into orders.order_history (record_id, event_id, epoch, seq, at, entry)
 				select record_id, $2, $1, $3, now(), json_build_object(
-					'id', $2::text, 'change', 'deleted', 'at', now(), 'source', 'airtable', 'values', json_build_object(
-						'name', name, 'customer', customer, 'status', status, 'priority', priority,
-						'amount', amount, 'order_date', order_date))
+					'id', $2::text, 'change', 'deleted', 'at', now(), 'source', 'airtable', 'values', json_build_object(`+valuePairs+`))
 				from gone
 				on conflict do nothing
 			)
