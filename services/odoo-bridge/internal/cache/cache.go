@@ -38,7 +38,7 @@ type Config struct {
 	Memory    int64         // bytes of answers held in this process
 	Timeout   time.Duration // of asking Odoo
 	Replicas  int           // of the buckets, where they have to be made
-	Terms     func(ctx context.Context) (resource.Terms, error)
+	Terms     func(ctx context.Context, company int64) (resource.Terms, error)
 	Log       *slog.Logger
 	Now       func() time.Time // time.Now when nil
 }

@@ -75,7 +75,7 @@ func (o *erp) Summary(context.Context, resource.Scope, rpc.OdooQuery) (resource.
 	return resource.Summary{}, err
 }
 
-func (o *erp) Terms(context.Context) (resource.Terms, error) {
+func (o *erp) Terms(context.Context, int64) (resource.Terms, error) {
 	if o.away.Load() {
 		return resource.Terms{}, fault.Away("Odoo", errors.New("no route"))
 	}

@@ -13,7 +13,7 @@ const termsKey = ".terms"
 // Scope resolves on whose terms a request is answered. The terms are remembered in the journal's bucket,
 // so that an instance that starts while Odoo is away can answer too.
 func (c *Cache) Scope(ctx context.Context, asked rpc.OdooScope) (resource.Scope, error) {
-	terms, err := c.cfg.Terms(ctx)
+	terms, err := c.cfg.Terms(ctx, asked.Company)
 	if err == nil {
 		c.rememberTerms(terms)
 		return terms.Scope(asked)

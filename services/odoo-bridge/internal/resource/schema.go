@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/text/language"
 
 	"github.com/resonance/resonance/pkg/fault"
@@ -16,8 +17,10 @@ import (
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
-// fresh is how long what was probed is believed: modules and languages are installed meanwhile.
-const fresh = 5 * time.Minute
+const (
+	fresh      = 5 * time.Minute  // how long what was probed is believed: modules and languages are installed meanwhile
+	probeAgain = 10 * time.Second // how long after a probe it is not repeated for a company that it did not find
+)
 
 // info is what fields_get says of a field.
 type info struct {
@@ -90,18 +93,26 @@ func (t Terms) Equal(other Terms) bool {
 	return slices.Equal(t.Codes, other.Codes) && slices.Equal(t.Companies, other.Companies)
 }
 
-// Terms gives what scopes this Odoo has.
-func (s *Store) Terms(ctx context.Context) (Terms, error) {
+// Terms gives what scopes this Odoo has. A company that is not among them is looked for again, as it may be new.
+func (s *Store) Terms(ctx context.Context, company int64) (Terms, error) {
 	sc, err := s.schema(ctx)
+	if err == nil && sc.terms.lacks(company) && time.Since(sc.at) > probeAgain {
+		sc, err = s.probeNow(ctx)
+	}
 	if err != nil {
 		return Terms{}, err
 	}
 	return sc.terms, nil
 }
 
+// lacks reports that our user has no access to a company.
+func (t Terms) lacks(company int64) bool {
+	return company != 0 && len(t.Companies) > 0 && !slices.Contains(t.Companies, company)
+}
+
 // Scope finds the language that Odoo has for an Accept-Language, and checks the company.
 func (s *Store) Scope(ctx context.Context, asked rpc.OdooScope) (Scope, error) {
-	terms, err := s.Terms(ctx)
+	terms, err := s.Terms(ctx, asked.Company)
 	if err != nil {
 		return Scope{}, err
 	}
@@ -118,7 +129,7 @@ func (t Terms) Scope(asked rpc.OdooScope) (Scope, error) {
 		_, i := language.MatchStrings(t.matcher, asked.Lang)
 		scope.Lang = t.Codes[i]
 	}
-	if asked.Company != 0 && len(t.Companies) > 0 && !slices.Contains(t.Companies, asked.Company) {
+	if t.lacks(asked.Company) {
 		return Scope{}, &fault.Error{
 			Code:   fault.Forbidden,
 			Detail: fault.T(fmt.Sprintf("No hay acceso a la empresa %d", asked.Company), fmt.Sprintf("There is no access to company %d", asked.Company)),
@@ -133,7 +144,15 @@ func (s *Store) schema(ctx context.Context) (*schema, error) {
 	if last != nil && time.Since(last.at) < fresh {
 		return last, nil
 	}
-	result := s.probing.DoChan("", func() (any, error) {
+	if last != nil {
+		s.startProbe(ctx)
+		return last, nil // until the new one is there
+	}
+	return s.probeNow(ctx)
+}
+
+func (s *Store) startProbe(ctx context.Context) <-chan singleflight.Result {
+	return s.probing.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ProbeTimeout)
 		defer cancel()
 		sc, err := s.probe(ctx)
@@ -142,15 +161,15 @@ func (s *Store) schema(ctx context.Context) (*schema, error) {
 		}
 		return sc, err
 	})
-	if last != nil {
-		return last, nil // until the new one is there
-	}
+}
+
+func (s *Store) probeNow(ctx context.Context) (*schema, error) {
 	select {
-	case r := <-result:
+	case r := <-s.startProbe(ctx):
 		if r.Err != nil {
 			return nil, r.Err
 		}
-		return r.Val.(*schema), nil //nolint:forcetypeassert // by the line above
+		return r.Val.(*schema), nil //nolint:forcetypeassert // by startProbe
 	case <-ctx.Done():
 		return nil, fault.Away("Odoo", ctx.Err())
 	}

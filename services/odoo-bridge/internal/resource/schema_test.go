@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/resonance/resonance/pkg/fault"
@@ -12,9 +13,9 @@ import (
 
 // spoken is an Odoo 14 without the module of sales, whose user speaks Spanish: it cannot tell the
 // user's context, and says in Spanish that there is no model.
-type spoken struct{}
+type spoken struct{ newCompany *atomic.Bool }
 
-func (spoken) Call(_ context.Context, c odoo.Call) (any, error) {
+func (o spoken) Call(_ context.Context, c odoo.Call) (any, error) {
 	switch {
 	case c.Method == "context_get":
 		return nil, &odoo.RefusalError{Reason: odoo.Broken, Message: "TypeError: cannot marshal <class 'odoo.tools.misc.frozendict'> objects"}
@@ -23,7 +24,11 @@ func (spoken) Call(_ context.Context, c odoo.Call) (any, error) {
 	case c.Method == "fields_get":
 		return map[string]any{"name": map[string]any{"type": "char"}}, nil
 	case c.Model == "res.users" && slices.Equal(c.Args[0].Value.([]any)[0].([]any), []any{"login", "=", "ana"}):
-		return []any{map[string]any{"id": int64(2), "lang": "es_ES", "company_ids": []any{int64(1), int64(3)}}}, nil
+		companies := []any{int64(1), int64(3)}
+		if o.newCompany.Load() {
+			companies = append(companies, int64(2))
+		}
+		return []any{map[string]any{"id": int64(2), "lang": "es_ES", "company_ids": companies}}, nil
 	case c.Model == "res.lang":
 		return []any{map[string]any{"code": "en_US"}, map[string]any{"code": "es_ES"}}, nil
 	}
@@ -32,7 +37,8 @@ func (spoken) Call(_ context.Context, c odoo.Call) (any, error) {
 
 func TestOdooThatTellsLittle(t *testing.T) {
 	t.Parallel()
-	s := New(Config{Username: "ana", ProbeTimeout: 1 << 40}, spoken{})
+	o := spoken{&atomic.Bool{}}
+	s := New(Config{Username: "ana", ProbeTimeout: 1 << 40}, o)
 	scope, err := s.Scope(t.Context(), rpc.OdooScope{Company: 3})
 	if err != nil || scope != (Scope{Lang: "es_ES", Company: 3}) {
 		t.Errorf("%+v %v", scope, err)
@@ -42,6 +48,13 @@ func TestOdooThatTellsLittle(t *testing.T) {
 	}
 	if _, err = s.Scope(t.Context(), rpc.OdooScope{Company: 2}); fault.CodeOf(err) != fault.Forbidden {
 		t.Error(err)
+	}
+	o.newCompany.Store(true)
+	aged := *s.probed.Load()
+	aged.at = aged.at.Add(-probeAgain)
+	s.probed.Store(&aged)
+	if _, err = s.Scope(t.Context(), rpc.OdooScope{Company: 2}); err != nil {
+		t.Errorf("a company that is new: %v", err)
 	}
 	for _, name := range []string{"sales", "taxes"} {
 		if _, err = s.List(t.Context(), name, scope, rpc.OdooQuery{Limit: 1}); fault.CodeOf(err) != fault.NotFound {
