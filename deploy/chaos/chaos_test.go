@@ -25,7 +25,7 @@ import (
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/porttest"
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 const password = "chaos-chaos-chaos"

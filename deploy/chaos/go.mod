@@ -21,7 +21,7 @@ replace github.com/resonance/resonance/services/orders => ../../services/orders
 require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/resonance/resonance/pkg v0.0.0
-	github.com/resonance/resonance/services/airtable-sync v0.0.0
+	github.com/resonance/resonance/sandbox/airtable v0.0.0
 	golang.org/x/sync v0.24.0
 )
 
@@ -59,6 +59,7 @@ require (
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/resonance/resonance/services/airtable-sync v0.0.0 // indirect
 	github.com/resonance/resonance/services/gateway v0.0.0 // indirect
 	github.com/resonance/resonance/services/orders v0.0.0 // indirect
 	github.com/swaggest/swgui v1.8.5 // indirect
@@ -75,3 +76,5 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
+
+replace github.com/resonance/resonance/sandbox/airtable => ../../sandbox/airtable

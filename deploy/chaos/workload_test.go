@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 // client talks to the gateway as Refine does.

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/service"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
-	"github.com/resonance/resonance/services/odoo-bridge/odootest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
+	odootest "github.com/resonance/resonance/sandbox/odoo"
 )
 
 // banner is what `make run` tells its user once everything is ready.

@@ -2,8 +2,10 @@ package main_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +57,26 @@ func TestComposeFile(t *testing.T) {
 		}
 		if secrets := project.Services[name].Secrets; len(secrets) != 1 || project.Secrets[secrets[0].Source].File != "/etc/resonance.creds" {
 			t.Errorf("%s: secrets %v", name, secrets)
+		}
+	}
+}
+
+// The image is built without go.work: whatever a service's go.mod replaces has to be copied into it.
+func TestImageHasAllModules(t *testing.T) {
+	t.Parallel()
+	dockerfile, err := os.ReadFile("../docker/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range composed {
+		mod, err := os.ReadFile(filepath.Join("../../services", name, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`=> \.\./\.\./([a-z]+)`).FindAllSubmatch(mod, -1) {
+			if line := fmt.Sprintf("\nCOPY %[1]s %[1]s\n", m[1]); !strings.Contains(string(dockerfile), line) {
+				t.Errorf("%s needs %s, which the Dockerfile does not copy", name, m[1])
+			}
 		}
 	}
 }

@@ -8,6 +8,8 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/resonance/resonance/pkg v0.0.0
+	github.com/resonance/resonance/sandbox/airtable v0.0.0
+	github.com/resonance/resonance/sandbox/odoo v0.0.0
 	github.com/resonance/resonance/services/airtable-sync v0.0.0
 	github.com/resonance/resonance/services/gateway v0.0.0
 	github.com/resonance/resonance/services/odoo-bridge v0.0.0
@@ -84,3 +86,7 @@ replace github.com/resonance/resonance/services/airtable-sync => ../../services/
 replace github.com/resonance/resonance/services/orders => ../../services/orders
 
 replace github.com/resonance/resonance/services/odoo-bridge => ../../services/odoo-bridge
+
+replace github.com/resonance/resonance/sandbox/airtable => ../../sandbox/airtable
+
+replace github.com/resonance/resonance/sandbox/odoo => ../../sandbox/odoo

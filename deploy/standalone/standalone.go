@@ -18,11 +18,11 @@ import (
 	"github.com/resonance/resonance/pkg/localnats"
 	"github.com/resonance/resonance/pkg/localpg"
 	"github.com/resonance/resonance/pkg/service"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
+	odootest "github.com/resonance/resonance/sandbox/odoo"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 	"github.com/resonance/resonance/services/gateway"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
-	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 	"github.com/resonance/resonance/services/orders"
 )
 
@@ -156,7 +156,7 @@ func startSandbox(ctx context.Context, cfg *Config, infra *group, b *banner) err
 	if err != nil {
 		return fmt.Errorf("AIRTABLE_SANDBOX_ADDR: %w", err)
 	}
-	infra.run(ctx, "airtabletest", func(ctx context.Context) error { return sandbox.Serve(ctx, ln) })
+	infra.run(ctx, "Airtable sandbox", func(ctx context.Context) error { return sandbox.Serve(ctx, ln) })
 	seeded := sandbox.Config()
 	cfg.Sync.EndpointURL = "http://" + ln.Addr().String()
 	cfg.Sync.APIKey, cfg.Sync.BaseID, cfg.Sync.TableID = seeded.APIKey, seeded.BaseID, seeded.TableID
@@ -177,7 +177,7 @@ func startOdoo(ctx context.Context, cfg *Config, infra *group, b *banner) error 
 	if err != nil {
 		return fmt.Errorf("ODOO_SANDBOX_ADDR: %w", err)
 	}
-	infra.run(ctx, "odootest", func(ctx context.Context) error { return sandbox.Serve(ctx, ln) })
+	infra.run(ctx, "Odoo sandbox", func(ctx context.Context) error { return sandbox.Serve(ctx, ln) })
 	seeded := sandbox.Config()
 	admin := seeded.Users[0]
 	cfg.OdooBridge.URL, cfg.OdooBridge.DB = "http://"+ln.Addr().String(), seeded.Database

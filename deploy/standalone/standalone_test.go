@@ -20,9 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
-
 	"github.com/resonance/resonance/pkg/porttest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 // binary is the product, built once as `make run` builds it.

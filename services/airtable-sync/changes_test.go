@@ -7,7 +7,7 @@ import (
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 func TestEveryChangeIsOneEvent(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
 
 // must ends the test on an error of the sandbox.

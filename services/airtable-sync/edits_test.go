@@ -23,8 +23,8 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
 
 // accept puts edits into EDITS, as the orders service does.

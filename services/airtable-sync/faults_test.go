@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/rpc"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
 
 // What Airtable does wrong for a while, the run survives.

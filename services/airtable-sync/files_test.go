@@ -8,7 +8,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 // Addresses of attachments end; the file is served all the same, and never from elsewhere.

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 // Two syncers: one is active, the other takes over, and nothing is published twice.

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 // Invariant 5. An order larger than NATS's max_payload keeps nothing else from being published, nor its own edits.

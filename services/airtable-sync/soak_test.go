@@ -9,7 +9,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 // Edits and foreign changes at once, on few records, while Airtable misbehaves, scans run, NATS goes

@@ -20,8 +20,8 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
 
 // world is a sandbox, a NATS server and any number of syncers between them.

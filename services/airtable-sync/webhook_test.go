@@ -22,8 +22,8 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/servicetest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
 )
 
 var ana = airtabletest.User{ID: "usrAna00000000000", Email: "ana@example.com", PermissionLevel: "edit", Name: "Ana"}

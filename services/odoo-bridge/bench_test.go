@@ -13,9 +13,9 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/servicetest"
+	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
-	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 )
 
 // BenchmarkPage asks for pages of ten products: warm, over NATS; cold, each another page; and raw,

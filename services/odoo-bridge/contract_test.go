@@ -30,10 +30,10 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
+	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
-	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 )
 
 // target is an Odoo that the suite runs against.

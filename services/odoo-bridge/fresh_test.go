@@ -24,9 +24,9 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/servicetest"
+	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
-	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 )
 
 // patience bounds what should happen soon; only a failing test waits that long.

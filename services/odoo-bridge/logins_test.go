@@ -10,9 +10,9 @@ import (
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
-	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 )
 
 var ana = odootest.User{Login: "ana", Password: "pw", Role: odootest.Sales}

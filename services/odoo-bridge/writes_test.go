@@ -17,9 +17,9 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/servicetest"
+	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
-	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 )
 
 // linesOfOthers: no write reaches a line of another sale.

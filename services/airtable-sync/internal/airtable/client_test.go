@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
 

@@ -14,10 +14,10 @@ import (
 
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
+	odootest "github.com/resonance/resonance/sandbox/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/cache"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
-	"github.com/resonance/resonance/services/odoo-bridge/odootest"
 )
 
 const soon = time.Minute

@@ -14,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resonance/resonance/pkg/servicetest"
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 // ping is what a notification URL got.
@@ -57,7 +56,11 @@ func next[T any](t *testing.T, c chan T) (v T) {
 // until polls for what happens elsewhere.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	servicetest.Eventually(t, what, ok)
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
 }
 
 func TestPings(t *testing.T) {

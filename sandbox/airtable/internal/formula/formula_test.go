@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest/internal/formula"
+	"github.com/resonance/resonance/sandbox/airtable/internal/formula"
 )
 
 var names = []string{"Order", "Status", "Amount", "Order date", "Paid", "Tags", "Empty", "Due", "A}b", "Zero"}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 func TestOfficialClient(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 // in is the path of a table's records.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest/internal/formula"
+	"github.com/resonance/resonance/sandbox/airtable/internal/formula"
 )
 
 // maxIterators bounds the scans kept alive; the one idle longest goes first.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 // The requests of these tests are those of pyairtable: Table.create_field, FieldSchema.save, TableSchema.save,

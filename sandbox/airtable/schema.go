@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest/internal/formula"
+	"github.com/resonance/resonance/sandbox/airtable/internal/formula"
 )
 
 // change makes one change of the schema, as a person in Airtable would.

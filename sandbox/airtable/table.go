@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest/internal/formula"
+	"github.com/resonance/resonance/sandbox/airtable/internal/formula"
 )
 
 // recordID is "rec" and 14 letters or digits.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest/internal/formula"
+	"github.com/resonance/resonance/sandbox/airtable/internal/formula"
 )
 
 // This file is what goes from table to table: links, and the fields that are computed along them.

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest/internal/formula"
+	"github.com/resonance/resonance/sandbox/airtable/internal/formula"
 )
 
 const hexDigits = "0123456789abcdef"

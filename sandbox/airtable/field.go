@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest/internal/formula"
+	"github.com/resonance/resonance/sandbox/airtable/internal/formula"
 )
 
 // The field types the sandbox knows, by Airtable's names.

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resonance/resonance/services/airtable-sync/airtabletest"
+	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 type object = map[string]any

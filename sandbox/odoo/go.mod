@@ -1,0 +1,3 @@
+module github.com/resonance/resonance/sandbox/odoo
+
+go 1.26.0
