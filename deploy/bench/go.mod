@@ -9,6 +9,7 @@ require (
 	github.com/kolo/xmlrpc v0.0.0-20220921171641-a4b6fa1dd06b
 	github.com/nats-io/nats.go v1.55.0
 	github.com/resonance/resonance/pkg v0.0.0
+	github.com/resonance/resonance/pkg/event v0.0.0
 	golang.org/x/sync v0.24.0
 )
 
@@ -49,3 +50,5 @@ replace github.com/resonance/resonance/services/orders => ../../services/orders
 replace github.com/resonance/resonance/services/odoo-bridge => ../../services/odoo-bridge
 
 replace github.com/resonance/resonance/deploy/standalone => ../standalone
+
+replace github.com/resonance/resonance/pkg/event => ../../pkg/event

@@ -21,6 +21,7 @@ replace github.com/resonance/resonance/services/orders => ../../services/orders
 require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/resonance/resonance/pkg v0.0.0
+	github.com/resonance/resonance/pkg/event v0.0.0
 	github.com/resonance/resonance/sandbox/airtable v0.0.0
 	golang.org/x/sync v0.24.0
 )
@@ -78,3 +79,5 @@ require (
 )
 
 replace github.com/resonance/resonance/sandbox/airtable => ../../sandbox/airtable
+
+replace github.com/resonance/resonance/pkg/event => ../../pkg/event

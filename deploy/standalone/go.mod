@@ -8,6 +8,7 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/resonance/resonance/pkg v0.0.0
+	github.com/resonance/resonance/pkg/event v0.0.0
 	github.com/resonance/resonance/sandbox/airtable v0.0.0
 	github.com/resonance/resonance/sandbox/odoo v0.0.0
 	github.com/resonance/resonance/services/airtable-sync v0.0.0
@@ -90,3 +91,5 @@ replace github.com/resonance/resonance/services/odoo-bridge => ../../services/od
 replace github.com/resonance/resonance/sandbox/airtable => ../../sandbox/airtable
 
 replace github.com/resonance/resonance/sandbox/odoo => ../../sandbox/odoo
+
+replace github.com/resonance/resonance/pkg/event => ../../pkg/event

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/event/i18n"
 )
 
 // Headers of a dead letter; those of the message follow with OriginalPrefix before their names.
@@ -104,5 +104,5 @@ func headerLine(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
-	return fault.Truncate(strings.Join(strings.Fields(s), " "), maxDeadReason)
+	return i18n.Truncate(strings.Join(strings.Fields(s), " "), maxDeadReason)
 }

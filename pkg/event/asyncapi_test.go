@@ -14,29 +14,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/natstest"
 )
-
-const patience = 30 * time.Second
 
 // document is docs/asyncapi.yaml, as far as these tests look into it.
 type document struct {
 	Streams []struct {
-		Name        string   `yaml:"name"`
-		Subjects    []string `yaml:"subjects"`
-		Retention   string   `yaml:"retention"`
-		PerSubject  int64    `yaml:"max_msgs_per_subject"`
-		MaxAge      float64  `yaml:"max_age_seconds"`
-		Duplicates  float64  `yaml:"duplicate_window_seconds"`
-		Description string   `yaml:"description"`
+		Name     string   `yaml:"name"`
+		Subjects []string `yaml:"subjects"`
 	} `yaml:"x-streams"`
 	Channels map[string]struct {
 		Address string `yaml:"address"`
@@ -196,31 +185,12 @@ func references(t *testing.T, root, node any) {
 	}
 }
 
-func TestAsyncAPIDescribesTheStreams(t *testing.T) {
+func TestAsyncAPIDescribesTheSubjects(t *testing.T) {
 	t.Parallel()
 	doc := asyncAPI(t)
-	type stream struct {
-		Subjects           []string
-		Retention          string
-		PerSubject         int64
-		MaxAge, Duplicates time.Duration
-	}
-	described, declared := map[string]stream{}, map[string]stream{}
-	for _, s := range doc.Streams {
-		described[s.Name] = stream{
-			s.Subjects, s.Retention, s.PerSubject,
-			time.Duration(s.MaxAge * float64(time.Second)), time.Duration(s.Duplicates * float64(time.Second)),
-		}
-	}
-	for _, s := range bus.Streams {
-		retention, err := json.Marshal(s.Retention)
-		if err != nil {
-			t.Fatal(err)
-		}
-		declared[s.Name] = stream{s.Subjects, strings.Trim(string(retention), `"`), s.MaxMsgsPerSubject, s.MaxAge, s.Duplicates}
-	}
-	if diff := cmp.Diff(declared, described); diff != "" {
-		t.Errorf("streams (-declared +described):\n%s", diff)
+	subjects := map[string][]string{}
+	for _, s := range doc.Streams { // pkg/bus compares them with the streams there are
+		subjects[s.Name] = s.Subjects
 	}
 	for name, address := range map[string]string{
 		"orderChanged": event.OrderChangedSubject("{record_id}"),
@@ -234,7 +204,7 @@ func TestAsyncAPIDescribesTheStreams(t *testing.T) {
 			t.Errorf("%s is at %q, want %q", name, channel.Address, address)
 		}
 		taken := false
-		for _, subject := range declared[channel.Stream].Subjects {
+		for _, subject := range subjects[channel.Stream] {
 			taken = taken || pattern(subject).MatchString(channel.Address)
 		}
 		if !taken {
@@ -250,63 +220,32 @@ func pattern(subject string) *regexp.Regexp {
 	return regexp.MustCompile("^" + regexp.MustCompile(`\\\{[a-z_]+\\\}`).ReplaceAllString(p, `[^.]+`) + "$")
 }
 
-// What is published and read back from a stream is what the document says.
-func TestAsyncAPIDescribesRealMessages(t *testing.T) {
+func TestAsyncAPIDescribesTheMessages(t *testing.T) {
 	t.Parallel()
 	doc := asyncAPI(t)
 	headers := doc.schema(t, "/components/messages/orderChanged/headers")
 	payload := doc.schema(t, "/components/messages/orderChanged/payload/schema")
-	check := func(name, subject string, h nats.Header, body []byte) {
+	check := func(name string, m *nats.Msg) {
 		t.Helper()
-		if !pattern(doc.Channels["orderChanged"].Address).MatchString(subject) {
-			t.Errorf("%s: subject %s", name, subject)
+		if !pattern(doc.Channels["orderChanged"].Address).MatchString(m.Subject) {
+			t.Errorf("%s: subject %s", name, m.Subject)
 		}
-		flat := map[string]any{}
-		for key, values := range h {
-			flat[key] = values[0]
-			if !doc.describes(key) && !strings.HasPrefix(key, "Nats-Expected-") {
+		for key := range m.Header {
+			if !doc.describes(key) {
 				t.Errorf("%s: header %s is not described", name, key)
 			}
 		}
-		if err := headers.Validate(flat); err != nil {
+		if err := headers.Validate(flat(m.Header)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		validates(t, payload, body)
+		validates(t, payload, m.Data)
 	}
-
-	_, js := natstest.Start(t).Connect()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := bus.Ensure(ctx, js, 1, bus.StreamOrders); err != nil {
-		t.Fatal(err)
+	for _, m := range goldenMessages(t) {
+		check(m.Header.Get(event.HeaderID), m)
 	}
-	published := goldenMessages(t)
-	for _, m := range published {
-		if strings.HasSuffix(m.Subject, orderID) {
-			bus.ExpectLast(m, map[string]uint64{"created": 0, "updated": 1}[m.Header.Get(event.HeaderChange)])
-		}
-		if _, err := bus.Publish(ctx, js, m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	reader, err := js.OrderedConsumer(ctx, bus.StreamOrders, jetstream.OrderedConsumerConfig{FilterSubjects: []string{event.OrdersChanged}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range published {
-		got, err := reader.Next(jetstream.FetchMaxWait(patience))
-		if err != nil {
-			t.Fatal(err)
-		}
-		check(want.Subject, got.Subject(), got.Headers(), got.Data())
-		if diff := cmp.Diff(want.Header, got.Headers()); diff != "" || !bytes.Equal(want.Data, got.Data()) {
-			t.Errorf("%s changed on its way (-published +read):\n%s", want.Subject, diff)
-		}
-	}
-
 	for _, example := range doc.Components.Messages["orderChanged"].Examples {
 		m := example.message(t)
-		check("example "+example.Name, m.Subject, m.Header, m.Data)
+		check("example "+example.Name, m)
 		if _, _, err := event.ParseOrderChanged(m.Subject, m.Header, m.Data); err != nil {
 			t.Errorf("example %s: %v", example.Name, err)
 		}

@@ -13,7 +13,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 
-	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/event/i18n"
 )
 
 // HeaderState is the state of the edit in an order.edited event, a CloudEvents extension attribute.
@@ -60,12 +60,12 @@ type OrderEdit struct {
 // has one that is pending and one that settles it; Reason says why it was rejected.
 type OrderEdited struct {
 	OrderEdit
-	State  EditState   `json:"state"`
-	Reason *fault.Text `json:"reason,omitempty"`
+	State  EditState  `json:"state"`
+	Reason *i18n.Text `json:"reason,omitempty"`
 }
 
 // Settled makes the event that ends an edit. A nil reason means that it was applied.
-func (e *OrderEdit) Settled(reason *fault.Text) OrderEdited {
+func (e *OrderEdit) Settled(reason *i18n.Text) OrderEdited {
 	if reason != nil {
 		return OrderEdited{OrderEdit: *e, State: Rejected, Reason: reason}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/event/i18n"
 )
 
 var requested = time.Date(2026, 11, 3, 9, 30, 0, 250e6, time.UTC)
@@ -32,7 +32,7 @@ func editMessages(t testing.TB) map[string]*nats.Msg {
 		t.Fatal(err)
 	}
 	pending := event.OrderEdited{OrderEdit: e, State: event.Pending}
-	applied, rejected := e.Settled(nil), e.Settled(new(fault.T("No está “Sent”", "No choice “Sent”")))
+	applied, rejected := e.Settled(nil), e.Settled(new(i18n.T("No está “Sent”", "No choice “Sent”")))
 	for name, edited := range map[string]*event.OrderEdited{"2-pending": &pending, "3-applied": &applied, "4-rejected": &rejected} {
 		if all[name], err = event.NewOrderEdited("/airtable/app/tbl", requested.Add(time.Second), edited); err != nil {
 			t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/resonance/resonance/pkg/event/i18n"
 )
 
 // Code says what kind of failure happened. Its value is the HTTP status it becomes and the
@@ -40,22 +42,11 @@ var known = []Code{
 // what is temporary and park the rest (invariant 5).
 func (c Code) Temporary() bool { return c == Unavailable || c == TooMany }
 
-// Text is one sentence for people, in the two languages the product speaks.
-type Text struct {
-	ES string `json:"es"`
-	EN string `json:"en"`
-}
-
-// In returns the sentence in lang ("es" or "en"); Spanish is the default.
-func (t Text) In(lang string) string {
-	if lang == "en" {
-		return t.EN
-	}
-	return t.ES
-}
+// Text and T are i18n's: a sentence for people in both languages.
+type Text = i18n.Text
 
 // T makes a Text.
-func T(es, en string) Text { return Text{ES: es, EN: en} }
+func T(es, en string) Text { return i18n.T(es, en) }
 
 // Error is a failure that a client may be told about.
 type Error struct {

@@ -9,6 +9,7 @@ require (
 	github.com/nats-io/nuid v1.0.1
 	github.com/prometheus/client_golang v1.25.0
 	github.com/resonance/resonance/pkg v0.0.0
+	github.com/resonance/resonance/pkg/event v0.0.0
 	github.com/resonance/resonance/sandbox/airtable v0.0.0
 	golang.org/x/text v0.43.0
 )
@@ -45,3 +46,5 @@ require (
 replace github.com/resonance/resonance/pkg => ../../pkg
 
 replace github.com/resonance/resonance/sandbox/airtable => ../../sandbox/airtable
+
+replace github.com/resonance/resonance/pkg/event => ../../pkg/event

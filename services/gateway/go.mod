@@ -17,6 +17,7 @@ require (
 	github.com/pb33f/libopenapi-validator v0.13.8
 	github.com/prometheus/client_golang v1.25.0
 	github.com/resonance/resonance/pkg v0.0.0
+	github.com/resonance/resonance/pkg/event v0.0.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/swaggest/swgui v1.8.5
 	go.opentelemetry.io/otel v1.47.0
@@ -62,3 +63,5 @@ require (
 )
 
 replace github.com/resonance/resonance/pkg => ../../pkg
+
+replace github.com/resonance/resonance/pkg/event => ../../pkg/event

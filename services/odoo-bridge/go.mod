@@ -11,6 +11,7 @@ require (
 	github.com/nats-io/nuid v1.0.1
 	github.com/prometheus/client_golang v1.25.0
 	github.com/resonance/resonance/pkg v0.0.0
+	github.com/resonance/resonance/pkg/event v0.0.0
 	github.com/resonance/resonance/sandbox/odoo v0.0.0
 	github.com/sony/gobreaker/v2 v2.4.0
 	golang.org/x/sync v0.25.0
@@ -50,3 +51,5 @@ require (
 replace github.com/resonance/resonance/pkg => ../../pkg
 
 replace github.com/resonance/resonance/sandbox/odoo => ../../sandbox/odoo
+
+replace github.com/resonance/resonance/pkg/event => ../../pkg/event

@@ -11,6 +11,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/resonance/resonance/pkg v0.0.0
+	github.com/resonance/resonance/pkg/event v0.0.0
 	golang.org/x/sync v0.24.0
 )
 
@@ -52,3 +53,5 @@ require (
 )
 
 replace github.com/resonance/resonance/pkg => ../../pkg
+
+replace github.com/resonance/resonance/pkg/event => ../../pkg/event

@@ -24,6 +24,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/event/i18n"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
@@ -165,7 +166,7 @@ func (l *Ledger) Problems(limit int) (problems []rpc.OrderProblem) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(l.parked)) {
-		why := fault.Truncate(l.parked[id].reason.Error(), 500)
+		why := i18n.Truncate(l.parked[id].reason.Error(), 500)
 		problems = append(problems, rpc.OrderProblem{RecordID: id, Reason: fault.T("No se puede publicar: "+why, "It cannot be published: "+why)})
 	}
 	for _, id := range slices.Sorted(maps.Keys(l.truncated)) {

@@ -1,9 +1,8 @@
-package main
+package bus_test
 
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"io"
 	"os"
 	"os/exec"
@@ -20,8 +19,8 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 )
 
-// patience bounds what should happen soon; only a failing test waits that long.
-const patience = time.Minute
+// exampleTimeout bounds what the examples do, which may have to be built and installed first.
+const exampleTimeout = time.Minute
 
 // Each program is run in each of its ways against a NATS of its own, loses that and finds it again.
 func TestExamples(t *testing.T) {
@@ -47,8 +46,8 @@ func TestExamples(t *testing.T) {
 				t.Parallel()
 				ns := natstest.Start(t)
 				_, js := ns.Connect()
-				events := golden(t)
-				if err := bus.Ensure(within(t), js, 1, bus.StreamOrders); err != nil {
+				events := goldenMessages(t)
+				if err := bus.Ensure(deadline(t, exampleTimeout), js, 1, bus.StreamOrders); err != nil {
 					t.Fatal(err)
 				}
 				for _, m := range events {
@@ -80,7 +79,7 @@ func TestExamples(t *testing.T) {
 			t.Parallel()
 			ns := natstest.Start(t)
 			nc, js := ns.Connect()
-			if err := bus.Ensure(within(t), js, 1, bus.StreamOrders); err != nil {
+			if err := bus.Ensure(deadline(t, exampleTimeout), js, 1, bus.StreamOrders); err != nil {
 				t.Fatal(err)
 			}
 			p := start(t, ns.URL(), program...)
@@ -89,11 +88,11 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := js.DeleteStream(within(t), bus.StreamOrders); err != nil {
+			if err := js.DeleteStream(deadline(t, exampleTimeout), bus.StreamOrders); err != nil {
 				t.Fatal(err)
 			}
 			for range map[string]int{"go": 5, "js": 3}[language] { // until the client waits long before the next try, or tries no more
-				if _, err := retries.NextMsg(patience); err != nil {
+				if _, err := retries.NextMsg(exampleTimeout); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -114,7 +113,7 @@ func TestExamples(t *testing.T) {
 			t.Parallel()
 			ns := natstest.Start(t)
 			_, js := ns.Connect()
-			if err := bus.Ensure(within(t), js, 1, bus.StreamOrders); err != nil {
+			if err := bus.Ensure(deadline(t, exampleTimeout), js, 1, bus.StreamOrders); err != nil {
 				t.Fatal(err)
 			}
 			p := start(t, ns.URL(), append(program, "from", "yesterday")...)
@@ -123,17 +122,10 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func buildGo(t *testing.T) []string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "subscribe")
-	if out, err := exec.CommandContext(within(t), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(deadline(t, exampleTimeout), "go", "build", "-C", filepath.Join("..", "..", "examples", "go"), "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return []string{binary}
@@ -145,9 +137,9 @@ func installJS(t *testing.T) []string {
 	if err != nil {
 		t.Fatal("the JavaScript example needs Node.js 20 or newer:", err)
 	}
-	dir := filepath.Join("..", "js")
+	dir := filepath.Join("..", "..", "examples", "js")
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "@nats-io", "jetstream")); err != nil {
-		install := exec.CommandContext(within(t), "npm", "ci")
+		install := exec.CommandContext(deadline(t, exampleTimeout), "npm", "ci")
 		install.Dir = dir
 		if out, err := install.CombinedOutput(); err != nil {
 			t.Fatalf("npm ci: %v\n%s", err, out)
@@ -156,10 +148,10 @@ func installJS(t *testing.T) []string {
 	return []string{node, filepath.Join(dir, "subscribe.js")}
 }
 
-// golden reads the messages that pin the contract: a subject, headers, a blank line, the body.
-func golden(t *testing.T) []*nats.Msg {
+// goldenMessages reads the messages that pin the contract: a subject, headers, a blank line, the body.
+func goldenMessages(t *testing.T) []*nats.Msg {
 	t.Helper()
-	files, err := filepath.Glob("../../pkg/event/testdata/golden/*.txt")
+	files, err := filepath.Glob("../event/testdata/golden/*.txt")
 	if err != nil || len(files) != 6 {
 		t.Fatalf("%d golden messages: %v", len(files), err)
 	}
@@ -194,7 +186,7 @@ func again(m *nats.Msg, id string) *nats.Msg {
 
 func publish(t *testing.T, js jetstream.JetStream, m *nats.Msg) {
 	t.Helper()
-	if _, err := bus.Publish(within(t), js, m); err != nil {
+	if _, err := bus.Publish(deadline(t, exampleTimeout), js, m); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -214,14 +206,14 @@ func (l lines) says(t *testing.T, want string) {
 		if line != want {
 			t.Fatalf("got the line %q (end %t), want %q", line, !ok, want)
 		}
-	case <-time.After(patience):
+	case <-time.After(exampleTimeout):
 		t.Fatalf("no line, want %q", want)
 	}
 }
 
 func start(t *testing.T, url string, program ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.CommandContext(within(t), program[0], program[1:]...)}
+	p := &process{cmd: exec.CommandContext(deadline(t, exampleTimeout), program[0], program[1:]...)}
 	p.cmd.Env = append(os.Environ(), "NATS_URL="+url)
 	read := func(pipe io.ReadCloser, err error) lines {
 		if err != nil {
