@@ -29,6 +29,7 @@ const (
 	HeaderTotal = "Total" // exact number of rows that match, a decimal
 	HeaderETag  = "ETag"  // strong entity tag of the body, quoted
 	HeaderNext  = "Next"  // the cursor after the last row of the page; absent at the end
+	HeaderRest  = "Rest"  // rows of the page that the reply, as large as a NATS message may be, has no room for, a decimal; absent if none
 )
 
 // Op is how a Filter compares. The names are Refine's CRUD operators.
@@ -194,7 +195,7 @@ type EditOrder struct {
 // NotFound, Stale, or Unavailable when it is not known whether the edit was stored.
 type EditResult struct {
 	RecordID string          `json:"record_id"`
-	Order    json.RawMessage `json:"order,omitempty"`
+	Order    json.RawMessage `json:"order,omitempty"` // with ETag; neither if the reply has no room for them
 	ETag     string          `json:"etag,omitempty"`
 	EditID   string          `json:"edit_id,omitempty"`
 	Lagging  bool            `json:"lagging,omitempty"` // the edit is accepted, but reads do not show it yet

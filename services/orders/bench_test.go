@@ -176,7 +176,7 @@ func BenchmarkOrders(b *testing.B) {
 		if c.q.Limit == 0 {
 			c.q.Limit = 10
 		}
-		measure(b, c.name, func() error { _, err := s.List(ctx, c.q); return err })
+		measure(b, c.name, func() error { _, err := s.List(ctx, c.q, 8<<20); return err })
 	}
 	measure(b, "summary", func() error { _, err := s.Summary(ctx, rpc.OrdersQuery{}); return err })
 	measure(b, "summary status", func() error {

@@ -229,6 +229,9 @@ func (a *API) editOrder(ctx context.Context, in *editInput) (*editOutput, error)
 	if result.Fault != nil {
 		return nil, faultOf(result.Fault)
 	}
+	if len(result.Order) == 0 {
+		return nil, fault.New(fault.Unavailable, acceptedUnseen)
+	}
 	body, tag, err := localisedOrder(in.w, in.r, result.Order, result.ETag)
 	if err != nil {
 		return nil, err
@@ -239,6 +242,9 @@ func (a *API) editOrder(ctx context.Context, in *editInput) (*editOutput, error)
 	h.Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
 	return &editOutput{statusOf(&result), body}, nil
 }
+
+var acceptedUnseen = fault.T("La edición está guardada, pero ahora no se puede mostrar el pedido",
+	"The edit is stored, but the order cannot be shown now")
 
 // statusOf is what an accepted edit is answered with.
 func statusOf(r *rpc.EditResult) int {
@@ -403,7 +409,15 @@ func (a *API) makeEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditRes
 			})
 		}
 	}
-	return slices.Concat(answers...), nil
+	results := slices.Concat(answers...)
+	var omitted []*rpc.EditResult
+	for i := range results {
+		if r := &results[i]; r.Fault == nil && len(r.Order) == 0 {
+			omitted = append(omitted, r)
+		}
+	}
+	a.readAgain(ctx, omitted)
+	return results, nil
 }
 
 func (a *API) askEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditResult, error) {
@@ -422,7 +436,7 @@ func (a *API) askEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditResu
 		return nil, nonsense(err)
 	}
 	if !slices.EqualFunc(results, req.Edits, func(r rpc.EditResult, e rpc.EditOrder) bool {
-		return r.RecordID == e.RecordID && (r.Fault != nil || len(r.Order) > 0 && r.ETag != "")
+		return r.RecordID == e.RecordID && (r.Fault != nil || r.EditID != "")
 	}) {
 		return nil, nonsense(errors.New("the results are not those of the edits"))
 	}
@@ -472,30 +486,37 @@ func (a *API) awaitEdits(ctx context.Context, results []rpc.EditResult, wait tim
 		case <-time.After(delay + rand.N(delay/4)):
 		}
 	}
+	a.readAgain(ctx, settled)
+}
+
+// editsOf gives those of the edits that are known. An error says nothing of any: the edits are accepted
+// whatever becomes of this question.
+func (a *API) editsOf(ctx context.Context, ids []string) (edits []rpc.Edit) {
+	for part := range slices.Chunk(ids, editsTogether) { // the replies to more might be too large
+		var some []rpc.Edit
+		reply, err := a.ask(ctx, rpc.OrdersEdits, rpc.EditsQuery{IDs: part})
+		if err == nil && json.Unmarshal(reply.Data, &some) == nil {
+			edits = append(edits, some...)
+		}
+	}
+	return edits
+}
+
+// readAgain puts the orders as they are now into results. An order that has gone is a fault; what else
+// fails leaves its result as it is, for the edit is accepted.
+func (a *API) readAgain(ctx context.Context, results []*rpc.EditResult) {
 	var group errgroup.Group
 	group.SetLimit(asksAtOnce)
-	for _, result := range settled {
+	for _, result := range results {
 		group.Go(func() error {
-			a.readAgain(ctx, result)
+			a.readOrder(ctx, result)
 			return nil
 		})
 	}
 	_ = group.Wait() // never an error
 }
 
-// editsOf gives those of the edits that are known. An error says nothing of any: the edits are accepted
-// whatever becomes of this question.
-func (a *API) editsOf(ctx context.Context, ids []string) (edits []rpc.Edit) {
-	reply, err := a.ask(ctx, rpc.OrdersEdits, rpc.EditsQuery{IDs: ids})
-	if err != nil || json.Unmarshal(reply.Data, &edits) != nil {
-		return nil
-	}
-	return edits
-}
-
-// readAgain updates a result. An order that has gone is a fault; what else fails leaves the result
-// as it is, for the edit is accepted.
-func (a *API) readAgain(ctx context.Context, result *rpc.EditResult) {
+func (a *API) readOrder(ctx context.Context, result *rpc.EditResult) {
 	reply, err := a.ask(ctx, rpc.OrdersGet, rpc.OrderRef{RecordID: result.RecordID})
 	if err == nil {
 		result.Order, result.ETag = reply.Data, reply.Header.Get(rpc.HeaderETag)

@@ -15,7 +15,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/text/language"
 
-	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 )
@@ -157,16 +156,9 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// exportRows asks for one page; if that is too large for one message, for a smaller one.
+// exportRows asks for one page, of as many orders as fit into one message.
 func (a *API) exportRows(ctx context.Context, query *rpc.OrdersQuery) (rows []exportRow, next string, err error) {
-	var reply bus.Reply
-	for {
-		reply, err = a.ask(ctx, rpc.OrdersList, query)
-		if fault.CodeOf(err) != fault.TooLarge || query.Limit == 1 {
-			break
-		}
-		query.Limit /= 2
-	}
+	reply, err := a.ask(ctx, rpc.OrdersList, query)
 	if err != nil {
 		return nil, "", err
 	}

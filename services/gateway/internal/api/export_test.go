@@ -19,28 +19,24 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 )
 
-// pages serves n orders page by page; a page of more than fits is refused as too large, and the
-// page after failAt fails.
+// pages serves n orders page by page; a page of more than fits comes in pieces, and the piece after failAt fails.
 func pages(n, fits, failAt int) bus.Handler {
 	return func(_ context.Context, data []byte) (bus.Reply, error) {
 		var q rpc.OrdersQuery
 		if err := json.Unmarshal(data, &q); err != nil {
 			return bus.Reply{}, err
 		}
-		if q.Limit > fits {
-			return bus.Reply{}, fault.New(fault.TooLarge, fault.T("grande", "large"))
-		}
-		from := 0
+		from := q.Offset
 		if q.After != "" {
 			from, _ = strconv.Atoi(q.After)
 		}
 		if failAt > 0 && from >= failAt {
 			return bus.Reply{}, fault.Away("Postgres", nil)
 		}
-		if !q.NoTotal || q.Offset != 0 {
-			return bus.Reply{}, errors.New("an export must not count")
+		if q.NoTotal == (q.After == "" && q.Limit <= maxPageSize) {
+			return bus.Reply{}, errors.New("the first piece of a page counts, and nothing else")
 		}
-		to := min(from+q.Limit, n)
+		to := min(from+q.Limit, from+fits, n)
 		rows := make([]string, 0, to-from)
 		for i := from; i < to; i++ {
 			// A member of a later version, which may have the name of a column but for its case.
@@ -49,6 +45,12 @@ func pages(n, fits, failAt int) bus.Handler {
 		reply := bus.Reply{Data: []byte("[" + strings.Join(rows, ",") + "]"), Header: nats.Header{}}
 		if to < n {
 			reply.Header.Set(rpc.HeaderNext, strconv.Itoa(to))
+		}
+		if rest := min(from+q.Limit, n) - to; rest > 0 {
+			reply.Header.Set(rpc.HeaderRest, strconv.Itoa(rest))
+		}
+		if !q.NoTotal {
+			reply.Header.Set(rpc.HeaderTotal, strconv.Itoa(n))
 		}
 		return reply, nil
 	}
@@ -62,7 +64,7 @@ func TestExport(t *testing.T) {
 	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: func(ctx context.Context, data []byte) (bus.Reply, error) {
 		return pages(2500, int(fits.Load()), 0)(ctx, data)
 	}})
-	for _, most := range []int64{2000, 300} { // 300: pages are made smaller until they fit
+	for _, most := range []int64{2000, 300} { // 300: pages come in pieces
 		fits.Store(most)
 		resp := r.get("/api/orders/export.csv?status=Pending&sort=-amount").want(http.StatusOK)
 		text, ok := strings.CutPrefix(string(resp.body), bom)

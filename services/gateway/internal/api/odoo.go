@@ -234,7 +234,7 @@ func (o *odooResource) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writePage(w, r, reply, l)
+	return writePage(w, r, reply, l, nil)
 }
 
 func (o *odooResource) get(w http.ResponseWriter, r *http.Request) error {

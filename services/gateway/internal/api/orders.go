@@ -1,10 +1,12 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/danielgtaylor/huma/v2"
@@ -108,11 +110,15 @@ func (a *API) listOrders(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reply, err := a.ask(r.Context(), rpc.OrdersList, l.orders())
+	query := l.orders()
+	reply, err := a.ask(r.Context(), rpc.OrdersList, query)
 	if err != nil {
 		return err
 	}
-	return writePage(w, r, reply, l)
+	return writePage(w, r, reply, l, func(last bus.Reply, rest int) (bus.Reply, error) {
+		query.Offset, query.Limit, query.After, query.NoTotal = 0, rest, last.Header.Get(rpc.HeaderNext), true
+		return a.ask(r.Context(), rpc.OrdersList, query)
+	})
 }
 
 func (a *API) history(w http.ResponseWriter, r *http.Request) error {
@@ -124,11 +130,15 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reply, err := a.ask(r.Context(), rpc.OrdersHistory, rpc.HistoryQuery{RecordID: id, Offset: l.Offset, Limit: l.Limit})
+	query := rpc.HistoryQuery{RecordID: id, Offset: l.Offset, Limit: l.Limit}
+	reply, err := a.ask(r.Context(), rpc.OrdersHistory, query)
 	if err != nil {
 		return err
 	}
-	return writePage(w, r, reply, l)
+	return writePage(w, r, reply, l, func(_ bus.Reply, rest int) (bus.Reply, error) {
+		query.Offset, query.Limit = query.Offset+query.Limit-rest, rest
+		return a.ask(r.Context(), rpc.OrdersHistory, query)
+	})
 }
 
 func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
@@ -196,10 +206,11 @@ func noParams(r *http.Request) error {
 	return nil
 }
 
-// writePage writes a JSON array that a service sent, bare or in an envelope, as it came.
-func writePage(w http.ResponseWriter, r *http.Request, reply bus.Reply, l listing) error {
+// writePage writes a JSON array that a service sent, bare or in an envelope, as it came. A page that is larger than a
+// NATS message comes in pieces, each of which tells how many rows are left; next fetches the one after it.
+func writePage(w http.ResponseWriter, r *http.Request, reply bus.Reply, l listing, next func(last bus.Reply, rest int) (bus.Reply, error)) error {
 	totals := reply.Header[rpc.HeaderTotal]
-	if len(totals) != 1 || len(reply.Data) == 0 || reply.Data[0] != '[' {
+	if len(totals) != 1 || !isArray(reply.Data) {
 		return fault.Wrap(fault.Internal, errInternal, fmt.Errorf("the reply to a list has no array or no %s", rpc.HeaderTotal))
 	}
 	total, err := strconv.Atoi(totals[0])
@@ -211,18 +222,67 @@ func writePage(w http.ResponseWriter, r *http.Request, reply bus.Reply, l listin
 		return err
 	}
 	w.Header()["X-Total-Count"] = totals
-	tag := weakETag(data, totals[0])
-	if l.bare {
-		writeJSON(w, r, tag, data)
+	var head, tail []byte
+	if !l.bare {
+		head, tail = envelope, l.tail(total)
+	}
+	if reply.Header[rpc.HeaderRest] == nil {
+		writeJSON(w, r, weakETag(data, totals[0]), head, data, tail)
 		return nil
 	}
+	streamPage(w, r, reply, next, head, data, tail)
+	return nil
+}
+
+// streamPage writes a page piece after piece, so that no more than one of them is in memory. Once it has begun, only
+// cutting the connection tells that something failed. It has no tag: that would follow from all pieces.
+func streamPage(w http.ResponseWriter, r *http.Request, reply bus.Reply, next func(bus.Reply, int) (bus.Reply, error), head, data, tail []byte) {
+	fail := func(err error) {
+		exchangeOf(r.Context()).cause = fmt.Errorf("page cut off: %w", err)
+		panic(http.ErrAbortHandler)
+	}
+	w.Header()["Content-Type"] = jsonType
+	w.Header().Set("Vary", "Accept-Language") // a later piece may have texts
+	control := http.NewResponseController(w)
+	_, _ = w.Write(head) // what fails here fails again below
+	for {
+		_ = control.SetWriteDeadline(time.Now().Add(exportWait)) // not supported: no deadline
+		if _, err := w.Write(data[:len(data)-1]); err != nil {   //nolint:gosec // G705: as in writeBody
+			panic(http.ErrAbortHandler) // the client has gone
+		}
+		rest, _ := strconv.Atoi(reply.Header.Get(rpc.HeaderRest)) // absent: 0
+		if rest <= 0 {
+			break
+		}
+		var err error
+		if reply, err = next(reply, rest); err != nil {
+			fail(err)
+		}
+		if !isArray(reply.Data) {
+			fail(errors.New("a piece of the page is no array"))
+		}
+		if data, _, err = presented(preferred(r.Header.Get("Accept-Language")), reply.Data); err != nil {
+			fail(err)
+		}
+		if len(data) == 2 { // what was left has gone
+			break
+		}
+		data[0] = ','
+	}
+	_, _ = w.Write([]byte{']'}) // a client that has gone is noticed by the server
+	_, _ = w.Write(tail)        //nolint:gosec // G705: as in writeBody
+}
+
+func isArray(data []byte) bool { return len(data) >= 2 && data[0] == '[' && data[len(data)-1] == ']' }
+
+// tail is what an envelope has after the page.
+func (l *listing) tail(total int) []byte {
 	tail := make([]byte, 0, 80)
 	tail = strconv.AppendInt(append(tail, `,"total":`...), int64(total), 10)
 	tail = strconv.AppendInt(append(tail, `,"page":`...), int64(l.page), 10)
 	tail = strconv.AppendInt(append(append(append(tail, `,"`...), l.size...), `":`...), int64(l.Limit), 10)
 	tail = strconv.AppendInt(append(tail, `,"pages":`...), int64((total+l.Limit-1)/l.Limit), 10)
-	writeJSON(w, r, tag, envelope, data, append(tail, '}'))
-	return nil
+	return append(tail, '}')
 }
 
 var envelope = []byte(`{"data":`)

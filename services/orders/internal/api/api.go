@@ -60,19 +60,32 @@ func handle[Q any](answer func(context.Context, Q) (bus.Reply, error)) bus.Handl
 	}
 }
 
+// replySize is how many bytes of data a reply may have beside its headers.
+func (a *api) replySize() int {
+	const headers = 1 << 10
+	return int(a.js.Conn().MaxPayload()) - headers
+}
+
 func (a *api) list(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error) {
-	page, err := a.store.List(ctx, q)
+	page, err := a.store.List(ctx, q, a.replySize())
 	if err != nil {
 		return bus.Reply{}, err
 	}
+	return pageReply(&page, !q.NoTotal), nil
+}
+
+func pageReply(page *store.Page, total bool) bus.Reply {
 	h := nats.Header{}
-	if !q.NoTotal {
+	if total {
 		h[rpc.HeaderTotal] = []string{strconv.FormatInt(page.Total, 10)}
 	}
 	if page.Next != "" {
 		h[rpc.HeaderNext] = []string{page.Next}
 	}
-	return bus.Reply{Header: h, Data: page.Docs}, nil
+	if page.Rest > 0 {
+		h[rpc.HeaderRest] = []string{strconv.Itoa(page.Rest)}
+	}
+	return bus.Reply{Header: h, Data: page.Docs}
 }
 
 func (a *api) get(ctx context.Context, q rpc.OrderRef) (bus.Reply, error) {
@@ -93,11 +106,11 @@ func (a *api) summary(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error)
 }
 
 func (a *api) history(ctx context.Context, q rpc.HistoryQuery) (bus.Reply, error) {
-	entries, total, err := a.store.History(ctx, q)
+	page, err := a.store.History(ctx, q, a.replySize())
 	if err != nil {
 		return bus.Reply{}, err
 	}
-	return bus.Reply{Header: nats.Header{rpc.HeaderTotal: {strconv.FormatInt(total, 10)}}, Data: entries}, nil
+	return pageReply(&page, true), nil
 }
 
 func (a *api) edits(ctx context.Context, q rpc.EditsQuery) (bus.Reply, error) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -79,8 +80,29 @@ func (a *api) edit(ctx context.Context, q rpc.EditRequest) (bus.Reply, error) {
 			r.ETag = store.ETag(r.Order)
 		}
 	}
-	data, err := json.Marshal(results)
+	data, err := encodeResults(results, a.replySize())
 	return bus.Reply{Data: data}, err
+}
+
+// encodeResults leaves out the orders, from the last on, that a reply of size bytes has no room for.
+func encodeResults(results []rpc.EditResult, size int) ([]byte, error) {
+	for left := len(results); ; {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false) // a strong ETag names the order's bytes as they are stored
+		if err := e.Encode(results); err != nil {
+			return nil, err
+		}
+		excess := b.Len() - size
+		if excess <= 0 || left == 0 {
+			return b.Bytes(), nil
+		}
+		for ; excess > 0 && left > 0; left-- {
+			r := &results[left-1]
+			excess -= len(r.Order)
+			r.Order, r.ETag = nil, ""
+		}
+	}
 }
 
 // part gives a step its share of the time that is left, so that the steps after it have theirs.

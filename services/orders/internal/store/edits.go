@@ -272,13 +272,9 @@ func edited(doc []byte, values map[string]string, newest *rpc.Edit) ([]byte, err
 		return nil, err
 	}
 	b := make([]byte, 0, len(doc)+512)
-	member := func(name, value any) error {
+	member := func(name any, value json.RawMessage) error {
 		n, err := json.Marshal(name)
-		if err != nil {
-			return err
-		}
-		v, err := json.Marshal(value)
-		b = append(append(append(append(b, ','), n...), ':'), v...)
+		b = append(append(append(append(b, ','), n...), ':'), value...) // as it is: encoding it anew would escape <, > and &
 		return err
 	}
 	for d.More() {
@@ -290,17 +286,21 @@ func edited(doc []byte, values map[string]string, newest *rpc.Edit) ([]byte, err
 		if err := d.Decode(&value); err != nil {
 			return nil, err
 		}
-		switch wanted, some := values[fmt.Sprint(name)]; {
-		case some:
-			err = member(name, wanted)
-		case name != "edit":
-			err = member(name, value)
+		if wanted, some := values[fmt.Sprint(name)]; some {
+			if value, err = json.Marshal(wanted); err != nil {
+				return nil, err
+			}
 		}
-		if err != nil {
-			return nil, err
+		if name != "edit" {
+			if err := member(name, value); err != nil {
+				return nil, err
+			}
 		}
 	}
-	err := member("edit", newest)
+	edit, err := json.Marshal(newest)
+	if err == nil {
+		err = member("edit", edit)
+	}
 	b[0] = '{'
 	return append(b, '}'), err
 }

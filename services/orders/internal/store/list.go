@@ -16,19 +16,19 @@ import (
 const (
 	maxLimit  = 1000
 	maxOffset = 1_000_000_000
-	// pageBytes is where a page read by cursor is cut short, so that it fits a NATS message.
-	pageBytes = 4 << 20
 )
 
-// Page is a page of orders.
+// Page is a page of orders, or its beginning.
 type Page struct {
 	Docs  []byte // a JSON array
 	Total int64  // of all that match; -1 when not asked for
 	Next  string // the cursor after the last row; "" at the end
+	Rest  int    // rows of the page after Next, which did not fit
 }
 
-// List answers rpc.OrdersList. Pages by cursor may be shorter than asked for before the end.
-func (s *Store) List(ctx context.Context, q rpc.OrdersQuery) (Page, error) {
+// List answers rpc.OrdersList. Of a page that takes more than size bytes, its cursor included, it gives the
+// beginning, which has one order at least.
+func (s *Store) List(ctx context.Context, q rpc.OrdersQuery, size int) (Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	keys, err := sortKeys(q.Sort)
@@ -42,7 +42,7 @@ func (s *Store) List(ctx context.Context, q rpc.OrdersQuery) (Page, error) {
 		return Page{}, fault.Field("offset", fault.T("está fuera de rango", "is out of range"))
 	}
 	if q.After != "" || q.NoTotal {
-		return s.walk(ctx, q, keys)
+		return s.walk(ctx, q, keys, size)
 	}
 	from, sql, a, err := s.pageSQL(q, keys)
 	if err != nil {
@@ -59,7 +59,13 @@ func (s *Store) List(ctx context.Context, q rpc.OrdersQuery) (Page, error) {
 	if last != nil && int64(q.Offset)+rows < page.Total {
 		page.Next = encodeCursor(keys, *last)
 	}
-	return page, nil
+	if len(page.Docs)+len(page.Next) <= size {
+		return page, nil
+	}
+	q.NoTotal = true
+	beginning, err := s.walk(ctx, q, keys, size)
+	beginning.Total = page.Total
+	return beginning, err
 }
 
 // key is one sort key. The last one is always record_id; before it, unless asked for, comes created_at,
@@ -330,7 +336,7 @@ func dateOrder(day string, desc bool) string {
 // walk answers pages by cursor. What comes after a row are the rows equal in all sort keys but the
 // last and beyond it in that, then those equal in all but the last two, and so on: each part is a
 // range of the index where there is one.
-func (s *Store) walk(ctx context.Context, q rpc.OrdersQuery, keys []key) (Page, error) {
+func (s *Store) walk(ctx context.Context, q rpc.OrdersQuery, keys []key, size int) (Page, error) {
 	var after []*string
 	if q.After != "" {
 		if q.Offset != 0 {
@@ -360,12 +366,12 @@ func (s *Store) walk(ctx context.Context, q rpc.OrdersQuery, keys []key) (Page, 
 		}
 		// One row more than asked for tells whether this is the end.
 		sql := "select doc, " + cursorSQL(keys) + " from (" + keyedPageSQL(keys, cond, &a, q.Offset, q.Limit+1-rows) + ") page"
-		more, err := s.readRows(ctx, sql, a, q.Limit, &page, &rows, &last)
+		more, err := s.readRows(ctx, sql, a, q.Limit, size, &page, &rows, &last)
 		if err != nil {
 			return Page{}, readError(err)
 		}
 		if more {
-			page.Next = encodeCursor(keys, last)
+			page.Next, page.Rest = encodeCursor(keys, last), q.Limit-rows
 			break
 		}
 	}
@@ -383,19 +389,20 @@ func (s *Store) walk(ctx context.Context, q rpc.OrdersQuery, keys []key) (Page, 
 	return page, nil
 }
 
-// readRows appends rows to page until it holds limit of them or enough bytes, and reports whether
-// there are more.
-func (s *Store) readRows(ctx context.Context, sql string, a args, limit int, page *Page, rows *int, last *string) (more bool, err error) {
+// readRows appends rows to page as long as it holds no more than limit of them, and size bytes with its cursor, and
+// reports whether there are more.
+func (s *Store) readRows(ctx context.Context, sql string, a args, limit, size int, page *Page, rows *int, last *string) (more bool, err error) {
 	result, err := s.adhoc.Query(ctx, sql, a...)
 	if err != nil {
 		return false, err
 	}
 	defer result.Close()
 	for result.Next() {
-		if *rows == limit || len(page.Docs) > pageBytes {
+		raw := result.RawValues()
+		cursor := 8*len(raw[1]) + 512 // encodeCursor makes no more of it: JSON escapes, then base64
+		if *rows == limit || *rows > 0 && len(page.Docs)+len(raw[0])+cursor > size {
 			return true, nil
 		}
-		raw := result.RawValues()
 		if *rows++; *rows > 1 {
 			page.Docs = append(page.Docs, ',')
 		}

@@ -106,28 +106,29 @@ func (s *Store) Get(ctx context.Context, recordID string) ([]byte, error) {
 	return doc, readError(err)
 }
 
-// History returns a page of an order's history, newest first, as a JSON array of
-// rpc.HistoryEntry, and how many entries there are; fault.NotFound when there are none.
-func (s *Store) History(ctx context.Context, q rpc.HistoryQuery) (entries []byte, total int64, err error) {
+// History returns a page of an order's history, newest first, as a JSON array of rpc.HistoryEntry, and how many
+// entries there are; fault.NotFound when there are none. Of a page that takes more than size bytes it gives the
+// beginning, one entry at least, and in Rest how many are missing.
+func (s *Store) History(ctx context.Context, q rpc.HistoryQuery, size int) (page Page, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	switch {
 	case q.Limit < 1 || q.Limit > 100:
-		return nil, 0, fault.Field("limit", fault.T("debe estar entre 1 y 100", "must be between 1 and 100"))
+		return page, fault.Field("limit", fault.T("debe estar entre 1 y 100", "must be between 1 and 100"))
 	case q.Offset < 0 || q.Offset > maxOffset:
-		return nil, 0, fault.Field("offset", fault.T("está fuera de rango", "is out of range"))
+		return page, fault.Field("offset", fault.T("está fuera de rango", "is out of range"))
 	case !event.ValidRecordID(q.RecordID):
-		return nil, 0, errNotFound
+		return page, errNotFound
 	}
 	var changes, editIDs, edits []*string
-	if err := s.adhoc.QueryRow(ctx, historySQL, q.RecordID, q.Offset, q.Limit).Scan(&total, &changes, &editIDs, &edits); err != nil {
-		return nil, 0, readError(err)
+	if err := s.adhoc.QueryRow(ctx, historySQL, q.RecordID, q.Offset, q.Limit).Scan(&page.Total, &changes, &editIDs, &edits); err != nil {
+		return page, readError(err)
 	}
-	if total == 0 {
-		return nil, 0, errNotFound
+	if page.Total == 0 {
+		return page, errNotFound
 	}
-	entries, err = historyPage(changes, editIDs, edits)
-	return entries, total, err
+	page.Docs, page.Rest, err = historyPage(changes, editIDs, edits, size)
+	return page, err
 }
 
 // What changed, and beside it what somebody wanted and Airtable has not, or not yet. The JSON is put
@@ -142,10 +143,11 @@ select (select count(*) from entries), array_agg(entry), array_agg(edit_ids), ar
 from (select * from entries order by epoch desc, seq desc offset $2 limit $3) page`
 
 // historyPage makes the JSON array of entries, each of which is a change, maybe with the ids of its
-// edits, or an edit.
-func historyPage(changes, editIDs, edits []*string) ([]byte, error) {
-	page := []byte{'['}
+// edits, or an edit. Those that size has no room for are counted in rest.
+func historyPage(changes, editIDs, edits []*string, size int) (page []byte, rest int, err error) {
+	page = []byte{'['}
 	for i, change := range changes {
+		before := len(page)
 		if i > 0 {
 			page = append(page, ',')
 		}
@@ -153,7 +155,7 @@ func historyPage(changes, editIDs, edits []*string) ([]byte, error) {
 		case change == nil:
 			entry, err := editEntry(*edits[i])
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			page = append(page, entry...)
 		case editIDs[i] != nil:
@@ -162,8 +164,12 @@ func historyPage(changes, editIDs, edits []*string) ([]byte, error) {
 		default:
 			page = append(page, *change...)
 		}
+		if i > 0 && len(page) >= size {
+			page, rest = page[:before], len(changes)-i
+			break
+		}
 	}
-	return append(page, ']'), nil
+	return append(page, ']'), rest, nil
 }
 
 // editEntry is an edit as an entry of a history.

@@ -525,7 +525,7 @@ func compare(t *testing.T, s *Store, m model, o order, r *rand.Rand) {
 	}
 	all := m.list(o, q)
 	want := all[min(q.Offset, len(all)):min(q.Offset+q.Limit, len(all))]
-	page, err := s.List(t.Context(), q)
+	page, err := s.List(t.Context(), q, 1<<20)
 	if err != nil {
 		t.Fatalf("%+v: %v", q, err)
 	}
@@ -535,7 +535,7 @@ func compare(t *testing.T, s *Store, m model, o order, r *rand.Rand) {
 	if page.Next != "" && r.IntN(3) == 0 { // the rest, page by page
 		rest := []string{}
 		for cursor := page.Next; cursor != ""; {
-			next, err := s.List(t.Context(), rpc.OrdersQuery{Limit: 40, Sort: q.Sort, Filters: q.Filters, Search: q.Search, After: cursor, NoTotal: true})
+			next, err := s.List(t.Context(), rpc.OrdersQuery{Limit: 40, Sort: q.Sort, Filters: q.Filters, Search: q.Search, After: cursor, NoTotal: true}, 1<<20)
 			if err != nil {
 				t.Fatalf("%+v after %s: %v", q, cursor, err)
 			}
@@ -614,9 +614,9 @@ func TestEventToldTwice(t *testing.T) {
 		}
 	}
 	for id, want := range map[string]string{"rec1": "[5,1]", "rec2": "[7,4,3]"} {
-		entries, total, err := s.History(t.Context(), rpc.HistoryQuery{RecordID: id, Limit: 10})
-		if err != nil || total != int64(strings.Count(want, ",")+1) || string(entries) != want {
-			t.Errorf("%s: %s, %d, %v", id, entries, total, err)
+		page, err := s.History(t.Context(), rpc.HistoryQuery{RecordID: id, Limit: 10}, 1<<20)
+		if err != nil || page.Total != int64(strings.Count(want, ",")+1) || string(page.Docs) != want {
+			t.Errorf("%s: %s, %d, %v", id, page.Docs, page.Total, err)
 		}
 	}
 }
@@ -950,7 +950,7 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 		if q.Limit == 0 {
 			q.Limit = 10
 		}
-		_, err := s.List(t.Context(), q)
+		_, err := s.List(t.Context(), q, 1<<20)
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Code != fault.Invalid || f.Fields[field].ES == "" {
 			t.Errorf("%s: %v", field, err)
@@ -966,7 +966,7 @@ func TestSearchesAnyText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]int64{"Nú\x00ñez": 1, "\x00": 1, "Nú\xff": 0, "\x1f": 0} {
-		page, err := s.List(t.Context(), rpc.OrdersQuery{Limit: 10, Search: text})
+		page, err := s.List(t.Context(), rpc.OrdersQuery{Limit: 10, Search: text}, 1<<20)
 		if err != nil || page.Total != want {
 			t.Errorf("%q: %d orders, %v", text, page.Total, err)
 		}
@@ -992,7 +992,7 @@ func FuzzList(f *testing.F) {
 			q.Sort = []rpc.Sort{{Field: sort, Desc: desc}}
 		}
 		for _, q := range []rpc.OrdersQuery{q, {Limit: 5, Offset: 3, Sort: q.Sort, Filters: q.Filters}} {
-			_, err := s.List(t.Context(), q)
+			_, err := s.List(t.Context(), q, 1<<20)
 			if code := fault.CodeOf(err); err != nil && code != fault.Invalid {
 				t.Errorf("%+v: %v", q, err)
 			}
