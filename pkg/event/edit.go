@@ -124,13 +124,17 @@ func NewOrderEdit(env Envelope, e *OrderEdit) (*nats.Msg, error) {
 	return newMessage(env, TypeOrderEdit, e.RecordID, e)
 }
 
-// NewOrderEdited encodes the event of an edit. Its id follows from the edit and the state, so that
-// it can be published again without being doubled. The error wraps ErrMalformed.
-func NewOrderEdited(source string, at time.Time, e *OrderEdited) (*nats.Msg, error) {
+// EditedID is the id of the event that says what became of the edit in a message of EDITS. It follows from both,
+// so that the event can be published again without being stored twice. An edit that is requeued has a message of
+// another id: JetStream would drop its outcome as a duplicate of one that may be gone from the stream.
+func EditedID(messageID string, state EditState) string { return messageID + "-" + string(state) }
+
+// NewOrderEdited encodes the event of an edit. The error wraps ErrMalformed.
+func NewOrderEdited(env Envelope, e *OrderEdited) (*nats.Msg, error) {
 	if err := e.Validate(); err != nil {
 		return nil, err
 	}
-	msg, err := newMessage(Envelope{ID: e.ID + "-" + string(e.State), Source: source, Time: at}, TypeOrderEdited, e.RecordID, e)
+	msg, err := newMessage(env, TypeOrderEdited, e.RecordID, e)
 	if err == nil {
 		msg.Header[HeaderState] = []string{string(e.State)}
 	}

@@ -34,7 +34,7 @@ func editMessages(t testing.TB) map[string]*nats.Msg {
 	pending := event.OrderEdited{OrderEdit: e, State: event.Pending}
 	applied, rejected := e.Settled(nil), e.Settled(new(i18n.T("No está “Sent”", "No choice “Sent”")))
 	for name, edited := range map[string]*event.OrderEdited{"2-pending": &pending, "3-applied": &applied, "4-rejected": &rejected} {
-		if all[name], err = event.NewOrderEdited("/airtable/app/tbl", requested.Add(time.Second), edited); err != nil {
+		if all[name], err = event.NewOrderEdited(event.Envelope{ID: event.EditedID(edited.ID, edited.State), Source: "/airtable/app/tbl", Time: requested.Add(time.Second)}, edited); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,7 +113,7 @@ func TestEditsThatAreNone(t *testing.T) {
 		}
 		var e event.OrderEdited
 		if json.Unmarshal([]byte(body), &e) == nil && e.RecordID == orderID {
-			if _, err := event.NewOrderEdited("/x", requested, &e); !errors.Is(err, event.ErrMalformed) {
+			if _, err := event.NewOrderEdited(event.Envelope{ID: "x", Source: "/x", Time: requested}, &e); !errors.Is(err, event.ErrMalformed) {
 				t.Errorf("%s, encoded: %v", name, err)
 			}
 		}
@@ -143,7 +143,7 @@ func FuzzParseOrderEdited(f *testing.F) {
 			}
 			return
 		}
-		if _, err := event.NewOrderEdited(env.Source, env.Time, e); err != nil {
+		if _, err := event.NewOrderEdited(env, e); err != nil {
 			t.Errorf("parsed, but not encoded: %v", err)
 		}
 	})

@@ -134,7 +134,7 @@ func (w *world) settle(id string, reason *fault.Text) {
 func (w *world) settled(e *event.OrderEdit, reason *fault.Text) *nats.Msg {
 	w.t.Helper()
 	edited := e.Settled(reason)
-	msg, err := event.NewOrderEdited("/airtable/app/tbl", e.RequestedAt.Add(time.Minute), &edited)
+	msg, err := event.NewOrderEdited(event.Envelope{ID: event.EditedID(e.ID, edited.State), Source: "/airtable/app/tbl", Time: e.RequestedAt.Add(time.Minute)}, &edited)
 	if err != nil {
 		w.t.Fatal(err)
 	}

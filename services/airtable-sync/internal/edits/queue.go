@@ -1,6 +1,7 @@
 package edits
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,13 @@ type edit struct {
 func (e *edit) value(c column.Column) (string, bool) {
 	v, ok := e.Values[string(c)]
 	return v, ok
+}
+
+// messageID is the id of the newest message of an edit.
+func (q *queue) messageID(e *edit) string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return e.messages[slices.Max(slices.Collect(maps.Keys(e.messages)))].Headers().Get(jetstream.MsgIDHeader)
 }
 
 // editable are the columns that edits change.

@@ -334,7 +334,7 @@ func (a *api) tell(ctx context.Context, edits []attempt) uint64 {
 	for i := range edits {
 		e := &edits[i].OrderEdit
 		group.Go(func() error {
-			msg, err := event.NewOrderEdited(event.SourceOrders, e.RequestedAt, &event.OrderEdited{OrderEdit: *e, State: event.Pending})
+			msg, err := event.NewOrderEdited(event.Envelope{ID: event.EditedID(e.ID, event.Pending), Source: event.SourceOrders, Time: e.RequestedAt}, &event.OrderEdited{OrderEdit: *e, State: event.Pending})
 			if err == nil {
 				seqs[i], err = bus.Publish(ctx, a.js, msg)
 			}

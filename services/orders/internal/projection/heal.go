@@ -270,8 +270,11 @@ func (h *healer) offer(ctx context.Context, lost store.LostEdit, missing map[str
 	return true, h.publish(ctx, msg)
 }
 
+// publishEdited publishes what the projection has not seen in all of ORDERS, under an id of its own: a first event
+// of it may have been removed from the stream unread, by newer ones of its order, and would make this one a
+// duplicate for as long as JetStream remembers ids.
 func (h *healer) publishEdited(ctx context.Context, e event.OrderEdited, at time.Time) error {
-	msg, err := event.NewOrderEdited(event.SourceOrders, at, &e)
+	msg, err := event.NewOrderEdited(event.Envelope{ID: event.NewID(), Source: event.SourceOrders, Time: at}, &e)
 	if err != nil {
 		return err
 	}
