@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/localnats"
 	"github.com/resonance/resonance/pkg/localpg"
@@ -123,18 +124,17 @@ func keepPostgres(ctx context.Context, pg *localpg.Server, start func(context.Co
 			return pg.Stop(grace)
 		case <-pg.Done():
 		}
-		log.Error("the local Postgres died, starting it again")
-		again, err := start(ctx)
-		for err != nil {
-			log.Error("the local Postgres does not start", "error", err)
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(time.Second):
+		log.Error("local Postgres died, starting it again")
+		err := bus.Persist(ctx, log, "local Postgres not started, trying again", func(ctx context.Context) error {
+			again, err := start(ctx)
+			if err == nil {
+				pg = again
 			}
-			again, err = start(ctx)
+			return err
+		})
+		if err != nil {
+			return nil //nolint:nilerr // ctx has ended
 		}
-		pg = again
 	}
 }
 

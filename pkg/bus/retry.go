@@ -3,10 +3,13 @@ package bus
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 )
 
 // RequestTimeout is how long one request to JetStream waits for its answer, which is lost when a server of a
@@ -30,6 +33,43 @@ func Retry[T any](ctx context.Context, ask func(context.Context) (T, error)) (T,
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
+		}
+	}
+}
+
+// Pace of Persist.
+const (
+	firstPause  = 250 * time.Millisecond
+	longestWait = 2 * time.Second  // so that work resumes soon after an outage, however long that was
+	steady      = 10 * time.Second // work that ran for so long was not part of the outage
+	logInterval = 30 * time.Second
+)
+
+// Persist calls work, which may run for any time, until it succeeds. It waits after each failure, longer after each
+// one in a row, and logs what failed: the first failure of an outage at once, then one every 30 s. It returns an
+// error that no waiting mends, which wraps ErrDrift, or ctx's when ctx ends.
+func Persist(ctx context.Context, log *slog.Logger, what string, work func(context.Context) error) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = firstPause, longestWait
+	often := &rate.Sometimes{First: 1, Interval: logInterval}
+	for {
+		began := time.Now()
+		err := work(ctx)
+		switch {
+		case err == nil || errors.Is(err, ErrDrift):
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		if time.Since(began) >= steady {
+			pause.Reset()
+			often = &rate.Sometimes{First: 1, Interval: logInterval}
+		}
+		often.Do(func() { log.WarnContext(ctx, what, "error", err) })
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause.NextBackOff()):
 		}
 	}
 }

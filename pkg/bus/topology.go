@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -148,26 +147,6 @@ func RebuildOrders(ctx context.Context, js jetstream.JetStream, replicas int) (r
 		return false, fmt.Errorf("delete %s: %w", StreamOrders, err)
 	}
 	return true, Ensure(ctx, js, replicas, StreamOrders)
-}
-
-// Persist calls work until it succeeds, once a second, and logs each failure as what. It returns an
-// error that no waiting mends, which wraps ErrDrift, or ctx's when ctx ends.
-func Persist(ctx context.Context, log *slog.Logger, what string, work func(context.Context) error) error {
-	for {
-		err := work(ctx)
-		switch {
-		case err == nil || errors.Is(err, ErrDrift):
-			return err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		}
-		log.Warn(what, "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Second):
-		}
-	}
 }
 
 func ensure(ctx context.Context, js jetstream.JetStream, replicas int, name string) error {

@@ -371,7 +371,7 @@ func TestPersist(t *testing.T) {
 	}); err != nil || tries != 3 {
 		t.Errorf("%v after %d tries", err, tries)
 	}
-	said.wait(t, "waiting", 2)
+	said.wait(t, "waiting", 1) // the rest is throttled
 	drifted := fmt.Errorf("ORDERS: %w", bus.ErrDrift)
 	if err := bus.Persist(t.Context(), log, "waiting", func(context.Context) error { return drifted }); !errors.Is(err, drifted) {
 		t.Errorf("drift: %v", err)

@@ -170,34 +170,31 @@ func (l *link) tell(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, 
 
 // followColumns keeps the catalog of columns, until ctx ends.
 func (l *link) followColumns(ctx context.Context, js jetstream.JetStream) {
-	for ctx.Err() == nil {
-		following, stop := context.WithCancel(ctx)
-		go func() { // NATS may come back without the bucket, and the watcher would not notice
-			defer stop()
-			select {
-			case <-l.restored:
-			case <-following.Done():
+	_ = bus.Persist(ctx, l.log, "columns not followed, trying again", func(ctx context.Context) error { // until ctx ends
+		for {
+			if err := l.followOnce(ctx, js); ctx.Err() != nil || !errors.Is(err, context.Canceled) {
+				return err
 			}
-		}()
-		err := bus.Ensure(following, js, l.replicas, bus.BucketColumns)
-		if err == nil {
-			err = l.columns.Follow(following, js)
 		}
-		if following.Err() == nil {
-			l.log.Warn("columns not followed, trying again", "error", err)
-			sleep(ctx, time.Second)
-		}
-		stop()
-	}
+	})
 }
 
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+// followOnce follows the columns until something fails, or with context.Canceled until NATS was away: it may come
+// back without the bucket, and the watcher would not notice.
+func (l *link) followOnce(ctx context.Context, js jetstream.JetStream) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		defer stop()
+		select {
+		case <-l.restored:
+		case <-ctx.Done():
+		}
+	}()
+	if err := bus.Ensure(ctx, js, l.replicas, bus.BucketColumns); err != nil {
+		return err
 	}
+	return l.columns.Follow(ctx, js)
 }
 
 func (l *link) ensureSessions(ctx context.Context, js jetstream.JetStream) error {

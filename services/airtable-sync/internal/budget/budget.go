@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
@@ -112,6 +113,7 @@ func (m *Meter) Keep(ctx context.Context, kv jetstream.KeyValue) (stop func(), e
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		failed := rate.Sometimes{First: 1, Interval: 30 * time.Second}
 		for {
 			select {
 			case <-m.changed:
@@ -124,7 +126,7 @@ func (m *Meter) Keep(ctx context.Context, kv jetstream.KeyValue) (stop func(), e
 				return
 			}
 			if err := m.save(ctx, kv); err != nil && ctx.Err() == nil {
-				m.cfg.Log.Warn("the count of calls was not saved, trying again", "error", err)
+				failed.Do(func() { m.cfg.Log.Warn("count of calls not saved, trying again", "error", err) })
 				m.count(func(*tally, *hour) {}) // which says that there is something to save
 			}
 		}
@@ -135,7 +137,7 @@ func (m *Meter) Keep(ctx context.Context, kv jetstream.KeyValue) (stop func(), e
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if err := m.save(last, kv); err != nil {
-			m.cfg.Log.Warn("the count of calls was not saved", "error", err)
+			m.cfg.Log.Warn("count of calls not saved", "error", err)
 		}
 	}, nil
 }

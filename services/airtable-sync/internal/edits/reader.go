@@ -79,21 +79,16 @@ func (r *reader) open(ctx context.Context) error {
 
 // run reads until ctx ends. The reader is open.
 func (r *reader) run(ctx context.Context) {
-	for {
-		err := r.receive(ctx)
-		for err != nil {
-			if ctx.Err() != nil {
-				return
+	opened := true
+	_ = bus.Persist(ctx, r.cfg.Log, "edits not read, trying again", func(ctx context.Context) error { // until ctx ends
+		if !opened {
+			if err := r.open(ctx); err != nil {
+				return err
 			}
-			r.cfg.Log.Warn("reading the edits anew", "error", err)
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(250 * time.Millisecond):
-			}
-			err = r.open(ctx)
 		}
-	}
+		opened = false
+		return r.receive(ctx)
+	})
 }
 
 // errLost says that the server believes to have delivered what never came.

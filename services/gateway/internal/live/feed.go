@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,19 +46,9 @@ type entry struct {
 
 // run reads the stream, whichever it is, until ctx ends.
 func (f *feed) run(ctx context.Context, js jetstream.JetStream) {
-	for ctx.Err() == nil {
-		err := f.follow(ctx, js)
-		if ctx.Err() != nil {
-			return
-		}
-		if !errors.Is(err, jetstream.ErrStreamNotFound) {
-			f.hub.log.Info("live feed restarted", "stream", f.Stream, "reason", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(500*time.Millisecond + rand.N(500*time.Millisecond)):
-		}
-	}
+	_ = bus.Persist(ctx, f.hub.log.With("stream", f.Stream), "live feed interrupted", func(ctx context.Context) error { // until ctx ends
+		return f.follow(ctx, js)
+	})
 }
 
 // follow reads until something is wrong.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
@@ -40,9 +41,10 @@ type healer struct {
 // heal looks after edits until ctx ends. It costs two questions a look, and one more for each edit.
 func (p *Projector) heal(ctx context.Context) {
 	h := newHealer(p)
+	failed := rate.Sometimes{First: 1, Interval: logInterval}
 	for {
 		if err := h.look(ctx); err != nil && ctx.Err() == nil {
-			p.log.Warn("edits not looked after", "error", err)
+			failed.Do(func() { p.log.Warn("edit reconciliation failed", "error", err) })
 		}
 		select {
 		case <-ctx.Done():

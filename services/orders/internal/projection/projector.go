@@ -26,6 +26,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/services/orders/internal/store"
@@ -36,6 +37,7 @@ const (
 	drainTime   = 5 * time.Second // what a batch under way has to finish
 	setupTime   = 30 * time.Second
 	migrateTime = 10 * time.Minute // of the largest tables
+	logInterval = 30 * time.Second // of failures that repeat
 )
 
 // Projector projects ORDERS into a store.
@@ -82,6 +84,7 @@ var errReopened = errors.New("NATS was away or its stream was replaced")
 func (p *Projector) Run(ctx context.Context) error {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 100*time.Millisecond, 5*time.Second
+	failures := rate.Sometimes{First: 3, Interval: logInterval}
 	for ctx.Err() == nil {
 		err := p.term(ctx, wait.Reset)
 		var pause time.Duration
@@ -96,7 +99,9 @@ func (p *Projector) Run(ctx context.Context) error {
 		default:
 			p.fail(err)
 			pause = wait.NextBackOff()
-			p.log.Warn("projection interrupted", "error", err, "retry_in", pause.Round(time.Millisecond))
+			failures.Do(func() {
+				p.log.Warn("projection interrupted", "error", err, "retry_in", pause.Round(time.Millisecond))
+			})
 		}
 		select {
 		case <-ctx.Done():

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
@@ -34,7 +36,7 @@ func Rebuild(ctx context.Context, s *store.Store, p *Projector, log *slog.Logger
 	defer projector.Wait()
 	defer stop()
 	projector.Go(func() { failed <- p.Run(running) })
-	said := time.Now()
+	said, unknown := time.Now(), rate.Sometimes{First: 1, Interval: logInterval}
 	for {
 		select {
 		case <-ctx.Done():
@@ -48,7 +50,7 @@ func Rebuild(ctx context.Context, s *store.Store, p *Projector, log *slog.Logger
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			log.Warn("progress unknown", "error", err) // the projector survives it too
+			unknown.Do(func() { log.Warn("progress unknown", "error", err) }) // the projector survives it too
 		case cp == nil || cp.Epoch <= epoch || cp.Rebuild:
 		case cp.ReplayUntil == nil:
 			log.Info("rebuilt", "epoch", cp.Epoch, "seq", cp.Seq)
