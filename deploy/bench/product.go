@@ -20,7 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
 const password = "bench-bench-bench" //nolint:gosec // of a server that lives for a minute on loopback
@@ -187,7 +187,7 @@ func (p *product) cached(ctx context.Context, path string) error {
 	}
 }
 
-func (p *product) firstRun(ctx context.Context) (rpc.Run, error) {
+func (p *product) firstRun(ctx context.Context) (syncapi.Run, error) {
 	var state struct {
 		Recent []struct {
 			StartedAt  time.Time  `json:"started_at"`
@@ -198,15 +198,15 @@ func (p *product) firstRun(ctx context.Context) (rpc.Run, error) {
 	}
 	for {
 		if err := p.call(ctx, http.MethodGet, "/api/orders/sync", nil, &state, nil); err != nil {
-			return rpc.Run{}, err
+			return syncapi.Run{}, err
 		}
 		if n := len(state.Recent); n > 0 {
 			r := state.Recent[n-1]
-			return rpc.Run{StartedAt: r.StartedAt, FinishedAt: r.FinishedAt, State: rpc.RunState(r.State), Created: r.Created}, nil
+			return syncapi.Run{StartedAt: r.StartedAt, FinishedAt: r.FinishedAt, State: syncapi.RunState(r.State), Created: r.Created}, nil
 		}
 		select {
 		case <-ctx.Done():
-			return rpc.Run{}, ctx.Err()
+			return syncapi.Run{}, ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

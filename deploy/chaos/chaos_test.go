@@ -24,7 +24,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/porttest"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
@@ -432,21 +432,21 @@ func (w *world) settled(all []accepted, states map[event.EditState]int) {
 	}
 	defer nc.Close()
 	for chunk := range slices.Chunk(all, 500) {
-		q := rpc.EditsQuery{}
+		q := ordersapi.EditsQuery{}
 		for _, a := range chunk {
 			q.IDs = append(q.IDs, a.id)
 		}
 		ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-		reply, err := bus.Ask(ctx, nc, rpc.OrdersEdits, q)
+		reply, err := bus.Ask(ctx, nc, ordersapi.SubjectEdits, q)
 		cancel()
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		var edits []rpc.Edit
+		var edits []ordersapi.Edit
 		if err := json.Unmarshal(reply.Data, &edits); err != nil {
 			w.t.Fatal(err)
 		}
-		known := map[string]rpc.Edit{}
+		known := map[string]ordersapi.Edit{}
 		for _, e := range edits {
 			known[e.ID] = e
 			states[e.State]++

@@ -20,7 +20,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/lease"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/budget"
@@ -79,7 +79,7 @@ func (c *Config) Validate() error {
 	if !(c.IntervalMinutes > 0 && c.IntervalMinutes <= 7*24*60) {
 		errs = append(errs, fmt.Errorf("SYNC_INTERVAL_MINUTES: %v is not above 0 and at most a week", c.IntervalMinutes))
 	}
-	if !slices.Contains([]rpc.Mode{rpc.Auto, rpc.Webhook, rpc.Incremental, rpc.Full}, rpc.Mode(c.Mode)) {
+	if !slices.Contains([]syncapi.Mode{syncapi.Auto, syncapi.Webhook, syncapi.Incremental, syncapi.Full}, syncapi.Mode(c.Mode)) {
 		errs = append(errs, fmt.Errorf("SYNC_MODE: %q is none of auto, webhook, incremental and full", c.Mode))
 	}
 	if c.PublicURL != "" && !isBaseURL(c.PublicURL) {
@@ -192,7 +192,7 @@ func (c *Config) term(
 	}, client, schema, book, js.Conn(), js)
 	store := files.New(ctx, files.Config{Part: min(512<<10, int(js.Conn().MaxPayload()*3/4)), Now: c.Now, Log: c.Log}, client)
 	s := syncer.New(syncer.Config{
-		Instance: instance, Interval: minutes(c.IntervalMinutes), Mode: rpc.Mode(c.Mode),
+		Instance: instance, Interval: minutes(c.IntervalMinutes), Mode: syncapi.Mode(c.Mode),
 		FullEvery: minutes(60 * c.FullScanHours), PingURL: c.pingURL(), Replicas: c.NATSReplicas, Budget: meter, Edits: writer.State, Files: store.Serve,
 		Now: c.Now, Log: c.Log,
 	}, client, schema, book, js.Conn(), js, kv)

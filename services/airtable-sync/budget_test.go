@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
 )
@@ -16,8 +16,8 @@ func TestBudgetCountsEveryCall(t *testing.T) {
 	w.ok(w.synced())
 	w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "x"})
 	w.poll()
-	w.ok(w.run(rpc.RunRequest{}))
-	counted := func() (st rpc.SyncState) {
+	w.ok(w.run(syncapi.RunRequest{}))
+	counted := func() (st syncapi.Status) {
 		st = w.status()
 		calls := w.sandbox.Calls()
 		want := map[string]int{"list": calls.List, "meta": calls.Meta, "payloads": calls.Payloads, "webhook": calls.Webhooks}
@@ -98,7 +98,7 @@ func TestMonthUsedUp(t *testing.T) {
 	}
 	calm()
 	// Somebody asks: it is tried.
-	if run := w.run(rpc.RunRequest{}); run.State != rpc.Failed || !strings.Contains(run.Reason.EN, "used up") {
+	if run := w.run(syncapi.RunRequest{}); run.State != syncapi.Failed || !strings.Contains(run.Reason.EN, "used up") {
 		t.Fatalf("run %+v", run)
 	}
 	calm()
@@ -125,16 +125,20 @@ func TestMonthUsedUp(t *testing.T) {
 	}
 	w.sandbox.SetQuota(1000, 100)
 	hour()
-	w.eventually("scheduled again", func() bool { st := w.status(); return !st.Budget.Exhausted && st.Last.State == rpc.Succeeded })
+	w.eventually("scheduled again", func() bool { st := w.status(); return !st.Budget.Exhausted && st.Last.State == syncapi.Succeeded })
 	w.applied(e)
-	w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+	w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Webhook}))
 	w.converged()
 	w.sandbox.SetQuota(100, 100)
 	w.eventually("refused again", func() bool { tick(); return w.status().Budget.Exhausted })
 	calm()
 	c.advance(time.Date(2031, 4, 1, 0, 0, 1, 0, time.UTC).Sub(c.now()))
-	w.eventually("a new month", func() bool { tick(); st := w.status(); return st.Last.State == rpc.Succeeded && !st.Budget.Exhausted })
-	w.ok(w.run(rpc.RunRequest{}))
+	w.eventually("a new month", func() bool {
+		tick()
+		st := w.status()
+		return st.Last.State == syncapi.Succeeded && !st.Budget.Exhausted
+	})
+	w.ok(w.run(syncapi.RunRequest{}))
 	w.converged()
 }
 

@@ -6,22 +6,22 @@ import (
 
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
 func TestEveryChangeIsOneEvent(t *testing.T) {
-	for _, mode := range []rpc.Mode{rpc.Full, rpc.Incremental} {
+	for _, mode := range []syncapi.Mode{syncapi.Full, syncapi.Incremental} {
 		t.Run(string(mode), func(t *testing.T) {
 			w := newWorld(t, airtabletest.Config{Orders: 230})
 			w.start()
-			if first := w.ok(w.synced()); first.Created != 230 || first.Mode != rpc.Full {
+			if first := w.ok(w.synced()); first.Created != 230 || first.Mode != syncapi.Full {
 				t.Fatalf("first run %+v", first)
 			}
 			w.converged()
 
 			before := w.messages()
-			if idle := w.ok(w.run(rpc.RunRequest{Mode: mode})); idle.Created+idle.Updated+idle.Deleted != 0 {
+			if idle := w.ok(w.run(syncapi.RunRequest{Mode: mode})); idle.Created+idle.Updated+idle.Deleted != 0 {
 				t.Fatalf("idle run %+v", idle)
 			}
 			if got := w.messages(); got != before {
@@ -39,7 +39,7 @@ func TestEveryChangeIsOneEvent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			run := w.ok(w.run(rpc.RunRequest{Mode: mode}))
+			run := w.ok(w.run(syncapi.RunRequest{Mode: mode}))
 			if run.Created != 1 || run.Updated != 2 || run.Mode != mode {
 				t.Fatalf("run %+v", run)
 			}
@@ -56,7 +56,7 @@ func TestEveryChangeIsOneEvent(t *testing.T) {
 			}
 
 			w.sandbox.DeleteRecords(ids[7], ids[8])
-			if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 2 || run.Mode != rpc.Full {
+			if run := w.ok(w.run(syncapi.RunRequest{})); run.Deleted != 2 || run.Mode != syncapi.Full {
 				t.Fatalf("run %+v", run)
 			}
 			c, _ = w.newest(ids[7])
@@ -73,7 +73,7 @@ func TestIdleIncrementalRunCostsOneCall(t *testing.T) {
 	w.start()
 	w.ok(w.synced())
 	w.sandbox.ResetCalls()
-	run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Incremental}))
+	run := w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Incremental}))
 	if got := w.sandbox.Calls().Total(); got != 1 || run.APICalls != 1 {
 		t.Fatalf("%d calls, the run says %d", got, run.APICalls)
 	}
@@ -100,8 +100,8 @@ func TestColumns(t *testing.T) {
 		if err := w.sandbox.RenameField("Status", "Where it is"); err != nil {
 			t.Fatal(err)
 		}
-		w.ok(w.run(rpc.RunRequest{Mode: rpc.Incremental}))
-		w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+		w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Incremental}))
+		w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 		if got := w.messages(); got != before {
 			t.Fatalf("a rename is news of %d orders", got-before)
 		}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
 )
@@ -47,14 +47,14 @@ func TestRefusedMetadataChangesNothing(t *testing.T) {
 			id := w.sandbox.RecordIDs()[0]
 			w.silent(func() {
 				w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Meta, Do: effect})
-				w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
-				w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+				w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
+				w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 
 				w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Meta, Do: effect, Times: -1})
 				stop()
 				w.start()
 				w.ok(w.synced())
-				w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+				w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 			})
 			if got := w.status().SchemaReason; !strings.Contains(got.EN, "last known") || got.ES == "" {
 				t.Errorf("reason %+v", got)
@@ -63,7 +63,7 @@ func TestRefusedMetadataChangesNothing(t *testing.T) {
 			w.accept(e)
 			w.applied(e)
 			w.sandbox.Heal()
-			w.silent(func() { w.ok(w.run(rpc.RunRequest{Mode: rpc.Full})) })
+			w.silent(func() { w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full})) })
 			if got := w.status().SchemaReason; got.EN != "" {
 				t.Errorf("reason %+v", got)
 			}
@@ -83,7 +83,7 @@ func TestFirstMetadataRefusedOnce(t *testing.T) {
 
 // A column stays with its field, whatever that is called, over a restart too.
 func TestRenamedFieldsStay(t *testing.T) {
-	for _, mode := range []rpc.Mode{rpc.Full, rpc.Webhook} {
+	for _, mode := range []syncapi.Mode{syncapi.Full, syncapi.Webhook} {
 		t.Run(string(mode), func(t *testing.T) {
 			w := newWorld(t, airtabletest.Config{Orders: 60})
 			stop := w.start()
@@ -93,13 +93,13 @@ func TestRenamedFieldsStay(t *testing.T) {
 				w.must(err, w.sandbox.RenameField("Amount", "Base imponible"), w.sandbox.RenameField("Customer", "Quién"))
 				_, err = w.sandbox.AddField(airtabletest.Field{Name: "Customer", Type: airtabletest.SingleLineText})
 				w.must(err)
-				w.ok(w.run(rpc.RunRequest{Mode: mode}))
-				w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+				w.ok(w.run(syncapi.RunRequest{Mode: mode}))
+				w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 				stop()
 				w.must(w.sandbox.RenameField("Status", "Dónde está"))
 				w.start()
 				w.ok(w.synced())
-				w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+				w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 			})
 			for column, title := range map[string]string{"amount": "Base imponible", "customer": "Quién", "status": "Dónde está"} {
 				if got := w.column(column); got.Title != title || len(got.Notes) > 0 {
@@ -118,7 +118,7 @@ func TestRenamedWithoutMetadata(t *testing.T) {
 			w.start()
 			w.ok(w.synced())
 			w.must(w.sandbox.RenameField("Amount", name))
-			w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+			w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 			w.mapped()
 			if got := w.column("amount"); got.Title != name {
 				t.Errorf("%+v", got)
@@ -130,7 +130,7 @@ func TestRenamedWithoutMetadata(t *testing.T) {
 		w.start()
 		w.ok(w.synced())
 		w.must(w.sandbox.RenameField("Amount", "Uno"), w.sandbox.RenameField("Customer", "Otro"))
-		w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+		w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 		if got := w.column("amount"); len(got.Notes) != 1 || !strings.Contains(got.Notes[0].EN, "“Amount” has no cell any more") {
 			t.Errorf("%+v", got)
 		}
@@ -139,15 +139,15 @@ func TestRenamedWithoutMetadata(t *testing.T) {
 
 // A column whose field is removed is empty from then on, and everything else goes on.
 func TestRemovedFieldIsEmpty(t *testing.T) {
-	for _, mode := range []rpc.Mode{rpc.Full, rpc.Webhook} {
+	for _, mode := range []syncapi.Mode{syncapi.Full, syncapi.Webhook} {
 		t.Run(string(mode), func(t *testing.T) {
 			w := newWorld(t, airtabletest.Config{Orders: 30})
 			w.start()
 			w.ok(w.synced())
 			id := w.sandbox.RecordIDs()[0]
 			w.must(w.sandbox.DeleteField("Priority"), w.sandbox.UpdateRecord(id, airtabletest.Fields{"Amount": 12.5}))
-			w.ok(w.run(rpc.RunRequest{Mode: mode}))
-			w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+			w.ok(w.run(syncapi.RunRequest{Mode: mode}))
+			w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Webhook}))
 			w.converged()
 			if o := w.order(id); o.Priority != nil || o.Status == nil || o.Amount.String() != "12.5" {
 				t.Errorf("%+v", o)
@@ -176,12 +176,12 @@ func TestFieldsBecomeTexts(t *testing.T) {
 	for _, field := range []string{"Luz", "Amount", "Order date"} {
 		w.must(w.sandbox.ConvertToText(field))
 	}
-	w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+	w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 	if o := w.order(id); o.Status == nil || *o.Status != "Sent" || o.Amount == nil || o.Amount.String() != "1002.10" || *o.OrderDate != "2026-06-03" {
 		t.Errorf("%+v", o)
 	}
 	w.must(w.sandbox.UpdateRecord(id, airtabletest.Fields{"Amount": "1.002", "Order date": "03/06/2026 10:30"}))
-	w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+	w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 	if o := w.order(id); o.Amount != nil || *o.OrderDate != "2026-06-03" {
 		t.Errorf("%+v", o)
 	}
@@ -233,7 +233,7 @@ func TestSpanishChoices(t *testing.T) {
 	}
 	// A choice that is made meanwhile is known once a record has it.
 	w.must(w.sandbox.AddChoice("Estado", "En tránsito"), w.sandbox.UpdateRecord(ids[3], airtabletest.Fields{"Estado": "En tránsito"}))
-	w.ok(w.run(rpc.RunRequest{Mode: rpc.Incremental}))
+	w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Incremental}))
 	status := w.column("status")
 	if value, ok := status.Find("en transito"); ok || value != "" {
 		t.Errorf("accents are no spaces: %q", value)

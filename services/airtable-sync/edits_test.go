@@ -20,7 +20,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
@@ -175,8 +175,8 @@ func (w *world) cell(id, field string) any {
 func (w *world) unchanged() {
 	w.Helper()
 	before := w.changes()
-	for _, mode := range []rpc.Mode{rpc.Webhook, rpc.Incremental, rpc.Full} {
-		if run := w.ok(w.run(rpc.RunRequest{Mode: mode})); run.Created+run.Updated+run.Deleted != 0 {
+	for _, mode := range []syncapi.Mode{syncapi.Webhook, syncapi.Incremental, syncapi.Full} {
+		if run := w.ok(w.run(syncapi.RunRequest{Mode: mode})); run.Created+run.Updated+run.Deleted != 0 {
 			w.Fatalf("an edit came back as a foreign change: %+v", run)
 		}
 	}
@@ -306,7 +306,7 @@ func TestRefusedEditsAreRejectedAlone(t *testing.T) {
 			if err := w.sandbox.RemoveChoice("Status", "Cancelled"); err != nil {
 				t.Fatal(err)
 			}
-			w.ok(w.run(rpc.RunRequest{})) // else the cells that emptied may count as newer than the edits
+			w.ok(w.run(syncapi.RunRequest{})) // else the cells that emptied may count as newer than the edits
 			w.sandbox.DeleteRecords(ids[4])
 			var good []*event.OrderEdit
 			missing, bad, half := edit(ids[4], "Sent", ""), edit(ids[7], "Cancelled", ""), edit(ids[11], "Cancelled", "Low")
@@ -334,7 +334,7 @@ func TestRefusedEditsAreRejectedAlone(t *testing.T) {
 			if c, _ := w.newest(ids[4]); c.Change == event.Deleted {
 				t.Fatal("a deletion was concluded from a lone refusal (invariant 6)")
 			}
-			w.ok(w.run(rpc.RunRequest{}))
+			w.ok(w.run(syncapi.RunRequest{}))
 			w.converged()
 		})
 	}
@@ -486,7 +486,7 @@ func TestBillingLimitStopsWriting(t *testing.T) {
 		t.Fatalf("%d calls", got)
 	}
 	w.sandbox.SetQuota(0, 0)
-	w.ok(w.run(rpc.RunRequest{})) // shows that Airtable answers again
+	w.ok(w.run(syncapi.RunRequest{})) // shows that Airtable answers again
 	w.applied(e)
 	if st := w.status().Edits; st.Pending != 0 || st.Error.EN != "" {
 		t.Fatalf("%+v", st)
@@ -507,7 +507,7 @@ func TestRefusedPaceSilencesAll(t *testing.T) {
 	<-fault.Done()
 	struck := time.Now()
 	w.until("trouble", func() bool { return w.status().Edits.Error.EN != "" })
-	w.ok(w.run(rpc.RunRequest{}))
+	w.ok(w.run(syncapi.RunRequest{}))
 	if took := time.Since(struck); took < silence-200*time.Millisecond {
 		t.Fatalf("a run ended %s after the 429", took)
 	}
@@ -535,7 +535,7 @@ func TestLostTurnWritesNothing(t *testing.T) {
 	w.until("the end of its turn", func() bool {
 		ctx, cancel := context.WithTimeout(w.Context(), 5*time.Second)
 		defer cancel()
-		_, err := bus.Ask(ctx, w.nc, rpc.SyncStatus, rpc.StatusRequest{})
+		_, err := bus.Ask(ctx, w.nc, syncapi.SubjectStatus, syncapi.StatusRequest{})
 		return errors.Is(err, nats.ErrNoResponders)
 	})
 	if got := len(w.sandbox.Writes(0)); got != 0 {
@@ -565,7 +565,7 @@ func TestNewerForeignChangeWins(t *testing.T) {
 		if err := w.sandbox.UpdateRecord(ids[6], airtabletest.Fields{"Notes": "by hand"}); err != nil {
 			t.Fatal(err)
 		}
-		w.ok(w.run(rpc.RunRequest{})) // a scan in between leaves the records to the writer
+		w.ok(w.run(syncapi.RunRequest{})) // a scan in between leaves the records to the writer
 		away.Cancel()
 		w.applied(kept, other)
 		w.rejected(lost, "“Cancelled”")
@@ -593,7 +593,7 @@ func TestNewerForeignChangeWins(t *testing.T) {
 		if err := w.sandbox.UpdateRecord(id, airtabletest.Fields{"Status": "Cancelled"}); err != nil {
 			t.Fatal(err)
 		}
-		w.ok(w.run(rpc.RunRequest{})) // the change is known when the edit is made
+		w.ok(w.run(syncapi.RunRequest{})) // the change is known when the edit is made
 		e := edit(id, "Sent", "")
 		w.accept(e)
 		<-away.Done()
@@ -730,10 +730,10 @@ func TestRenamedFieldIsWritten(t *testing.T) {
 				t.Fatalf("Airtable holds %v", got)
 			}
 			if byName { // where names are all there is, other names are other fields: news, once
-				w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+				w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 			}
 			before := w.changes()
-			w.ok(w.run(rpc.RunRequest{Mode: rpc.Full}))
+			w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Full}))
 			if got := w.changes(); got != before {
 				t.Fatalf("a rename is news of %d orders", got-before)
 			}
@@ -773,7 +773,7 @@ func TestClocksDisagree(t *testing.T) {
 
 // A page that was asked for before an edit was written, and is looked at after it, publishes nothing.
 func TestStalePage(t *testing.T) {
-	for _, mode := range []rpc.Mode{rpc.Full, rpc.Incremental, rpc.Webhook} {
+	for _, mode := range []syncapi.Mode{syncapi.Full, syncapi.Incremental, syncapi.Webhook} {
 		t.Run(string(mode), func(t *testing.T) {
 			w := newWorld(t, airtabletest.Config{Orders: 230})
 			w.begun()
@@ -782,8 +782,8 @@ func TestStalePage(t *testing.T) {
 				t.Fatal(err)
 			}
 			slow := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Slow, Delay: time.Hour})
-			var accepted rpc.RunAccepted
-			w.ask(rpc.SyncRunNow, rpc.RunRequest{Mode: mode}, &accepted)
+			var accepted syncapi.RunAccepted
+			w.ask(syncapi.SubjectRun, syncapi.RunRequest{Mode: mode}, &accepted)
 			w.until("the page", func() bool { return slow.Hits() == 1 })
 			e := edit(id, w.other(id), "")
 			w.accept(e)
@@ -848,7 +848,7 @@ func TestSettledEditsAreNotTriedAgain(t *testing.T) {
 	if c := w.sandbox.Calls(); c.Write != 0 || w.cell(ids[1], "Status") != "Pending" {
 		t.Fatalf("%+v", c)
 	}
-	w.ok(w.run(rpc.RunRequest{})) // what the first run left to the writer, for it was claimed still
+	w.ok(w.run(syncapi.RunRequest{})) // what the first run left to the writer, for it was claimed still
 	w.unchanged()
 }
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
 )
@@ -65,15 +65,15 @@ func TestLastingFaultsDeleteNothing(t *testing.T) {
 			before := w.messages()
 			w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[0])
 			fault := w.sandbox.Fail(c.fault)
-			run := w.run(rpc.RunRequest{})
-			if run.State != rpc.Failed || !strings.Contains(run.Reason.EN, c.reason) || run.Reason.ES == "" {
+			run := w.run(syncapi.RunRequest{})
+			if run.State != syncapi.Failed || !strings.Contains(run.Reason.EN, c.reason) || run.Reason.ES == "" {
 				t.Fatalf("run %+v", run)
 			}
 			if got := w.messages(); got != before {
 				t.Fatalf("%d messages from a failed run", got-before)
 			}
 			fault.Cancel()
-			if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 1 {
+			if run := w.ok(w.run(syncapi.RunRequest{})); run.Deleted != 1 {
 				t.Fatalf("run %+v", run)
 			}
 			w.converged()
@@ -88,7 +88,7 @@ func TestMassDeletionIsHeld(t *testing.T) {
 		w.ok(w.synced())
 		before := w.messages()
 		w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[:41]...)
-		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 0 {
+		if run := w.ok(w.run(syncapi.RunRequest{})); run.Deleted != 0 {
 			t.Fatalf("run %+v", run)
 		}
 		if held := w.status().HeldDeletions; held == nil || held.Count != 41 || held.Known != 200 {
@@ -97,7 +97,7 @@ func TestMassDeletionIsHeld(t *testing.T) {
 		if got := w.messages(); got != before {
 			t.Fatalf("%d messages", got-before)
 		}
-		if run := w.ok(w.run(rpc.RunRequest{ConfirmDeletions: true})); run.Deleted != 41 {
+		if run := w.ok(w.run(syncapi.RunRequest{ConfirmDeletions: true})); run.Deleted != 41 {
 			t.Fatalf("run %+v", run)
 		}
 		if held := w.status().HeldDeletions; held != nil {
@@ -110,7 +110,7 @@ func TestMassDeletionIsHeld(t *testing.T) {
 		w.start()
 		w.ok(w.synced())
 		w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[:40]...)
-		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 40 {
+		if run := w.ok(w.run(syncapi.RunRequest{})); run.Deleted != 40 {
 			t.Fatalf("run %+v", run)
 		}
 	})
@@ -119,10 +119,10 @@ func TestMassDeletionIsHeld(t *testing.T) {
 		w.start()
 		w.ok(w.synced())
 		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage})
-		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 0 {
+		if run := w.ok(w.run(syncapi.RunRequest{})); run.Deleted != 0 {
 			t.Fatalf("run %+v", run)
 		}
-		if run := w.ok(w.run(rpc.RunRequest{})); run.Unchanged != 5 {
+		if run := w.ok(w.run(syncapi.RunRequest{})); run.Unchanged != 5 {
 			t.Fatalf("run %+v", run)
 		}
 	})
@@ -131,7 +131,7 @@ func TestMassDeletionIsHeld(t *testing.T) {
 		w.start()
 		w.ok(w.synced())
 		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, Times: -1})
-		if run := w.ok(w.run(rpc.RunRequest{})); run.Deleted != 0 {
+		if run := w.ok(w.run(syncapi.RunRequest{})); run.Deleted != 0 {
 			t.Fatalf("run %+v", run)
 		}
 		if held := w.status().HeldDeletions; held == nil || held.Count != 5 {
@@ -159,8 +159,8 @@ func TestCutListingDeletesNothing(t *testing.T) {
 			}
 			fault.On = airtabletest.List
 			struck := w.sandbox.Fail(fault)
-			run := w.ok(w.run(rpc.RunRequest{}))
-			if struck.Hits() != 1 || run.Mode != rpc.Full || run.Created != 0 || run.Updated != 1 {
+			run := w.ok(w.run(syncapi.RunRequest{}))
+			if struck.Hits() != 1 || run.Mode != syncapi.Full || run.Created != 0 || run.Updated != 1 {
 				t.Fatalf("%d hits, run %+v", struck.Hits(), run)
 			}
 			wants, empty := 1, strings.Contains(name, "first")
@@ -175,7 +175,7 @@ func TestCutListingDeletesNothing(t *testing.T) {
 			if run.Deleted != wants || w.messages()-before != uint64(1+wants) {
 				t.Fatalf("run %+v", run)
 			}
-			w.ok(w.run(rpc.RunRequest{}))
+			w.ok(w.run(syncapi.RunRequest{}))
 			if held := w.status().HeldDeletions; held != nil {
 				t.Fatalf("held %+v", held)
 			}
@@ -201,8 +201,8 @@ func TestCutListingDeletesNothing(t *testing.T) {
 		}
 		c.advance(10 * time.Minute)
 		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.LostOffset, After: 1})
-		w.ok(w.run(rpc.RunRequest{Mode: rpc.Incremental}))
-		w.ok(w.run(rpc.RunRequest{Mode: rpc.Incremental}))
+		w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Incremental}))
+		w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Incremental}))
 		w.converged()
 	})
 	t.Run("and the look-up is empty too", func(t *testing.T) {
@@ -212,10 +212,10 @@ func TestCutListingDeletesNothing(t *testing.T) {
 		before := w.messages()
 		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.LostOffset, After: 1})
 		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, After: 1})
-		if run := w.run(rpc.RunRequest{}); run.State != rpc.Failed || !strings.Contains(run.Reason.EN, "unreadable") {
+		if run := w.run(syncapi.RunRequest{}); run.State != syncapi.Failed || !strings.Contains(run.Reason.EN, "unreadable") {
 			t.Fatalf("run %+v", run)
 		}
-		if run := w.ok(w.run(rpc.RunRequest{})); run.Unchanged != 230 || w.messages() != before {
+		if run := w.ok(w.run(syncapi.RunRequest{})); run.Unchanged != 230 || w.messages() != before {
 			t.Fatalf("run %+v", run)
 		}
 	})
@@ -227,7 +227,7 @@ func TestNoSuchTable(t *testing.T) {
 	w.start(func(c *airtablesync.Config) { c.TableID = "tblXXXXXXXXXXXXXX" })
 	run := w.synced()
 	for _, reason := range []string{run.Reason.EN, run.Reason.ES} {
-		if run.State != rpc.Failed || !strings.Contains(reason, "AIRTABLE_TABLE_ID") || !strings.Contains(reason, w.sandbox.TableName()) {
+		if run.State != syncapi.Failed || !strings.Contains(reason, "AIRTABLE_TABLE_ID") || !strings.Contains(reason, w.sandbox.TableName()) {
 			t.Fatalf("run %+v", run)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
@@ -28,20 +29,20 @@ func TestFiles(t *testing.T) {
 	}
 	w.start()
 	w.ok(w.synced())
-	ask := func(ref rpc.FileRef) (bus.Reply, error) {
+	ask := func(ref syncapi.FileRef) (bus.Reply, error) {
 		ctx, cancel := context.WithTimeout(w.Context(), 20*time.Second)
 		defer cancel()
-		return bus.Ask(ctx, w.nc, rpc.SyncFile, ref)
+		return bus.Ask(ctx, w.nc, syncapi.SubjectFile, ref)
 	}
 	// One whose address has ended when it is used.
-	if _, err := ask(rpc.FileRef{RecordID: id, Attachment: att}); fault.CodeOf(err) != fault.Unavailable {
+	if _, err := ask(syncapi.FileRef{RecordID: id, Attachment: att}); fault.CodeOf(err) != fault.Unavailable {
 		t.Fatalf("by an expired address: %v", err)
 	}
 	w.sandbox.SetAttachmentTTL(time.Hour)
 	var got []byte
 	for len(got) < len(content) {
-		reply, err := ask(rpc.FileRef{RecordID: id, Attachment: att, Offset: int64(len(got))})
-		if err != nil || len(reply.Data) == 0 || reply.Header.Get(rpc.HeaderContentType) != "application/x-plan" || reply.Header.Get(rpc.HeaderSize) != "1048576" {
+		reply, err := ask(syncapi.FileRef{RecordID: id, Attachment: att, Offset: int64(len(got))})
+		if err != nil || len(reply.Data) == 0 || reply.Header.Get(rpc.HeaderContentType) != "application/x-plan" || reply.Header.Get(syncapi.HeaderSize) != "1048576" {
 			t.Fatalf("at %d: %d bytes, %v, %v", len(got), len(reply.Data), reply.Header, err)
 		}
 		got = append(got, reply.Data...)
@@ -55,7 +56,7 @@ func TestFiles(t *testing.T) {
 	w.update(id, airtabletest.Fields{"Files": []any{map[string]any{"url": "http://127.0.0.1:1/secrets", "filename": "x"}}})
 	record, _ := w.sandbox.Record(id)
 	linked, _ := record.Fields["Files"].([]any)[0].(map[string]any)["id"].(string)
-	if _, err := ask(rpc.FileRef{RecordID: id, Attachment: linked}); fault.CodeOf(err) != fault.NotFound {
+	if _, err := ask(syncapi.FileRef{RecordID: id, Attachment: linked}); fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("an address elsewhere: %v", err)
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
@@ -28,10 +28,10 @@ func TestOneOfTwoSyncersIsActive(t *testing.T) {
 	w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[0])
 	// One of them holds the lease; stopping both, one after the other, ends its tenure for sure.
 	stops[0]()
-	w.ok(w.run(rpc.RunRequest{}))
+	w.ok(w.run(syncapi.RunRequest{}))
 	w.start()
 	stops[1]()
-	w.ok(w.run(rpc.RunRequest{}))
+	w.ok(w.run(syncapi.RunRequest{}))
 	w.converged()
 	if got := w.messages(); got != 251 {
 		t.Fatalf("%d messages for 250 orders and a deletion", got)
@@ -49,7 +49,7 @@ func TestInterruptedRunContinues(t *testing.T) {
 		t.Fatalf("%d messages: not half-way", got)
 	}
 	w.start()
-	w.ok(w.run(rpc.RunRequest{}))
+	w.ok(w.run(syncapi.RunRequest{}))
 	w.converged()
 	if got := w.messages(); got != 2000 {
 		t.Fatalf("%d messages for 2000 orders", got)
@@ -61,7 +61,7 @@ func TestInterruptedRunContinues(t *testing.T) {
 func (w *world) runUntilOK() {
 	w.Helper()
 	for range 5 {
-		if w.run(rpc.RunRequest{}).State == rpc.Succeeded {
+		if w.run(syncapi.RunRequest{}).State == syncapi.Succeeded {
 			return
 		}
 	}
@@ -111,7 +111,7 @@ func TestLostStreamIsToldAgain(t *testing.T) {
 		}
 		w.sandbox.DeleteRecords(ids[1])
 		w.start()
-		w.ok(w.run(rpc.RunRequest{}))
+		w.ok(w.run(syncapi.RunRequest{}))
 		w.converged()
 		w.nats.Stop()
 		restore()
@@ -133,7 +133,7 @@ func TestLostTailUnderALivingSyncer(t *testing.T) {
 	for _, id := range ids[:20] {
 		w.update(id, airtabletest.Fields{"Customer": "Lost S.L."})
 	}
-	w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+	w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Webhook}))
 	w.converged()
 	lost := w.status().Scan
 	w.nats.Stop()
@@ -143,7 +143,7 @@ func TestLostTailUnderALivingSyncer(t *testing.T) {
 	w.until("NATS", func() bool { return w.nc.IsConnected() })
 	w.accept(edits...)
 	w.applied(edits...)
-	if run := w.run(rpc.RunRequest{Mode: rpc.Webhook}); run.State != rpc.Succeeded || run.Updated != 20 {
+	if run := w.run(syncapi.RunRequest{Mode: syncapi.Webhook}); run.State != syncapi.Succeeded || run.Updated != 20 {
 		t.Errorf("run %+v", run)
 	}
 	w.converged()
@@ -161,7 +161,7 @@ func TestRequestsShareARun(t *testing.T) {
 	w.sandbox.ResetCalls()
 	var wg sync.WaitGroup
 	for range 20 {
-		wg.Go(func() { w.run(rpc.RunRequest{}) })
+		wg.Go(func() { w.run(syncapi.RunRequest{}) })
 	}
 	wg.Wait()
 	// One may have begun before the others asked: two runs of a metadata call, payloads and two pages each.

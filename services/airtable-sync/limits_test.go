@@ -7,7 +7,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
@@ -32,18 +32,18 @@ func TestOrderLargerThanMaxPayload(t *testing.T) {
 	w.accept(all...)
 	w.applied(all...)
 	before := w.messages()
-	for _, mode := range []rpc.Mode{rpc.Webhook, rpc.Incremental, rpc.Full} {
-		if run := w.ok(w.run(rpc.RunRequest{Mode: mode})); run.Created+run.Updated+run.Deleted != 0 {
+	for _, mode := range []syncapi.Mode{syncapi.Webhook, syncapi.Incremental, syncapi.Full} {
+		if run := w.ok(w.run(syncapi.RunRequest{Mode: mode})); run.Created+run.Updated+run.Deleted != 0 {
 			t.Errorf("published for nothing: %+v", run)
 		}
 	}
 	// What is beyond the cut changes: that is news as well.
 	w.update(large, airtabletest.Fields{"Notes": notes + "."})
-	if run := w.ok(w.run(rpc.RunRequest{})); run.Updated != 1 {
+	if run := w.ok(w.run(syncapi.RunRequest{})); run.Updated != 1 {
 		t.Errorf("a change in a truncated cell: %+v", run)
 	}
 	w.update(large, airtabletest.Fields{"Notes": "short"})
-	w.ok(w.run(rpc.RunRequest{}))
+	w.ok(w.run(syncapi.RunRequest{}))
 	w.converged()
 	if got := w.messages(); got != before+2 {
 		t.Errorf("%d events for two changes", got-before)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
@@ -70,7 +70,7 @@ func TestEditsOutlastAllAtOnce(t *testing.T) {
 		case step%61 == 30:
 			w.restartNATS()
 		case step%37 == 0:
-			w.ask(rpc.SyncRunNow, rpc.RunRequest{Mode: []rpc.Mode{rpc.Full, rpc.Incremental, rpc.Webhook}[rng.IntN(3)]}, &rpc.RunAccepted{})
+			w.ask(syncapi.SubjectRun, syncapi.RunRequest{Mode: []syncapi.Mode{syncapi.Full, syncapi.Incremental, syncapi.Webhook}[rng.IntN(3)]}, &syncapi.RunAccepted{})
 		}
 		time.Sleep(time.Duration(rng.IntN(25)) * time.Millisecond) // the pace of people
 	}

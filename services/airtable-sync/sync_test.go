@@ -17,7 +17,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/natstest"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
@@ -82,10 +82,10 @@ func (w *world) start(change ...func(*airtablesync.Config)) (stop func()) {
 }
 
 // status asks the active syncer, waiting until there is one.
-func (w *world) status() rpc.SyncState {
+func (w *world) status() syncapi.Status {
 	w.Helper()
-	var st rpc.SyncState
-	w.ask(rpc.SyncStatus, rpc.StatusRequest{}, &st)
+	var st syncapi.Status
+	w.ask(syncapi.SubjectStatus, syncapi.StatusRequest{}, &st)
 	return st
 }
 
@@ -110,33 +110,33 @@ func (w *world) ask(subject string, req, out any) {
 }
 
 // run asks for a run and waits for its end.
-func (w *world) run(req rpc.RunRequest) rpc.Run {
+func (w *world) run(req syncapi.RunRequest) syncapi.Run {
 	w.Helper()
-	var accepted rpc.RunAccepted
-	w.ask(rpc.SyncRunNow, req, &accepted)
+	var accepted syncapi.RunAccepted
+	w.ask(syncapi.SubjectRun, req, &accepted)
 	return w.wait(accepted.RunID)
 }
 
-func (w *world) wait(id string) rpc.Run {
+func (w *world) wait(id string) syncapi.Run {
 	w.Helper()
 	for range 20 {
-		var st rpc.SyncState
-		w.ask(rpc.SyncStatus, rpc.StatusRequest{RunID: id}, &st)
+		var st syncapi.Status
+		w.ask(syncapi.SubjectStatus, syncapi.StatusRequest{RunID: id}, &st)
 		for _, r := range st.Recent {
 			if r.ID == id {
 				return r
 			}
 		}
 		if st.Current == nil || st.Current.ID != id {
-			return rpc.Run{ID: id, State: rpc.Failed} // gone with its syncer
+			return syncapi.Run{ID: id, State: syncapi.Failed} // gone with its syncer
 		}
 	}
 	w.Fatal("the run does not end")
-	return rpc.Run{}
+	return syncapi.Run{}
 }
 
 // synced waits until the run at the latest start has ended and returns it.
-func (w *world) synced() rpc.Run {
+func (w *world) synced() syncapi.Run {
 	w.Helper()
 	for range 4000 {
 		st := w.status()
@@ -149,12 +149,12 @@ func (w *world) synced() rpc.Run {
 		time.Sleep(5 * time.Millisecond) // poll
 	}
 	w.Fatal("no run at start")
-	return rpc.Run{}
+	return syncapi.Run{}
 }
 
-func (w *world) ok(r rpc.Run) rpc.Run {
+func (w *world) ok(r syncapi.Run) syncapi.Run {
 	w.Helper()
-	if r.State != rpc.Succeeded {
+	if r.State != syncapi.Succeeded {
 		w.Fatalf("run %+v", r)
 	}
 	return r

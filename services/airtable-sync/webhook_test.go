@@ -20,7 +20,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/pkg/servicetest"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
@@ -40,19 +40,19 @@ func on(c *clock) func(*airtablesync.Config) {
 }
 
 // poll has the syncer read its webhook, and expects that that is enough.
-func (w *world) poll() rpc.Run {
+func (w *world) poll() syncapi.Run {
 	w.Helper()
-	run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
-	if run.Mode != rpc.Webhook {
+	run := w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Webhook}))
+	if run.Mode != syncapi.Webhook {
 		w.Fatalf("run %+v", run)
 	}
 	return run
 }
 
 // scans has the syncer read its webhook, and expects that it scans for this reason.
-func (w *world) scans(mode rpc.Mode, why string) rpc.Run {
+func (w *world) scans(mode syncapi.Mode, why string) syncapi.Run {
 	w.Helper()
-	run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+	run := w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Webhook}))
 	if run.Mode != mode || !strings.Contains(run.ModeReason.EN, why) || run.ModeReason.ES == "" {
 		w.Fatalf("mode %s because %q, want %s because of %q", run.Mode, run.ModeReason.EN, mode, why)
 	}
@@ -81,7 +81,7 @@ func TestWebhookTellsEveryChange(t *testing.T) {
 	w.start()
 	w.ok(w.synced())
 	st := w.status()
-	if hook := w.hook(); st.Mode != rpc.Webhook || st.ModeReason.EN != "" || st.Hook == nil || st.Hook.ID != hook.ID || hook.NotificationURL != "" {
+	if hook := w.hook(); st.Mode != syncapi.Webhook || st.ModeReason.EN != "" || st.Hook == nil || st.Hook.ID != hook.ID || hook.NotificationURL != "" {
 		t.Fatalf("state %+v", st)
 	}
 	w.sandbox.ResetCalls()
@@ -139,12 +139,12 @@ func TestWebhookTellsEveryChange(t *testing.T) {
 
 	// What the webhook made of it is what a scan finds.
 	before = w.messages()
-	if full := w.ok(w.run(rpc.RunRequest{})); full.Mode != rpc.Full || full.Created+full.Updated+full.Deleted != 0 || w.messages() != before {
+	if full := w.ok(w.run(syncapi.RunRequest{})); full.Mode != syncapi.Full || full.Created+full.Updated+full.Deleted != 0 || w.messages() != before {
 		t.Fatalf("a scan finds news: %+v", full)
 	}
 	// A scan that is asked for tells who made the changes too.
 	w.update(ids[9], airtabletest.Fields{"Customer": "by Ana"})
-	w.ok(w.run(rpc.RunRequest{}))
+	w.ok(w.run(syncapi.RunRequest{}))
 	if c, _ := w.newest(ids[9]); c.Actor == nil || *c.Actor != by {
 		t.Errorf("by %+v", c.Actor)
 	}
@@ -154,10 +154,10 @@ func TestIdleIntervalCostsOneCall(t *testing.T) {
 	w := newWorld(t, airtabletest.Config{Orders: 150})
 	w.start(func(c *airtablesync.Config) { c.IntervalMinutes = 0.001 })
 	w.ok(w.synced())
-	var st rpc.SyncState
+	var st syncapi.Status
 	w.eventually("twenty runs on schedule", func() bool { st = w.status(); return len(st.Recent) == 20 && st.Recent[19].Trigger == "interval" })
 	for _, r := range st.Recent {
-		if r.APICalls != 1 || r.Mode != rpc.Webhook {
+		if r.APICalls != 1 || r.Mode != syncapi.Webhook {
 			t.Fatalf("run %+v", r)
 		}
 	}
@@ -180,7 +180,7 @@ func TestWebhookSurvivesRestarts(t *testing.T) {
 	w.sandbox.DeleteRecords(ids[1])
 
 	stop = w.start()
-	if run := w.ok(w.synced()); run.Mode != rpc.Webhook || run.Updated != 1 || run.Deleted != 1 || w.hook().ID != first.ID {
+	if run := w.ok(w.synced()); run.Mode != syncapi.Webhook || run.Updated != 1 || run.Deleted != 1 || w.hook().ID != first.ID {
 		t.Fatalf("run %+v, webhook %+v", run, w.hook())
 	}
 	w.converged()
@@ -188,12 +188,12 @@ func TestWebhookSurvivesRestarts(t *testing.T) {
 	// Interrupted between payloads and records, it reads them again: the cursor waits for the events.
 	w.update(ids[2], airtabletest.Fields{"Customer": "half-way"})
 	hang := w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Hang})
-	var accepted rpc.RunAccepted
-	w.ask(rpc.SyncRunNow, rpc.RunRequest{Mode: rpc.Webhook}, &accepted)
+	var accepted syncapi.RunAccepted
+	w.ask(syncapi.SubjectRun, syncapi.RunRequest{Mode: syncapi.Webhook}, &accepted)
 	<-hang.Done()
 	stop()
 	stop = w.start()
-	if run := w.ok(w.synced()); run.Mode != rpc.Webhook || run.Updated != 1 {
+	if run := w.ok(w.synced()); run.Mode != syncapi.Webhook || run.Updated != 1 {
 		t.Fatalf("run %+v", run)
 	}
 	w.converged()
@@ -209,7 +209,7 @@ func TestWebhookSurvivesRestarts(t *testing.T) {
 	}
 	w.update(ids[3], airtabletest.Fields{"Customer": "unknown"})
 	w.start()
-	if run := w.ok(w.synced()); run.Mode != rpc.Full || run.Updated != 1 || w.hook().ID != first.ID {
+	if run := w.ok(w.synced()); run.Mode != syncapi.Full || run.Updated != 1 || w.hook().ID != first.ID {
 		t.Fatalf("run %+v, webhook %+v", run, w.hook())
 	}
 	w.converged()
@@ -226,11 +226,11 @@ func TestWebhookIsNotDoubled(t *testing.T) {
 	w.start()
 	w.ok(w.synced())
 	<-lost.Done()
-	if st := w.status(); st.Mode == rpc.Webhook || st.ModeReason.EN == "" {
+	if st := w.status(); st.Mode == syncapi.Webhook || st.ModeReason.EN == "" {
 		t.Fatalf("state %+v", st)
 	}
 	w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "meanwhile"})
-	w.scans(rpc.Full, "not known")
+	w.scans(syncapi.Full, "not known")
 	w.hook()
 	w.poll()
 }
@@ -247,7 +247,7 @@ func TestWebhookIsMadeAnew(t *testing.T) {
 		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "missed"})
 		w.start(on(c))
 		run := w.ok(w.synced())
-		if run.Mode != rpc.Full || !strings.Contains(run.ModeReason.EN, "expired") || run.Updated != 1 || w.hook().ID == old.ID {
+		if run.Mode != syncapi.Full || !strings.Contains(run.ModeReason.EN, "expired") || run.Updated != 1 || w.hook().ID == old.ID {
 			t.Fatalf("run %+v", run)
 		}
 		w.converged()
@@ -262,7 +262,7 @@ func TestWebhookIsMadeAnew(t *testing.T) {
 		c.advance(6 * 24 * time.Hour)
 		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "not missed"})
 		stop = w.start(on(c))
-		if run := w.ok(w.synced()); run.Mode != rpc.Webhook || run.Updated != 1 {
+		if run := w.ok(w.synced()); run.Mode != syncapi.Webhook || run.Updated != 1 {
 			t.Fatalf("run %+v", run)
 		}
 		// Nothing new: that the list tells so costs no more than a poll would.
@@ -294,7 +294,7 @@ func TestWebhookIsMadeAnew(t *testing.T) {
 		}
 		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "missed"})
 		c.advance(13 * time.Hour) // of which each interval is one: until it is looked at
-		w.scans(rpc.Full, "expired")
+		w.scans(syncapi.Full, "expired")
 		if w.hook().ID == old.ID {
 			t.Error("it is of no use any more")
 		}
@@ -308,7 +308,7 @@ func TestWebhookIsMadeAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[0])
-		if run := w.scans(rpc.Full, "removed"); run.Deleted != 1 || w.hook().ID == old.ID {
+		if run := w.scans(syncapi.Full, "removed"); run.Deleted != 1 || w.hook().ID == old.ID {
 			t.Fatalf("run %+v", run)
 		}
 		w.poll()
@@ -319,7 +319,7 @@ func TestWebhookIsMadeAnew(t *testing.T) {
 		w.ok(w.synced())
 		old := w.hook()
 		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.Payloads, Do: airtabletest.NotFound})
-		if run := w.run(rpc.RunRequest{Mode: rpc.Webhook}); run.State != rpc.Failed {
+		if run := w.run(syncapi.RunRequest{Mode: syncapi.Webhook}); run.State != syncapi.Failed {
 			t.Fatalf("run %+v", run)
 		}
 		w.poll()
@@ -338,7 +338,7 @@ func TestWebhookIsMadeAnew(t *testing.T) {
 					t.Fatal(err)
 				}
 				w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "untold"})
-				if run := w.scans(rpc.Full, code); run.Updated != 1 {
+				if run := w.scans(syncapi.Full, code); run.Updated != 1 {
 					t.Fatalf("run %+v", run)
 				}
 				if same := w.hook().ID == old.ID; same != (code == airtabletest.CodeInternalError) {
@@ -359,7 +359,7 @@ func TestWebhookGap(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "after the gap"})
-		w.scans(rpc.Full, "missing")
+		w.scans(syncapi.Full, "missing")
 		w.poll()
 	})
 	t.Run("forgotten after a week", func(t *testing.T) {
@@ -372,7 +372,7 @@ func TestWebhookGap(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.start()
-		if run := w.ok(w.synced()); run.Mode != rpc.Full || !strings.Contains(run.ModeReason.EN, "missing") || run.Updated != 1 {
+		if run := w.ok(w.synced()); run.Mode != syncapi.Full || !strings.Contains(run.ModeReason.EN, "missing") || run.Updated != 1 {
 			t.Fatalf("run %+v", run)
 		}
 		w.converged()
@@ -387,10 +387,10 @@ func TestWebhookGap(t *testing.T) {
 		}
 		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "after the gap"})
 		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.Forbidden, After: 1})
-		if run := w.run(rpc.RunRequest{Mode: rpc.Webhook}); run.State != rpc.Failed || run.Mode != rpc.Full {
+		if run := w.run(syncapi.RunRequest{Mode: syncapi.Webhook}); run.State != syncapi.Failed || run.Mode != syncapi.Full {
 			t.Fatalf("run %+v", run)
 		}
-		w.scans(rpc.Full, "missing")
+		w.scans(syncapi.Full, "missing")
 		w.poll()
 	})
 }
@@ -425,7 +425,7 @@ func TestWebhookBurst(t *testing.T) {
 		if err := w.sandbox.As(ana).UpdateRecords(ids[:450], airtabletest.Fields{"Customer": "pasted"}); err != nil {
 			t.Fatal(err)
 		}
-		if run := w.scans(rpc.Full, "burst"); run.Updated != 450 || run.APICalls > 8 {
+		if run := w.scans(syncapi.Full, "burst"); run.Updated != 450 || run.APICalls > 8 {
 			t.Fatalf("run %+v", run)
 		}
 		if c, _ := w.newest(ids[0]); c.Actor == nil || c.Actor.Name != "Ana" {
@@ -442,7 +442,7 @@ func TestWebhookBurst(t *testing.T) {
 			w.update(ids[i%10], airtabletest.Fields{"Amount": i})
 		}
 		w.sandbox.DeleteRecords(ids[20])
-		run := w.scans(rpc.Full, "burst")
+		run := w.scans(syncapi.Full, "burst")
 		if run.Updated != 10 || run.Deleted != 1 {
 			t.Fatalf("run %+v", run)
 		}
@@ -472,7 +472,7 @@ func TestWebhookDeletionsAreHeld(t *testing.T) {
 	if w.status().HeldDeletions == nil {
 		t.Fatal("a run that finds nothing confirms nothing")
 	}
-	if run := w.ok(w.run(rpc.RunRequest{ConfirmDeletions: true})); run.Deleted != 41 {
+	if run := w.ok(w.run(syncapi.RunRequest{ConfirmDeletions: true})); run.Deleted != 41 {
 		t.Fatalf("run %+v", run)
 	}
 	w.converged()
@@ -502,7 +502,7 @@ func TestWebhookSchemaChanges(t *testing.T) {
 	if err := w.sandbox.DeleteField("Due"); err != nil {
 		t.Fatal(err)
 	}
-	if run := w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook})); run.Mode != rpc.Full || !strings.Contains(run.ModeReason.EN, "removed") || run.Updated != 1 {
+	if run := w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Webhook})); run.Mode != syncapi.Full || !strings.Contains(run.ModeReason.EN, "removed") || run.Updated != 1 {
 		t.Fatalf("the cell is gone: %+v", run)
 	}
 	if c, _ := w.newest(ids[0]); strings.Contains(string(c.Order.Fields), `"Due"`) {
@@ -517,19 +517,19 @@ func TestWithoutWebhook(t *testing.T) {
 		w.start()
 		w.ok(w.synced())
 		st := w.status()
-		if st.Mode != rpc.Incremental || !strings.Contains(st.ModeReason.EN, "webhook:manage") || !strings.Contains(st.ModeReason.ES, "webhook:manage") || st.Hook != nil {
+		if st.Mode != syncapi.Incremental || !strings.Contains(st.ModeReason.EN, "webhook:manage") || !strings.Contains(st.ModeReason.ES, "webhook:manage") || st.Hook != nil {
 			t.Fatalf("state %+v", st)
 		}
 		// It is asked for again when somebody asks for a run, and not each time.
 		w.sandbox.Grant(airtabletest.WebhooksManage)
-		w.scans(rpc.Full, "new")
-		if st := w.status(); st.Mode != rpc.Webhook || st.ModeReason.EN != "" {
+		w.scans(syncapi.Full, "new")
+		if st := w.status(); st.Mode != syncapi.Webhook || st.ModeReason.EN != "" {
 			t.Fatalf("state %+v", st)
 		}
 		// Lost and given back, nothing is missed.
 		w.sandbox.Revoke(airtabletest.WebhooksManage)
 		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": "meanwhile"})
-		w.scans(rpc.Incremental, "webhook:manage")
+		w.scans(syncapi.Incremental, "webhook:manage")
 		w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[1])
 		w.sandbox.Grant(airtabletest.WebhooksManage)
 		if run := w.poll(); run.Deleted != 1 {
@@ -543,7 +543,7 @@ func TestWithoutWebhook(t *testing.T) {
 		w.ok(w.synced())
 		w.eventually("six runs on schedule", func() bool { return len(w.status().Recent) > 6 }) // the first asks once more
 		for _, r := range w.status().Recent[:5] {
-			if r.APICalls != 1 || r.Mode != rpc.Incremental {
+			if r.APICalls != 1 || r.Mode != syncapi.Incremental {
 				t.Fatalf("run %+v", r)
 			}
 		}
@@ -563,7 +563,7 @@ func TestWithoutWebhook(t *testing.T) {
 		}
 		w.start()
 		w.ok(w.synced())
-		if st := w.status(); st.Mode != rpc.Incremental || !strings.Contains(st.ModeReason.EN, "as many webhooks") {
+		if st := w.status(); st.Mode != syncapi.Incremental || !strings.Contains(st.ModeReason.EN, "as many webhooks") {
 			t.Fatalf("state %+v", st)
 		}
 		if n := len(w.sandbox.Webhooks()); n != 10 {
@@ -571,7 +571,7 @@ func TestWithoutWebhook(t *testing.T) {
 		}
 	})
 	t.Run("configured", func(t *testing.T) {
-		for _, mode := range []rpc.Mode{rpc.Incremental, rpc.Full} {
+		for _, mode := range []syncapi.Mode{syncapi.Incremental, syncapi.Full} {
 			t.Run(string(mode), func(t *testing.T) {
 				w := newWorld(t, airtabletest.Config{Orders: 130})
 				w.start(func(c *airtablesync.Config) { c.Mode = string(mode) })
@@ -586,7 +586,7 @@ func TestWithoutWebhook(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 130, NoSchemaScope: true})
 		w.start(func(c *airtablesync.Config) { c.TableID = w.sandbox.TableName() })
 		w.ok(w.synced())
-		if st := w.status(); st.Mode != rpc.Incremental || !strings.Contains(st.ModeReason.EN, "AIRTABLE_TABLE_ID") {
+		if st := w.status(); st.Mode != syncapi.Incremental || !strings.Contains(st.ModeReason.EN, "AIRTABLE_TABLE_ID") {
 			t.Fatalf("state %+v", st)
 		}
 	})
@@ -627,7 +627,7 @@ type relay struct {
 	deaf atomic.Bool
 
 	mu    sync.Mutex
-	pings []rpc.Ping
+	pings []syncapi.Ping
 }
 
 func newRelay(w *world) *relay {
@@ -639,7 +639,7 @@ func newRelay(w *world) *relay {
 			rw.WriteHeader(http.StatusNotFound)
 			return
 		}
-		ping := rpc.Ping{Body: body, MAC: req.Header.Get("X-Airtable-Content-Mac")}
+		ping := syncapi.Ping{Body: body, MAC: req.Header.Get("X-Airtable-Content-Mac")}
 		r.mu.Lock()
 		r.pings = append(r.pings, ping)
 		r.mu.Unlock()
@@ -651,16 +651,16 @@ func newRelay(w *world) *relay {
 }
 
 // ping asks the syncer as the gateway would, and returns the status it would answer.
-func (r *relay) ping(p rpc.Ping) fault.Code {
+func (r *relay) ping(p syncapi.Ping) fault.Code {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if _, err := bus.Ask(ctx, r.nc, rpc.SyncPing, p); err != nil {
+	if _, err := bus.Ask(ctx, r.nc, syncapi.SubjectPing, p); err != nil {
 		return fault.CodeOf(err)
 	}
 	return http.StatusNoContent
 }
 
-func (r *relay) last() rpc.Ping {
+func (r *relay) last() syncapi.Ping {
 	r.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -725,7 +725,7 @@ func TestPingsMakeItImmediate(t *testing.T) {
 	}
 	w.settled()
 	st := w.status()
-	if st.Last.Trigger != "ping" || st.Last.Mode != rpc.Webhook || st.Hook == nil || st.Hook.LastPing == nil || st.Hook.URL == "" {
+	if st.Last.Trigger != "ping" || st.Last.Mode != syncapi.Webhook || st.Hook == nil || st.Hook.LastPing == nil || st.Hook.URL == "" {
 		t.Fatalf("state %+v", st)
 	}
 	w.converged()
@@ -758,7 +758,7 @@ func TestPingsThatAreNotAirtables(t *testing.T) {
 		raw[31] ^= 1
 		return "hmac-sha256=" + hex.EncodeToString(raw)
 	}
-	for name, bad := range map[string]rpc.Ping{
+	for name, bad := range map[string]syncapi.Ping{
 		"unsigned":     {Body: good.Body},
 		"empty":        {},
 		"not hex":      {Body: good.Body, MAC: "hmac-sha256=zz"},
@@ -842,7 +842,7 @@ func TestPingsAreLookedAfter(t *testing.T) {
 		for _, r := range []*relay{newRelay(w), newRelay(w)} {
 			stop()
 			stop = w.start(r.public)
-			if run := w.ok(w.synced()); run.Mode != rpc.Full || !strings.Contains(run.ModeReason.EN, "PUBLIC_URL") {
+			if run := w.ok(w.synced()); run.Mode != syncapi.Full || !strings.Contains(run.ModeReason.EN, "PUBLIC_URL") {
 				t.Fatalf("run %+v", run)
 			}
 			if hook := w.hook(); hook.NotificationURL != r.url+"/base/webhooks/airtable" {
@@ -938,7 +938,7 @@ func TestUnreadablePayloads(t *testing.T) {
 		}
 		return body
 	})
-	w.scans(rpc.Full, "unreadable")
+	w.scans(syncapi.Full, "unreadable")
 	change(nil)
 	w.poll()
 }
@@ -958,7 +958,7 @@ func TestListingLagsBehindTheWebhook(t *testing.T) {
 				before[id] = r
 				return r
 			}))
-			w.ok(w.run(rpc.RunRequest{}))
+			w.ok(w.run(syncapi.RunRequest{}))
 			change(w.records(func(id string, _ map[string]json.RawMessage) map[string]json.RawMessage { return before[id] }))
 			w.update(ids[3], airtabletest.Fields{"Customer": "shown late"})
 			w.sandbox.DeleteRecords(ids[4])
@@ -974,9 +974,9 @@ func TestListingLagsBehindTheWebhook(t *testing.T) {
 			if restart {
 				stop()
 				w.start()
-				next = func() rpc.Run { return w.ok(w.synced()) }
+				next = func() syncapi.Run { return w.ok(w.synced()) }
 			}
-			if run := next(); run.Mode != rpc.Webhook || run.Created != 1 || run.Updated != 1 {
+			if run := next(); run.Mode != syncapi.Webhook || run.Created != 1 || run.Updated != 1 {
 				t.Fatalf("run %+v", run)
 			}
 			w.converged()
@@ -1043,10 +1043,10 @@ func TestListingLagsBehindTheWebhook(t *testing.T) {
 			return r
 		}))
 		w.poll()
-		w.ok(w.run(rpc.RunRequest{Mode: rpc.Incremental})) // lists it neither
+		w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Incremental})) // lists it neither
 		change(nil)
 		w.sandbox.Revoke(airtabletest.WebhooksManage)
-		w.scans(rpc.Incremental, "webhook:manage")
+		w.scans(syncapi.Incremental, "webhook:manage")
 	})
 	t.Run("what changes for nothing is read once more", func(t *testing.T) {
 		w := newWorld(t, airtabletest.Config{Orders: 130})
@@ -1173,14 +1173,14 @@ func TestExpiryIsNoticedWithinTwoIntervals(t *testing.T) {
 	w.sandbox.DeleteRecords(w.sandbox.RecordIDs()[1])
 	for range 2 {
 		c.advance(time.Hour + time.Second)
-		w.ok(w.run(rpc.RunRequest{Mode: rpc.Webhook}))
+		w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Webhook}))
 	}
 	// The runs asked for stand beside those of the schedule, either of which may be the one to notice.
 	var (
-		st               rpc.SyncState
+		st               syncapi.Status
 		updated, deleted int
 	)
-	w.ask(rpc.SyncStatus, rpc.StatusRequest{}, &st)
+	w.ask(syncapi.SubjectStatus, syncapi.StatusRequest{}, &st)
 	for _, run := range st.Recent {
 		updated, deleted = updated+run.Updated, deleted+run.Deleted
 	}
@@ -1203,7 +1203,7 @@ func TestOneRefusalKeepsTheWebhook(t *testing.T) {
 		do()
 		c.advance(3 * time.Hour)
 		w.update(w.sandbox.RecordIDs()[0], airtabletest.Fields{"Customer": event.NewID()})
-		if run := w.poll(); run.Updated != 1 || w.hook().ID != old || w.status().Mode != rpc.Webhook {
+		if run := w.poll(); run.Updated != 1 || w.hook().ID != old || w.status().Mode != syncapi.Webhook {
 			t.Fatalf("run %+v", run)
 		}
 	}
@@ -1227,5 +1227,5 @@ func TestOneRefusalKeepsTheWebhook(t *testing.T) {
 	w.start(on(c))
 	w.ok(w.synced())
 	c.advance(time.Hour + time.Second)
-	w.eventually("a webhook", func() bool { return w.status().Mode == rpc.Webhook })
+	w.eventually("a webhook", func() bool { return w.status().Mode == syncapi.Webhook })
 }

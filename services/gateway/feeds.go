@@ -8,7 +8,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
@@ -21,7 +21,7 @@ func feeds() []live.Feed {
 		},
 		{
 			Stream: bus.StreamOdoo, Subjects: []string{event.OdooChanges},
-			Resources: rpc.OdooResources, Read: readOdoo,
+			Resources: odooapi.Resources, Read: readOdoo,
 		},
 	}
 }

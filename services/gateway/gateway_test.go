@@ -23,6 +23,8 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
 	"github.com/resonance/resonance/services/gateway"
@@ -135,7 +137,7 @@ func serveOrders(t testing.TB, nc *nats.Conn, list bus.Handler) {
 		}
 	}
 	srv, err := bus.Serve(nc, slog.New(slog.DiscardHandler), bus.Service{
-		Name: "orders", Version: "1.0.0", Workers: 4, Timeout: 20 * time.Second, Endpoints: map[string]bus.Handler{rpc.OrdersList: list},
+		Name: "orders", Version: "1.0.0", Workers: 4, Timeout: 20 * time.Second, Endpoints: map[string]bus.Handler{ordersapi.SubjectList: list},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -320,7 +322,7 @@ func TestOdooUsersLogIn(t *testing.T) {
 	}
 	srv, err := bus.Serve(nc, slog.New(slog.DiscardHandler), bus.Service{
 		Name: "odoo", Version: "1.0.0", Workers: 4, Timeout: 20 * time.Second, Endpoints: map[string]bus.Handler{
-			rpc.OdooLogin: func(_ context.Context, data []byte) (bus.Reply, error) {
+			odooapi.SubjectLogin: func(_ context.Context, data []byte) (bus.Reply, error) {
 				if string(data) != `{"username":"eva","password":"s3cret"}` {
 					return bus.Reply{}, fault.New(fault.Unauthenticated, fault.T("no", "no"))
 				}

@@ -17,7 +17,9 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
@@ -59,9 +61,9 @@ func (l *link) Ask(ctx context.Context, subject string, req any) (bus.Reply, err
 }
 
 // odooLogin is an auth.OdooLogin.
-func (l *link) odooLogin(ctx context.Context, c rpc.OdooCredentials) (rpc.OdooUser, error) {
-	var user rpc.OdooUser
-	reply, err := l.Ask(ctx, rpc.OdooLogin, c)
+func (l *link) odooLogin(ctx context.Context, c odooapi.Credentials) (odooapi.User, error) {
+	var user odooapi.User
+	reply, err := l.Ask(ctx, odooapi.SubjectLogin, c)
 	if err != nil {
 		return user, err
 	}
@@ -147,13 +149,13 @@ func (l *link) maintain(ctx context.Context, nc *nats.Conn) error {
 
 // tell lets the hub follow what happens, until ctx ends.
 func (l *link) tell(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, background *sync.WaitGroup) error {
-	_, err := nc.Subscribe(rpc.OrdersProjected, func(m *nats.Msg) {
+	_, err := nc.Subscribe(ordersapi.SubjectProjected, func(m *nats.Msg) {
 		if seq, err := strconv.ParseUint(string(m.Data), 10, 64); err == nil {
 			l.live.Shown(bus.StreamOrders, seq)
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", rpc.OrdersProjected, err)
+		return fmt.Errorf("subscribe to %s: %w", ordersapi.SubjectProjected, err)
 	}
 	background.Go(func() { l.live.Run(ctx, js) })
 	background.Go(func() { l.followColumns(ctx, js) })
@@ -161,7 +163,7 @@ func (l *link) tell(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, 
 		l.live.WatchSync(ctx, func(ctx context.Context) ([]byte, error) {
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
-			reply, err := bus.Ask(ctx, nc, rpc.SyncStatus, rpc.StatusRequest{})
+			reply, err := bus.Ask(ctx, nc, syncapi.SubjectStatus, syncapi.StatusRequest{})
 			return reply.Data, err
 		})
 	})

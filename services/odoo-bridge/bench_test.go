@@ -12,6 +12,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/servicetest"
 	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
@@ -35,13 +36,13 @@ func BenchmarkPage(b *testing.B) {
 		b.Fatal(err)
 	}
 	servicetest.Run(b, func(ctx context.Context) error { return odoobridge.Run(ctx, cfg) })
-	ask := func(q rpc.OdooQuery) (bus.Reply, error) {
+	ask := func(q odooapi.Query) (bus.Reply, error) {
 		ctx, cancel := context.WithTimeout(b.Context(), patience)
 		defer cancel()
-		return bus.Ask(ctx, nc, rpc.OdooSubject("products", rpc.OdooList), q)
+		return bus.Ask(ctx, nc, odooapi.Subject("products", odooapi.List), q)
 	}
 	for over := time.Now().Add(patience); ; {
-		if r, err := ask(page); err == nil && r.Header.Get(rpc.HeaderAge) != "" {
+		if r, err := ask(page); err == nil && r.Header.Get(odooapi.HeaderAge) != "" {
 			break
 		}
 		if time.Now().After(over) {
@@ -62,7 +63,7 @@ func BenchmarkPage(b *testing.B) {
 	b.Run("cold", func(b *testing.B) {
 		for b.Loop() {
 			// Another question with the same answer.
-			q := rpc.OdooQuery{Limit: 10, Filters: []rpc.Filter{{Field: "id", Op: rpc.Gt, Values: []string{strconv.FormatInt(-other.Add(1), 10)}}}}
+			q := odooapi.Query{Limit: 10, Filters: []rpc.Filter{{Field: "id", Op: rpc.Gt, Values: []string{strconv.FormatInt(-other.Add(1), 10)}}}}
 			if _, err := ask(q); err != nil {
 				b.Fatal(err)
 			}

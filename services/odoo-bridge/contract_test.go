@@ -28,6 +28,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
 	odootest "github.com/resonance/resonance/sandbox/odoo"
@@ -120,7 +121,7 @@ func newWorld(t *testing.T, o target, change func(*odoobridge.Config)) *world {
 	t.Cleanup(w.direct.Close)
 	servicetest.Run(t, func(ctx context.Context) error { return odoobridge.Run(ctx, cfg) })
 	for deadline := time.Now().Add(time.Minute); ; { // until somebody listens
-		_, err := w.ask(rpc.OdooSubject("products", rpc.OdooList), rpc.OdooQuery{})
+		_, err := w.ask(odooapi.Subject("products", odooapi.List), odooapi.Query{})
 		if code := fault.CodeOf(err); code == fault.Invalid {
 			return w
 		}
@@ -142,7 +143,7 @@ func (w *world) ask(subject string, req any) (bus.Reply, error) {
 // must asks for what should succeed, and reads the answer strictly: every field known, none missing.
 func must[T any](w *world, resource, verb string, req any) (T, nats.Header) {
 	w.t.Helper()
-	reply, err := w.ask(rpc.OdooSubject(resource, verb), req)
+	reply, err := w.ask(odooapi.Subject(resource, verb), req)
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", resource, verb, full(err))
 	}
@@ -170,7 +171,7 @@ func full(err error) string {
 // refuses asks for what should fail, naming the fields.
 func (w *world) refuses(resource, verb string, req any, code fault.Code, fields ...string) *fault.Error {
 	w.t.Helper()
-	_, err := w.ask(rpc.OdooSubject(resource, verb), req)
+	_, err := w.ask(odooapi.Subject(resource, verb), req)
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Code != code {
 		w.t.Errorf("%s %s: %s, want %d", resource, verb, full(err), code)
@@ -201,7 +202,7 @@ func values(v map[string]any) map[string]json.RawMessage {
 
 func (w *world) create(resource string, v map[string]any) int64 {
 	w.t.Helper()
-	reply, err := w.ask(rpc.OdooSubject(resource, rpc.OdooCreate), rpc.OdooWrite{Values: values(v)})
+	reply, err := w.ask(odooapi.Subject(resource, odooapi.Create), odooapi.Write{Values: values(v)})
 	if err != nil {
 		w.t.Fatalf("create in %s: %s", resource, full(err))
 	}
@@ -240,7 +241,7 @@ func (w *world) count(model string, domain ...any) int64 {
 	return n
 }
 
-// TestContract holds odoo-bridge to pkg/rpc/odoo.go, against every Odoo there is.
+// TestContract holds odoo-bridge to pkg/rpc/odooapi, against every Odoo there is.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	for _, o := range targets(t) {
@@ -270,8 +271,8 @@ func TestContract(t *testing.T) {
 
 // fields: the tables of the contract, its structs and the answers have the same names in the same order.
 func (w *world) fields() {
-	for _, resource := range rpc.OdooResources {
-		reply, err := w.ask(rpc.OdooSubject(resource, rpc.OdooList), rpc.OdooQuery{Limit: 3})
+	for _, resource := range odooapi.Resources {
+		reply, err := w.ask(odooapi.Subject(resource, odooapi.List), odooapi.Query{Limit: 3})
 		if err != nil {
 			w.t.Fatal(full(err))
 		}
@@ -280,7 +281,7 @@ func (w *world) fields() {
 			w.t.Fatalf("%v: %s", err, reply.Data)
 		}
 		var want, got []string
-		for _, f := range rpc.OdooFields[resource] {
+		for _, f := range odooapi.Fields[resource] {
 			if f.Kind != rpc.List {
 				want = append(want, f.Name)
 			}
@@ -310,19 +311,19 @@ func (w *world) fields() {
 			w.t.Errorf("%s (-contract +answer):\n%s", resource, diff)
 		}
 	}
-	must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
-	must[[]rpc.Partner](w, "partners", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
-	must[[]rpc.Partner](w, "suppliers", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
-	must[[]rpc.Partner](w, "customers", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
-	must[[]rpc.Sale](w, "sales", rpc.OdooList, rpc.OdooQuery{Limit: 1000})
+	must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1000})
+	must[[]odooapi.Partner](w, "partners", odooapi.List, odooapi.Query{Limit: 1000})
+	must[[]odooapi.Partner](w, "suppliers", odooapi.List, odooapi.Query{Limit: 1000})
+	must[[]odooapi.Partner](w, "customers", odooapi.List, odooapi.Query{Limit: 1000})
+	must[[]odooapi.Sale](w, "sales", odooapi.List, odooapi.Query{Limit: 1000})
 }
 
 // options: what links are set to is among what they can be set to, and the fields there are said to be are those that work.
 func (w *world) options() {
-	for name := range rpc.OdooOptions {
-		listed, h, err := w.optionsOf(name, rpc.OdooQuery{Limit: 1000})
+	for name := range odooapi.Options {
+		listed, h, err := w.optionsOf(name, odooapi.Query{Limit: 1000})
 		if w.target.name == "sandbox without modules" && slices.Contains([]string{"taxes", "payment_terms", "fiscal_positions", "warehouses"}, name) {
-			w.refuses(name, rpc.OdooList, rpc.OdooQuery{Limit: 1}, fault.NotFound)
+			w.refuses(name, odooapi.List, odooapi.Query{Limit: 1}, fault.NotFound)
 			continue
 		}
 		if total, _ := strconv.Atoi(h.Get(rpc.HeaderTotal)); err != nil || len(listed) == 0 && name != "pricelists" || len(listed) != min(total, 1000) {
@@ -332,43 +333,43 @@ func (w *world) options() {
 			continue // an Odoo without pricelists
 		}
 		last := listed[len(listed)-1]
-		if slices.ContainsFunc(listed, func(o rpc.OdooOption) bool { return o.Name == "" || o.ID == 0 }) {
+		if slices.ContainsFunc(listed, func(o odooapi.LinkOption) bool { return o.Name == "" || o.ID == 0 }) {
 			w.t.Errorf("%s: %+v", name, listed)
 		}
-		found, _, err := w.optionsOf(name, rpc.OdooQuery{Limit: 1000, Search: strings.ToUpper(last.Name)})
+		found, _, err := w.optionsOf(name, odooapi.Query{Limit: 1000, Search: strings.ToUpper(last.Name)})
 		if !slices.Contains(ids(found), last.ID) || err != nil {
 			w.t.Errorf("%s: %q is not found: %v", name, last.Name, err)
 		}
-		if found, _, err = w.optionsOf(name, rpc.OdooQuery{Limit: 1, IDs: []int64{last.ID}}); len(found) != 1 || err != nil {
+		if found, _, err = w.optionsOf(name, odooapi.Query{Limit: 1, IDs: []int64{last.ID}}); len(found) != 1 || err != nil {
 			w.t.Errorf("%s: by id: %v %v", name, found, err)
 		}
 	}
-	states, _, err := w.optionsOf("states", rpc.OdooQuery{Limit: 1})
+	states, _, err := w.optionsOf("states", odooapi.Query{Limit: 1})
 	if err != nil || states[0].Country == nil {
 		w.t.Fatalf("%v: %+v", err, states)
 	}
 	country := rpc.Filter{Field: "country", Op: rpc.Eq, Values: []string{strconv.FormatInt(states[0].Country.ID, 10)}}
-	if found, _, err := w.optionsOf("states", rpc.OdooQuery{Limit: 1000, Filters: []rpc.Filter{country}}); err != nil || len(found) == 0 {
+	if found, _, err := w.optionsOf("states", odooapi.Query{Limit: 1000, Filters: []rpc.Filter{country}}); err != nil || len(found) == 0 {
 		w.t.Errorf("by country: %v %v", found, err)
 	}
-	for _, resource := range rpc.OdooResources {
-		fields, _ := must[[]rpc.OdooFieldInfo](w, resource, rpc.OdooFieldsOf, rpc.OdooScope{})
+	for _, resource := range odooapi.Resources {
+		fields, _ := must[[]odooapi.FieldInfo](w, resource, odooapi.ListFields, odooapi.Scope{})
 		has := map[string]bool{}
 		for _, f := range fields {
 			has[f.Name] = true
 			if f.Sort {
-				if _, err := w.ask(rpc.OdooSubject(resource, rpc.OdooList), rpc.OdooQuery{Limit: 1, Sort: []rpc.Sort{{Field: f.Name}}}); err != nil {
+				if _, err := w.ask(odooapi.Subject(resource, odooapi.List), odooapi.Query{Limit: 1, Sort: []rpc.Sort{{Field: f.Name}}}); err != nil {
 					w.t.Errorf("%s: sort by %s: %s", resource, f.Name, full(err))
 				}
 			}
 		}
-		for _, f := range rpc.OdooFields[resource] {
-			if !has[f.Name] && f.Has(rpc.Filtered) {
-				w.refuses(resource, rpc.OdooList, rpc.OdooQuery{Limit: 1, Filters: []rpc.Filter{{Field: f.Name, Op: rpc.Nnull}}}, fault.Invalid, f.Name)
+		for _, f := range odooapi.Fields[resource] {
+			if !has[f.Name] && f.Has(odooapi.Filtered) {
+				w.refuses(resource, odooapi.List, odooapi.Query{Limit: 1, Filters: []rpc.Filter{{Field: f.Name, Op: rpc.Nnull}}}, fault.Invalid, f.Name)
 			}
 		}
 		if resource == "products" {
-			i := slices.IndexFunc(fields, func(f rpc.OdooFieldInfo) bool { return f.Name == "type" })
+			i := slices.IndexFunc(fields, func(f odooapi.FieldInfo) bool { return f.Name == "type" })
 			if !slices.Contains(fields[i].Values, "consu") || slices.Contains(fields[i].Values, "product") || !has["name"] || has["mobile"] {
 				w.t.Errorf("%+v", fields)
 			}
@@ -376,17 +377,17 @@ func (w *world) options() {
 	}
 }
 
-func (w *world) optionsOf(name string, q rpc.OdooQuery) ([]rpc.OdooOption, nats.Header, error) {
-	reply, err := w.ask(rpc.OdooSubject(name, rpc.OdooList), q)
+func (w *world) optionsOf(name string, q odooapi.Query) ([]odooapi.LinkOption, nats.Header, error) {
+	reply, err := w.ask(odooapi.Subject(name, odooapi.List), q)
 	if err != nil {
 		return nil, nil, err
 	}
-	var list []rpc.OdooOption
+	var list []odooapi.LinkOption
 	err = json.Unmarshal(reply.Data, &list)
 	return list, reply.Header, err
 }
 
-func ids(options []rpc.OdooOption) (list []int64) {
+func ids(options []odooapi.LinkOption) (list []int64) {
 	for _, o := range options {
 		list = append(list, o.ID)
 	}
@@ -398,7 +399,7 @@ func (w *world) products() {
 	id := w.create("products", map[string]any{
 		"name": w.tag + " Silla", "default_code": code, "barcode": code, "list_price": 1234567.89, "type": "consu", "weight": 0.125,
 	})
-	p, h := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id})
+	p, h := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
 	if p.Name != w.tag+" Silla" || *p.DefaultCode != code || p.ListPrice != 1234567.89 || *p.Weight != 0.13 && *p.Weight != 0.125 || !p.Active || p.Type != "consu" {
 		w.t.Errorf("%+v", p)
 	}
@@ -409,9 +410,9 @@ func (w *world) products() {
 		w.t.Error("has an image")
 	}
 	tag := h.Get(rpc.HeaderETag)
-	w.refuses("products", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"name": "B", "barcode": code})}, fault.Conflict, "barcode")
-	w.refuses("products", rpc.OdooUpdate, rpc.OdooWrite{ID: id, IfMatch: `"other"`, Values: values(map[string]any{"list_price": 2})}, fault.Stale)
-	p, h = must[rpc.Product](w, "products", rpc.OdooUpdate, rpc.OdooWrite{ID: id, IfMatch: tag, Values: values(map[string]any{
+	w.refuses("products", odooapi.Create, odooapi.Write{Values: values(map[string]any{"name": "B", "barcode": code})}, fault.Conflict, "barcode")
+	w.refuses("products", odooapi.Update, odooapi.Write{ID: id, IfMatch: `"other"`, Values: values(map[string]any{"list_price": 2})}, fault.Stale)
+	p, h = must[odooapi.Product](w, "products", odooapi.Update, odooapi.Write{ID: id, IfMatch: tag, Values: values(map[string]any{
 		"list_price": 19.99, "description_sale": "Dos\nlíneas", "barcode": nil, "category_id": p.Category,
 	})})
 	if p.ListPrice != 19.99 || *p.DescriptionSale != "Dos\nlíneas" || p.Barcode != nil || h.Get(rpc.HeaderETag) == tag {
@@ -421,42 +422,42 @@ func (w *world) products() {
 		if *p.IsStorable || p.LowStock != nil || p.LowStockThreshold != nil || *p.QtyAvailable != 0 {
 			w.t.Errorf("%+v", p)
 		}
-		p, _ = must[rpc.Product](w, "products", rpc.OdooUpdate, rpc.OdooWrite{ID: id, Values: values(map[string]any{"is_storable": true, "type": "consu"})})
+		p, _ = must[odooapi.Product](w, "products", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"is_storable": true, "type": "consu"})})
 		if !*p.IsStorable || p.Type != "consu" || !*p.LowStock || *p.LowStockThreshold != 5 {
 			w.t.Errorf("%+v", p)
 		}
 		for value, want := range map[string]int{"true": 1, "false": 0} {
 			for _, field := range []string{"low_stock", "is_storable"} {
-				found, _ := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 10, Search: code, Filters: []rpc.Filter{{Field: field, Op: rpc.Eq, Values: []string{value}}}})
+				found, _ := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 10, Search: code, Filters: []rpc.Filter{{Field: field, Op: rpc.Eq, Values: []string{value}}}})
 				if len(found) != want {
 					w.t.Errorf("%s %s: %d, want %d", field, value, len(found), want)
 				}
 			}
 		}
 	} else {
-		w.refuses("products", rpc.OdooUpdate, rpc.OdooWrite{ID: id, Values: values(map[string]any{"is_storable": true})}, fault.Invalid, "is_storable")
-		w.refuses("products", rpc.OdooList, rpc.OdooQuery{Limit: 1, Filters: []rpc.Filter{{Field: "low_stock", Op: rpc.Eq, Values: []string{"true"}}}}, fault.Invalid, "low_stock")
-		w.refuses("products", rpc.OdooList, rpc.OdooQuery{Limit: 1, Filters: []rpc.Filter{{Field: "qty_available", Op: rpc.Gt, Values: []string{"1"}}}}, fault.Invalid, "qty_available")
+		w.refuses("products", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"is_storable": true})}, fault.Invalid, "is_storable")
+		w.refuses("products", odooapi.List, odooapi.Query{Limit: 1, Filters: []rpc.Filter{{Field: "low_stock", Op: rpc.Eq, Values: []string{"true"}}}}, fault.Invalid, "low_stock")
+		w.refuses("products", odooapi.List, odooapi.Query{Limit: 1, Filters: []rpc.Filter{{Field: "qty_available", Op: rpc.Gt, Values: []string{"1"}}}}, fault.Invalid, "qty_available")
 	}
 
-	p, _ = must[rpc.Product](w, "products", rpc.OdooArchive, rpc.OdooRef{ID: id})
+	p, _ = must[odooapi.Product](w, "products", odooapi.Archive, odooapi.RecordRef{ID: id})
 	if p.Active {
 		w.t.Error("still active")
 	}
-	listed := func(q rpc.OdooQuery) int {
+	listed := func(q odooapi.Query) int {
 		w.t.Helper()
 		q.Limit = 10
-		found, _ := must[[]rpc.Product](w, "products", rpc.OdooList, q)
+		found, _ := must[[]odooapi.Product](w, "products", odooapi.List, q)
 		return len(found)
 	}
 	active := func(values ...string) []rpc.Filter {
 		return []rpc.Filter{{Field: "active", Op: rpc.In, Values: values}}
 	}
-	if a, b, c, d := listed(rpc.OdooQuery{Search: code}), listed(rpc.OdooQuery{Search: code, Filters: active("false")}),
-		listed(rpc.OdooQuery{Search: code, Filters: active("true", "false")}), listed(rpc.OdooQuery{IDs: []int64{id, 99999999}}); a != 0 || b != 1 || c != 1 || d != 1 {
+	if a, b, c, d := listed(odooapi.Query{Search: code}), listed(odooapi.Query{Search: code, Filters: active("false")}),
+		listed(odooapi.Query{Search: code, Filters: active("true", "false")}), listed(odooapi.Query{IDs: []int64{id, 99999999}}); a != 0 || b != 1 || c != 1 || d != 1 {
 		w.t.Errorf("archived: listed %d, among the archived %d, among all %d, by id %d", a, b, c, d)
 	}
-	p, _ = must[rpc.Product](w, "products", rpc.OdooUpdate, rpc.OdooWrite{ID: id, Values: values(map[string]any{"active": true})})
+	p, _ = must[odooapi.Product](w, "products", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"active": true})})
 	if !p.Active {
 		w.t.Error("not restored")
 	}
@@ -479,7 +480,7 @@ func (w *world) filters() {
 		}
 	}
 	ours := rpc.Filter{Field: "name", Op: rpc.Eq, Values: []string{w.tag}}
-	all, _ := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 100, Filters: []rpc.Filter{ours}})
+	all, _ := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 100, Filters: []rpc.Filter{ours}})
 	if len(all) != len(names) {
 		w.t.Fatalf("%d of %d", len(all), len(names))
 	}
@@ -497,9 +498,9 @@ func (w *world) filters() {
 	var checks errgroup.Group // of an Odoo that answers four at once
 	checks.SetLimit(4)
 	defer func() { _ = checks.Wait() }()
-	check := func(f rpc.Filter, keep func(rpc.Product) bool) {
+	check := func(f rpc.Filter, keep func(odooapi.Product) bool) {
 		checks.Go(func() error {
-			reply, err := w.ask(rpc.OdooSubject("products", rpc.OdooList), rpc.OdooQuery{Limit: 100, Filters: []rpc.Filter{ours, f}})
+			reply, err := w.ask(odooapi.Subject("products", odooapi.List), odooapi.Query{Limit: 100, Filters: []rpc.Filter{ours, f}})
 			if err != nil {
 				w.t.Errorf("%+v: %s", f, full(err))
 				return nil
@@ -527,36 +528,36 @@ func (w *world) filters() {
 	}
 	for op, same := range text {
 		for _, v := range []string{w.tag + "100%", "0%", "a_b", `k\s`, "ñand", "ÑAND", "T'S", "'s", w.tag[:3], lower(w.tag) + "a", "zzz"} {
-			check(rpc.Filter{Field: "default_code", Op: op, Values: []string{v}}, func(p rpc.Product) bool { return codes[p.ID] != "" && same(codes[p.ID], v) })
-			check(rpc.Filter{Field: "default_code", Op: negated[op], Values: []string{v}}, func(p rpc.Product) bool { return codes[p.ID] == "" || !same(codes[p.ID], v) })
+			check(rpc.Filter{Field: "default_code", Op: op, Values: []string{v}}, func(p odooapi.Product) bool { return codes[p.ID] != "" && same(codes[p.ID], v) })
+			check(rpc.Filter{Field: "default_code", Op: negated[op], Values: []string{v}}, func(p odooapi.Product) bool { return codes[p.ID] == "" || !same(codes[p.ID], v) })
 		}
 	}
-	check(rpc.Filter{Field: "default_code", Op: rpc.Null}, func(p rpc.Product) bool { return p.DefaultCode == nil })
-	check(rpc.Filter{Field: "default_code", Op: rpc.Nnull}, func(p rpc.Product) bool { return p.DefaultCode != nil })
-	check(rpc.Filter{Field: "list_price", Op: rpc.Null}, func(rpc.Product) bool { return false })
+	check(rpc.Filter{Field: "default_code", Op: rpc.Null}, func(p odooapi.Product) bool { return p.DefaultCode == nil })
+	check(rpc.Filter{Field: "default_code", Op: rpc.Nnull}, func(p odooapi.Product) bool { return p.DefaultCode != nil })
+	check(rpc.Filter{Field: "list_price", Op: rpc.Null}, func(odooapi.Product) bool { return false })
 	for op, keep := range map[rpc.Op]func(v float64) bool{
 		rpc.Eq: func(v float64) bool { return v == 3.25 }, rpc.Ne: func(v float64) bool { return v != 3.25 },
 		rpc.Lt: func(v float64) bool { return v < 3.25 }, rpc.Lte: func(v float64) bool { return v <= 3.25 },
 		rpc.Gt: func(v float64) bool { return v > 3.25 }, rpc.Gte: func(v float64) bool { return v >= 3.25 },
 	} {
-		check(rpc.Filter{Field: "list_price", Op: op, Values: []string{"3.25"}}, func(p rpc.Product) bool { return keep(p.ListPrice) })
+		check(rpc.Filter{Field: "list_price", Op: op, Values: []string{"3.25"}}, func(p odooapi.Product) bool { return keep(p.ListPrice) })
 	}
-	check(rpc.Filter{Field: "list_price", Op: rpc.Between, Values: []string{"1.25", "3.25"}}, func(p rpc.Product) bool { return p.ListPrice >= 1.25 && p.ListPrice <= 3.25 })
-	check(rpc.Filter{Field: "list_price", Op: rpc.Nbetween, Values: []string{"1.25", "3.25"}}, func(p rpc.Product) bool { return p.ListPrice < 1.25 || p.ListPrice > 3.25 })
-	check(rpc.Filter{Field: "type", Op: rpc.Eq, Values: []string{"consu"}}, func(p rpc.Product) bool { return p.Type == "consu" })
-	check(rpc.Filter{Field: "type", Op: rpc.Nin, Values: []string{"consu", "combo"}}, func(p rpc.Product) bool { return p.Type != "consu" })
+	check(rpc.Filter{Field: "list_price", Op: rpc.Between, Values: []string{"1.25", "3.25"}}, func(p odooapi.Product) bool { return p.ListPrice >= 1.25 && p.ListPrice <= 3.25 })
+	check(rpc.Filter{Field: "list_price", Op: rpc.Nbetween, Values: []string{"1.25", "3.25"}}, func(p odooapi.Product) bool { return p.ListPrice < 1.25 || p.ListPrice > 3.25 })
+	check(rpc.Filter{Field: "type", Op: rpc.Eq, Values: []string{"consu"}}, func(p odooapi.Product) bool { return p.Type == "consu" })
+	check(rpc.Filter{Field: "type", Op: rpc.Nin, Values: []string{"consu", "combo"}}, func(p odooapi.Product) bool { return p.Type != "consu" })
 	at := all[0].UpdatedAt.Format(time.RFC3339)
 	for op, keep := range map[rpc.Op]func(time.Time) bool{
 		rpc.Eq: all[0].UpdatedAt.Equal, rpc.Ne: func(t time.Time) bool { return !t.Equal(all[0].UpdatedAt) }, rpc.Gt: func(t time.Time) bool { return t.After(all[0].UpdatedAt) },
 		rpc.Lte: func(t time.Time) bool { return !t.After(all[0].UpdatedAt) },
 	} {
-		check(rpc.Filter{Field: "updated_at", Op: op, Values: []string{at}}, func(p rpc.Product) bool { return keep(p.UpdatedAt) })
+		check(rpc.Filter{Field: "updated_at", Op: op, Values: []string{at}}, func(p odooapi.Product) bool { return keep(p.UpdatedAt) })
 	}
 	unit := fmt.Sprint(all[0].UoM.ID)
-	check(rpc.Filter{Field: "uom", Op: rpc.Eq, Values: []string{unit}}, func(rpc.Product) bool { return true })
-	check(rpc.Filter{Field: "uom", Op: rpc.Nin, Values: []string{unit}}, func(rpc.Product) bool { return false })
-	check(rpc.Filter{Field: "uom", Op: rpc.Contains, Values: []string{all[0].UoM.Name[1:3]}}, func(rpc.Product) bool { return true })
-	check(rpc.Filter{Field: "company", Op: rpc.Null}, func(rpc.Product) bool { return true })
+	check(rpc.Filter{Field: "uom", Op: rpc.Eq, Values: []string{unit}}, func(odooapi.Product) bool { return true })
+	check(rpc.Filter{Field: "uom", Op: rpc.Nin, Values: []string{unit}}, func(odooapi.Product) bool { return false })
+	check(rpc.Filter{Field: "uom", Op: rpc.Contains, Values: []string{all[0].UoM.Name[1:3]}}, func(odooapi.Product) bool { return true })
+	check(rpc.Filter{Field: "company", Op: rpc.Null}, func(odooapi.Product) bool { return true })
 	for _, f := range []rpc.Filter{
 		{Field: "nothing", Op: rpc.Eq, Values: []string{"1"}}, {Field: "has_image", Op: rpc.Eq, Values: []string{"true"}},
 		{Field: "list_price", Op: rpc.Eq, Values: []string{"x"}}, {Field: "list_price", Op: rpc.Contains, Values: []string{"1"}},
@@ -564,7 +565,7 @@ func (w *world) filters() {
 		{Field: "uom", Op: rpc.Gt, Values: []string{"1"}}, {Field: "list_price", Op: "like", Values: []string{"1"}},
 		{Field: "list_price", Op: rpc.Between, Values: []string{"1"}}, {Field: "active", Op: rpc.Eq, Values: []string{"maybe"}},
 	} {
-		w.refuses("products", rpc.OdooList, rpc.OdooQuery{Limit: 1, Filters: []rpc.Filter{f}}, fault.Invalid, f.Field)
+		w.refuses("products", odooapi.List, odooapi.Query{Limit: 1, Filters: []rpc.Filter{f}}, fault.Invalid, f.Field)
 	}
 }
 
@@ -576,15 +577,15 @@ func (w *world) lists() {
 	ours := []rpc.Filter{{Field: "name", Op: rpc.Eq, Values: []string{w.tag}}}
 	for _, desc := range []bool{false, true} {
 		sort := []rpc.Sort{{Field: "default_code", Desc: desc}, {Field: "list_price"}}
-		var paged, want []rpc.Product
+		var paged, want []odooapi.Product
 		for offset := 0; offset < 12; offset += 2 {
-			rows, h := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Offset: offset, Limit: 2, Sort: sort, Filters: ours})
+			rows, h := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Offset: offset, Limit: 2, Sort: sort, Filters: ours})
 			if h.Get(rpc.HeaderTotal) != "9" {
 				w.t.Errorf("at %d: total %s", offset, h.Get(rpc.HeaderTotal))
 			}
 			paged = append(paged, rows...)
 		}
-		want = slices.SortedFunc(slices.Values(paged), func(a, b rpc.Product) int {
+		want = slices.SortedFunc(slices.Values(paged), func(a, b odooapi.Product) int {
 			code := strings.Compare(*a.DefaultCode, *b.DefaultCode)
 			if desc {
 				code = -code
@@ -598,14 +599,14 @@ func (w *world) lists() {
 	var sorts errgroup.Group
 	sorts.SetLimit(4)
 	defer func() { _ = sorts.Wait() }()
-	for _, resource := range rpc.OdooResources {
-		rows, h := must[[]map[string]any](w, resource, rpc.OdooList, rpc.OdooQuery{Limit: 100})
-		for _, f := range rpc.OdooFields[resource] {
-			if !f.Has(rpc.Sorted) {
+	for _, resource := range odooapi.Resources {
+		rows, h := must[[]map[string]any](w, resource, odooapi.List, odooapi.Query{Limit: 100})
+		for _, f := range odooapi.Fields[resource] {
+			if !f.Has(odooapi.Sorted) {
 				continue
 			}
 			sorts.Go(func() error {
-				_, err := w.ask(rpc.OdooSubject(resource, rpc.OdooList), rpc.OdooQuery{Limit: 1, Sort: []rpc.Sort{{Field: f.Name, Desc: true}}})
+				_, err := w.ask(odooapi.Subject(resource, odooapi.List), odooapi.Query{Limit: 1, Sort: []rpc.Sort{{Field: f.Name, Desc: true}}})
 				hasValue := slices.ContainsFunc(rows, func(row map[string]any) bool { return row[f.Name] != nil })
 				if err != nil && (fault.CodeOf(err) != fault.Invalid || hasValue) {
 					w.t.Errorf("%s by %s: %s", resource, f.Name, full(err))
@@ -618,10 +619,10 @@ func (w *world) lists() {
 		}
 	}
 	for _, s := range []string{"qty_available", "lst_price", "nothing", "has_image"} {
-		w.refuses("products", rpc.OdooList, rpc.OdooQuery{Limit: 1, Sort: []rpc.Sort{{Field: s}}}, fault.Invalid, s)
+		w.refuses("products", odooapi.List, odooapi.Query{Limit: 1, Sort: []rpc.Sort{{Field: s}}}, fault.Invalid, s)
 	}
-	for _, q := range []rpc.OdooQuery{{}, {Limit: 1001}, {Limit: 1, Offset: -1}, {Limit: 1, Offset: 1 << 40}} {
-		if f := w.refuses("products", rpc.OdooList, q, fault.Invalid); f.Detail.ES != "Parámetros de paginación inválidos" {
+	for _, q := range []odooapi.Query{{}, {Limit: 1001}, {Limit: 1, Offset: -1}, {Limit: 1, Offset: 1 << 40}} {
+		if f := w.refuses("products", odooapi.List, q, fault.Invalid); f.Detail.ES != "Parámetros de paginación inválidos" {
 			w.t.Errorf("%+v: %s", q, f.Detail.ES)
 		}
 	}
@@ -636,12 +637,12 @@ func (w *world) partners() {
 		"name": w.tag + " Ferretería", "email": "a@b.example", "phone": "+34 600 000 000", "is_company": true, "street": "C/ Mayor, 1",
 		"zip": "28001", "city": "Madrid", "country": country[0], "ref": w.tag, "website": nil,
 	})
-	p, _ := must[rpc.Partner](w, "suppliers", rpc.OdooGet, rpc.OdooRef{ID: id})
+	p, _ := must[odooapi.Partner](w, "suppliers", odooapi.Get, odooapi.RecordRef{ID: id})
 	if p.Country == nil || p.Country.ID != country[0] || *p.Street != "C/ Mayor, 1" || !p.IsCompany || p.VAT != nil || p.Parent != nil {
 		w.t.Errorf("%+v", p)
 	}
 	child := w.create("suppliers", map[string]any{"name": w.tag + " Ana", "parent": map[string]any{"id": id, "name": "?"}, "ref": w.tag})
-	c, _ := must[rpc.Partner](w, "suppliers", rpc.OdooGet, rpc.OdooRef{ID: child})
+	c, _ := must[odooapi.Partner](w, "suppliers", odooapi.Get, odooapi.RecordRef{ID: child})
 	if c.Parent == nil || c.Parent.ID != id || c.Parent.Name == "" {
 		w.t.Errorf("%+v", c)
 	}
@@ -650,8 +651,8 @@ func (w *world) partners() {
 		w.t.Errorf("%+v", p)
 	}
 	mine := []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}
-	suppliers, _ := must[[]rpc.Partner](w, "suppliers", rpc.OdooList, rpc.OdooQuery{Limit: 10, Filters: mine})
-	customers, _ := must[[]rpc.Partner](w, "customers", rpc.OdooList, rpc.OdooQuery{Limit: 10, Filters: mine})
+	suppliers, _ := must[[]odooapi.Partner](w, "suppliers", odooapi.List, odooapi.Query{Limit: 10, Filters: mine})
+	customers, _ := must[[]odooapi.Partner](w, "customers", odooapi.List, odooapi.Query{Limit: 10, Filters: mine})
 	switch {
 	case ranked && (len(suppliers) != 2 || len(customers) != 0 || *p.SupplierRank != 1 || *p.CustomerRank != 0):
 		w.t.Errorf("%d suppliers, %d customers", len(suppliers), len(customers))
@@ -660,42 +661,42 @@ func (w *world) partners() {
 	}
 	if ranked {
 		for resource, rank := range map[string]string{"suppliers": "supplier_rank", "customers": "customer_rank"} {
-			_, h := must[[]rpc.Partner](w, resource, rpc.OdooList, rpc.OdooQuery{Limit: 1})
+			_, h := must[[]odooapi.Partner](w, resource, odooapi.List, odooapi.Query{Limit: 1})
 			if n := w.count("res.partner", []any{rank, ">", 0}); h.Get(rpc.HeaderTotal) != fmt.Sprint(n) {
 				w.t.Errorf("%s: %s, want %d", resource, h.Get(rpc.HeaderTotal), n)
 			}
 		}
 	} else {
-		w.refuses("customers", rpc.OdooList, rpc.OdooQuery{Limit: 1, Sort: []rpc.Sort{{Field: "customer_rank"}}}, fault.Invalid, "customer_rank")
+		w.refuses("customers", odooapi.List, odooapi.Query{Limit: 1, Sort: []rpc.Sort{{Field: "customer_rank"}}}, fault.Invalid, "customer_rank")
 	}
-	p, _ = must[rpc.Partner](w, "suppliers", rpc.OdooUpdate, rpc.OdooWrite{ID: id, Values: values(map[string]any{"country_id": nil, "city": "", "street2": "Bajo"})})
+	p, _ = must[odooapi.Partner](w, "suppliers", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"country_id": nil, "city": "", "street2": "Bajo"})})
 	if p.Country != nil || p.City != nil || *p.Street2 != "Bajo" {
 		w.t.Errorf("%+v", p)
 	}
-	if p, _ = must[rpc.Partner](w, "suppliers", rpc.OdooArchive, rpc.OdooRef{ID: child}); p.Active {
+	if p, _ = must[odooapi.Partner](w, "suppliers", odooapi.Archive, odooapi.RecordRef{ID: child}); p.Active {
 		w.t.Error("still active")
 	}
 }
 
 // allPartners: a sale can be made for every partner there is, whether a customer already or not.
 func (w *world) allPartners() {
-	w.totals(rpc.OdooScope{})
+	w.totals(odooapi.Scope{})
 	id := w.create("partners", map[string]any{"name": w.tag + " Nuevo", "ref": w.tag})
-	mine := rpc.OdooQuery{Limit: 10, Filters: []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}}
-	all, _ := must[[]rpc.Partner](w, "partners", rpc.OdooList, mine)
-	customers, _ := must[[]rpc.Partner](w, "customers", rpc.OdooList, mine)
+	mine := odooapi.Query{Limit: 10, Filters: []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}}
+	all, _ := must[[]odooapi.Partner](w, "partners", odooapi.List, mine)
+	customers, _ := must[[]odooapi.Partner](w, "customers", odooapi.List, mine)
 	if len(all) != 1 || all[0].ID != id || all[0].CustomerRank != nil && len(customers) != 0 {
 		w.t.Errorf("%d partners, %d customers", len(all), len(customers))
 	}
-	sale, _ := must[rpc.Sale](w, "sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": id})})
+	sale, _ := must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": id})})
 	if sale.Partner.ID != id {
 		w.t.Errorf("%+v", sale)
 	}
-	fields, _ := must[[]rpc.OdooFieldInfo](w, "sales", rpc.OdooFieldsOf, rpc.OdooScope{})
-	if i := slices.IndexFunc(fields, func(f rpc.OdooFieldInfo) bool { return f.Name == "partner" }); fields[i].Options != "partners" {
+	fields, _ := must[[]odooapi.FieldInfo](w, "sales", odooapi.ListFields, odooapi.Scope{})
+	if i := slices.IndexFunc(fields, func(f odooapi.FieldInfo) bool { return f.Name == "partner" }); fields[i].Options != "partners" {
 		w.t.Errorf("%+v", fields[i])
 	}
-	if p, _ := must[rpc.Partner](w, "partners", rpc.OdooArchive, rpc.OdooRef{ID: id}); p.Active {
+	if p, _ := must[odooapi.Partner](w, "partners", odooapi.Archive, odooapi.RecordRef{ID: id}); p.Active {
 		w.t.Error("still active")
 	}
 }
@@ -706,13 +707,13 @@ func (w *world) internalUsers() {
 		odoo.Arg{Name: "fields", Value: []any{"partner_id"}}).([]any)
 	link, _ := rows[0].(map[string]any)["partner_id"].([]any)
 	id, _ := link[0].(int64)
-	hidden := rpc.OdooScope{HideInternal: true}
+	hidden := odooapi.Scope{HideInternal: true}
 	outsider := w.create("partners", map[string]any{"name": w.tag})
 	for _, resource := range []string{"partners", "customers", "suppliers"} {
-		must[rpc.Partner](w, resource, rpc.OdooGet, rpc.OdooRef{ID: id})
-		w.refuses(resource, rpc.OdooGet, rpc.OdooRef{ID: id, OdooScope: hidden}, fault.NotFound)
-		w.refuses(resource, rpc.OdooImage, rpc.OdooImageRef{ID: id, OdooScope: hidden}, fault.NotFound)
-		found, _ := must[[]rpc.Partner](w, resource, rpc.OdooList, rpc.OdooQuery{Limit: 10, IDs: []int64{id, outsider}, OdooScope: hidden})
+		must[odooapi.Partner](w, resource, odooapi.Get, odooapi.RecordRef{ID: id})
+		w.refuses(resource, odooapi.Get, odooapi.RecordRef{ID: id, Scope: hidden}, fault.NotFound)
+		w.refuses(resource, odooapi.Image, odooapi.ImageRef{ID: id, Scope: hidden}, fault.NotFound)
+		found, _ := must[[]odooapi.Partner](w, resource, odooapi.List, odooapi.Query{Limit: 10, IDs: []int64{id, outsider}, Scope: hidden})
 		if len(found) != 1 || found[0].ID != outsider {
 			w.t.Errorf("%s by id: %+v", resource, found)
 		}
@@ -721,10 +722,10 @@ func (w *world) internalUsers() {
 }
 
 // totals checks how many partners there are, while others may make more.
-func (w *world) totals(scope rpc.OdooScope, conditions ...any) {
+func (w *world) totals(scope odooapi.Scope, conditions ...any) {
 	w.t.Helper()
 	before := w.count("res.partner", conditions...)
-	_, h := must[[]rpc.Partner](w, "partners", rpc.OdooList, rpc.OdooQuery{Limit: 1, OdooScope: scope})
+	_, h := must[[]odooapi.Partner](w, "partners", odooapi.List, odooapi.Query{Limit: 1, Scope: scope})
 	after := w.count("res.partner", conditions...)
 	total, err := strconv.ParseInt(h.Get(rpc.HeaderTotal), 10, 64)
 	if err != nil || total < min(before, after) || total > max(before, after) {
@@ -733,18 +734,18 @@ func (w *world) totals(scope rpc.OdooScope, conditions ...any) {
 }
 
 // order makes a quotation of two lines.
-func (w *world) order() (rpc.Sale, rpc.OdooRef) {
+func (w *world) order() (odooapi.Sale, odooapi.RecordRef) {
 	w.t.Helper()
 	customer := w.create("customers", map[string]any{"name": w.tag + " Cliente"})
 	a := w.create("products", map[string]any{"name": w.tag + " A", "list_price": 10.5})
 	b := w.create("products", map[string]any{"name": w.tag + " B", "list_price": 3})
-	sale, _ := must[rpc.Sale](w, "sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{
+	sale, _ := must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{
 		"partner": customer, "client_order_ref": w.tag, "date_order": "2026-11-03T10:30:00+01:00", "lines": []any{
 			map[string]any{"product": a, "qty": 2, "taxes": []any{}},
 			map[string]any{"product_id": b, "qty": 1.5, "price_unit": 4.1, "discount": 10, "name": w.tag + " a medida", "taxes": []any{}},
 		},
 	})})
-	return sale, rpc.OdooRef{ID: sale.ID}
+	return sale, odooapi.RecordRef{ID: sale.ID}
 }
 
 func (w *world) sales() {
@@ -756,12 +757,12 @@ func (w *world) sales() {
 		sale.Lines[0].UoM == nil || sale.Lines[1].Discount != 10 || sale.AmountUntaxed != sale.Lines[0].Subtotal+sale.Lines[1].Subtotal || sale.AmountTotal != sale.AmountUntaxed {
 		w.t.Errorf("%+v", sale)
 	}
-	got, h := must[rpc.Sale](w, "sales", rpc.OdooGet, ref)
+	got, h := must[odooapi.Sale](w, "sales", odooapi.Get, ref)
 	if diff := cmp.Diff(sale, got); diff != "" || h.Get(rpc.HeaderETag) == "" {
 		w.t.Errorf("created and read differ:\n%s", diff)
 	}
 	state := func(s string) int {
-		found, _ := must[[]rpc.Sale](w, "sales", rpc.OdooList, rpc.OdooQuery{Limit: 5, Filters: []rpc.Filter{
+		found, _ := must[[]odooapi.Sale](w, "sales", odooapi.List, odooapi.Query{Limit: 5, Filters: []rpc.Filter{
 			{Field: "client_order_ref", Op: rpc.Eq, Values: []string{w.tag}}, {Field: "state", Op: rpc.Eq, Values: []string{s}},
 		}})
 		return len(found)
@@ -769,10 +770,10 @@ func (w *world) sales() {
 	if state("draft") != 1 || state("sale") != 0 {
 		w.t.Error("not among the quotations")
 	}
-	if got, _ = must[rpc.Sale](w, "sales", rpc.OdooConfirm, ref); got.State != "sale" || state("sale") != 1 {
+	if got, _ = must[odooapi.Sale](w, "sales", odooapi.Confirm, ref); got.State != "sale" || state("sale") != 1 {
 		w.t.Errorf("%+v", got)
 	}
-	if again, _ := must[rpc.Sale](w, "sales", rpc.OdooConfirm, ref); cmp.Diff(got, again) != "" { // it is confirmed: nothing to do
+	if again, _ := must[odooapi.Sale](w, "sales", odooapi.Confirm, ref); cmp.Diff(got, again) != "" { // it is confirmed: nothing to do
 		w.t.Errorf("confirmed again: %+v", again)
 	}
 	if got.Locked != nil && !*got.Locked {
@@ -781,25 +782,25 @@ func (w *world) sales() {
 			lock = "action_done"
 		}
 		w.call("sale.order", lock, []int64{ref.ID})
-		got, _ = must[rpc.Sale](w, "sales", rpc.OdooGet, ref)
+		got, _ = must[odooapi.Sale](w, "sales", odooapi.Get, ref)
 		if got.State != "sale" || !*got.Locked || state("sale") != 1 {
 			w.t.Errorf("locked: %+v", got)
 		}
-		w.refuses("sales", rpc.OdooCancel, ref, fault.Conflict)
+		w.refuses("sales", odooapi.Cancel, ref, fault.Conflict)
 		w.call("sale.order", "action_unlock", []int64{ref.ID})
 	}
-	if got, _ = must[rpc.Sale](w, "sales", rpc.OdooCancel, ref); got.State != "cancel" {
+	if got, _ = must[odooapi.Sale](w, "sales", odooapi.Cancel, ref); got.State != "cancel" {
 		w.t.Errorf("%+v", got)
 	}
-	for _, verb := range []string{rpc.OdooCancel, rpc.OdooArchive} {
-		if again, _ := must[rpc.Sale](w, "sales", verb, ref); cmp.Diff(got, again) != "" {
+	for _, verb := range []string{odooapi.Cancel, odooapi.Archive} {
+		if again, _ := must[odooapi.Sale](w, "sales", verb, ref); cmp.Diff(got, again) != "" {
 			w.t.Errorf("cancelled again by %s: %+v", verb, again)
 		}
 	}
-	w.refuses("sales", rpc.OdooConfirm, ref, fault.Conflict)
+	w.refuses("sales", odooapi.Confirm, ref, fault.Conflict)
 
 	other, ref := w.order()
-	if got, _ = must[rpc.Sale](w, "sales", rpc.OdooArchive, ref); got.State != "cancel" || got.ID != other.ID {
+	if got, _ = must[odooapi.Sale](w, "sales", odooapi.Archive, ref); got.State != "cancel" || got.ID != other.ID {
 		w.t.Errorf("%+v", got)
 	}
 }
@@ -807,27 +808,27 @@ func (w *world) sales() {
 func (w *world) saleLines() {
 	sale, ref := w.order()
 	c := w.create("products", map[string]any{"name": w.tag + " C", "list_price": 7})
-	got, _ := must[rpc.Sale](w, "sales", rpc.OdooUpdate, rpc.OdooWrite{ID: ref.ID, Values: values(map[string]any{"lines": []any{
+	got, _ := must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: ref.ID, Values: values(map[string]any{"lines": []any{
 		map[string]any{"id": sale.Lines[1].ID, "qty": 3, "price_unit": 4.1}, map[string]any{"product": c, "qty": 1, "taxes": []any{}},
 	}})})
 	if len(got.Lines) != 2 || got.Lines[0].ID != sale.Lines[1].ID || got.Lines[0].Qty != 3 || got.Lines[0].PriceUnit != 4.1 || got.Lines[1].Product.ID != c || got.Lines[1].Subtotal != 7 {
 		w.t.Errorf("%+v", got.Lines)
 	}
-	w.refuses("sales", rpc.OdooUpdate, rpc.OdooWrite{ID: ref.ID, Values: values(map[string]any{"lines": []any{
+	w.refuses("sales", odooapi.Update, odooapi.Write{ID: ref.ID, Values: values(map[string]any{"lines": []any{
 		map[string]any{"id": sale.Lines[0].ID, "qty": 3}, // it is gone
 	}})}, fault.Invalid, "lines.0.id")
-	w.refuses("sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": sale.Partner, "lines": []any{
+	w.refuses("sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": sale.Partner, "lines": []any{
 		map[string]any{"qty": "many"}, map[string]any{"product": c, "price": 1},
 	}})}, fault.Invalid, "lines.0.product", "lines.0.qty", "lines.1.price")
-	w.refuses("sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"lines": "none"})}, fault.Invalid, "lines", "partner")
+	w.refuses("sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"lines": "none"})}, fault.Invalid, "lines", "partner")
 }
 
 func (w *world) summary() {
 	sale, ref := w.order()
 	second, _ := w.order()
-	must[rpc.Sale](w, "sales", rpc.OdooConfirm, ref)
-	q := rpc.OdooQuery{Filters: []rpc.Filter{{Field: "client_order_ref", Op: rpc.Eq, Values: []string{w.tag}}}}
-	sum, _ := must[rpc.SalesSummary](w, "sales", rpc.OdooSummary, q)
+	must[odooapi.Sale](w, "sales", odooapi.Confirm, ref)
+	q := odooapi.Query{Filters: []rpc.Filter{{Field: "client_order_ref", Op: rpc.Eq, Values: []string{w.tag}}}}
+	sum, _ := must[odooapi.SalesSummary](w, "sales", odooapi.Summary, q)
 	amounts := map[string]float64{}
 	for _, t := range sum.ByState {
 		if t.Month != nil || t.Count != 1 || t.Currency == nil || t.Currency.Name == "" {
@@ -844,7 +845,7 @@ func (w *world) summary() {
 			w.t.Errorf("%s: %+v", want, t)
 		}
 	}
-	all, _ := must[rpc.SalesSummary](w, "sales", rpc.OdooSummary, rpc.OdooQuery{})
+	all, _ := must[odooapi.SalesSummary](w, "sales", odooapi.Summary, odooapi.Query{})
 	var n int64
 	for _, t := range all.ByMonth {
 		n += t.Count
@@ -862,15 +863,15 @@ func (w *world) images() {
 	encoded := base64.StdEncoding.EncodeToString(picture.Bytes())
 	for resource, model := range map[string]string{"products": "product.product", "customers": "res.partner"} {
 		id := w.create(resource, map[string]any{"name": w.tag})
-		w.refuses(resource, rpc.OdooImage, rpc.OdooImageRef{ID: id}, fault.NotFound)
+		w.refuses(resource, odooapi.Image, odooapi.ImageRef{ID: id}, fault.NotFound)
 		w.call(model, "write", []int64{id}, odoo.Arg{Name: "vals", Value: map[string]any{"image_1920": encoded}})
-		row, _ := must[map[string]any](w, resource, rpc.OdooGet, rpc.OdooRef{ID: id})
+		row, _ := must[map[string]any](w, resource, odooapi.Get, odooapi.RecordRef{ID: id})
 		if row["has_image"] != true {
 			w.t.Errorf("%v", row)
 		}
 		var tags []string
 		for _, size := range []int{0, 512} {
-			reply, err := w.ask(rpc.OdooSubject(resource, rpc.OdooImage), rpc.OdooImageRef{ID: id, Size: size})
+			reply, err := w.ask(odooapi.Subject(resource, odooapi.Image), odooapi.ImageRef{ID: id, Size: size})
 			if err != nil {
 				w.t.Fatal(full(err))
 			}
@@ -883,8 +884,8 @@ func (w *world) images() {
 		if tags[0] == tags[1] || tags[0] == "" {
 			w.t.Error(tags)
 		}
-		w.refuses(resource, rpc.OdooImage, rpc.OdooImageRef{ID: 99999999}, fault.NotFound)
-		w.refuses(resource, rpc.OdooImage, rpc.OdooImageRef{ID: id, Size: 100}, fault.Invalid, "size")
+		w.refuses(resource, odooapi.Image, odooapi.ImageRef{ID: 99999999}, fault.NotFound)
+		w.refuses(resource, odooapi.Image, odooapi.ImageRef{ID: id, Size: 100}, fault.Invalid, "size")
 	}
 }
 
@@ -895,11 +896,11 @@ func (w *world) texts() {
 		"{\"json\": [1]}": "{\"json\": [1]}", "%s %(x)s {0}": "%s %(x)s {0}", "\ufffe non-character": " non-character",
 	} {
 		id := w.create("customers", map[string]any{"name": w.tag + in, "ref": w.tag})
-		p, _ := must[rpc.Partner](w, "customers", rpc.OdooGet, rpc.OdooRef{ID: id})
+		p, _ := must[odooapi.Partner](w, "customers", odooapi.Get, odooapi.RecordRef{ID: id})
 		if *p.Name != w.tag+want {
 			w.t.Errorf("%q became %q", in, *p.Name)
 		}
-		found, _ := must[[]rpc.Partner](w, "customers", rpc.OdooList, rpc.OdooQuery{Limit: 5, Search: in, Filters: []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}})
+		found, _ := must[[]odooapi.Partner](w, "customers", odooapi.List, odooapi.Query{Limit: 5, Search: in, Filters: []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}})
 		if len(found) != 1 || found[0].ID != id {
 			w.t.Errorf("%q finds %d", in, len(found))
 		}
@@ -907,53 +908,53 @@ func (w *world) texts() {
 }
 
 func (w *world) mistakes() {
-	create := func(v map[string]any) rpc.OdooWrite { return rpc.OdooWrite{Values: values(v)} }
-	w.refuses("products", rpc.OdooCreate, create(nil), fault.Invalid, "name")
-	w.refuses("sales", rpc.OdooCreate, create(nil), fault.Invalid, "partner")
-	w.refuses("products", rpc.OdooCreate, create(map[string]any{
+	create := func(v map[string]any) odooapi.Write { return odooapi.Write{Values: values(v)} }
+	w.refuses("products", odooapi.Create, create(nil), fault.Invalid, "name")
+	w.refuses("sales", odooapi.Create, create(nil), fault.Invalid, "partner")
+	w.refuses("products", odooapi.Create, create(map[string]any{
 		"name": " ", "list_price": "12", "type": "nonsense", "category": "x", "active": 1, "qty_available": 3, "price": 1, "weight": 1e300,
 	}), fault.Invalid, "active", "category", "list_price", "name", "price", "qty_available", "type", "weight")
-	w.refuses("sales", rpc.OdooCreate, create(map[string]any{"partner": -1, "date_order": "03/11/2026", "validity_date": "x", "state": "sale"}),
+	w.refuses("sales", odooapi.Create, create(map[string]any{"partner": -1, "date_order": "03/11/2026", "validity_date": "x", "state": "sale"}),
 		fault.Invalid, "date_order", "partner", "state", "validity_date")
-	w.refuses("sales", rpc.OdooCreate, create(map[string]any{"partner": 99999999}), fault.Invalid, "partner")
-	w.refuses("customers", rpc.OdooCreate, create(map[string]any{"name": w.tag, "parent": 99999999}), fault.Invalid, "parent")
-	f := w.refuses("customers", rpc.OdooCreate, create(map[string]any{"name": w.tag, "country": 99999999, "state": 99999998}), fault.Invalid, "country", "state")
+	w.refuses("sales", odooapi.Create, create(map[string]any{"partner": 99999999}), fault.Invalid, "partner")
+	w.refuses("customers", odooapi.Create, create(map[string]any{"name": w.tag, "parent": 99999999}), fault.Invalid, "parent")
+	f := w.refuses("customers", odooapi.Create, create(map[string]any{"name": w.tag, "country": 99999999, "state": 99999998}), fault.Invalid, "country", "state")
 	if f.Fields["country"].ES != "no existe en Odoo" {
 		w.t.Errorf("%+v", f)
 	}
-	w.refuses("products", rpc.OdooCreate, create(map[string]any{"name": w.tag, "company": 99999999}), fault.Invalid, "company")
-	w.refuses("sales", rpc.OdooCreate, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "company": 99999999}), fault.Invalid, "company")
+	w.refuses("products", odooapi.Create, create(map[string]any{"name": w.tag, "company": 99999999}), fault.Invalid, "company")
+	w.refuses("sales", odooapi.Create, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "company": 99999999}), fault.Invalid, "company")
 	if w.target.name != "sandbox without modules" {
-		w.refuses("sales", rpc.OdooCreate, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "lines": []any{
+		w.refuses("sales", odooapi.Create, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "lines": []any{
 			map[string]any{"product": w.create("products", map[string]any{"name": w.tag}), "qty": 1, "taxes": []any{99999999}},
 		}}), fault.Invalid, "lines.0.taxes")
 	}
-	w.refuses("products", rpc.OdooCreate, create(map[string]any{"name": w.tag, "category": 99999999}), fault.Invalid, "category")
-	w.refuses("sales", rpc.OdooCreate, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "lines": []any{
+	w.refuses("products", odooapi.Create, create(map[string]any{"name": w.tag, "category": 99999999}), fault.Invalid, "category")
+	w.refuses("sales", odooapi.Create, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "lines": []any{
 		map[string]any{"product": 99999999, "qty": 1},
 	}}), fault.Invalid, "lines.0.product")
-	for _, resource := range rpc.OdooResources {
-		w.refuses(resource, rpc.OdooGet, rpc.OdooRef{ID: 99999999}, fault.NotFound)
-		w.refuses(resource, rpc.OdooGet, rpc.OdooRef{ID: 1 << 40}, fault.NotFound)
-		w.refuses(resource, rpc.OdooGet, rpc.OdooRef{}, fault.NotFound)
-		w.refuses(resource, rpc.OdooArchive, rpc.OdooRef{ID: 99999999}, fault.NotFound)
-		w.refuses(resource, rpc.OdooUpdate, rpc.OdooWrite{ID: 99999999, Values: values(map[string]any{"nothing": nil})}, fault.Invalid, "nothing")
+	for _, resource := range odooapi.Resources {
+		w.refuses(resource, odooapi.Get, odooapi.RecordRef{ID: 99999999}, fault.NotFound)
+		w.refuses(resource, odooapi.Get, odooapi.RecordRef{ID: 1 << 40}, fault.NotFound)
+		w.refuses(resource, odooapi.Get, odooapi.RecordRef{}, fault.NotFound)
+		w.refuses(resource, odooapi.Archive, odooapi.RecordRef{ID: 99999999}, fault.NotFound)
+		w.refuses(resource, odooapi.Update, odooapi.Write{ID: 99999999, Values: values(map[string]any{"nothing": nil})}, fault.Invalid, "nothing")
 	}
-	w.refuses("customers", rpc.OdooUpdate, rpc.OdooWrite{ID: 99999999, Values: values(map[string]any{"city": "x"})}, fault.NotFound)
-	w.refuses("products", rpc.OdooUpdate, rpc.OdooWrite{ID: 99999999, Values: values(map[string]any{"list_price": 1})}, fault.NotFound)
-	w.refuses("sales", rpc.OdooConfirm, rpc.OdooRef{ID: 99999999}, fault.NotFound)
-	w.refuses("products", rpc.OdooUpdate, rpc.OdooWrite{ID: 1, Values: values(nil)}, fault.Invalid)
+	w.refuses("customers", odooapi.Update, odooapi.Write{ID: 99999999, Values: values(map[string]any{"city": "x"})}, fault.NotFound)
+	w.refuses("products", odooapi.Update, odooapi.Write{ID: 99999999, Values: values(map[string]any{"list_price": 1})}, fault.NotFound)
+	w.refuses("sales", odooapi.Confirm, odooapi.RecordRef{ID: 99999999}, fault.NotFound)
+	w.refuses("products", odooapi.Update, odooapi.Write{ID: 1, Values: values(nil)}, fault.Invalid)
 }
 
 func (w *world) scopes() {
-	w.refuses("products", rpc.OdooList, rpc.OdooQuery{Limit: 1, OdooScope: rpc.OdooScope{Company: 4242}}, fault.Forbidden)
+	w.refuses("products", odooapi.List, odooapi.Query{Limit: 1, Scope: odooapi.Scope{Company: 4242}}, fault.Forbidden)
 	for _, lang := range []string{"", "es-ES, es;q=0.9, en;q=0.8", "en", "tlh", "*", "; q=x,,", strings.Repeat("a", 500)} {
-		must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 1, OdooScope: rpc.OdooScope{Lang: lang}})
+		must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1, Scope: odooapi.Scope{Lang: lang}})
 	}
 	users, _ := w.call("res.users", "search_read", nil, odoo.Arg{Name: "domain", Value: []any{[]any{"login", "=", w.target.user}}}, odoo.Arg{Name: "fields", Value: []any{"company_ids"}}).([]any)
 	user, _ := users[0].(map[string]any)
 	for _, company := range user["company_ids"].([]any) {
-		sales, _ := must[[]rpc.Sale](w, "sales", rpc.OdooList, rpc.OdooQuery{Limit: 100, OdooScope: rpc.OdooScope{Company: company.(int64)}})
+		sales, _ := must[[]odooapi.Sale](w, "sales", odooapi.List, odooapi.Query{Limit: 100, Scope: odooapi.Scope{Company: company.(int64)}})
 		for _, s := range sales {
 			if s.Company.ID != company {
 				w.t.Errorf("company %d sees %+v", company, s)
@@ -964,9 +965,9 @@ func (w *world) scopes() {
 		return
 	}
 	id := w.create("products", map[string]any{"name": w.tag + " Chair"})
-	must[rpc.Product](w, "products", rpc.OdooUpdate, rpc.OdooWrite{ID: id, OdooScope: rpc.OdooScope{Lang: "es"}, Values: values(map[string]any{"name": w.tag + " Silla"})})
+	must[odooapi.Product](w, "products", odooapi.Update, odooapi.Write{ID: id, Scope: odooapi.Scope{Lang: "es"}, Values: values(map[string]any{"name": w.tag + " Silla"})})
 	for lang, want := range map[string]string{"es-MX": " Silla", "en": " Chair", "fr": " Chair"} {
-		p, _ := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id, OdooScope: rpc.OdooScope{Lang: lang}})
+		p, _ := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id, Scope: odooapi.Scope{Lang: lang}})
 		if p.Name != w.tag+want {
 			w.t.Errorf("%s: %s", lang, p.Name)
 		}
@@ -974,12 +975,12 @@ func (w *world) scopes() {
 }
 
 func (w *world) logins() {
-	ask := func(user, password string) (rpc.OdooUser, error) {
-		reply, err := w.ask(rpc.OdooLogin, rpc.OdooCredentials{Username: user, Password: password})
+	ask := func(user, password string) (odooapi.User, error) {
+		reply, err := w.ask(odooapi.SubjectLogin, odooapi.Credentials{Username: user, Password: password})
 		if err != nil {
-			return rpc.OdooUser{}, err
+			return odooapi.User{}, err
 		}
-		return strict[rpc.OdooUser](w.t, reply.Data), nil
+		return strict[odooapi.User](w.t, reply.Data), nil
 	}
 	if u, err := ask(w.target.user, w.target.pass); err != nil || u.Role != "admin" || u.UID == 0 || u.Name == "" {
 		w.t.Errorf("%+v %v", u, err)
@@ -1004,19 +1005,19 @@ func (w *world) thousandRows() {
 		ids[i], _ = id.(int64)
 	}
 	defer w.call("res.partner", "unlink", ids)
-	reply, err := w.ask(rpc.OdooSubject("customers", rpc.OdooList), rpc.OdooQuery{Limit: 1000, IDs: ids[:1000]})
+	reply, err := w.ask(odooapi.Subject("customers", odooapi.List), odooapi.Query{Limit: 1000, IDs: ids[:1000]})
 	if err != nil {
 		w.t.Fatal(full(err))
 	}
-	if found := strict[[]rpc.Partner](w.t, reply.Data); len(found) != 1000 || reply.Header.Get(rpc.HeaderTotal) != "1000" {
+	if found := strict[[]odooapi.Partner](w.t, reply.Data); len(found) != 1000 || reply.Header.Get(rpc.HeaderTotal) != "1000" {
 		w.t.Errorf("%d of %s", len(found), reply.Header.Get(rpc.HeaderTotal))
 	}
 	resource, ours := "customers", []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}
-	if p, _ := must[rpc.Partner](w, resource, rpc.OdooGet, rpc.OdooRef{ID: ids[0]}); p.CustomerRank != nil {
+	if p, _ := must[odooapi.Partner](w, resource, odooapi.Get, odooapi.RecordRef{ID: ids[0]}); p.CustomerRank != nil {
 		w.call("res.partner", "write", ids, odoo.Arg{Name: "vals", Value: map[string]any{"customer_rank": 1}})
 	}
 	for offset, want := range map[int]int{0: 1000, 1000: 100} {
-		found, h := must[[]rpc.Partner](w, resource, rpc.OdooList, rpc.OdooQuery{Limit: 1000, Offset: offset, Filters: ours})
+		found, h := must[[]odooapi.Partner](w, resource, odooapi.List, odooapi.Query{Limit: 1000, Offset: offset, Filters: ours})
 		if len(found) != want || h.Get(rpc.HeaderTotal) != strconv.Itoa(n) {
 			w.t.Errorf("at %d: %d of %s", offset, len(found), h.Get(rpc.HeaderTotal))
 		}

@@ -17,14 +17,15 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
 var (
-	listProducts  = rpc.OdooSubject("products", rpc.OdooList)
-	createPartner = rpc.OdooSubject("customers", rpc.OdooCreate)
+	listProducts  = odooapi.Subject("products", odooapi.List)
+	createPartner = odooapi.Subject("customers", odooapi.Create)
 )
 
 // sandboxed is a world before a sandbox, over each protocol.
@@ -36,7 +37,7 @@ func sandboxed(t *testing.T, check func(t *testing.T, w *world)) {
 			s, url := odootest.Start(t, odootest.Config{Samples: true})
 			o := target{url: url, db: s.Config().Database, user: "admin", pass: "key-admin", protocol: protocol, sandbox: s}
 			w := newWorld(t, o, nil)
-			if _, err := w.ask(listProducts, rpc.OdooQuery{Limit: 1}); err != nil { // what Odoo has is probed
+			if _, err := w.ask(listProducts, odooapi.Query{Limit: 1}); err != nil { // what Odoo has is probed
 				t.Fatal(full(err))
 			}
 			check(t, w)
@@ -74,7 +75,7 @@ func TestSlowOdoo(t *testing.T) {
 		var clients sync.WaitGroup
 		for range 20 {
 			clients.Go(func() {
-				f, took := w.within(300*time.Millisecond, listProducts, rpc.OdooQuery{Limit: 1})
+				f, took := w.within(300*time.Millisecond, listProducts, odooapi.Query{Limit: 1})
 				if f == nil || f.Code != fault.Unavailable || f.RetryAfter == 0 || took > time.Second {
 					t.Errorf("%v after %s", f, took)
 				}
@@ -84,12 +85,12 @@ func TestSlowOdoo(t *testing.T) {
 		if n := w.target.sandbox.InFlight(); n == 0 || n > 4 {
 			t.Errorf("%d calls under way", n)
 		}
-		f, _ := w.within(300*time.Millisecond, createPartner, rpc.OdooWrite{Values: values(map[string]any{"name": "x"})})
+		f, _ := w.within(300*time.Millisecond, createPartner, odooapi.Write{Values: values(map[string]any{"name": "x"})})
 		if f == nil || f.Code != fault.Unavailable {
 			t.Error(f)
 		}
 		w.target.sandbox.SetDelay(0)
-		if _, err := w.ask(listProducts, rpc.OdooQuery{Limit: 1}); err != nil {
+		if _, err := w.ask(listProducts, odooapi.Query{Limit: 1}); err != nil {
 			t.Error(full(err))
 		}
 		if n := w.target.sandbox.MaxInFlight(); n != 4 {
@@ -109,7 +110,7 @@ func TestConcurrentCalls(t *testing.T) {
 		var clients sync.WaitGroup
 		for i := range 8 {
 			clients.Go(func() {
-				if f, _ := w.within(30*time.Second, listProducts, rpc.OdooQuery{Limit: 1, Offset: i}); f != nil {
+				if f, _ := w.within(30*time.Second, listProducts, odooapi.Query{Limit: 1, Offset: i}); f != nil {
 					t.Error(f)
 				}
 			})
@@ -128,7 +129,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		s := w.target.sandbox
 		for _, effect := range []odootest.Effect{odootest.HTML, odootest.BadGateway, odootest.Unavailable, odootest.Drop, odootest.CutConnection} {
 			f := s.Fail(odootest.Fault{Do: effect})
-			if _, err := w.ask(listProducts, rpc.OdooQuery{Limit: 1}); err != nil || f.Hits() != 1 {
+			if _, err := w.ask(listProducts, odooapi.Query{Limit: 1}); err != nil || f.Hits() != 1 {
 				t.Errorf("%s once: %s, %d hits", effect, full(err), f.Hits())
 			}
 			name := w.tag + string(effect)
@@ -138,7 +139,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 				t.Errorf("%s: %d are there, %d hits", effect, n, f.Hits())
 			}
 			f = s.Fail(odootest.Fault{Model: "res.partner", Method: "write", Do: effect, Applied: true})
-			must[rpc.Partner](w, "customers", rpc.OdooUpdate, rpc.OdooWrite{ID: id, Values: values(map[string]any{"city": "Lugo"})})
+			must[odooapi.Partner](w, "customers", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"city": "Lugo"})})
 			if f.Hits() != 1 {
 				t.Errorf("%s: %d hits", effect, f.Hits())
 			}
@@ -154,7 +155,7 @@ func TestBreaker(t *testing.T) {
 		outage := s.Fail(odootest.Fault{Do: odootest.Unavailable, Times: -1})
 		s.ResetCalls()
 		for range 100 {
-			if f := w.refuses("products", rpc.OdooList, rpc.OdooQuery{Limit: 1}, fault.Unavailable); f.RetryAfter == 0 {
+			if f := w.refuses("products", odooapi.List, odooapi.Query{Limit: 1}, fault.Unavailable); f.RetryAfter == 0 {
 				t.Error("no Retry-After")
 			}
 		}
@@ -170,7 +171,7 @@ func TestBreaker(t *testing.T) {
 func (w *world) recovers() {
 	w.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
-		f, _ := w.within(5*time.Second, listProducts, rpc.OdooQuery{Limit: 1})
+		f, _ := w.within(5*time.Second, listProducts, odooapi.Query{Limit: 1})
 		if f == nil {
 			return
 		}
@@ -198,11 +199,11 @@ func TestRestartUnderLoad(t *testing.T) {
 						return
 					default:
 					}
-					f, took := w.within(2*time.Second, listProducts, rpc.OdooQuery{Limit: 20})
+					f, took := w.within(2*time.Second, listProducts, odooapi.Query{Limit: 20})
 					if f != nil && f.Code != fault.Unavailable || took > 4*time.Second {
 						t.Errorf("%v after %s", f, took)
 					}
-					f, took = w.within(2*time.Second, createPartner, rpc.OdooWrite{Values: values(map[string]any{"name": w.tag})})
+					f, took = w.within(2*time.Second, createPartner, odooapi.Write{Values: values(map[string]any{"name": w.tag})})
 					if f != nil && f.Code != fault.Unavailable || took > 4*time.Second {
 						t.Errorf("%v after %s", f, took)
 					}
@@ -241,7 +242,7 @@ func TestRestartUnderLoad(t *testing.T) {
 		counts(func() bool { return made > before+10 })
 		close(stop)
 		clients.Wait()
-		found, h := must[[]rpc.Partner](w, "customers", rpc.OdooList, rpc.OdooQuery{Limit: 1000, Search: w.tag})
+		found, h := must[[]odooapi.Partner](w, "customers", odooapi.List, odooapi.Query{Limit: 1000, Search: w.tag})
 		if len(found) < made {
 			t.Errorf("%d are there, %d were accepted (%s)", len(found), made, h.Get(rpc.HeaderTotal))
 		}
@@ -266,7 +267,7 @@ func TestOwnCredentials(t *testing.T) {
 				c.Log = slog.New(slog.NewTextHandler(&lines, nil))
 			})
 			for range 8 {
-				f := w.refuses("products", rpc.OdooList, rpc.OdooQuery{Limit: 1}, fault.Unavailable)
+				f := w.refuses("products", odooapi.List, odooapi.Query{Limit: 1}, fault.Unavailable)
 				if text := f.Detail.ES + f.Detail.EN; f.RetryAfter == 0 || strings.Contains(text, "s3cret") || strings.Contains(strings.ToLower(text), "password") {
 					t.Errorf("%+v", f)
 				}
@@ -304,18 +305,18 @@ func TestRights(t *testing.T) {
 			{Login: "reader", Password: "pw", Role: odootest.ReadOnly},
 		}})
 		w := newWorld(t, target{url: url, db: s.Config().Database, user: "reader", pass: "pw", protocol: odoo.Auto, sandbox: s}, nil)
-		must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 1})
-		w.refuses("products", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"name": "x"})}, fault.Forbidden)
+		must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1})
+		w.refuses("products", odooapi.Create, odooapi.Write{Values: values(map[string]any{"name": "x"})}, fault.Forbidden)
 		for login, role := range map[string]string{"admin": "admin", "sales": "operator", "reader": "viewer"} {
 			password := "pw"
 			if login == "admin" {
 				password = login
 			}
-			reply, err := w.ask(rpc.OdooLogin, rpc.OdooCredentials{Username: login, Password: password})
+			reply, err := w.ask(odooapi.SubjectLogin, odooapi.Credentials{Username: login, Password: password})
 			if err != nil {
 				t.Fatal(full(err))
 			}
-			if u := strict[rpc.OdooUser](t, reply.Data); u.Role != role {
+			if u := strict[odooapi.User](t, reply.Data); u.Role != role {
 				t.Errorf("%d: %+v, want %s", version, u, role)
 			}
 		}
@@ -328,7 +329,7 @@ func TestOdooComesLater(t *testing.T) {
 	s, url := odootest.Start(t, odootest.Config{Samples: true})
 	s.Stop()
 	w := newWorld(t, target{url: url, db: s.Config().Database, user: "admin", pass: "key-admin", protocol: odoo.Auto, sandbox: s}, nil)
-	if f, took := w.within(time.Second, listProducts, rpc.OdooQuery{Limit: 1}); f == nil || f.Code != fault.Unavailable || took > 3*time.Second {
+	if f, took := w.within(time.Second, listProducts, odooapi.Query{Limit: 1}); f == nil || f.Code != fault.Unavailable || took > 3*time.Second {
 		t.Errorf("%v after %s", f, took)
 	}
 	if err := s.Restart(t.Context()); err != nil {

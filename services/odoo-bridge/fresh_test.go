@@ -23,6 +23,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/servicetest"
 	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
@@ -87,7 +88,7 @@ func (f *fleet) eventually(what string, met func() bool) {
 func (f *fleet) ask(resource, verb string, req any) (bus.Reply, error) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), patience/6)
 	defer cancel()
-	return bus.Ask(ctx, f.nc, rpc.OdooSubject(resource, verb), req)
+	return bus.Ask(ctx, f.nc, odooapi.Subject(resource, verb), req)
 }
 
 func (f *fleet) must(resource, verb string, req any) bus.Reply {
@@ -105,7 +106,7 @@ func (f *fleet) warm(n int) {
 	f.eventually("answers from the cache", func() bool {
 		before := f.reads()
 		for range n {
-			if _, err := f.ask("products", rpc.OdooList, page); err != nil {
+			if _, err := f.ask("products", odooapi.List, page); err != nil {
 				return false
 			}
 		}
@@ -126,7 +127,7 @@ func (f *fleet) settle() {
 	f.eventually("looks at Odoo", func() bool { return looks() > first+2 })
 }
 
-var page = rpc.OdooQuery{Limit: 10}
+var page = odooapi.Query{Limit: 10}
 
 func names(t *testing.T, reply bus.Reply) []string {
 	t.Helper()
@@ -169,15 +170,15 @@ func TestCoalescing(t *testing.T) {
 		all.Wait()
 	}
 	f.odoo.ResetCalls()
-	together(100, rpc.OdooList, func(int) any { return rpc.OdooQuery{Limit: 7} })
+	together(100, odooapi.List, func(int) any { return odooapi.Query{Limit: 7} })
 	if n := f.odoo.ResetCalls().Total(); n != 1 {
 		t.Errorf("%d calls for one page", n)
 	}
-	together(100, rpc.OdooGet, func(i int) any { return rpc.OdooRef{ID: int64(products[i%len(products)])} })
+	together(100, odooapi.Get, func(i int) any { return odooapi.RecordRef{ID: int64(products[i%len(products)])} })
 	if n := f.odoo.ResetCalls().Total(); n > 3 {
 		t.Errorf("%d calls for a hundred records", n)
 	}
-	together(100, rpc.OdooGet, func(i int) any { return rpc.OdooRef{ID: int64(products[i%len(products)])} })
+	together(100, odooapi.Get, func(i int) any { return odooapi.RecordRef{ID: int64(products[i%len(products)])} })
 	if n := f.odoo.ResetCalls().Total(); n != 0 {
 		t.Errorf("%d calls for what is known", n)
 	}
@@ -194,12 +195,12 @@ func TestFreshness(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := func(want string) func() bool {
-		return func() bool { return slices.Contains(names(t, f.must("products", rpc.OdooList, page)), want) }
+		return func() bool { return slices.Contains(names(t, f.must("products", odooapi.List, page)), want) }
 	}
 	f.eventually("a new product in the list", first("AAA new"))
 	id := f.variant(template)
-	product := func() (p rpc.Product) {
-		if err := json.Unmarshal(f.must("products", rpc.OdooGet, rpc.OdooRef{ID: id}).Data, &p); err != nil {
+	product := func() (p odooapi.Product) {
+		if err := json.Unmarshal(f.must("products", odooapi.Get, odooapi.RecordRef{ID: id}).Data, &p); err != nil {
 			t.Fatal(err)
 		}
 		return p
@@ -235,8 +236,8 @@ func TestFreshness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := func() (s rpc.Sale) {
-		if err := json.Unmarshal(f.must("sales", rpc.OdooGet, rpc.OdooRef{ID: int64(sale)}).Data, &s); err != nil {
+	order := func() (s odooapi.Sale) {
+		if err := json.Unmarshal(f.must("sales", odooapi.Get, odooapi.RecordRef{ID: int64(sale)}).Data, &s); err != nil {
 			t.Fatal(err)
 		}
 		return s
@@ -260,7 +261,7 @@ func TestFreshness(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.eventually("the sale gone", func() bool {
-		_, err := f.ask("sales", rpc.OdooGet, rpc.OdooRef{ID: int64(sale)})
+		_, err := f.ask("sales", odooapi.Get, odooapi.RecordRef{ID: int64(sale)})
 		return fault.CodeOf(err) == fault.NotFound
 	})
 	if err := f.odoo.Delete("product.template", template); err != nil {
@@ -275,23 +276,23 @@ func TestWritesShowAtOnce(t *testing.T) {
 	f := newFleet(t, odootest.Config{}, 5) // so seldom that the poller cannot be what shows the writes
 	stops := []func(){f.start(), f.start(), f.start()}
 	f.warm(30)
-	var created rpc.Product
-	reply := f.must("products", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"name": "AAA 0"})})
+	var created odooapi.Product
+	reply := f.must("products", odooapi.Create, odooapi.Write{Values: values(map[string]any{"name": "AAA 0"})})
 	if err := json.Unmarshal(reply.Data, &created); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 40 {
 		want := "AAA " + strconv.Itoa(i)
 		for range 4 { // whichever answers
-			if got := names(t, f.must("products", rpc.OdooList, page)); !slices.Contains(got, want) {
+			if got := names(t, f.must("products", odooapi.List, page)); !slices.Contains(got, want) {
 				t.Fatalf("the list has %v, not %s", got, want)
 			}
-			reply := f.must("products", rpc.OdooGet, rpc.OdooRef{ID: created.ID})
-			if !strings.Contains(string(reply.Data), `"`+want+`"`) || reply.Header.Get(rpc.HeaderStale) != "" {
+			reply := f.must("products", odooapi.Get, odooapi.RecordRef{ID: created.ID})
+			if !strings.Contains(string(reply.Data), `"`+want+`"`) || reply.Header.Get(odooapi.HeaderStale) != "" {
 				t.Fatalf("%s is %s %v", want, reply.Data, reply.Header)
 			}
 		}
-		f.must("products", rpc.OdooUpdate, rpc.OdooWrite{ID: created.ID, Values: values(map[string]any{"name": "AAA " + strconv.Itoa(i+1)})})
+		f.must("products", odooapi.Update, odooapi.Write{ID: created.ID, Values: values(map[string]any{"name": "AAA " + strconv.Itoa(i+1)})})
 		if i == 20 { // one that is gone delays nobody for long
 			stops[0]()
 		}
@@ -309,12 +310,12 @@ func TestOdooAway(t *testing.T) {
 	stop := f.start(func(c *odoobridge.Config) { c.Timeout = 2 * time.Second })
 	id := int64(f.odoo.IDs("product.product")[0])
 	f.warm(5)
-	f.must("products", rpc.OdooGet, rpc.OdooRef{ID: id})
+	f.must("products", odooapi.Get, odooapi.RecordRef{ID: id})
 	f.odoo.Stop()
 	stale := func() bool {
-		reply := f.must("products", rpc.OdooList, page)
-		age, _ := strconv.Atoi(reply.Header.Get(rpc.HeaderAge))
-		return reply.Header.Get(rpc.HeaderStale) == "true" && age >= 1
+		reply := f.must("products", odooapi.List, page)
+		age, _ := strconv.Atoi(reply.Header.Get(odooapi.HeaderAge))
+		return reply.Header.Get(odooapi.HeaderStale) == "true" && age >= 1
 	}
 	f.eventually("a stale answer", stale)
 	for range 50 {
@@ -322,10 +323,10 @@ func TestOdooAway(t *testing.T) {
 			t.Fatal("an answer from nowhere")
 		}
 	}
-	if h := f.must("products", rpc.OdooGet, rpc.OdooRef{ID: id}).Header; h.Get(rpc.HeaderStale) != "true" {
+	if h := f.must("products", odooapi.Get, odooapi.RecordRef{ID: id}).Header; h.Get(odooapi.HeaderStale) != "true" {
 		t.Errorf("%v", h)
 	}
-	_, err := f.ask("products", rpc.OdooList, rpc.OdooQuery{Limit: 3})
+	_, err := f.ask("products", odooapi.List, odooapi.Query{Limit: 3})
 	if fault.CodeOf(err) != fault.Unavailable {
 		t.Errorf("what was never read: %v", err)
 	}
@@ -333,13 +334,13 @@ func TestOdooAway(t *testing.T) {
 	stop()
 	f.start(func(c *odoobridge.Config) { c.Timeout = 2 * time.Second })
 	f.eventually("a stale answer after a restart", func() bool {
-		reply, err := f.ask("products", rpc.OdooList, page)
-		return err == nil && reply.Header.Get(rpc.HeaderStale) == "true"
+		reply, err := f.ask("products", odooapi.List, page)
+		return err == nil && reply.Header.Get(odooapi.HeaderStale) == "true"
 	})
 	if err := f.odoo.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	f.eventually("a fresh answer", func() bool { return f.must("products", rpc.OdooList, page).Header.Get(rpc.HeaderStale) == "" })
+	f.eventually("a fresh answer", func() bool { return f.must("products", odooapi.List, page).Header.Get(odooapi.HeaderStale) == "" })
 	f.warm(5)
 }
 
@@ -349,18 +350,18 @@ func TestScopesAreApart(t *testing.T) {
 	f := newFleet(t, odootest.Config{}, 5)
 	f.start()
 	f.warm(1)
-	var p rpc.Product
-	if err := json.Unmarshal(f.must("products", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"name": "Chair"})}).Data, &p); err != nil {
+	var p odooapi.Product
+	if err := json.Unmarshal(f.must("products", odooapi.Create, odooapi.Write{Values: values(map[string]any{"name": "Chair"})}).Data, &p); err != nil {
 		t.Fatal(err)
 	}
-	f.must("products", rpc.OdooUpdate, rpc.OdooWrite{ID: p.ID, OdooScope: rpc.OdooScope{Lang: "es"}, Values: values(map[string]any{"name": "Silla"})})
+	f.must("products", odooapi.Update, odooapi.Write{ID: p.ID, Scope: odooapi.Scope{Lang: "es"}, Values: values(map[string]any{"name": "Silla"})})
 	for range 3 {
 		for lang, want := range map[string]string{"es": "Silla", "en": "Chair", "es-MX,en": "Silla"} {
-			ref := rpc.OdooRef{ID: p.ID, OdooScope: rpc.OdooScope{Lang: lang}}
-			if got := f.must("products", rpc.OdooGet, ref); !strings.Contains(string(got.Data), want) {
+			ref := odooapi.RecordRef{ID: p.ID, Scope: odooapi.Scope{Lang: lang}}
+			if got := f.must("products", odooapi.Get, ref); !strings.Contains(string(got.Data), want) {
 				t.Errorf("%s: %s", lang, got.Data)
 			}
-			got := names(t, f.must("products", rpc.OdooList, rpc.OdooQuery{Limit: 5, IDs: []int64{p.ID}, OdooScope: ref.OdooScope}))
+			got := names(t, f.must("products", odooapi.List, odooapi.Query{Limit: 5, IDs: []int64{p.ID}, Scope: ref.Scope}))
 			if !slices.Equal(got, []string{want}) {
 				t.Errorf("%s: %v", lang, got)
 			}
@@ -369,7 +370,7 @@ func TestScopesAreApart(t *testing.T) {
 	totals := map[int64]string{}
 	for range 2 {
 		for _, company := range []int64{0, 1, 2} {
-			total := f.must("sales", rpc.OdooList, rpc.OdooQuery{Limit: 1, OdooScope: rpc.OdooScope{Company: company}}).Header.Get(rpc.HeaderTotal)
+			total := f.must("sales", odooapi.List, odooapi.Query{Limit: 1, Scope: odooapi.Scope{Company: company}}).Header.Get(rpc.HeaderTotal)
 			if was := totals[company]; was != "" && was != total {
 				t.Errorf("company %d: %s, then %s", company, was, total)
 			}
@@ -394,7 +395,7 @@ func TestNATSLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.eventually(name, func() bool {
-			reply, err := f.ask("products", rpc.OdooList, page)
+			reply, err := f.ask("products", odooapi.List, page)
 			return err == nil && slices.Contains(names(t, reply), name)
 		})
 	}
@@ -474,7 +475,7 @@ func TestEvents(t *testing.T) {
 	tells("customers", partner, "created")
 	tells("partners", partner, "created")
 	// Through the gateway.
-	f.must("customers", rpc.OdooUpdate, rpc.OdooWrite{ID: int64(partner), Values: values(map[string]any{"city": "Cádiz"})})
+	f.must("customers", odooapi.Update, odooapi.Write{ID: int64(partner), Values: values(map[string]any{"city": "Cádiz"})})
 	tells("customers", partner, "created updated")
 	tells("partners", partner, "created updated") // or the next change would be one with it there
 	// It becomes a supplier as well.
@@ -485,11 +486,11 @@ func TestEvents(t *testing.T) {
 	tells("customers", partner, "created updated updated")
 	tells("partners", partner, "created updated updated")
 	for _, c := range f.events("customers") {
-		var record, api rpc.Partner
+		var record, api odooapi.Partner
 		if err := json.Unmarshal(c.Record, &record); err != nil || record.ID != int64(partner) || *record.Name != "Ñandú & Co" {
 			t.Errorf("%v %s", err, c.Record)
 		}
-		if err := json.Unmarshal(f.must("customers", rpc.OdooGet, rpc.OdooRef{ID: c.ID}).Data, &api); err != nil {
+		if err := json.Unmarshal(f.must("customers", odooapi.Get, odooapi.RecordRef{ID: c.ID}).Data, &api); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -551,8 +552,8 @@ func TestFreshnessOfARealOdoo(t *testing.T) {
 	})}
 	defer w.direct.Close()
 	f.eventually("an answer with an age, so from the cache", func() bool {
-		reply, err := f.ask("products", rpc.OdooList, page)
-		return err == nil && reply.Header.Get(rpc.HeaderAge) != ""
+		reply, err := f.ask("products", odooapi.List, page)
+		return err == nil && reply.Header.Get(odooapi.HeaderAge) != ""
 	})
 	within := func(what string, met func() bool) {
 		t.Helper()
@@ -573,15 +574,15 @@ func TestFreshnessOfARealOdoo(t *testing.T) {
 		id, _ := answer.(int64)
 		return id
 	}
-	find := rpc.OdooQuery{Limit: 5, Search: w.tag}
-	listed := func(resource string) int { return len(names(t, f.must(resource, rpc.OdooList, find))) }
+	find := odooapi.Query{Limit: 5, Search: w.tag}
+	listed := func(resource string) int { return len(names(t, f.must(resource, odooapi.List, find))) }
 	if listed("products") != 0 {
 		t.Fatal("it is there before")
 	}
 	product := create("product.product", map[string]any{"name": w.tag, "type": "consu", "is_storable": true})
 	within("a new product", func() bool { return listed("products") == 1 })
 	quantity := func() float64 {
-		p, _ := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: product})
+		p, _ := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: product})
 		if p.QtyAvailable == nil {
 			return -1
 		}
@@ -615,11 +616,11 @@ func TestFreshnessOfARealOdoo(t *testing.T) {
 		t.Fatal(twins)
 	}
 	within("both twins from the cache", func() bool {
-		reply := f.must("products", rpc.OdooGet, rpc.OdooRef{ID: twins[1]})
-		return reply.Header.Get(rpc.HeaderAge) != ""
+		reply := f.must("products", odooapi.Get, odooapi.RecordRef{ID: twins[1]})
+		return reply.Header.Get(odooapi.HeaderAge) != ""
 	})
-	f.must("products", rpc.OdooUpdate, rpc.OdooWrite{ID: twins[0], Values: values(map[string]any{"name": w.tag + " renamed"})})
-	if p, _ := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: twins[1]}); p.Name != w.tag+" renamed" {
+	f.must("products", odooapi.Update, odooapi.Write{ID: twins[0], Values: values(map[string]any{"name": w.tag + " renamed"})})
+	if p, _ := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: twins[1]}); p.Name != w.tag+" renamed" {
 		t.Errorf("its twin was renamed, and it is %s", p.Name)
 	}
 	w.call("product.template", "unlink", []int64{template})
@@ -631,7 +632,7 @@ func TestFreshnessOfARealOdoo(t *testing.T) {
 	listed("customers")
 	w.call("res.partner", "write", []int64{customer}, odoo.Arg{Name: "vals", Value: map[string]any{"name": w.tag + " renamed"}})
 	within("its new name", func() bool {
-		return slices.Contains(names(t, f.must("customers", rpc.OdooList, find)), w.tag+" renamed")
+		return slices.Contains(names(t, f.must("customers", odooapi.List, find)), w.tag+" renamed")
 	})
 	tells := func(want string) { // two changes between two looks would be told as one
 		t.Helper()

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
@@ -18,7 +18,7 @@ import (
 var ana = odootest.User{Login: "ana", Password: "pw", Role: odootest.Sales}
 
 func (w *world) login(user, password string) error {
-	_, err := w.ask(rpc.OdooLogin, rpc.OdooCredentials{Username: user, Password: password})
+	_, err := w.ask(odooapi.SubjectLogin, odooapi.Credentials{Username: user, Password: password})
 	return err
 }
 
@@ -61,7 +61,7 @@ func TestLockedByOdoo(t *testing.T) {
 	})
 	o := target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC, sandbox: s}
 	w := newWorld(t, o, nil)
-	if _, err := w.ask(listProducts, rpc.OdooQuery{Limit: 1}); err != nil {
+	if _, err := w.ask(listProducts, odooapi.Query{Limit: 1}); err != nil {
 		t.Fatal(full(err))
 	}
 	s.LockLogins() // as another program behind the same address may do
@@ -71,12 +71,12 @@ func TestLockedByOdoo(t *testing.T) {
 			t.Fatalf("%+v", f)
 		}
 	}
-	if _, err := w.ask(listProducts, rpc.OdooQuery{Limit: 1}); err != nil { // who is logged in stays so
+	if _, err := w.ask(listProducts, odooapi.Query{Limit: 1}); err != nil { // who is logged in stays so
 		t.Error(full(err))
 	}
 	var lines syncBuffer
 	second := newWorld(t, o, func(c *odoobridge.Config) { c.Log = slog.New(slog.NewTextHandler(&lines, nil)) })
-	g := second.refuses("products", rpc.OdooList, rpc.OdooQuery{Limit: 1}, fault.Unavailable)
+	g := second.refuses("products", odooapi.List, odooapi.Query{Limit: 1}, fault.Unavailable)
 	if g.Detail != f.Detail || g.RetryAfter == 0 || strings.Contains(lines.String(), "ODOO_USERNAME") || !strings.Contains(lines.String(), "locked logins") {
 		t.Errorf("%+v\n%s", g, lines.String())
 	}
@@ -90,7 +90,7 @@ func TestExceptionAtLogin(t *testing.T) {
 	var lines syncBuffer
 	o := target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC, sandbox: s}
 	w := newWorld(t, o, func(c *odoobridge.Config) { c.Log = slog.New(slog.NewTextHandler(&lines, nil)) })
-	w.refuses("products", rpc.OdooList, rpc.OdooQuery{Limit: 1}, fault.Unavailable)
+	w.refuses("products", odooapi.List, odooapi.Query{Limit: 1}, fault.Unavailable)
 	if text := lines.String(); strings.Contains(text, "res.partner") || strings.Contains(text, "ODOO_USERNAME") || !strings.Contains(text, "AttributeError") {
 		t.Error(text)
 	}

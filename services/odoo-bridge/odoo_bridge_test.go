@@ -10,7 +10,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
@@ -25,11 +25,11 @@ func TestSaysThatOdooIsNotConnected(t *testing.T) {
 		t.Fatal(err)
 	}
 	servicetest.Run(t, func(ctx context.Context) error { return odoobridge.Run(ctx, cfg) })
-	for _, resource := range rpc.OdooResources {
+	for _, resource := range odooapi.Resources {
 		var f *fault.Error
 		for f == nil || f.Detail.EN == "odoo is not available right now" { // not listening yet
 			ask, stop := context.WithTimeout(t.Context(), 5*time.Second)
-			_, err := bus.Ask(ask, nc, rpc.OdooSubject(resource, "list"), struct{}{})
+			_, err := bus.Ask(ask, nc, odooapi.Subject(resource, "list"), struct{}{})
 			stop()
 			if !errors.As(err, &f) {
 				t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/servicetest"
 	odootest "github.com/resonance/resonance/sandbox/odoo"
 	odoobridge "github.com/resonance/resonance/services/odoo-bridge"
@@ -25,19 +26,19 @@ import (
 // linesOfOthers: no write reaches a line of another sale.
 func (w *world) linesOfOthers() {
 	sale, ref := w.order()
-	before, _ := must[rpc.Sale](w, "sales", rpc.OdooGet, ref)
+	before, _ := must[odooapi.Sale](w, "sales", odooapi.Get, ref)
 	other, _ := w.order()
 	foreign := map[string]any{"id": sale.Lines[0].ID, "qty": 1, "price_unit": 0.01}
 	for _, line := range []map[string]any{foreign, {"id": sale.Lines[0].ID, "product": sale.Lines[0].Product, "qty": 1}} {
-		w.refuses("sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": sale.Partner, "lines": []any{line}})}, fault.Invalid, "lines.0.id")
-		w.refuses("sales", rpc.OdooUpdate, rpc.OdooWrite{ID: other.ID, Values: values(map[string]any{"lines": []any{
+		w.refuses("sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": sale.Partner, "lines": []any{line}})}, fault.Invalid, "lines.0.id")
+		w.refuses("sales", odooapi.Update, odooapi.Write{ID: other.ID, Values: values(map[string]any{"lines": []any{
 			map[string]any{"id": other.Lines[0].ID, "qty": 2}, line,
 		}})}, fault.Invalid, "lines.1.id")
 	}
-	w.refuses("sales", rpc.OdooUpdate, rpc.OdooWrite{ID: other.ID, Values: values(map[string]any{"lines": []any{
+	w.refuses("sales", odooapi.Update, odooapi.Write{ID: other.ID, Values: values(map[string]any{"lines": []any{
 		map[string]any{"id": other.Lines[0].ID, "qty": 2}, map[string]any{"id": other.Lines[0].ID, "qty": 3},
 	}})}, fault.Invalid, "lines.1.id")
-	if after, _ := must[rpc.Sale](w, "sales", rpc.OdooGet, ref); cmp.Diff(before, after) != "" {
+	if after, _ := must[odooapi.Sale](w, "sales", odooapi.Get, ref); cmp.Diff(before, after) != "" {
 		w.t.Errorf("another sale changed:\n%s", cmp.Diff(before, after))
 	}
 }
@@ -47,7 +48,7 @@ func (w *world) once() {
 	customer := w.create("customers", map[string]any{"name": w.tag + " Cliente"})
 	product := w.create("products", map[string]any{"name": w.tag + " A", "list_price": 10.5})
 	key := nuid.Next()
-	request := rpc.OdooWrite{Key: key, Values: values(map[string]any{
+	request := odooapi.Write{Key: key, Values: values(map[string]any{
 		"partner": customer, "client_order_ref": w.tag, "date_order": "2026-11-03T10:30:00+01:00",
 		"lines": []any{map[string]any{"product": product, "qty": 2}, map[string]any{"product": product, "qty": 1, "price_unit": 4.1}},
 	})}
@@ -55,8 +56,8 @@ func (w *world) once() {
 	made := make([]int64, 6)
 	for i := range made {
 		together.Go(func() {
-			reply, err := w.ask(rpc.OdooSubject("sales", rpc.OdooCreate), request)
-			var sale rpc.Sale
+			reply, err := w.ask(odooapi.Subject("sales", odooapi.Create), request)
+			var sale odooapi.Sale
 			if err != nil || json.Unmarshal(reply.Data, &sale) != nil || len(sale.Lines) != 2 {
 				w.t.Errorf("%s: %s", full(err), reply.Data)
 			}
@@ -64,7 +65,7 @@ func (w *world) once() {
 		})
 	}
 	together.Wait()
-	again, _ := must[rpc.Sale](w, "sales", rpc.OdooCreate, request)
+	again, _ := must[odooapi.Sale](w, "sales", odooapi.Create, request)
 	for _, id := range made {
 		if id != again.ID {
 			w.t.Errorf("the request made %v, and then %d", made, again.ID)
@@ -74,24 +75,24 @@ func (w *world) once() {
 		w.t.Errorf("%d sales: %+v", n, again)
 	}
 	request.Values["client_order_ref"] = json.RawMessage(`"other"`)
-	w.refuses("sales", rpc.OdooCreate, request, fault.Conflict, "Idempotency-Key")
+	w.refuses("sales", odooapi.Create, request, fault.Conflict, "Idempotency-Key")
 
-	confirm := rpc.OdooRef{ID: again.ID, Key: nuid.Next()}
-	if is, _ := must[rpc.Sale](w, "sales", rpc.OdooConfirm, confirm); is.State != "sale" {
+	confirm := odooapi.RecordRef{ID: again.ID, Key: nuid.Next()}
+	if is, _ := must[odooapi.Sale](w, "sales", odooapi.Confirm, confirm); is.State != "sale" {
 		w.t.Errorf("%+v", is)
 	}
-	must[rpc.Sale](w, "sales", rpc.OdooCancel, rpc.OdooRef{ID: again.ID})
+	must[odooapi.Sale](w, "sales", odooapi.Cancel, odooapi.RecordRef{ID: again.ID})
 	w.call("sale.order", "action_draft", []int64{again.ID})
-	if is, _ := must[rpc.Sale](w, "sales", rpc.OdooConfirm, confirm); is.State != "draft" { // it was made, and taken back since
+	if is, _ := must[odooapi.Sale](w, "sales", odooapi.Confirm, confirm); is.State != "draft" { // it was made, and taken back since
 		w.t.Errorf("confirmed twice: %+v", is)
 	}
 	confirm.ID++
-	w.refuses("sales", rpc.OdooConfirm, confirm, fault.Conflict, "Idempotency-Key")
+	w.refuses("sales", odooapi.Confirm, confirm, fault.Conflict, "Idempotency-Key")
 
 	// A key is free again after a request that was refused.
 	key = nuid.Next()
-	w.refuses("customers", rpc.OdooCreate, rpc.OdooWrite{Key: key, Values: values(map[string]any{"name": w.tag, "country": 99999999})}, fault.Invalid, "country")
-	must[rpc.Partner](w, "customers", rpc.OdooCreate, rpc.OdooWrite{Key: key, Values: values(map[string]any{"name": w.tag})})
+	w.refuses("customers", odooapi.Create, odooapi.Write{Key: key, Values: values(map[string]any{"name": w.tag, "country": 99999999})}, fault.Invalid, "country")
+	must[odooapi.Partner](w, "customers", odooapi.Create, odooapi.Write{Key: key, Values: values(map[string]any{"name": w.tag})})
 }
 
 // two gives two records of a model, which the test may use.
@@ -116,7 +117,7 @@ func (w *world) saleTerms() {
 	customer := w.create("customers", map[string]any{"name": w.tag + " Cliente"})
 	address := w.create("customers", map[string]any{"name": w.tag + " Almacén", "parent": customer})
 	if w.target.name == "sandbox without modules" {
-		w.refuses("sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": customer, "payment_term": 1, "warehouse": 1})}, fault.Invalid, "payment_term", "warehouse")
+		w.refuses("sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": customer, "payment_term": 1, "warehouse": 1})}, fault.Invalid, "payment_term", "warehouse")
 		return
 	}
 	terms, positions, lists := w.two("account.payment.term"), w.two("account.fiscal.position"), w.two("product.pricelist")
@@ -127,7 +128,7 @@ func (w *world) saleTerms() {
 	w.call("res.partner", "write", []int64{customer}, odoo.Arg{Name: "vals", Value: map[string]any{
 		"property_payment_term_id": terms[1], "property_account_position_id": positions[1], "user_id": seller,
 	}})
-	sale, _ := must[rpc.Sale](w, "sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": customer})})
+	sale, _ := must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": customer})})
 	if sale.PaymentTerm == nil || sale.PaymentTerm.ID != terms[1] || sale.FiscalPosition == nil || sale.FiscalPosition.ID != positions[1] || sale.User == nil || sale.User.ID != seller ||
 		sale.PartnerShipping == nil {
 		w.t.Errorf("%+v", sale)
@@ -136,8 +137,8 @@ func (w *world) saleTerms() {
 		"partner": customer, "partner_shipping": address, "payment_term": terms[0], "fiscal_position": positions[0], "pricelist": lists[0], "note": "Gracias",
 		"commitment_date": "2026-12-24T10:30:00+01:00", "warehouse": w.warehouse(),
 	}
-	sale, _ = must[rpc.Sale](w, "sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(given)})
-	check := func(s rpc.Sale, shipping int64, term, position, list int64, note string, promised time.Time) {
+	sale, _ = must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(given)})
+	check := func(s odooapi.Sale, shipping int64, term, position, list int64, note string, promised time.Time) {
 		w.t.Helper()
 		if s.PartnerShipping.ID != shipping || s.PaymentTerm.ID != term || s.FiscalPosition.ID != position || s.Pricelist == nil || s.Pricelist.ID != list ||
 			s.Note == nil || !strings.Contains(*s.Note, note) || s.CommitmentDate == nil || !s.CommitmentDate.Equal(promised) || s.Warehouse == nil || s.Warehouse.ID != w.warehouse() {
@@ -145,22 +146,22 @@ func (w *world) saleTerms() {
 		}
 	}
 	check(sale, address, terms[0], positions[0], lists[0], "Gracias", time.Date(2026, 12, 24, 9, 30, 0, 0, time.UTC))
-	sale, _ = must[rpc.Sale](w, "sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{
+	sale, _ = must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{
 		"partner_shipping": customer, "payment_term": terms[1], "fiscal_position_id": positions[1], "pricelist": lists[1], "note": "Adiós", "commitment_date": "2027-01-07T00:00:00Z",
 	})})
 	check(sale, customer, terms[1], positions[1], lists[1], "Adiós", time.Date(2027, 1, 7, 0, 0, 0, 0, time.UTC))
-	w.refuses("sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{"payment_term": 99999999})}, fault.Invalid, "payment_term")
-	w.refuses("sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": customer, "pricelist": 99999999})}, fault.Invalid, "pricelist")
+	w.refuses("sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{"payment_term": 99999999})}, fault.Invalid, "payment_term")
+	w.refuses("sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": customer, "pricelist": 99999999})}, fault.Invalid, "pricelist")
 
 	// Another customer brings other terms, as in the form.
 	other := w.create("customers", map[string]any{"name": w.tag + " Otro"})
 	w.call("res.partner", "write", []int64{other}, odoo.Arg{Name: "vals", Value: map[string]any{"property_payment_term_id": terms[0]}})
-	if sale, _ = must[rpc.Sale](w, "sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{"partner": other})}); sale.PaymentTerm == nil || sale.PaymentTerm.ID != terms[0] {
+	if sale, _ = must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{"partner": other})}); sale.PaymentTerm == nil || sale.PaymentTerm.ID != terms[0] {
 		w.t.Errorf("%+v", sale)
 	}
-	fields, _ := must[[]rpc.OdooFieldInfo](w, "sales", rpc.OdooFieldsOf, rpc.OdooScope{})
+	fields, _ := must[[]odooapi.FieldInfo](w, "sales", odooapi.ListFields, odooapi.Scope{})
 	for _, name := range []string{"partner_shipping", "payment_term", "fiscal_position", "pricelist", "warehouse", "note", "commitment_date"} {
-		if !slices.ContainsFunc(fields, func(f rpc.OdooFieldInfo) bool {
+		if !slices.ContainsFunc(fields, func(f odooapi.FieldInfo) bool {
 			return f.Name == name && f.Write && (f.Type != "link" || f.Options != "")
 		}) {
 			w.t.Errorf("%s is not among the fields to write", name)
@@ -180,10 +181,10 @@ func (w *world) sections() {
 	customer := w.create("customers", map[string]any{"name": w.tag + " Cliente"})
 	product := w.create("products", map[string]any{"name": w.tag + " A", "list_price": 10.5})
 	section, note := map[string]any{"display_type": "line_section", "name": "Mesa"}, map[string]any{"display_type": "line_note", "name": "Frágil"}
-	sale, _ := must[rpc.Sale](w, "sales", rpc.OdooCreate, rpc.OdooWrite{Values: values(map[string]any{"partner": customer, "lines": []any{
+	sale, _ := must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": customer, "lines": []any{
 		section, map[string]any{"product": product, "qty": 2}, note,
 	}})})
-	shape := func(s rpc.Sale) (names []string) {
+	shape := func(s odooapi.Sale) (names []string) {
 		for _, l := range s.Lines {
 			if l.DisplayType == nil {
 				names = append(names, "product")
@@ -196,13 +197,13 @@ func (w *world) sections() {
 	if got := shape(sale); !slices.Equal(got, []string{"line_section Mesa", "product", "line_note Frágil"}) {
 		w.t.Errorf("%q", got)
 	}
-	sale, _ = must[rpc.Sale](w, "sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{"lines": []any{
+	sale, _ = must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{"lines": []any{
 		map[string]any{"display_type": "line_note", "name": "Antes"}, map[string]any{"id": sale.Lines[2].ID}, map[string]any{"id": sale.Lines[1].ID, "qty": 3},
 	}})})
 	if got := shape(sale); !slices.Equal(got, []string{"line_note Antes", "line_note Frágil", "product"}) || sale.Lines[2].Qty != 3 {
 		w.t.Errorf("%q %+v", got, sale.Lines)
 	}
-	w.refuses("sales", rpc.OdooUpdate, rpc.OdooWrite{ID: sale.ID, Values: values(map[string]any{"lines": []any{
+	w.refuses("sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{"lines": []any{
 		map[string]any{"display_type": "line_note", "qty": 1}, map[string]any{"display_type": "heading", "name": "x"}, map[string]any{"name": "x"},
 		map[string]any{"product": product, "discount": 150}, map[string]any{"product": product, "discount": -0.5},
 	}})}, fault.Invalid, "lines.0.name", "lines.0.qty", "lines.1.display_type", "lines.2.product", "lines.3.discount", "lines.4.discount")
@@ -211,7 +212,7 @@ func (w *world) sections() {
 // conditional: of writes that depend on the same state one is made.
 func (w *world) conditional() {
 	id := w.create("products", map[string]any{"name": w.tag})
-	_, h := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id})
+	_, h := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
 	var together sync.WaitGroup
 	var mu sync.Mutex
 	codes := map[fault.Code]int{}
@@ -219,7 +220,7 @@ func (w *world) conditional() {
 	for i := range 8 {
 		together.Go(func() {
 			price := float64(i) + 10.5 // another than it had
-			_, err := w.ask(rpc.OdooSubject("products", rpc.OdooUpdate), rpc.OdooWrite{ID: id, IfMatch: h.Get(rpc.HeaderETag), Values: values(map[string]any{"list_price": price})})
+			_, err := w.ask(odooapi.Subject("products", odooapi.Update), odooapi.Write{ID: id, IfMatch: h.Get(rpc.HeaderETag), Values: values(map[string]any{"list_price": price})})
 			mu.Lock()
 			defer mu.Unlock()
 			codes[fault.CodeOf(err)]++
@@ -232,7 +233,7 @@ func (w *world) conditional() {
 	if codes[0] != 1 || codes[fault.Stale] != 7 {
 		w.t.Errorf("%v", codes)
 	}
-	if p, _ := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id}); p.ListPrice != won {
+	if p, _ := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id}); p.ListPrice != won {
 		w.t.Errorf("%v, but %v was accepted", p.ListPrice, won)
 	}
 }
@@ -284,16 +285,16 @@ func TestLostAnswers(t *testing.T) {
 		sale, ref := w.order()
 		for _, effect := range []odootest.Effect{odootest.BadGateway, odootest.Drop, odootest.CutConnection} {
 			f := s.Fail(odootest.Fault{Model: "sale.order", Method: "write", Do: effect, Applied: true})
-			got, _ := must[rpc.Sale](w, "sales", rpc.OdooUpdate, rpc.OdooWrite{ID: ref.ID, Values: values(map[string]any{"lines": []any{
+			got, _ := must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: ref.ID, Values: values(map[string]any{"lines": []any{
 				map[string]any{"id": sale.Lines[0].ID}, map[string]any{"product": sale.Lines[0].Product, "qty": 7},
 			}})})
 			if len(got.Lines) != 2 || got.Lines[1].Qty != 7 || f.Hits() != 1 {
 				t.Errorf("%s: %d hits, %+v", effect, f.Hits(), got.Lines)
 			}
-			for verb, method := range map[string]string{rpc.OdooConfirm: "action_confirm", rpc.OdooCancel: "action_cancel"} {
+			for verb, method := range map[string]string{odooapi.Confirm: "action_confirm", odooapi.Cancel: "action_cancel"} {
 				_, ref := w.order()
 				f := s.Fail(odootest.Fault{Model: "sale.order", Method: method, Do: effect, Applied: true})
-				if is, _ := must[rpc.Sale](w, "sales", verb, ref); is.State == "draft" || f.Hits() != 1 {
+				if is, _ := must[odooapi.Sale](w, "sales", verb, ref); is.State == "draft" || f.Hits() != 1 {
 					t.Errorf("%s of %s: %d hits, %+v", effect, verb, f.Hits(), is)
 				}
 				if effect == odootest.CutConnection {
@@ -301,7 +302,7 @@ func TestLostAnswers(t *testing.T) {
 				}
 				_, ref = w.order()
 				s.Fail(odootest.Fault{Model: "sale.order", Method: method, Do: effect}) // it was not made
-				if f := w.refuses("sales", verb, ref, fault.Unavailable); f.Detail != rpc.OdooOutcomeUnknown(nil).Detail {
+				if f := w.refuses("sales", verb, ref, fault.Unavailable); f.Detail != odooapi.OutcomeUnknown(nil).Detail {
 					t.Errorf("%s of %s: %+v", effect, verb, f)
 				}
 			}
@@ -318,10 +319,10 @@ func TestRepeatedConditionalWrite(t *testing.T) {
 	w := newWorld(t, o, func(c *odoobridge.Config) { c.Timeout = 100 * time.Millisecond })
 	id := w.create("products", map[string]any{"name": w.tag})
 	update := func(price float64, tag, key string) error {
-		_, err := w.ask(rpc.OdooSubject("products", rpc.OdooUpdate), rpc.OdooWrite{ID: id, IfMatch: tag, Key: key, Values: values(map[string]any{"list_price": price})})
+		_, err := w.ask(odooapi.Subject("products", odooapi.Update), odooapi.Write{ID: id, IfMatch: tag, Key: key, Values: values(map[string]any{"list_price": price})})
 		return err
 	}
-	_, h := must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id})
+	_, h := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
 	tag, key := h.Get(rpc.HeaderETag), nuid.Next()
 	var together sync.WaitGroup
 	for range 4 {
@@ -333,7 +334,7 @@ func TestRepeatedConditionalWrite(t *testing.T) {
 	}
 	together.Wait()
 
-	_, h = must[rpc.Product](w, "products", rpc.OdooGet, rpc.OdooRef{ID: id})
+	_, h = must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
 	tag, key = h.Get(rpc.HeaderETag), nuid.Next()
 	lost := s.Fail(odootest.Fault{Model: "product.product", Method: "write", Do: odootest.BadGateway, Applied: true, Times: -1})
 	if err := update(13.999, tag, key); fault.CodeOf(err) != fault.Unavailable {
@@ -363,14 +364,14 @@ func TestUnknownOutcome(t *testing.T) {
 	w := newWorld(t, o, func(c *odoobridge.Config) { c.Timeout = time.Second })
 	id := w.create("products", map[string]any{"name": w.tag})
 	update := func(price float64, key string) error {
-		_, err := w.ask(rpc.OdooSubject("products", rpc.OdooUpdate), rpc.OdooWrite{ID: id, Key: key, Values: values(map[string]any{"list_price": price})})
+		_, err := w.ask(odooapi.Subject("products", odooapi.Update), odooapi.Write{ID: id, Key: key, Values: values(map[string]any{"list_price": price})})
 		return err
 	}
 	unknown := func(price float64, key string, applied bool) {
 		t.Helper()
 		lost := s.Fail(odootest.Fault{Model: "product.product", Method: "write", Do: odootest.BadGateway, Applied: applied, Times: -1})
 		defer lost.Cancel()
-		if f := fault.From(update(price, key)); f.Detail != rpc.OdooOutcomeUnknown(nil).Detail {
+		if f := fault.From(update(price, key)); f.Detail != odooapi.OutcomeUnknown(nil).Detail {
 			t.Fatalf("%+v", f)
 		}
 	}
@@ -395,13 +396,13 @@ func TestLateAnswers(t *testing.T) {
 	s, url := odootest.Start(t, odootest.Config{Version: 14})
 	o := target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC, sandbox: s}
 	w := newWorld(t, o, func(c *odoobridge.Config) { c.Timeout = 200 * time.Millisecond })
-	if _, err := w.ask(listProducts, rpc.OdooQuery{Limit: 1}); err != nil {
+	if _, err := w.ask(listProducts, odooapi.Query{Limit: 1}); err != nil {
 		t.Fatal(full(err))
 	}
 	late := s.Fail(odootest.Fault{Model: "res.partner", Method: "load", Do: odootest.Slow, Delay: time.Second, Times: -1})
-	request := rpc.OdooWrite{Key: nuid.Next(), Values: values(map[string]any{"name": w.tag})}
-	f := w.refuses("customers", rpc.OdooCreate, request, fault.Unavailable)
-	if f.Detail != rpc.OdooOutcomeUnknown(nil).Detail || f.RetryAfter == 0 {
+	request := odooapi.Write{Key: nuid.Next(), Values: values(map[string]any{"name": w.tag})}
+	f := w.refuses("customers", odooapi.Create, request, fault.Unavailable)
+	if f.Detail != odooapi.OutcomeUnknown(nil).Detail || f.RetryAfter == 0 {
 		t.Errorf("%+v", f)
 	}
 	late.Cancel()
@@ -430,9 +431,9 @@ func (w *world) ownPartner() {
 	company, _ := companies[0].(map[string]any)
 	link, _ := company["partner_id"].([]any)
 	id, _ := link[0].(int64)
-	w.refuses("customers", rpc.OdooArchive, rpc.OdooRef{ID: id}, fault.Conflict)
-	w.refuses("suppliers", rpc.OdooUpdate, rpc.OdooWrite{ID: id, Values: values(map[string]any{"active": false})}, fault.Conflict)
-	if p, _ := must[rpc.Partner](w, "customers", rpc.OdooGet, rpc.OdooRef{ID: id}); !p.Active {
+	w.refuses("customers", odooapi.Archive, odooapi.RecordRef{ID: id}, fault.Conflict)
+	w.refuses("suppliers", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"active": false})}, fault.Conflict)
+	if p, _ := must[odooapi.Partner](w, "customers", odooapi.Get, odooapi.RecordRef{ID: id}); !p.Active {
 		w.t.Error("archived")
 	}
 }
@@ -441,13 +442,13 @@ func (w *world) ownPartner() {
 func (w *world) spacesAround() {
 	id := w.create("products", map[string]any{"name": w.tag + " Silla h8"})
 	for _, search := range []string{" " + w.tag, w.tag + " ", "\u00a0" + w.tag + "\t"} {
-		found, _ := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 5, Search: search})
+		found, _ := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 5, Search: search})
 		if len(found) != 1 || found[0].ID != id {
 			w.t.Errorf("%q finds %d", search, len(found))
 		}
 	}
-	all, h := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 1})
-	if same, other := must[[]rpc.Product](w, "products", rpc.OdooList, rpc.OdooQuery{Limit: 1, Search: "  "}); len(same) != len(all) || h.Get(rpc.HeaderTotal) != other.Get(rpc.HeaderTotal) {
+	all, h := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1})
+	if same, other := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1, Search: "  "}); len(same) != len(all) || h.Get(rpc.HeaderTotal) != other.Get(rpc.HeaderTotal) {
 		w.t.Errorf("nothing but spaces finds %s of %s", other.Get(rpc.HeaderTotal), h.Get(rpc.HeaderTotal))
 	}
 }

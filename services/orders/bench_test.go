@@ -22,6 +22,7 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/orders"
 	"github.com/resonance/resonance/services/orders/internal/store"
@@ -152,35 +153,35 @@ func BenchmarkOrders(b *testing.B) {
 	}
 	for _, c := range []struct {
 		name string
-		q    rpc.OrdersQuery
+		q    ordersapi.Query
 	}{
-		{"page one", rpc.OrdersQuery{}},
-		{"middle page", rpc.OrdersQuery{Offset: total / 2}},
-		{"last page", rpc.OrdersQuery{Offset: total - 10}},
-		{"date asc", rpc.OrdersQuery{Offset: total / 2, Sort: []rpc.Sort{{Field: "order_date"}}}},
-		{"status", rpc.OrdersQuery{Filters: filter("status", rpc.Eq, "Sent")}},
-		{"status deep", rpc.OrdersQuery{Offset: total / 10, Filters: filter("status", rpc.Eq, "Sent")}},
-		{"status priority", rpc.OrdersQuery{Filters: append(filter("status", rpc.Eq, "Sent"), filter("priority", rpc.Eq, "High")...)}},
-		{"month", rpc.OrdersQuery{Filters: filter("order_date", rpc.Between, "2025-03-01", "2025-03-31")}},
-		{"customer 1/10", rpc.OrdersQuery{Filters: filter("customer", rpc.Contains, "GARCÍA")}},
-		{"customer 1/100", rpc.OrdersQuery{Filters: filter("customer", rpc.Contains, "na garcía")}},
-		{"customer 1/5000", rpc.OrdersQuery{Filters: filter("customer", rpc.Contains, "ana garcía 013")}},
-		{"customer short", rpc.OrdersQuery{Filters: filter("customer", rpc.Contains, "ñ")}},
-		{"customer none", rpc.OrdersQuery{Filters: filter("customer", rpc.Contains, "zzz")}},
-		{"search", rpc.OrdersQuery{Search: "garcía"}},
-		{"sort amount", rpc.OrdersQuery{Sort: []rpc.Sort{{Field: "amount", Desc: true}}}},
-		{"sort amount deep", rpc.OrdersQuery{Offset: total / 2, Sort: []rpc.Sort{{Field: "amount", Desc: true}}}},
-		{"sort customer", rpc.OrdersQuery{Sort: []rpc.Sort{{Field: "customer"}}}},
-		{"export page", rpc.OrdersQuery{Limit: 1000, NoTotal: true}},
+		{"page one", ordersapi.Query{}},
+		{"middle page", ordersapi.Query{Offset: total / 2}},
+		{"last page", ordersapi.Query{Offset: total - 10}},
+		{"date asc", ordersapi.Query{Offset: total / 2, Sort: []rpc.Sort{{Field: "order_date"}}}},
+		{"status", ordersapi.Query{Filters: filter("status", rpc.Eq, "Sent")}},
+		{"status deep", ordersapi.Query{Offset: total / 10, Filters: filter("status", rpc.Eq, "Sent")}},
+		{"status priority", ordersapi.Query{Filters: append(filter("status", rpc.Eq, "Sent"), filter("priority", rpc.Eq, "High")...)}},
+		{"month", ordersapi.Query{Filters: filter("order_date", rpc.Between, "2025-03-01", "2025-03-31")}},
+		{"customer 1/10", ordersapi.Query{Filters: filter("customer", rpc.Contains, "GARCÍA")}},
+		{"customer 1/100", ordersapi.Query{Filters: filter("customer", rpc.Contains, "na garcía")}},
+		{"customer 1/5000", ordersapi.Query{Filters: filter("customer", rpc.Contains, "ana garcía 013")}},
+		{"customer short", ordersapi.Query{Filters: filter("customer", rpc.Contains, "ñ")}},
+		{"customer none", ordersapi.Query{Filters: filter("customer", rpc.Contains, "zzz")}},
+		{"search", ordersapi.Query{Search: "garcía"}},
+		{"sort amount", ordersapi.Query{Sort: []rpc.Sort{{Field: "amount", Desc: true}}}},
+		{"sort amount deep", ordersapi.Query{Offset: total / 2, Sort: []rpc.Sort{{Field: "amount", Desc: true}}}},
+		{"sort customer", ordersapi.Query{Sort: []rpc.Sort{{Field: "customer"}}}},
+		{"export page", ordersapi.Query{Limit: 1000, NoTotal: true}},
 	} {
 		if c.q.Limit == 0 {
 			c.q.Limit = 10
 		}
 		measure(b, c.name, func() error { _, err := s.List(ctx, c.q, 8<<20); return err })
 	}
-	measure(b, "summary", func() error { _, err := s.Summary(ctx, rpc.OrdersQuery{}); return err })
+	measure(b, "summary", func() error { _, err := s.Summary(ctx, ordersapi.Query{}); return err })
 	measure(b, "summary status", func() error {
-		_, err := s.Summary(ctx, rpc.OrdersQuery{Filters: filter("status", rpc.Eq, "Sent")})
+		_, err := s.Summary(ctx, ordersapi.Query{Filters: filter("status", rpc.Eq, "Sent")})
 		return err
 	})
 	measure(b, "get", func() error { _, err := s.Get(ctx, recordID(7)); return err })
@@ -192,10 +193,10 @@ func BenchmarkOrders(b *testing.B) {
 			return err
 		}
 	}
-	measure(b, "rpc page one", asked(rpc.OrdersList, rpc.OrdersQuery{Limit: 10}))
-	measure(b, "rpc middle page", asked(rpc.OrdersList, rpc.OrdersQuery{Limit: 10, Offset: total / 2}))
-	measure(b, "rpc customer", asked(rpc.OrdersList, rpc.OrdersQuery{Limit: 10, Filters: filter("customer", rpc.Contains, "GARCÍA")}))
-	measure(b, "rpc summary", asked(rpc.OrdersSummary, rpc.OrdersQuery{}))
+	measure(b, "rpc page one", asked(ordersapi.SubjectList, ordersapi.Query{Limit: 10}))
+	measure(b, "rpc middle page", asked(ordersapi.SubjectList, ordersapi.Query{Limit: 10, Offset: total / 2}))
+	measure(b, "rpc customer", asked(ordersapi.SubjectList, ordersapi.Query{Limit: 10, Filters: filter("customer", rpc.Contains, "GARCÍA")}))
+	measure(b, "rpc summary", asked(ordersapi.SubjectSummary, ordersapi.Query{}))
 }
 
 // measure prints the median of one after another, and the rate of 16 at once.

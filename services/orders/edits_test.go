@@ -20,6 +20,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/orders"
 )
 
@@ -28,21 +29,21 @@ var ana = event.Actor{ID: "ana", Email: "ana@example.com"}
 // order is one as it is served.
 type order struct {
 	event.Order
-	Edit *rpc.Edit `json:"edit"`
+	Edit *ordersapi.Edit `json:"edit"`
 }
 
-func (w *world) request(q rpc.EditRequest) ([]rpc.EditResult, error) {
+func (w *world) request(q ordersapi.EditRequest) ([]ordersapi.EditResult, error) {
 	w.t.Helper()
 	if q.Actor.ID == "" {
 		q.Actor = ana
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 7*time.Second)
 	defer cancel()
-	r, err := bus.Ask(ctx, w.nc, rpc.OrdersEdit, q)
+	r, err := bus.Ask(ctx, w.nc, ordersapi.SubjectEdit, q)
 	if err != nil {
 		return nil, err
 	}
-	var results []rpc.EditResult
+	var results []ordersapi.EditResult
 	if err := json.Unmarshal(r.Data, &results); err != nil || len(results) != len(q.Edits) {
 		return nil, fmt.Errorf("%d results for %d edits: %w", len(results), len(q.Edits), err)
 	}
@@ -50,9 +51,9 @@ func (w *world) request(q rpc.EditRequest) ([]rpc.EditResult, error) {
 }
 
 // edit makes one edit, which is accepted, and gives its result and the order in it.
-func (w *world) edit(id string, values event.EditValues) (rpc.EditResult, order) {
+func (w *world) edit(id string, values event.EditValues) (ordersapi.EditResult, order) {
 	w.t.Helper()
-	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: id, Values: values}}})
+	results, err := w.request(ordersapi.EditRequest{Edits: []ordersapi.EditOrder{{RecordID: id, Values: values}}})
 	if err != nil || results[0].Fault != nil {
 		w.t.Fatalf("edit %s: %+v %v", id, results, err)
 	}
@@ -73,7 +74,7 @@ func (w *world) get(id string) (o order, etag string) {
 }
 
 func (w *world) read(id string) (o order, etag string, err error) {
-	r, err := w.ask(rpc.OrdersGet, rpc.OrderRef{RecordID: id})
+	r, err := w.ask(ordersapi.SubjectGet, ordersapi.Ref{RecordID: id})
 	if err == nil {
 		err = json.Unmarshal(r.Data, &o)
 	}
@@ -147,11 +148,11 @@ func priority(s string) event.EditValues { return event.EditValues{"priority": s
 // counts gives the totals of lists by status, the sums of the summary, and of a list by cursor.
 func (w *world) counts(want string) {
 	w.t.Helper()
-	r, err := w.ask(rpc.OrdersSummary, rpc.OrdersQuery{})
+	r, err := w.ask(ordersapi.SubjectSummary, ordersapi.Query{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var sum rpc.Summary
+	var sum ordersapi.Summary
 	if err := json.Unmarshal(r.Data, &sum); err != nil {
 		w.t.Fatal(err)
 	}
@@ -159,11 +160,11 @@ func (w *world) counts(want string) {
 	for _, s := range sum.ByStatus {
 		got += fmt.Sprintf("%s:%d ", *s.Status, s.Count)
 		filters := []rpc.Filter{{Field: "status", Op: rpc.Eq, Values: []string{*s.Status}}}
-		page, total, err := w.list(rpc.OrdersQuery{Limit: 1000, Filters: filters})
+		page, total, err := w.list(ordersapi.Query{Limit: 1000, Filters: filters})
 		if err != nil || total != fmt.Sprint(s.Count) || len(page) != int(s.Count) {
 			w.t.Errorf("status %s: %d orders, total %s, summary %d, %v", *s.Status, len(page), total, s.Count, err)
 		}
-		page, _, err = w.list(rpc.OrdersQuery{Limit: 1000, Filters: filters, NoTotal: true, Sort: []rpc.Sort{{Field: "record_id"}}})
+		page, _, err = w.list(ordersapi.Query{Limit: 1000, Filters: filters, NoTotal: true, Sort: []rpc.Sort{{Field: "record_id"}}})
 		if err != nil || len(page) != int(s.Count) {
 			w.t.Errorf("status %s: %d orders by cursor, summary %d, %v", *s.Status, len(page), s.Count, err)
 		}
@@ -213,7 +214,7 @@ func TestEditBesideUnknownMembers(t *testing.T) {
 	w.publish(order)
 	served := "select record_id || ':' || status from orders"
 	w.answers(served, "rec1:Pending")
-	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("Sent")}}})
+	results, err := w.request(ordersapi.EditRequest{Edits: []ordersapi.EditOrder{{RecordID: "rec1", Values: status("Sent")}}})
 	if err != nil || results[0].Fault != nil {
 		t.Fatalf("%+v, %v", results, err)
 	}
@@ -223,11 +224,11 @@ func TestEditBesideUnknownMembers(t *testing.T) {
 // history gives an order's history, newest first, a line an entry: change, source, who, status, reason.
 func (w *world) history(id string) (lines []string) {
 	w.t.Helper()
-	r, err := w.ask(rpc.OrdersHistory, rpc.HistoryQuery{RecordID: id, Limit: 100})
+	r, err := w.ask(ordersapi.SubjectHistory, ordersapi.HistoryQuery{RecordID: id, Limit: 100})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var entries []rpc.HistoryEntry
+	var entries []ordersapi.HistoryEntry
 	if err := json.Unmarshal(r.Data, &entries); err != nil {
 		w.t.Fatalf("%s: %v", r.Data, err)
 	}
@@ -363,8 +364,8 @@ func TestApplied(t *testing.T) {
 	w.publish(changed("rec1", "Delivered"))
 	w.serves("rec1", "Delivered", event.Applied)
 	w.equal("history", w.history("rec1"), []string{"updated airtable Delivered", "updated api Sent by ana 2 edit", "updated airtable Pending"})
-	r, err := w.ask(rpc.OrdersEdits, rpc.EditsQuery{IDs: []string{newer.EditID, "unknown", older.EditID}})
-	var edits []rpc.Edit
+	r, err := w.ask(ordersapi.SubjectEdits, ordersapi.EditsQuery{IDs: []string{newer.EditID, "unknown", older.EditID}})
+	var edits []ordersapi.Edit
 	if err != nil || json.Unmarshal(r.Data, &edits) != nil || len(edits) != 2 || edits[0].ID != older.EditID || edits[1].State != event.Applied {
 		t.Fatalf("edits %s %v", r.Data, err)
 	}
@@ -406,21 +407,21 @@ func TestAnsweredPending(t *testing.T) {
 		}
 		return nil
 	})
-	edit := rpc.EditOrder{RecordID: "rec1", Values: status("Delivered"), IfMatch: sent}
-	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{edit}})
+	edit := ordersapi.EditOrder{RecordID: "rec1", Values: status("Delivered"), IfMatch: sent}
+	results, err := w.request(ordersapi.EditRequest{Edits: []ordersapi.EditOrder{edit}})
 	w.fails(results, err, fault.Stale)
 	edit.IfMatch = result.ETag
-	if results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{edit}}); err != nil || results[0].Fault != nil {
+	if results, err := w.request(ordersapi.EditRequest{Edits: []ordersapi.EditOrder{edit}}); err != nil || results[0].Fault != nil {
 		t.Errorf("the tag of an edit is stale once Airtable has it: %+v %v", results, err)
 	}
 	for _, stale := range []string{unedited, result.ETag, sent, `"5f2c9a"`} {
 		edit.IfMatch = stale
-		results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{edit}})
+		results, err := w.request(ordersapi.EditRequest{Edits: []ordersapi.EditOrder{edit}})
 		w.fails(results, err, fault.Stale)
 	}
 }
 
-func (w *world) fails(results []rpc.EditResult, err error, code fault.Code) {
+func (w *world) fails(results []ordersapi.EditResult, err error, code fault.Code) {
 	w.t.Helper()
 	if err != nil || len(results) != 1 || results[0].Fault == nil || results[0].Fault.Code != code || results[0].Fault.Detail.ES == "" {
 		w.t.Errorf("%+v %v, want a fault %d", results, err, code)
@@ -435,16 +436,16 @@ func TestEditRefused(t *testing.T) {
 	w.publish(changed("rec1", "Pending"))
 	w.holds(map[string]string{"rec1": "Pending"})
 	_, etag := w.get("rec1")
-	sent := rpc.EditOrder{RecordID: "rec1", Values: status("Sent")}
-	for field, q := range map[string]rpc.EditRequest{
+	sent := ordersapi.EditOrder{RecordID: "rec1", Values: status("Sent")}
+	for field, q := range map[string]ordersapi.EditRequest{
 		"edits":                    {},
-		"edits[1].record_id":       {Edits: []rpc.EditOrder{sent, sent}},
-		"edits[0].record_id":       {Edits: []rpc.EditOrder{{RecordID: "a.b>", Values: sent.Values}}},
-		"edits[0].values":          {Edits: []rpc.EditOrder{{RecordID: "rec1"}}},
-		"edits[0].values.status":   {Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("\u00a0")}}},
-		"edits[0].values.priority": {Edits: []rpc.EditOrder{{RecordID: "rec1", Values: priority("a\x00b")}}},
-		"idempotency_key":          {Edits: []rpc.EditOrder{sent}, IdempotencyKey: strings.Repeat("k", 2000)},
-		"actor":                    {Edits: []rpc.EditOrder{sent}, Actor: event.Actor{ID: strings.Repeat("k", 2000)}},
+		"edits[1].record_id":       {Edits: []ordersapi.EditOrder{sent, sent}},
+		"edits[0].record_id":       {Edits: []ordersapi.EditOrder{{RecordID: "a.b>", Values: sent.Values}}},
+		"edits[0].values":          {Edits: []ordersapi.EditOrder{{RecordID: "rec1"}}},
+		"edits[0].values.status":   {Edits: []ordersapi.EditOrder{{RecordID: "rec1", Values: status("\u00a0")}}},
+		"edits[0].values.priority": {Edits: []ordersapi.EditOrder{{RecordID: "rec1", Values: priority("a\x00b")}}},
+		"idempotency_key":          {Edits: []ordersapi.EditOrder{sent}, IdempotencyKey: strings.Repeat("k", 2000)},
+		"actor":                    {Edits: []ordersapi.EditOrder{sent}, Actor: event.Actor{ID: strings.Repeat("k", 2000)}},
 	} {
 		_, err := w.request(q)
 		var f *fault.Error
@@ -452,10 +453,10 @@ func TestEditRefused(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: "unknown", Values: sent.Values}}})
+	results, err := w.request(ordersapi.EditRequest{Edits: []ordersapi.EditOrder{{RecordID: "unknown", Values: sent.Values}}})
 	w.fails(results, err, fault.NotFound)
 	sent.IfMatch = `"other", "another"`
-	results, err = w.request(rpc.EditRequest{Edits: []rpc.EditOrder{sent}})
+	results, err = w.request(ordersapi.EditRequest{Edits: []ordersapi.EditOrder{sent}})
 	w.fails(results, err, fault.Stale)
 	if queued := w.queued(); len(queued) != 0 {
 		t.Fatalf("queued %+v", queued)
@@ -466,7 +467,7 @@ func TestEditRefused(t *testing.T) {
 	}
 	// One that cannot be made does not hinder another.
 	sent.IfMatch = `"other", ` + etag
-	results, err = w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: "unknown", Values: sent.Values}, sent}})
+	results, err = w.request(ordersapi.EditRequest{Edits: []ordersapi.EditOrder{{RecordID: "unknown", Values: sent.Values}, sent}})
 	if err != nil || results[0].Fault == nil || results[1].Fault != nil {
 		t.Fatalf("%+v %v", results, err)
 	}
@@ -474,9 +475,9 @@ func TestEditRefused(t *testing.T) {
 }
 
 // together makes requests at the same time and gives their results.
-func (w *world) together(requests ...rpc.EditRequest) (results []rpc.EditResult, errs []error) {
+func (w *world) together(requests ...ordersapi.EditRequest) (results []ordersapi.EditResult, errs []error) {
 	w.t.Helper()
-	results, errs = make([]rpc.EditResult, len(requests)), make([]error, len(requests))
+	results, errs = make([]ordersapi.EditResult, len(requests)), make([]error, len(requests))
 	var all sync.WaitGroup
 	for i, q := range requests {
 		all.Go(func() {
@@ -500,9 +501,9 @@ func TestIfMatchRace(t *testing.T) {
 	w.holds(map[string]string{"rec1": "Pending"})
 	for round := range 10 {
 		_, etag := w.get("rec1")
-		var requests []rpc.EditRequest
+		var requests []ordersapi.EditRequest
 		for i := range 4 {
-			requests = append(requests, rpc.EditRequest{Edits: []rpc.EditOrder{
+			requests = append(requests, ordersapi.EditRequest{Edits: []ordersapi.EditOrder{
 				{RecordID: "rec1", Values: status(event.Statuses[(round+i)%len(event.Statuses)]), IfMatch: etag}}})
 		}
 		results, errs := w.together(requests...)
@@ -533,7 +534,7 @@ func TestIdempotencyKey(t *testing.T) {
 	w.publish(changed("rec1", "Pending"), changed("rec2", "Pending"))
 	w.holds(map[string]string{"rec1": "Pending", "rec2": "Pending"})
 	_, etag := w.get("rec1")
-	q := rpc.EditRequest{IdempotencyKey: "k", Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("Sent"), IfMatch: etag}}}
+	q := ordersapi.EditRequest{IdempotencyKey: "k", Edits: []ordersapi.EditOrder{{RecordID: "rec1", Values: status("Sent"), IfMatch: etag}}}
 	results, errs := w.together(q, q, q, q)
 	for i, r := range results {
 		if errs[i] != nil || r.Fault != nil || r.EditID != results[0].EditID || r.ETag != results[0].ETag {
@@ -542,12 +543,12 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 	other := q
 	other.Actor = event.Actor{ID: "bob"} // whose key is another
-	other.Edits = []rpc.EditOrder{{RecordID: "rec2", Values: status("Sent")}}
+	other.Edits = []ordersapi.EditOrder{{RecordID: "rec2", Values: status("Sent")}}
 	if again, err := w.request(other); err != nil || again[0].Fault != nil || again[0].EditID == results[0].EditID {
 		t.Fatalf("%+v %v", again, err)
 	}
 	other = q
-	other.Edits = []rpc.EditOrder{{RecordID: "rec1", Values: status("Delivered")}}
+	other.Edits = []ordersapi.EditOrder{{RecordID: "rec1", Values: status("Delivered")}}
 	if _, err := w.request(other); fault.CodeOf(err) != fault.Conflict {
 		t.Fatalf("another edit with the same key: %v", err)
 	}
@@ -568,13 +569,13 @@ func TestThousandEdits(t *testing.T) {
 	w := newWorld(t, pgtest.New(t))
 	w.ensure()
 	w.start()
-	var q rpc.EditRequest
-	for i := range rpc.MaxEdits {
+	var q ordersapi.EditRequest
+	for i := range ordersapi.MaxEdits {
 		id := fmt.Sprint("rec", i)
 		w.publish(changed(id, "Pending"))
-		q.Edits = append(q.Edits, rpc.EditOrder{RecordID: id, Values: status("Sent")})
+		q.Edits = append(q.Edits, ordersapi.EditOrder{RecordID: id, Values: status("Sent")})
 	}
-	w.answers("select count(*)::text from orders", fmt.Sprint(rpc.MaxEdits))
+	w.answers("select count(*)::text from orders", fmt.Sprint(ordersapi.MaxEdits))
 	start := time.Now()
 	results, err := w.request(q)
 	if err != nil {
@@ -588,7 +589,7 @@ func TestThousandEdits(t *testing.T) {
 	}
 	w.counts("Sent:1000 ")
 	w.consistent()
-	if n := len(w.queued()); n != rpc.MaxEdits {
+	if n := len(w.queued()); n != ordersapi.MaxEdits {
 		t.Fatalf("%d queued", n)
 	}
 }
@@ -617,10 +618,10 @@ func TestIdempotencyKeyBehindASlowProjection(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 		defer cancel()
-		q := rpc.EditRequest{IdempotencyKey: "k", Actor: ana, Edits: []rpc.EditOrder{
+		q := ordersapi.EditRequest{IdempotencyKey: "k", Actor: ana, Edits: []ordersapi.EditOrder{
 			{RecordID: "rec1", Values: status(value)}, {RecordID: "rec2", Values: status(value)},
 		}}
-		reply, err := bus.Ask(ctx, w.nc, rpc.OrdersEdit, q)
+		reply, err := bus.Ask(ctx, w.nc, ordersapi.SubjectEdit, q)
 		if fault.CodeOf(err) != want {
 			t.Fatalf("%s: %v, %s", value, err, reply.Data)
 		}
@@ -671,7 +672,7 @@ func TestEditBehindASlowProjection(t *testing.T) {
 		t.Fatalf("answered %s, lagging %t", result.Order, result.Lagging)
 	}
 	// Nor is an edit of the state before it accepted, although that is what is served.
-	results, err := w.request(rpc.EditRequest{Edits: []rpc.EditOrder{{RecordID: "rec1", Values: status("Cancelled"), IfMatch: etag}}})
+	results, err := w.request(ordersapi.EditRequest{Edits: []ordersapi.EditOrder{{RecordID: "rec1", Values: status("Cancelled"), IfMatch: etag}}})
 	w.fails(results, err, fault.Unavailable)
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)

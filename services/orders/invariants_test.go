@@ -22,7 +22,8 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/pgtest"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/orders"
 )
 
@@ -360,7 +361,7 @@ func TestStolenNewestMessage(t *testing.T) {
 		want[id] = "s"
 		w.publish(changed(id, "s"))
 		w.eventually(id, func() error {
-			_, err := w.ask(rpc.OrdersGet, rpc.OrderRef{RecordID: id})
+			_, err := w.ask(ordersapi.SubjectGet, ordersapi.Ref{RecordID: id})
 			if len(loot.Messages()) > 0 {
 				return nil
 			}
@@ -415,14 +416,14 @@ func (w *world) scannedAs(confirmed bool) (end func() error) {
 }
 
 // mark is the one of a scan that is in the stream as it is now.
-func (w *world) mark(confirmed bool) rpc.ScanMark {
+func (w *world) mark(confirmed bool) syncapi.ScanMark {
 	w.t.Helper()
 	stream, err := w.js.Stream(w.t.Context(), bus.StreamOrders)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	info := stream.CachedInfo()
-	mark := rpc.ScanMark{StreamCreated: info.Created, Through: info.State.LastSeq, Confirmed: confirmed}
+	mark := syncapi.ScanMark{StreamCreated: info.Created, Through: info.State.LastSeq, Confirmed: confirmed}
 	if mark.Through > 0 {
 		msg, err := stream.GetMsg(w.t.Context(), mark.Through)
 		if err != nil {
@@ -433,13 +434,13 @@ func (w *world) mark(confirmed bool) rpc.ScanMark {
 	return mark
 }
 
-func (w *world) answerScan(mark rpc.ScanMark) (end func() error) {
+func (w *world) answerScan(mark syncapi.ScanMark) (end func() error) {
 	w.t.Helper()
-	answer, err := json.Marshal(rpc.SyncState{Scan: &mark})
+	answer, err := json.Marshal(syncapi.Status{Scan: &mark})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	sub, err := w.nc.Subscribe(rpc.SyncStatus, func(m *nats.Msg) { _ = m.Respond(answer) })
+	sub, err := w.nc.Subscribe(syncapi.SubjectStatus, func(m *nats.Msg) { _ = m.Respond(answer) })
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -470,7 +471,7 @@ func TestLostTail(t *testing.T) {
 	w.holds(map[string]string{"rec1": "new", "rec2": "new", "rec3": "lost", "rec5": "new"})
 	// The one before the loss cannot, though the stream has its sequence again.
 	asked := make(chan struct{}, 64)
-	watch, err := w.nc.Subscribe(rpc.SyncStatus, func(*nats.Msg) { asked <- struct{}{} })
+	watch, err := w.nc.Subscribe(syncapi.SubjectStatus, func(*nats.Msg) { asked <- struct{}{} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -531,7 +532,7 @@ func TestWipedNATSHoldsMassDeletion(t *testing.T) {
 	}
 	w.answers("select seq::text from checkpoint", "40")
 	asked := make(chan struct{}, 16)
-	watch, err := w.nc.Subscribe(rpc.SyncStatus, func(*nats.Msg) { asked <- struct{}{} })
+	watch, err := w.nc.Subscribe(syncapi.SubjectStatus, func(*nats.Msg) { asked <- struct{}{} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -592,8 +593,8 @@ func TestPostgresAway(t *testing.T) {
 	w.holds(map[string]string{"rec1": "a"})
 	pg.Stop()
 	for subject, q := range map[string]any{
-		rpc.OrdersList: rpc.OrdersQuery{Limit: 10}, rpc.OrdersGet: rpc.OrderRef{RecordID: "rec1"},
-		rpc.OrdersSummary: rpc.OrdersQuery{}, rpc.OrdersHistory: rpc.HistoryQuery{RecordID: "rec1", Limit: 10},
+		ordersapi.SubjectList: ordersapi.Query{Limit: 10}, ordersapi.SubjectGet: ordersapi.Ref{RecordID: "rec1"},
+		ordersapi.SubjectSummary: ordersapi.Query{}, ordersapi.SubjectHistory: ordersapi.HistoryQuery{RecordID: "rec1", Limit: 10},
 	} {
 		start := time.Now()
 		_, err := w.ask(subject, q)
@@ -659,7 +660,7 @@ func TestRebuild(t *testing.T) {
 	}
 	read := w.watch(func() error {
 		for id, status := range want {
-			r, err := w.ask(rpc.OrdersGet, rpc.OrderRef{RecordID: id})
+			r, err := w.ask(ordersapi.SubjectGet, ordersapi.Ref{RecordID: id})
 			if err != nil {
 				return err
 			}
@@ -671,7 +672,7 @@ func TestRebuild(t *testing.T) {
 				return fmt.Errorf("%s is %s, want %s", id, *o.Status, status)
 			}
 		}
-		got, total, err := w.list(rpc.OrdersQuery{Limit: 1000})
+		got, total, err := w.list(ordersapi.Query{Limit: 1000})
 		if err == nil && (len(got) != len(want) || total != fmt.Sprint(len(want))) {
 			err = fmt.Errorf("%d of %s orders, want %d", len(got), total, len(want))
 		}

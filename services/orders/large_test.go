@@ -14,6 +14,7 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // What is larger together than a NATS message comes in pieces, each as large as fits.
@@ -23,16 +24,16 @@ func TestLargerThanAMessage(t *testing.T) {
 	w := &world{t: t, dsn: pgtest.New(t), nats: natstest.Start(t, func(o *server.Options) { o.MaxPayload = payload })}
 	w.nc, w.js = w.nats.Connect()
 	w.ensure()
-	edits := rpc.EditRequest{}
+	edits := ordersapi.EditRequest{}
 	for i := range n {
 		id := fmt.Sprintf("rec%02d", i)
 		w.publish(giant(id, "Pending"))
-		edits.Edits = append(edits.Edits, rpc.EditOrder{RecordID: id, Values: event.EditValues{"status": "Sent"}})
+		edits.Edits = append(edits.Edits, ordersapi.EditOrder{RecordID: id, Values: event.EditValues{"status": "Sent"}})
 	}
 	w.start()
 	var ids []string
 	w.eventually("a page in pieces", func() (err error) {
-		ids, err = w.pieces(rpc.OrdersQuery{Offset: 1, Limit: 10}, n)
+		ids, err = w.pieces(ordersapi.Query{Offset: 1, Limit: 10}, n)
 		return err
 	})
 	if want := "[rec01 rec02 rec03 rec04 rec05 rec06 rec07 rec08 rec09 rec10]"; fmt.Sprint(ids) != want {
@@ -74,9 +75,9 @@ func giant(id, status string) *nats.Msg {
 }
 
 // pieces gives the ids of a page's orders.
-func (w *world) pieces(q rpc.OrdersQuery, total int) (ids []string, err error) {
+func (w *world) pieces(q ordersapi.Query, total int) (ids []string, err error) {
 	for first := true; ; first = false {
-		r, err := w.ask(rpc.OrdersList, q)
+		r, err := w.ask(ordersapi.SubjectList, q)
 		if err != nil {
 			return nil, err
 		}
@@ -90,11 +91,11 @@ func (w *world) pieces(q rpc.OrdersQuery, total int) (ids []string, err error) {
 		if got := r.Header.Get(rpc.HeaderTotal); first && got != strconv.Itoa(total) {
 			return nil, fmt.Errorf("total %s, want %d", got, total)
 		}
-		rest := r.Header.Get(rpc.HeaderRest)
+		rest := r.Header.Get(ordersapi.HeaderRest)
 		if rest == "" {
 			return ids, nil
 		}
-		q.Offset, q.NoTotal, q.After = 0, true, r.Header.Get(rpc.HeaderNext)
+		q.Offset, q.NoTotal, q.After = 0, true, r.Header.Get(ordersapi.HeaderNext)
 		if q.Limit, err = strconv.Atoi(rest); err != nil {
 			return nil, err
 		}
@@ -102,14 +103,14 @@ func (w *world) pieces(q rpc.OrdersQuery, total int) (ids []string, err error) {
 }
 
 func (w *world) historyInPieces(id string, want int) error {
-	q := rpc.HistoryQuery{RecordID: id, Limit: want}
+	q := ordersapi.HistoryQuery{RecordID: id, Limit: want}
 	seen, pieces := map[string]bool{}, 0
 	for q.Limit > 0 {
-		r, err := w.ask(rpc.OrdersHistory, q)
+		r, err := w.ask(ordersapi.SubjectHistory, q)
 		if err != nil {
 			return err
 		}
-		var got []rpc.HistoryEntry
+		var got []ordersapi.HistoryEntry
 		if err := json.Unmarshal(r.Data, &got); err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func (w *world) historyInPieces(id string, want int) error {
 		}
 		pieces++
 		q.Offset += len(got)
-		q.Limit, _ = strconv.Atoi(r.Header.Get(rpc.HeaderRest))
+		q.Limit, _ = strconv.Atoi(r.Header.Get(ordersapi.HeaderRest))
 	}
 	if len(seen) != want || pieces == 1 {
 		return fmt.Errorf("%d entries in %d pieces, want %d", len(seen), pieces, want)

@@ -1,5 +1,5 @@
 // Package orders projects the ORDERS stream into Postgres, answers queries about orders over NATS
-// and accepts edits of them (pkg/rpc/orders.go).
+// and accepts edits of them (pkg/rpc/ordersapi).
 package orders
 
 import (

@@ -18,6 +18,7 @@ import (
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
 	"github.com/resonance/resonance/services/orders"
@@ -86,8 +87,8 @@ func (w *world) ask(subject string, req any) (bus.Reply, error) {
 }
 
 // list returns the orders of a query and the total.
-func (w *world) list(q rpc.OrdersQuery) ([]event.Order, string, error) {
-	r, err := w.ask(rpc.OrdersList, q)
+func (w *world) list(q ordersapi.Query) ([]event.Order, string, error) {
+	r, err := w.ask(ordersapi.SubjectList, q)
 	if err != nil {
 		return nil, "", err
 	}
@@ -100,7 +101,7 @@ func (w *world) list(q rpc.OrdersQuery) ([]event.Order, string, error) {
 func (w *world) holds(want map[string]string) {
 	w.t.Helper()
 	w.eventually("orders", func() error {
-		got, total, err := w.list(rpc.OrdersQuery{Limit: 1000})
+		got, total, err := w.list(ordersapi.Query{Limit: 1000})
 		if err != nil {
 			return err
 		}
@@ -173,7 +174,7 @@ func TestProjectsAndServes(t *testing.T) {
 	w.publish(changed("rec2", ""), changed("rec3", "Pending"))
 	w.holds(map[string]string{"rec1": "Sent", "rec3": "Pending"})
 
-	r, err := w.ask(rpc.OrdersGet, rpc.OrderRef{RecordID: "rec1"})
+	r, err := w.ask(ordersapi.SubjectGet, ordersapi.Ref{RecordID: "rec1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,17 +182,17 @@ func TestProjectsAndServes(t *testing.T) {
 	if err := json.Unmarshal(r.Data, &o); err != nil || o.RecordID != "rec1" || string(o.Fields) != `{"Name":"x"}` || r.Header.Get(rpc.HeaderETag) == "" {
 		t.Fatalf("got %s %v %v", r.Data, r.Header, err)
 	}
-	if _, err := w.ask(rpc.OrdersGet, rpc.OrderRef{RecordID: "rec2"}); fault.CodeOf(err) != fault.NotFound {
+	if _, err := w.ask(ordersapi.SubjectGet, ordersapi.Ref{RecordID: "rec2"}); fault.CodeOf(err) != fault.NotFound {
 		t.Fatalf("a deleted order: %v", err)
 	}
-	if r, err = w.ask(rpc.OrdersHistory, rpc.HistoryQuery{RecordID: "rec2", Limit: 10}); err != nil {
+	if r, err = w.ask(ordersapi.SubjectHistory, ordersapi.HistoryQuery{RecordID: "rec2", Limit: 10}); err != nil {
 		t.Fatal(err)
 	}
-	var history []rpc.HistoryEntry
+	var history []ordersapi.HistoryEntry
 	if err := json.Unmarshal(r.Data, &history); err != nil || len(history) != 2 || history[0].Change != "deleted" || history[1].Values["status"] != "Sent" {
 		t.Fatalf("history %s, %v", r.Data, err)
 	}
-	if r, err = w.ask(rpc.OrdersSummary, rpc.OrdersQuery{}); err != nil {
+	if r, err = w.ask(ordersapi.SubjectSummary, ordersapi.Query{}); err != nil {
 		t.Fatal(err)
 	}
 	want := `{"total":2,"amount":21,"by_status":[{"status":"Pending","count":1,"amount":10.5},{"status":"Sent","count":1,"amount":10.5}],` +

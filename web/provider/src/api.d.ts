@@ -1152,6 +1152,22 @@ export interface components {
             /** Format: int64 */
             pending: number;
         };
+        FieldInfo: {
+            /** @description of each item of a list */
+            fields?: components["schemas"]["FieldInfo"][];
+            filter: boolean;
+            name: string;
+            /** @description where what it can be set to is listed, beneath /api/v1/ */
+            options?: string;
+            /** @description to create a record */
+            required: boolean;
+            sort: boolean;
+            /** @enum {string} */
+            type: "text" | "number" | "date" | "time" | "bool" | "link" | "list";
+            /** @description all it can have; absent: any */
+            values?: string[];
+            write: boolean;
+        };
         Held: {
             /** Format: int64 */
             count: number;
@@ -1208,6 +1224,13 @@ export interface components {
             /** @description where Airtable pings; absent if it is only polled */
             url?: string;
         };
+        LinkOption: {
+            /** @description of a state */
+            country?: components["schemas"]["Ref"];
+            /** Format: int64 */
+            id: number;
+            name: string;
+        };
         ManyEdits: {
             /** @description one of each order, with status, priority or both */
             edits?: components["schemas"]["OrderEdit"][];
@@ -1239,31 +1262,8 @@ export interface components {
             /** @enum {string} */
             type: "ready" | "changes" | "sync";
         };
-        OdooFieldInfo: {
-            /** @description of each item of a list */
-            fields?: components["schemas"]["OdooFieldInfo"][];
-            filter: boolean;
-            name: string;
-            /** @description where what it can be set to is listed, beneath /api/v1/ */
-            options?: string;
-            /** @description to create a record */
-            required: boolean;
-            sort: boolean;
-            /** @enum {string} */
-            type: "text" | "number" | "date" | "time" | "bool" | "link" | "list";
-            /** @description all it can have; absent: any */
-            values?: string[];
-            write: boolean;
-        };
-        OdooOption: {
-            /** @description of a state */
-            country?: components["schemas"]["Ref"];
-            /** Format: int64 */
-            id: number;
-            name: string;
-        };
-        OdooPageOdooOption: {
-            data: components["schemas"]["OdooOption"][];
+        OdooPageLinkOption: {
+            data: components["schemas"]["LinkOption"][];
             /** Format: int64 */
             limit: number;
             /** Format: int64 */
@@ -6252,7 +6252,7 @@ export interface operations {
                      *       }
                      *     ]
                      */
-                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                    "application/json": components["schemas"]["FieldInfo"][];
                 };
             };
             /** @description Not Modified */
@@ -7442,7 +7442,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OdooPageOdooOption"] | components["schemas"]["OdooOption"][];
+                    "application/json": components["schemas"]["OdooPageLinkOption"] | components["schemas"]["LinkOption"][];
                 };
             };
             /** @description Not Modified */
@@ -8302,7 +8302,7 @@ export interface operations {
                      *       }
                      *     ]
                      */
-                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                    "application/json": components["schemas"]["FieldInfo"][];
                 };
             };
             /** @description Not Modified */
@@ -10080,7 +10080,7 @@ export interface operations {
                      *       }
                      *     ]
                      */
-                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                    "application/json": components["schemas"]["FieldInfo"][];
                 };
             };
             /** @description Not Modified */
@@ -11939,7 +11939,7 @@ export interface operations {
                      *       }
                      *     ]
                      */
-                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                    "application/json": components["schemas"]["FieldInfo"][];
                 };
             };
             /** @description Not Modified */
@@ -14620,7 +14620,7 @@ export interface operations {
                      *       }
                      *     ]
                      */
-                    "application/json": components["schemas"]["OdooFieldInfo"][];
+                    "application/json": components["schemas"]["FieldInfo"][];
                 };
             };
             /** @description Not Modified */

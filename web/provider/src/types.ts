@@ -25,9 +25,9 @@ export type SaleLine = Schemas["SaleLine"];
 /** The answer of /api/v1/sales/summary. */
 export type SalesSummary = Schemas["SalesSummary"];
 /** A row of /api/v1/options/{list}: what a link can be set to. */
-export type Option = Schemas["OdooOption"];
+export type Option = Schemas["LinkOption"];
 /** A row of /api/v1/{resource}/fields. */
-export type Field = Schemas["OdooFieldInfo"];
+export type Field = Schemas["FieldInfo"];
 /** What a user may do; each role includes the ones before it. */
 export type Role = Schemas["Tokens"]["role"];
 export type Tokens = Schemas["Tokens"];

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
 const (
@@ -24,7 +24,7 @@ type Plan struct {
 	Reason   fault.Text    // why Interval is longer or Until set
 	// Urgent says that there is enough for runs between the scheduled ones.
 	Urgent bool
-	Budget rpc.Budget
+	Budget syncapi.Budget
 }
 
 // Plan forecasts the month. Scheduled runs go on as often as Interval says, at what they cost on
@@ -51,7 +51,7 @@ func (m *Meter) Plan() Plan {
 	projected := func(every time.Duration) int {
 		return t.calls() + int(math.Ceil(pace(every)*float64(left)/float64(day)))
 	}
-	p := Plan{Interval: interval, Urgent: true, Budget: rpc.Budget{
+	p := Plan{Interval: interval, Urgent: true, Budget: syncapi.Budget{
 		Month: t.Month, Since: t.Since, Calls: t.calls(), ByKind: t.Kinds, Limit: m.cfg.Limit, Exhausted: t.Exhausted,
 	}}
 	if m.cfg.Limit > 0 {

@@ -29,7 +29,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
@@ -153,11 +153,11 @@ func (w *Writer) note(err error) {
 }
 
 // State is how the edits stand.
-func (w *Writer) State() rpc.EditsState {
+func (w *Writer) State() syncapi.EditsState {
 	n, _, oldest := w.queue.stands()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	st := rpc.EditsState{Pending: n + int(w.behind.Load()), Error: w.trouble}
+	st := syncapi.EditsState{Pending: n + int(w.behind.Load()), Error: w.trouble}
 	if !oldest.IsZero() {
 		age := time.Since(oldest).Seconds()
 		st.OldestSeconds = &age

@@ -27,6 +27,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
 
@@ -109,14 +110,14 @@ var (
 	errBusy = fault.Away("airtable-sync", errors.New("too many files at once"))
 )
 
-// Serve is the bus.Handler of rpc.SyncFile.
+// Serve is the bus.Handler of syncapi.SubjectFile.
 func (s *Store) Serve(ctx context.Context, data []byte) (bus.Reply, error) {
-	var ref rpc.FileRef
+	var ref syncapi.FileRef
 	if err := json.Unmarshal(data, &ref); err != nil {
 		return bus.Reply{}, fault.Wrap(fault.Invalid, errUnreadable, err)
 	}
 	if !event.ValidRecordID(ref.RecordID) || !attachmentID.MatchString(ref.Attachment) || ref.Offset < 0 ||
-		ref.Thumbnail != "" && !slices.Contains(rpc.FileThumbnails, ref.Thumbnail) {
+		ref.Thumbnail != "" && !slices.Contains(syncapi.FileThumbnails, ref.Thumbnail) {
 		return bus.Reply{}, fault.New(fault.Invalid, errUnreadable)
 	}
 	select {
@@ -140,7 +141,7 @@ func (s *Store) part(ctx context.Context, k key, offset int64) (bus.Reply, error
 		case f.size >= 0 && (f.done || int64(len(f.data)) >= min(offset+int64(s.cfg.Part), f.size)):
 			part := f.data[min(offset, int64(len(f.data))):min(offset+int64(s.cfg.Part), int64(len(f.data)))]
 			return bus.Reply{
-				Header: nats.Header{rpc.HeaderSize: {strconv.FormatInt(f.size, 10)}, rpc.HeaderContentType: {f.typ}},
+				Header: nats.Header{syncapi.HeaderSize: {strconv.FormatInt(f.size, 10)}, rpc.HeaderContentType: {f.typ}},
 				Data:   part, // only ever appended to
 			}, nil
 		}

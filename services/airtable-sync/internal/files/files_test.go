@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
 
@@ -82,18 +82,18 @@ func newStore(t *testing.T, f *fake) (*Store, *clock) {
 }
 
 // part asks for a part of att1.
-func part(t *testing.T, s *Store, ref rpc.FileRef) (text string, size string, err error) {
+func part(t *testing.T, s *Store, ref syncapi.FileRef) (text string, size string, err error) {
 	t.Helper()
 	data, err := json.Marshal(ref)
 	if err != nil {
 		t.Fatal(err)
 	}
 	reply, err := s.Serve(t.Context(), data)
-	return string(reply.Data), reply.Header.Get(rpc.HeaderSize), err
+	return string(reply.Data), reply.Header.Get(syncapi.HeaderSize), err
 }
 
-func at(offset int64) rpc.FileRef {
-	return rpc.FileRef{RecordID: "rec1", Attachment: "att1", Offset: offset}
+func at(offset int64) syncapi.FileRef {
+	return syncapi.FileRef{RecordID: "rec1", Attachment: "att1", Offset: offset}
 }
 
 func TestParts(t *testing.T) {
@@ -154,14 +154,14 @@ func TestRefusals(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		fake *fake
-		ref  rpc.FileRef
+		ref  syncapi.FileRef
 		code fault.Code
 	}{
-		{"another record", &fake{}, rpc.FileRef{RecordID: "rec2", Attachment: "att1"}, fault.NotFound},
-		{"another attachment", &fake{}, rpc.FileRef{RecordID: "rec1", Attachment: "att2"}, fault.NotFound},
-		{"no thumbnail", &fake{}, rpc.FileRef{RecordID: "rec1", Attachment: "att1", Thumbnail: "small"}, fault.NotFound},
-		{"no such size", &fake{}, rpc.FileRef{RecordID: "rec1", Attachment: "att1", Thumbnail: "huge"}, fault.Invalid},
-		{"a path", &fake{}, rpc.FileRef{RecordID: "rec1", Attachment: "att/../1"}, fault.Invalid},
+		{"another record", &fake{}, syncapi.FileRef{RecordID: "rec2", Attachment: "att1"}, fault.NotFound},
+		{"another attachment", &fake{}, syncapi.FileRef{RecordID: "rec1", Attachment: "att2"}, fault.NotFound},
+		{"no thumbnail", &fake{}, syncapi.FileRef{RecordID: "rec1", Attachment: "att1", Thumbnail: "small"}, fault.NotFound},
+		{"no such size", &fake{}, syncapi.FileRef{RecordID: "rec1", Attachment: "att1", Thumbnail: "huge"}, fault.Invalid},
+		{"a path", &fake{}, syncapi.FileRef{RecordID: "rec1", Attachment: "att/../1"}, fault.Invalid},
 		{"a negative offset", &fake{}, at(-1), fault.Invalid},
 		{"a foreign address", &fake{foreign: true}, at(0), fault.NotFound},
 		{"too large as announced", &fake{length: MaxSize + 1}, at(0), fault.TooLarge},

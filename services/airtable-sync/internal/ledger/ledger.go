@@ -26,7 +26,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/event/i18n"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
 )
 
@@ -162,15 +162,15 @@ func (l *Ledger) Last() uint64 {
 }
 
 // Problems lists up to limit orders that are published in part or not at all, the latter first.
-func (l *Ledger) Problems(limit int) (problems []rpc.OrderProblem) {
+func (l *Ledger) Problems(limit int) (problems []syncapi.OrderProblem) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(l.parked)) {
 		why := i18n.Truncate(l.parked[id].reason.Error(), 500)
-		problems = append(problems, rpc.OrderProblem{RecordID: id, Reason: fault.T("No se puede publicar: "+why, "It cannot be published: "+why)})
+		problems = append(problems, syncapi.OrderProblem{RecordID: id, Reason: fault.T("No se puede publicar: "+why, "It cannot be published: "+why)})
 	}
 	for _, id := range slices.Sorted(maps.Keys(l.truncated)) {
-		problems = append(problems, rpc.OrderProblem{RecordID: id, Reason: fault.T(
+		problems = append(problems, syncapi.OrderProblem{RecordID: id, Reason: fault.T(
 			"Es mayor de lo que admite un mensaje de NATS: sus celdas más largas se publican recortadas",
 			"It is larger than a NATS message may be: its longest cells are published truncated")})
 	}

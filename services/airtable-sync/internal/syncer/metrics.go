@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
 var (
@@ -20,7 +20,7 @@ var (
 	}, []string{"change"})
 )
 
-func observe(r rpc.Run) {
+func observe(r syncapi.Run) {
 	runs.WithLabelValues(string(r.Mode), string(r.State)).Inc()
 	runSeconds.WithLabelValues(string(r.Mode)).Observe(r.FinishedAt.Sub(r.StartedAt).Seconds())
 	events.WithLabelValues("created").Add(float64(r.Created))

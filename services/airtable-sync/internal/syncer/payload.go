@@ -10,7 +10,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
@@ -58,7 +58,7 @@ type touch struct {
 
 // webhook publishes what happened since the last run by what the webhook tells. Where it does not
 // tell enough it returns the mode to go on with, and why. scanning says that a full scan follows.
-func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (rpc.Mode, fault.Text, error) {
+func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (syncapi.Mode, fault.Text, error) {
 	h := s.hook()
 	n, err := s.read(ctx, h)
 	switch {
@@ -95,7 +95,7 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 	if n.scan != (fault.Text{}) {
 		s.reconcile(n)
 		s.touched, s.touchedAt = n.touched, n.at
-		return rpc.Full, n.scan, nil
+		return syncapi.Full, n.scan, nil
 	}
 	if n.fields {
 		s.refreshed = true
@@ -108,14 +108,14 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 		if differently {
 			n.scan = whyColumns
 			s.reconcile(n)
-			return rpc.Full, n.scan, nil
+			return syncapi.Full, n.scan, nil
 		}
 	}
 	if err := s.publish(ctx, log, n); airtable.IsBadFormula(err) {
 		n.scan = fault.T("Airtable no acepta el filtro de los registros cambiados", "Airtable refuses the filter of the records that changed")
 		s.reconcile(n)
 		s.touched, s.touchedAt = n.touched, n.at
-		return rpc.Full, n.scan, nil
+		return syncapi.Full, n.scan, nil
 	} else if err != nil {
 		return "", fault.Text{}, err
 	}
@@ -236,7 +236,7 @@ func (s *Syncer) publish(ctx context.Context, log *slog.Logger, n *news) error {
 	}
 	slices.Sort(there)
 	slices.Sort(gone)
-	s.progress(func(r *rpc.Run) { r.Progress.Expected = len(there) })
+	s.progress(func(r *syncapi.Run) { r.Progress.Expected = len(there) })
 	seen := listed{}
 	if err := s.fetch(ctx, there, seen); err != nil {
 		return err
@@ -388,7 +388,7 @@ func (s *Syncer) skip(ctx context.Context, h hook, n *news) error {
 }
 
 // unreadable finds out why the webhook's payloads are refused: a lone 403 or 404 proves nothing.
-func (s *Syncer) unreadable(ctx context.Context, log *slog.Logger, refusal error) (rpc.Mode, fault.Text, error) {
+func (s *Syncer) unreadable(ctx context.Context, log *slog.Logger, refusal error) (syncapi.Mode, fault.Text, error) {
 	log.Warn("the webhook cannot be read, looking for it", "error", refusal)
 	s.looked = false
 	usable, err := s.watch(ctx, log, true, true)
@@ -398,22 +398,22 @@ func (s *Syncer) unreadable(ctx context.Context, log *slog.Logger, refusal error
 	case !usable:
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return rpc.Incremental, s.noHook, nil
+		return syncapi.Incremental, s.noHook, nil
 	case h.Reconcile != (fault.Text{}):
-		return rpc.Full, h.Reconcile, nil
+		return syncapi.Full, h.Reconcile, nil
 	default:
 		return "", fault.Text{}, refusal
 	}
 }
 
 // replace makes a new webhook in the place of one that tells nothing any more.
-func (s *Syncer) replace(ctx context.Context, log *slog.Logger, h hook, why fault.Text) (rpc.Mode, fault.Text, error) {
+func (s *Syncer) replace(ctx context.Context, log *slog.Logger, h hook, why fault.Text) (syncapi.Mode, fault.Text, error) {
 	err := s.client.DeleteWebhook(ctx, h.ID)
 	s.keep(ctx, log, func(kept *hook) { *kept = hook{Reconcile: why} })
 	if err == nil {
 		_, err = s.watch(ctx, log, true, false)
 	}
-	return rpc.Full, why, err
+	return syncapi.Full, why, err
 }
 
 // tooMany reports whether so many deletions at once wait for a person (invariant 6).
@@ -423,5 +423,5 @@ func (s *Syncer) hold(log *slog.Logger, gone, known int) {
 	log.Error("deletions are held until somebody confirms them", "gone", gone, "known", known)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Held = &rpc.Held{Count: gone, Known: known}
+	s.state.Held = &syncapi.Held{Count: gone, Known: known}
 }

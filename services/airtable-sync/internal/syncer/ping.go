@@ -11,7 +11,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
 var errNotAirtable = fault.New(fault.Forbidden,
@@ -21,7 +21,7 @@ var errNotAirtable = fault.New(fault.Forbidden,
 // not signed with our webhook's secret, or names another, is Forbidden. One no newer than the last
 // changes nothing: Airtable repeats what it thinks got lost, and who overheard a ping can too.
 func (s *Syncer) servePing(_ context.Context, data []byte) (bus.Reply, error) {
-	var ping rpc.Ping
+	var ping syncapi.Ping
 	if err := json.Unmarshal(data, &ping); err != nil {
 		return bus.Reply{}, fault.Wrap(fault.Invalid, fault.T("Petición ilegible", "Unreadable request"), err)
 	}
@@ -49,14 +49,14 @@ func (s *Syncer) servePing(_ context.Context, data []byte) (bus.Reply, error) {
 	case !s.cfg.Budget.Plan().Urgent:
 		s.cfg.Log.Debug("a ping waits for the next scheduled run: the month's calls are scarce")
 	default:
-		s.enqueue("ping", rpc.RunRequest{Mode: rpc.Webhook})
+		s.enqueue("ping", syncapi.RunRequest{Mode: syncapi.Webhook})
 	}
 	return bus.Reply{}, nil
 }
 
 // signed reports whether the MAC is that of the body, byte by byte, in a time that tells nothing.
 // https://airtable.com/developers/web/api/webhooks-overview
-func signed(secret []byte, p rpc.Ping) bool {
+func signed(secret []byte, p syncapi.Ping) bool {
 	text, _ := strings.CutPrefix(p.MAC, "hmac-sha256=")
 	mac, err := hex.DecodeString(text)
 	if err != nil || len(secret) == 0 {

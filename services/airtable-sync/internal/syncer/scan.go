@@ -12,7 +12,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 )
@@ -43,14 +43,14 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error)
 		return err
 	}
 	hooked := false
-	if j.run.Mode != rpc.Incremental {
+	if j.run.Mode != syncapi.Incremental {
 		if hooked, err = s.watch(ctx, log, j.run.Trigger == "request", false); err != nil {
 			return err
 		}
 	}
 	mode, why := s.choose(j.run.Mode, hooked)
 	s.checking = why == whyCheck
-	s.progress(func(r *rpc.Run) { r.Mode, r.ModeReason = mode, why })
+	s.progress(func(r *syncapi.Run) { r.Mode, r.ModeReason = mode, why })
 	log.Info("sync started", "mode", mode, "why", why.EN, "trigger", j.run.Trigger)
 	if err := s.find(ctx, log, mode, hooked, j.confirm); err != nil {
 		return err
@@ -59,22 +59,22 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error)
 }
 
 // find goes through the modes from mode down, until one has found all changes.
-func (s *Syncer) find(ctx context.Context, log *slog.Logger, mode rpc.Mode, hooked, confirm bool) error {
-	if mode == rpc.Webhook {
+func (s *Syncer) find(ctx context.Context, log *slog.Logger, mode syncapi.Mode, hooked, confirm bool) error {
+	if mode == syncapi.Webhook {
 		less, why, err := s.webhook(ctx, log, false)
 		if err != nil || less == "" {
 			return err
 		}
 		mode = less
 		log.Warn("the webhook does not tell enough, scanning", "mode", mode, "why", why.EN)
-		s.progress(func(r *rpc.Run) { r.Mode, r.ModeReason = mode, why })
-	} else if mode == rpc.Full && hooked && s.hook().Reconcile == (fault.Text{}) {
+		s.progress(func(r *syncapi.Run) { r.Mode, r.ModeReason = mode, why })
+	} else if mode == syncapi.Full && hooked && s.hook().Reconcile == (fault.Text{}) {
 		// The scan would find the same, without who did it.
 		if _, _, err := s.webhook(ctx, log, true); err != nil {
 			log.Warn("the webhook was not read before the scan", "error", err)
 		}
 	}
-	if mode == rpc.Incremental && s.formulaTaken() {
+	if mode == syncapi.Incremental && s.formulaTaken() {
 		err := s.incremental(ctx)
 		if !airtable.IsBadFormula(err) {
 			return err
@@ -84,7 +84,7 @@ func (s *Syncer) find(ctx context.Context, log *slog.Logger, mode rpc.Mode, hook
 		s.noFormula = fault.T("Airtable no acepta el filtro LAST_MODIFIED_TIME()", "Airtable refuses the LAST_MODIFIED_TIME() filter")
 		s.mu.Unlock()
 	}
-	s.progress(func(r *rpc.Run) { r.Mode = rpc.Full })
+	s.progress(func(r *syncapi.Run) { r.Mode = syncapi.Full })
 	if !s.refreshed {
 		s.refreshed = true
 		if err := s.schema.Refresh(ctx); err != nil {
@@ -138,33 +138,33 @@ var whyColumns = fault.T("las columnas se leen ahora de otro modo", "columns are
 var whyCheck = fault.T("toca una comprobación completa", "due as a check")
 
 // choose settles the mode of a run, and says why. hooked is whether there is a webhook to read.
-func (s *Syncer) choose(asked rpc.Mode, hooked bool) (rpc.Mode, fault.Text) {
+func (s *Syncer) choose(asked syncapi.Mode, hooked bool) (syncapi.Mode, fault.Text) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	due := s.cfg.Now().Sub(s.state.LastFull) >= s.cfg.FullEvery
 	switch {
-	case asked == rpc.Full:
-		return rpc.Full, fault.T("alguien lo pidió", "asked for")
+	case asked == syncapi.Full:
+		return syncapi.Full, fault.T("alguien lo pidió", "asked for")
 	case s.state.Since.IsZero():
-		return rpc.Full, fault.T("no hay una sincronización anterior que continuar", "no earlier run to continue")
+		return syncapi.Full, fault.T("no hay una sincronización anterior que continuar", "no earlier run to continue")
 	case s.readsDifferently():
-		return rpc.Full, whyColumns
-	case asked == rpc.Incremental && s.noFormula == (fault.Text{}):
-		return rpc.Incremental, fault.T("alguien lo pidió", "asked for")
-	case s.cfg.Mode == rpc.Full:
-		return rpc.Full, fault.T("así está configurado (SYNC_MODE)", "configured")
+		return syncapi.Full, whyColumns
+	case asked == syncapi.Incremental && s.noFormula == (fault.Text{}):
+		return syncapi.Incremental, fault.T("alguien lo pidió", "asked for")
+	case s.cfg.Mode == syncapi.Full:
+		return syncapi.Full, fault.T("así está configurado (SYNC_MODE)", "configured")
 	case hooked && s.state.Hook.Reconcile != (fault.Text{}):
-		return rpc.Full, s.state.Hook.Reconcile
-	case asked != rpc.Webhook && due && s.cfg.Budget.Affords(s.orders/airtable.PageSize+2):
-		return rpc.Full, whyCheck
+		return syncapi.Full, s.state.Hook.Reconcile
+	case asked != syncapi.Webhook && due && s.cfg.Budget.Affords(s.orders/airtable.PageSize+2):
+		return syncapi.Full, whyCheck
 	case hooked:
-		return rpc.Webhook, fault.T("continúa la anterior", "continues the last run")
+		return syncapi.Webhook, fault.T("continúa la anterior", "continues the last run")
 	case s.noFormula != fault.Text{}:
-		return rpc.Full, s.noFormula
+		return syncapi.Full, s.noFormula
 	case s.orders <= airtable.PageSize:
-		return rpc.Full, fault.T("cuesta una sola llamada", "costs one call as well")
+		return syncapi.Full, fault.T("cuesta una sola llamada", "costs one call as well")
 	default:
-		return rpc.Incremental, fault.T("continúa la anterior", "continues the last run")
+		return syncapi.Incremental, fault.T("continúa la anterior", "continues the last run")
 	}
 }
 
@@ -172,7 +172,7 @@ func (s *Syncer) choose(asked rpc.Mode, hooked bool) (rpc.Mode, fault.Text) {
 // (invariant 6).
 func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error {
 	known, asked := s.ledger.Live(), s.ledger.Now()
-	s.progress(func(r *rpc.Run) { r.Progress.Expected = known })
+	s.progress(func(r *syncapi.Run) { r.Progress.Expected = known })
 	before := s.schema.Mapper().Fingerprint()
 	seen, began, cut, err := s.list(ctx, log, "")
 	if err != nil {
@@ -223,7 +223,7 @@ func (s *Syncer) scanned(began time.Time, through ledger.Position, held, conclus
 	s.state.Since, s.state.LastFull = began, s.cfg.Now()
 	s.state.Hook.Reconcile = fault.Text{}
 	if conclusive {
-		s.state.Scan = &rpc.ScanMark{StreamCreated: s.ledger.Created(), Confirmed: confirmed}
+		s.state.Scan = &syncapi.ScanMark{StreamCreated: s.ledger.Created(), Confirmed: confirmed}
 	}
 	s.state.reach(through)
 	s.orders = s.ledger.Live()
@@ -314,7 +314,7 @@ func (s *Syncer) delete(ctx context.Context, ids []string, at time.Time, asked l
 	if err := s.out.Flush(ctx); err != nil {
 		return err
 	}
-	s.progress(func(r *rpc.Run) { r.Deleted += len(ids) })
+	s.progress(func(r *syncapi.Run) { r.Deleted += len(ids) })
 	return nil
 }
 
@@ -371,7 +371,7 @@ func (s *Syncer) listOnce(ctx context.Context, formula string) (seen listed, beg
 	defer cancel()
 	seen = make(listed, s.ledger.Live())
 	began = time.Now()
-	s.progress(func(r *rpc.Run) { r.Progress.Records, r.Unchanged = 0, 0 })
+	s.progress(func(r *syncapi.Run) { r.Progress.Records, r.Unchanged = 0, 0 })
 	without := 0
 	for page := range s.pages(ctx, formula) {
 		if page.err != nil {
@@ -468,7 +468,7 @@ func (s *Syncer) take(ctx context.Context, p page, seen listed) error {
 	if err := s.out.Publish(ctx, changes); err != nil {
 		return err
 	}
-	s.progress(func(r *rpc.Run) {
+	s.progress(func(r *syncapi.Run) {
 		r.Progress.Records += len(p.Records)
 		r.Created, r.Updated, r.Unchanged = r.Created+created, r.Updated+updated, r.Unchanged+unchanged
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/airtable-sync/internal/ledger"
 )
 
@@ -23,15 +23,15 @@ const recentRuns = 20
 // state is what the next active syncer must know of the earlier runs. It is a hint: whatever of it
 // is lost or contradicts the stream costs a full scan, never a change.
 type state struct {
-	Source   string        `json:"source"`
-	Since    time.Time     `json:"since,omitzero"` // by Airtable's clock: changes before it are in the stream
-	LastFull time.Time     `json:"last_full,omitzero"`
-	Scan     *rpc.ScanMark `json:"scan,omitempty"` // through the end of the last run
-	Held     *rpc.Held     `json:"held,omitempty"`
-	Success  time.Time     `json:"success,omitzero"` // start of the last successful run
-	Recent   []rpc.Run     `json:"recent,omitempty"` // newest first
-	Hook     hook          `json:"webhook,omitzero"`
-	Columns  string        `json:"columns,omitempty"` // how the last full scan read records: its Fingerprint
+	Source   string            `json:"source"`
+	Since    time.Time         `json:"since,omitzero"` // by Airtable's clock: changes before it are in the stream
+	LastFull time.Time         `json:"last_full,omitzero"`
+	Scan     *syncapi.ScanMark `json:"scan,omitempty"` // through the end of the last run
+	Held     *syncapi.Held     `json:"held,omitempty"`
+	Success  time.Time         `json:"success,omitzero"` // start of the last successful run
+	Recent   []syncapi.Run     `json:"recent,omitempty"` // newest first
+	Hook     hook              `json:"webhook,omitzero"`
+	Columns  string            `json:"columns,omitempty"` // how the last full scan read records: its Fingerprint
 	// Unconfirmed are records that the webhook says were touched, where no listing has shown that yet. The map
 	// is replaced, never changed.
 	Unconfirmed map[string]recheck `json:"unconfirmed,omitempty"`
@@ -93,8 +93,8 @@ func (s *state) reach(p ledger.Position) {
 }
 
 // ended adds a run to the recent ones.
-func (s *state) ended(r rpc.Run) {
-	s.Recent = append([]rpc.Run{r}, s.Recent...)
+func (s *state) ended(r syncapi.Run) {
+	s.Recent = append([]syncapi.Run{r}, s.Recent...)
 	if len(s.Recent) > recentRuns {
 		s.Recent = s.Recent[:recentRuns]
 	}

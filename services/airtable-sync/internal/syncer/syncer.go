@@ -17,7 +17,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/budget"
@@ -29,13 +29,13 @@ import (
 type Config struct {
 	Instance string // this process's name among the instances
 	Interval time.Duration
-	Mode     rpc.Mode // of scheduled runs; auto for the best there is
+	Mode     syncapi.Mode // of scheduled runs; auto for the best there is
 	// PingURL is where Airtable can reach us with its pings, "" if it cannot.
 	PingURL string
 	// FullEvery is how often an incremental mode is checked by a full scan.
 	FullEvery time.Duration
-	Edits     func() rpc.EditsState // how the edit writer stands
-	Files     bus.Handler           // serves rpc.SyncFile
+	Edits     func() syncapi.EditsState // how the edit writer stands
+	Files     bus.Handler               // serves syncapi.SubjectFile
 	Replicas  int
 	Budget    *budget.Meter
 	Now       func() time.Time
@@ -87,7 +87,7 @@ type Syncer struct {
 
 // job is a run that was asked for.
 type job struct {
-	run     rpc.Run
+	run     syncapi.Run
 	confirm bool
 	calls   *atomic.Int64 // of Airtable's API
 	done    chan struct{}
@@ -114,11 +114,11 @@ func (s *Syncer) Active(ctx context.Context, version string) (err error) {
 	s.mu.Lock()
 	s.state = loaded
 	s.mu.Unlock()
-	s.enqueue("start", rpc.RunRequest{Mode: rpc.Auto})
+	s.enqueue("start", syncapi.RunRequest{Mode: syncapi.Auto})
 	server, err := bus.Serve(s.nc, s.cfg.Log, bus.Service{
 		Name: "airtable-sync", Description: "Finds every change in Airtable", Version: version,
 		Workers: 64, Timeout: time.Minute, // waiting for a run costs a goroutine and no more
-		Endpoints: map[string]bus.Handler{rpc.SyncRunNow: s.serveRun, rpc.SyncStatus: s.serveStatus, rpc.SyncPing: s.servePing, rpc.SyncFile: s.cfg.Files},
+		Endpoints: map[string]bus.Handler{syncapi.SubjectRun: s.serveRun, syncapi.SubjectStatus: s.serveStatus, syncapi.SubjectPing: s.servePing, syncapi.SubjectFile: s.cfg.Files},
 	})
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func (s *Syncer) Active(ctx context.Context, version string) (err error) {
 			return ctx.Err()
 		case <-timer.C:
 			if !s.cfg.Now().Before(s.nextAt()) {
-				s.enqueue("interval", rpc.RunRequest{Mode: rpc.Auto})
+				s.enqueue("interval", syncapi.RunRequest{Mode: syncapi.Auto})
 			}
 		case <-s.wake:
 			s.runNext(ctx)
@@ -192,17 +192,17 @@ func (s *Syncer) tellPlan(p budget.Plan) {
 }
 
 // enqueue returns the id of the next run, which all who ask before it begins share.
-func (s *Syncer) enqueue(trigger string, req rpc.RunRequest) string {
+func (s *Syncer) enqueue(trigger string, req syncapi.RunRequest) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.next == nil {
 		s.next = &job{
-			run:  rpc.Run{ID: event.NewID(), Mode: rpc.Auto, Trigger: trigger, State: rpc.Running},
+			run:  syncapi.Run{ID: event.NewID(), Mode: syncapi.Auto, Trigger: trigger, State: syncapi.Running},
 			done: make(chan struct{}),
 		}
 	}
 	switch asked := s.next.run.Mode; {
-	case req.Mode == rpc.Auto, asked == rpc.Full, req.Mode == rpc.Webhook && asked != rpc.Auto:
+	case req.Mode == syncapi.Auto, asked == syncapi.Full, req.Mode == syncapi.Webhook && asked != syncapi.Auto:
 	default:
 		s.next.run.Mode = req.Mode
 	}
@@ -248,12 +248,12 @@ func (s *Syncer) runNext(ctx context.Context) {
 	s.mu.Lock()
 	ended := s.cfg.Now().UTC()
 	j.run.FinishedAt, j.run.APICalls = &ended, int(calls.Load())
-	j.run.State, j.run.Progress.Percent = rpc.Succeeded, 100
+	j.run.State, j.run.Progress.Percent = syncapi.Succeeded, 100
 	if ctx.Err() == nil {
 		s.trouble = fault.Text{}
 	}
 	if err != nil {
-		j.run.State, j.run.Reason = rpc.Failed, reason(ctx, err).Truncate(longestReason)
+		j.run.State, j.run.Reason = syncapi.Failed, reason(ctx, err).Truncate(longestReason)
 		j.run.Progress.Percent = percent(j.run.Progress)
 		if ctx.Err() == nil {
 			s.trouble = j.run.Reason
@@ -303,14 +303,14 @@ func (s *Syncer) Check(context.Context) error {
 }
 
 // progress changes the current run under the lock.
-func (s *Syncer) progress(change func(*rpc.Run)) {
+func (s *Syncer) progress(change func(*syncapi.Run)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.current.run)
 	s.current.run.Progress.Percent = percent(s.current.run.Progress)
 }
 
-func percent(p rpc.Progress) float64 {
+func percent(p syncapi.Progress) float64 {
 	if p.Expected == 0 {
 		return 0
 	}
@@ -318,22 +318,22 @@ func percent(p rpc.Progress) float64 {
 }
 
 func (s *Syncer) serveRun(_ context.Context, data []byte) (bus.Reply, error) {
-	var req rpc.RunRequest
+	var req syncapi.RunRequest
 	if err := json.Unmarshal(data, &req); err != nil {
 		return bus.Reply{}, fault.Wrap(fault.Invalid, fault.T("Petición ilegible", "Unreadable request"), err)
 	}
 	switch req.Mode {
-	case "", rpc.Auto:
-		req.Mode = rpc.Full // what a person asks for must also find deletions
-	case rpc.Full, rpc.Incremental, rpc.Webhook:
+	case "", syncapi.Auto:
+		req.Mode = syncapi.Full // what a person asks for must also find deletions
+	case syncapi.Full, syncapi.Incremental, syncapi.Webhook:
 	default:
 		return bus.Reply{}, fault.Field("mode", fault.T("debe ser auto, webhook, incremental o full", "must be auto, webhook, incremental or full"))
 	}
-	return reply(rpc.RunAccepted{RunID: s.enqueue("request", req)})
+	return reply(syncapi.RunAccepted{RunID: s.enqueue("request", req)})
 }
 
 func (s *Syncer) serveStatus(ctx context.Context, data []byte) (bus.Reply, error) {
-	var req rpc.StatusRequest
+	var req syncapi.StatusRequest
 	if err := json.Unmarshal(data, &req); err != nil {
 		return bus.Reply{}, fault.Wrap(fault.Invalid, fault.T("Petición ilegible", "Unreadable request"), err)
 	}
@@ -366,15 +366,15 @@ func (s *Syncer) running(id string) <-chan struct{} {
 const mostChoices = 100
 
 // Status is how the sync stands.
-func (s *Syncer) Status() rpc.SyncState {
+func (s *Syncer) Status() syncapi.Status {
 	total, byKind := s.client.Calls()
 	plan, next := s.cfg.Budget.Plan(), s.nextAt()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := rpc.SyncState{
+	st := syncapi.Status{
 		State: "idle", Instance: s.cfg.Instance, Recent: s.state.Recent, HeldDeletions: s.state.Held,
 		IntervalSeconds: plan.Interval.Seconds(), IntervalReason: plan.Reason,
-		Orders: s.orders, OrderProblems: s.ledger.Problems(20), Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: rpc.APICalls{Total: total, ByKind: byKind}, Budget: &plan.Budget,
+		Orders: s.orders, OrderProblems: s.ledger.Problems(20), Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: syncapi.APICalls{Total: total, ByKind: byKind}, Budget: &plan.Budget,
 	}
 	st.Columns, st.SchemaReason = s.schema.Columns(), s.schema.Trouble()
 	for i := range st.Columns {
@@ -383,8 +383,8 @@ func (s *Syncer) Status() rpc.SyncState {
 		}
 	}
 	st.Mode, st.ModeReason = s.mode()
-	if h := s.state.Hook; st.Mode == rpc.Webhook {
-		st.Hook = &rpc.Hook{ID: h.ID, URL: h.URL, Cursor: h.Cursor, Expires: h.Expires.UTC()}
+	if h := s.state.Hook; st.Mode == syncapi.Webhook {
+		st.Hook = &syncapi.Hook{ID: h.ID, URL: h.URL, Cursor: h.Cursor, Expires: h.Expires.UTC()}
 		if !h.Pinged.IsZero() {
 			st.Hook.LastPing = &h.Pinged
 		}
@@ -393,7 +393,7 @@ func (s *Syncer) Status() rpc.SyncState {
 		st.Last = &s.state.Recent[0]
 	}
 	if s.current != nil {
-		st.State = string(rpc.Running)
+		st.State = string(syncapi.Running)
 		run := s.current.run
 		run.APICalls = int(s.current.calls.Load())
 		st.Current = &run
@@ -410,18 +410,18 @@ func (s *Syncer) Status() rpc.SyncState {
 }
 
 // mode is how scheduled runs find changes, and why they have no better way. s.mu is held.
-func (s *Syncer) mode() (rpc.Mode, fault.Text) {
+func (s *Syncer) mode() (syncapi.Mode, fault.Text) {
 	switch {
-	case s.cfg.Mode == rpc.Full:
-		return rpc.Full, fault.T("así está configurado (SYNC_MODE)", "it is configured so (SYNC_MODE)")
-	case s.noHook == fault.Text{} && s.state.Hook.ID != "" && s.cfg.Mode != rpc.Incremental:
-		return rpc.Webhook, s.pingless
+	case s.cfg.Mode == syncapi.Full:
+		return syncapi.Full, fault.T("así está configurado (SYNC_MODE)", "it is configured so (SYNC_MODE)")
+	case s.noHook == fault.Text{} && s.state.Hook.ID != "" && s.cfg.Mode != syncapi.Incremental:
+		return syncapi.Webhook, s.pingless
 	case s.noFormula == fault.Text{}:
-		return rpc.Incremental, s.noHook
+		return syncapi.Incremental, s.noHook
 	case s.noHook == fault.Text{}:
-		return rpc.Full, s.noFormula
+		return syncapi.Full, s.noFormula
 	default:
-		return rpc.Full, fault.T(s.noHook.ES+"; "+s.noFormula.ES, s.noHook.EN+"; "+s.noFormula.EN)
+		return syncapi.Full, fault.T(s.noHook.ES+"; "+s.noFormula.ES, s.noHook.EN+"; "+s.noFormula.EN)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
 
@@ -64,7 +64,7 @@ var errNoTableID = errors.New("AIRTABLE_TABLE_ID is a name, and the token may no
 // unread whether its payloads were just refused.
 func (s *Syncer) watch(ctx context.Context, log *slog.Logger, anew, unread bool) (bool, error) {
 	s.listed = 0
-	if s.cfg.Mode == rpc.Full || s.cfg.Mode == rpc.Incremental {
+	if s.cfg.Mode == syncapi.Full || s.cfg.Mode == syncapi.Incremental {
 		s.setNoHook(fault.T("así está configurado (SYNC_MODE)", "it is configured so (SYNC_MODE)"))
 		return false, nil
 	}

@@ -15,16 +15,17 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
 func TestListIsPassedThrough(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	asked := make(chan rpc.OrdersQuery, 10)
+	asked := make(chan ordersapi.Query, 10)
 	list := "[" + orderJSON("rec1") + "]"
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: func(ctx context.Context, data []byte) (bus.Reply, error) {
-		var q rpc.OrdersQuery
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectList: func(ctx context.Context, data []byte) (bus.Reply, error) {
+		var q ordersapi.Query
 		if err := json.Unmarshal(data, &q); err != nil {
 			return bus.Reply{}, err
 		}
@@ -100,10 +101,10 @@ func TestServiceAnswersNonsense(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.serveOrders(map[string]bus.Handler{
-		rpc.OrdersList:    answer(`{"not":"a list"}`, rpc.HeaderTotal, "1"),
-		rpc.OrdersHistory: answer("[]", rpc.HeaderTotal, "many"),
-		rpc.OrdersSummary: refuse(errors.New("pq: syntax error in SELECT secret")),
-		rpc.OrdersGet:     func(context.Context, []byte) (bus.Reply, error) { panic("secret") },
+		ordersapi.SubjectList:    answer(`{"not":"a list"}`, rpc.HeaderTotal, "1"),
+		ordersapi.SubjectHistory: answer("[]", rpc.HeaderTotal, "many"),
+		ordersapi.SubjectSummary: refuse(errors.New("pq: syntax error in SELECT secret")),
+		ordersapi.SubjectGet:     func(context.Context, []byte) (bus.Reply, error) { panic("secret") },
 	})
 	for _, path := range []string{"/api/orders", "/api/orders/rec1/history", "/api/orders/summary", "/api/orders/rec1", "/api/orders/export.csv"} {
 		p := r.get(path, header("Accept-Language", "en")).problem(http.StatusInternalServerError)
@@ -117,8 +118,8 @@ func TestErrorsOfServicesKeepTheirCode(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.serveOrders(map[string]bus.Handler{
-		rpc.OrdersSummary: refuse(fault.Away("Postgres", errors.New("dial tcp 10.0.0.1: secret"))),
-		rpc.OrdersList:    refuse(fault.Field("after", fault.T("caducado", "expired"))),
+		ordersapi.SubjectSummary: refuse(fault.Away("Postgres", errors.New("dial tcp 10.0.0.1: secret"))),
+		ordersapi.SubjectList:    refuse(fault.Field("after", fault.T("caducado", "expired"))),
 	})
 	resp := r.get("/api/orders/summary")
 	p := resp.problem(http.StatusServiceUnavailable)
@@ -317,7 +318,7 @@ func TestCompression(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	long := "[" + strings.Repeat(orderJSON("rec1")+",", 100) + orderJSON("rec1") + "]"
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersHistory: answer(long, rpc.HeaderTotal, "101")})
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectHistory: answer(long, rpc.HeaderTotal, "101")})
 	if small := r.get("/api/orders", header("Accept-Encoding", "gzip")).want(http.StatusOK); small.Header.Get("Content-Encoding") != "" {
 		t.Error("a small body is compressed")
 	}
@@ -403,7 +404,7 @@ func TestTheAdminAndTheAPIDoNotMeet(t *testing.T) {
 func TestLogAndMetrics(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersSummary: refuse(fault.Away("Postgres", nil))})
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectSummary: refuse(fault.Away("Postgres", nil))})
 	r.get("/api/orders?customer=Confidencial", header("X-Request-ID", "abc-1")).want(http.StatusOK)
 	if got := r.get("/api/orders", header("X-Request-ID", "a b\"")).Header.Get("X-Request-ID"); strings.Contains(got, " ") || got == "" {
 		t.Errorf("request id %q", got)

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -26,7 +27,7 @@ func BenchmarkList(b *testing.B) {
 	r.log.bench = true
 	page := "[" + strings.Repeat(orderJSON("rec1")+",", 9) + orderJSON("rec1") + "]"
 	replier, _ := r.nats.Connect()
-	if _, err := replier.Subscribe(rpc.OrdersList, func(m *nats.Msg) {
+	if _, err := replier.Subscribe(ordersapi.SubjectList, func(m *nats.Msg) {
 		_ = m.RespondMsg(&nats.Msg{Data: []byte(page), Header: nats.Header{rpc.HeaderTotal: {"100000"}}})
 	}); err != nil {
 		b.Fatal(err)
@@ -38,7 +39,7 @@ func BenchmarkList(b *testing.B) {
 	floor.Get("/api/orders", func(w http.ResponseWriter, q *http.Request) {
 		ctx, cancel := context.WithTimeout(q.Context(), patience)
 		defer cancel()
-		m, err := r.nc.RequestWithContext(ctx, rpc.OrdersList, []byte(q.URL.RawQuery))
+		m, err := r.nc.RequestWithContext(ctx, ordersapi.SubjectList, []byte(q.URL.RawQuery))
 		if err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return

@@ -9,6 +9,7 @@ import (
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -38,7 +39,7 @@ var exampleColumn = columns.Column{
 
 func columnIn(lang string, c *columns.Column) Column {
 	out := Column{Name: c.Name, Title: c.Title, Kind: c.Kind, Choices: c.Offers, Editable: c.Editable}
-	_, out.Filterable = rpc.OrderColumns[c.Name]
+	_, out.Filterable = ordersapi.Columns[c.Name]
 	out.Sortable = out.Filterable
 	for _, n := range c.Notes {
 		out.Notes = append(out.Notes, n.In(lang))
@@ -62,7 +63,7 @@ func (a *API) columnRoutes() {
 		for _, name := range orderColumns {
 			c, known := a.catalog.Column(name)
 			if !known {
-				c = columns.Column{Name: name, Kind: kinds[rpc.OrderColumns[name]]}
+				c = columns.Column{Name: name, Kind: kinds[ordersapi.Columns[name]]}
 			}
 			list.Data = append(list.Data, columnIn(lang, &c))
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -171,7 +172,7 @@ func (a *API) editRoutes() {
 	responses["200"].Headers = map[string]*huma.Param{"Preference-Applied": {Schema: &huma.Schema{Type: huma.TypeString}}}
 	register(a, huma.Operation{
 		OperationID: "editOrders", Method: http.MethodPatch, Path: "/api/orders", Tags: []string{"orders"},
-		Summary: fmt.Sprintf("Edit up to %d orders", rpc.MaxEdits),
+		Summary: fmt.Sprintf("Edit up to %d orders", ordersapi.MaxEdits),
 		Description: about + " Each edit is accepted or refused by itself; the request as a whole is refused when something in it is invalid. " +
 			"In place of `If-Match` each of the `edits` can have its `if_match`.",
 		Responses: responses, MaxBodyBytes: -1, // limitBody limits it
@@ -221,7 +222,7 @@ func (a *API) editOrder(ctx context.Context, in *editInput) (*editOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	results, err := a.edit(ctx, &in.editing, []rpc.EditOrder{{RecordID: in.RecordID, Values: values, IfMatch: tags}})
+	results, err := a.edit(ctx, &in.editing, []ordersapi.EditOrder{{RecordID: in.RecordID, Values: values, IfMatch: tags}})
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +248,7 @@ var acceptedUnseen = fault.T("La edición está guardada, pero ahora no se puede
 	"The edit is stored, but the order cannot be shown now")
 
 // statusOf is what an accepted edit is answered with.
-func statusOf(r *rpc.EditResult) int {
+func statusOf(r *ordersapi.EditResult) int {
 	if r.Lagging {
 		return http.StatusAccepted
 	}
@@ -298,9 +299,9 @@ func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error
 var noValues = fault.T("falta status, priority o ambos", "status, priority or both are missing")
 
 // edits gives what is to be edited, whichever form it came in. The error names every field at fault.
-func (m *ManyEdits) edits(catalog *columns.Catalog) ([]rpc.EditOrder, error) {
+func (m *ManyEdits) edits(catalog *columns.Catalog) ([]ordersapi.EditOrder, error) {
 	mistakes := map[string]fault.Text{}
-	var edits []rpc.EditOrder
+	var edits []ordersapi.EditOrder
 	switch {
 	case len(m.Edits) > 0 && (m.IDs != nil || m.Values != nil):
 		mistakes["edits"] = fault.T("no se combina con ids ni values", "does not go with ids or values")
@@ -311,7 +312,7 @@ func (m *ManyEdits) edits(catalog *columns.Catalog) ([]rpc.EditOrder, error) {
 	case len(m.IDs) > 0:
 		values := m.Values.values(catalog, "values.", mistakes)
 		for _, id := range m.IDs {
-			edits = append(edits, rpc.EditOrder{RecordID: id, Values: values})
+			edits = append(edits, ordersapi.EditOrder{RecordID: id, Values: values})
 		}
 	default:
 		return nil, fault.New(fault.Invalid, fault.T("Falta edits, o ids con values", "Edits, or ids with values, are missing"))
@@ -335,10 +336,10 @@ func (m *ManyEdits) edits(catalog *columns.Catalog) ([]rpc.EditOrder, error) {
 	return edits, nil
 }
 
-func (m *ManyEdits) single(catalog *columns.Catalog, mistakes map[string]fault.Text) (edits []rpc.EditOrder) {
+func (m *ManyEdits) single(catalog *columns.Catalog, mistakes map[string]fault.Text) (edits []ordersapi.EditOrder) {
 	for i, e := range m.Edits {
 		at := fmt.Sprintf("edits[%d]", i)
-		edit := rpc.EditOrder{RecordID: e.RecordID, Values: e.values(catalog, at+".", mistakes)}
+		edit := ordersapi.EditOrder{RecordID: e.RecordID, Values: e.values(catalog, at+".", mistakes)}
 		if e.IfMatch != (Wanted{}) {
 			tags, err := ifMatch(at+".if_match", []string{e.IfMatch.String()})
 			if err != nil {
@@ -353,7 +354,7 @@ func (m *ManyEdits) single(catalog *columns.Catalog, mistakes map[string]fault.T
 
 // edit makes the edits, and waits for their outcome if the caller prefers so. The error is for all
 // of them; what concerns one is in its result.
-func (a *API) edit(ctx context.Context, in *editing, edits []rpc.EditOrder) ([]rpc.EditResult, error) {
+func (a *API) edit(ctx context.Context, in *editing, edits []ordersapi.EditOrder) ([]ordersapi.EditResult, error) {
 	key, err := idempotencyKey(in.r.Header["Idempotency-Key"])
 	if err != nil {
 		return nil, err
@@ -364,7 +365,7 @@ func (a *API) edit(ctx context.Context, in *editing, edits []rpc.EditOrder) ([]r
 	_ = control.SetWriteDeadline(time.Now().Add(wait + exportWait + maxWait)) // not supported: no deadline
 
 	who := exchangeOf(ctx).who.Username
-	req := rpc.EditRequest{Edits: edits, IdempotencyKey: key, Actor: event.Actor{ID: who}}
+	req := ordersapi.EditRequest{Edits: edits, IdempotencyKey: key, Actor: event.Actor{ID: who}}
 	if strings.Contains(who, "@") {
 		req.Actor.Email = who
 	}
@@ -380,9 +381,9 @@ func (a *API) edit(ctx context.Context, in *editing, edits []rpc.EditOrder) ([]r
 }
 
 // makeEdits asks for them part by part. The error is that of the first part when none was answered.
-func (a *API) makeEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditResult, error) {
+func (a *API) makeEdits(ctx context.Context, req ordersapi.EditRequest) ([]ordersapi.EditResult, error) {
 	parts := slices.Collect(slices.Chunk(req.Edits, editsTogether))
-	answers := make([][]rpc.EditResult, len(parts))
+	answers := make([][]ordersapi.EditResult, len(parts))
 	errs := make([]error, len(parts))
 	var group errgroup.Group
 	group.SetLimit(editsAtOnce)
@@ -404,13 +405,13 @@ func (a *API) makeEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditRes
 		}
 		f := fault.From(err)
 		for _, e := range parts[i] {
-			answers[i] = append(answers[i], rpc.EditResult{
-				RecordID: e.RecordID, Fault: &rpc.EditFault{Code: f.Code, Detail: f.Detail, Fields: f.Fields},
+			answers[i] = append(answers[i], ordersapi.EditResult{
+				RecordID: e.RecordID, Fault: &ordersapi.EditFault{Code: f.Code, Detail: f.Detail, Fields: f.Fields},
 			})
 		}
 	}
 	results := slices.Concat(answers...)
-	var omitted []*rpc.EditResult
+	var omitted []*ordersapi.EditResult
 	for i := range results {
 		if r := &results[i]; r.Fault == nil && len(r.Order) == 0 {
 			omitted = append(omitted, r)
@@ -420,22 +421,22 @@ func (a *API) makeEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditRes
 	return results, nil
 }
 
-func (a *API) askEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditResult, error) {
+func (a *API) askEdits(ctx context.Context, req ordersapi.EditRequest) ([]ordersapi.EditResult, error) {
 	limit := patience
 	if len(req.Edits) > 1 {
 		limit = editsPatience
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	reply, err := a.services.Ask(ctx, rpc.OrdersEdit, req)
+	reply, err := a.services.Ask(ctx, ordersapi.SubjectEdit, req)
 	if err != nil {
 		return nil, err
 	}
-	var results []rpc.EditResult
+	var results []ordersapi.EditResult
 	if err := json.Unmarshal(reply.Data, &results); err != nil {
 		return nil, nonsense(err)
 	}
-	if !slices.EqualFunc(results, req.Edits, func(r rpc.EditResult, e rpc.EditOrder) bool {
+	if !slices.EqualFunc(results, req.Edits, func(r ordersapi.EditResult, e ordersapi.EditOrder) bool {
 		return r.RecordID == e.RecordID && (r.Fault != nil || r.EditID != "")
 	}) {
 		return nil, nonsense(errors.New("the results are not those of the edits"))
@@ -443,7 +444,7 @@ func (a *API) askEdits(ctx context.Context, req rpc.EditRequest) ([]rpc.EditResu
 	return results, nil
 }
 
-func faultOf(f *rpc.EditFault) *fault.Error {
+func faultOf(f *ordersapi.EditFault) *fault.Error {
 	e := &fault.Error{Code: f.Code, Detail: f.Detail, Fields: f.Fields}
 	if f.Code.Temporary() {
 		e.RetryAfter = time.Second
@@ -453,18 +454,18 @@ func faultOf(f *rpc.EditFault) *fault.Error {
 
 // awaitEdits waits until no edit of results is pending, the time is over, the client goes or this
 // process drains; then it puts the orders of those that have settled as they are now into results.
-func (a *API) awaitEdits(ctx context.Context, results []rpc.EditResult, wait time.Duration) {
+func (a *API) awaitEdits(ctx context.Context, results []ordersapi.EditResult, wait time.Duration) {
 	waiting, cancel := a.untilDraining(ctx)
 	defer cancel()
 	waiting, stop := context.WithTimeout(waiting, wait)
 	defer stop()
-	pending := map[string]*rpc.EditResult{}
+	pending := map[string]*ordersapi.EditResult{}
 	for i := range results {
 		if results[i].Fault == nil {
 			pending[results[i].EditID] = &results[i]
 		}
 	}
-	var settled []*rpc.EditResult
+	var settled []*ordersapi.EditResult
 	for delay := 50 * time.Millisecond; len(pending) > 0; delay = min(delay*3/2, 500*time.Millisecond) {
 		for _, e := range a.editsOf(waiting, slices.Collect(maps.Keys(pending))) {
 			result := pending[e.ID]
@@ -491,10 +492,10 @@ func (a *API) awaitEdits(ctx context.Context, results []rpc.EditResult, wait tim
 
 // editsOf gives those of the edits that are known. An error says nothing of any: the edits are accepted
 // whatever becomes of this question.
-func (a *API) editsOf(ctx context.Context, ids []string) (edits []rpc.Edit) {
+func (a *API) editsOf(ctx context.Context, ids []string) (edits []ordersapi.Edit) {
 	for part := range slices.Chunk(ids, editsTogether) { // the replies to more might be too large
-		var some []rpc.Edit
-		reply, err := a.ask(ctx, rpc.OrdersEdits, rpc.EditsQuery{IDs: part})
+		var some []ordersapi.Edit
+		reply, err := a.ask(ctx, ordersapi.SubjectEdits, ordersapi.EditsQuery{IDs: part})
 		if err == nil && json.Unmarshal(reply.Data, &some) == nil {
 			edits = append(edits, some...)
 		}
@@ -504,7 +505,7 @@ func (a *API) editsOf(ctx context.Context, ids []string) (edits []rpc.Edit) {
 
 // readAgain puts the orders as they are now into results. An order that has gone is a fault; what else
 // fails leaves its result as it is, for the edit is accepted.
-func (a *API) readAgain(ctx context.Context, results []*rpc.EditResult) {
+func (a *API) readAgain(ctx context.Context, results []*ordersapi.EditResult) {
 	var group errgroup.Group
 	group.SetLimit(asksAtOnce)
 	for _, result := range results {
@@ -516,13 +517,13 @@ func (a *API) readAgain(ctx context.Context, results []*rpc.EditResult) {
 	_ = group.Wait() // never an error
 }
 
-func (a *API) readOrder(ctx context.Context, result *rpc.EditResult) {
-	reply, err := a.ask(ctx, rpc.OrdersGet, rpc.OrderRef{RecordID: result.RecordID})
+func (a *API) readOrder(ctx context.Context, result *ordersapi.EditResult) {
+	reply, err := a.ask(ctx, ordersapi.SubjectGet, ordersapi.Ref{RecordID: result.RecordID})
 	if err == nil {
 		result.Order, result.ETag = reply.Data, reply.Header.Get(rpc.HeaderETag)
 		return
 	}
 	if f := fault.From(err); f.Code == fault.NotFound {
-		result.Fault = &rpc.EditFault{Code: f.Code, Detail: f.Detail}
+		result.Fault = &ordersapi.EditFault{Code: f.Code, Detail: f.Detail}
 	}
 }

@@ -19,29 +19,30 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
 // editor stands in for the orders service where edits are concerned: it keeps the rules of
-// rpc.EditRequest over the orders rec0 to rec1999, and settles edits when a test says so.
+// ordersapi.EditRequest over the orders rec0 to rec1999, and settles edits when a test says so.
 type editor struct {
 	testing.TB
 	mu    sync.Mutex
-	edits map[string]*rpc.Edit // by id
-	last  map[string]string    // the newest edit's id by record
-	asked []rpc.EditRequest
+	edits map[string]*ordersapi.Edit // by id
+	last  map[string]string          // the newest edit's id by record
+	asked []ordersapi.EditRequest
 	looks chan struct{} // one for each look at how edits stand
-	fail  func(rpc.EditRequest) error
+	fail  func(ordersapi.EditRequest) error
 	gone  map[string]bool
 	lags  bool // no read shows edits
 }
 
 func newEditor(t testing.TB) *editor {
-	return &editor{TB: t, edits: map[string]*rpc.Edit{}, last: map[string]string{}, looks: make(chan struct{}, 1000), gone: map[string]bool{}}
+	return &editor{TB: t, edits: map[string]*ordersapi.Edit{}, last: map[string]string{}, looks: make(chan struct{}, 1000), gone: map[string]bool{}}
 }
 
 func (e *editor) endpoints() map[string]bus.Handler {
-	return map[string]bus.Handler{rpc.OrdersEdit: e.edit, rpc.OrdersEdits: e.look, rpc.OrdersGet: e.get}
+	return map[string]bus.Handler{ordersapi.SubjectEdit: e.edit, ordersapi.SubjectEdits: e.look, ordersapi.SubjectGet: e.get}
 }
 
 func (e *editor) exists(id string) bool {
@@ -61,7 +62,7 @@ func (e *editor) order(id string) (json.RawMessage, string) {
 }
 
 func (e *editor) edit(_ context.Context, data []byte) (bus.Reply, error) {
-	var req rpc.EditRequest
+	var req ordersapi.EditRequest
 	decodeJSON(e, data, &req)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -71,9 +72,9 @@ func (e *editor) edit(_ context.Context, data []byte) (bus.Reply, error) {
 			return bus.Reply{}, err
 		}
 	}
-	var results []rpc.EditResult
+	var results []ordersapi.EditResult
 	for i, edit := range req.Edits {
-		result := rpc.EditResult{RecordID: edit.RecordID}
+		result := ordersapi.EditResult{RecordID: edit.RecordID}
 		id := fmt.Sprintf("edit%d-%d", len(e.asked), i)
 		if req.IdempotencyKey != "" {
 			id = strings.Map(func(r rune) rune {
@@ -90,11 +91,11 @@ func (e *editor) edit(_ context.Context, data []byte) (bus.Reply, error) {
 			return bus.Reply{}, fault.New(fault.Conflict, fault.T("Esa clave ya se usó", "That key was used"))
 		case known != nil:
 		case !e.exists(edit.RecordID):
-			result.Fault = &rpc.EditFault{Code: fault.NotFound, Detail: fault.T("No existe el pedido "+edit.RecordID, "There is no order "+edit.RecordID)}
+			result.Fault = &ordersapi.EditFault{Code: fault.NotFound, Detail: fault.T("No existe el pedido "+edit.RecordID, "There is no order "+edit.RecordID)}
 		case edit.IfMatch != "" && edit.IfMatch != "*" && !slices.Contains(strings.Split(edit.IfMatch, ", "), tag):
-			result.Fault = &rpc.EditFault{Code: fault.Stale, Detail: fault.T("El pedido ha cambiado", "The order has changed")}
+			result.Fault = &ordersapi.EditFault{Code: fault.Stale, Detail: fault.T("El pedido ha cambiado", "The order has changed")}
 		default:
-			e.edits[id] = &rpc.Edit{ID: id, State: event.Pending, Values: edit.Values, Actor: req.Actor, At: exampleTime}
+			e.edits[id] = &ordersapi.Edit{ID: id, State: event.Pending, Values: edit.Values, Actor: req.Actor, At: exampleTime}
 			e.last[edit.RecordID] = id
 			order, tag = e.order(edit.RecordID)
 		}
@@ -114,11 +115,11 @@ func sameValues(a, b event.EditValues) bool {
 }
 
 func (e *editor) look(_ context.Context, data []byte) (bus.Reply, error) {
-	var req rpc.EditsQuery
+	var req ordersapi.EditsQuery
 	decodeJSON(e, data, &req)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	edits := []rpc.Edit{}
+	edits := []ordersapi.Edit{}
 	for _, id := range req.IDs {
 		if edit := e.edits[id]; edit != nil && !e.lags {
 			edits = append(edits, *edit)
@@ -133,7 +134,7 @@ func (e *editor) look(_ context.Context, data []byte) (bus.Reply, error) {
 }
 
 func (e *editor) get(_ context.Context, data []byte) (bus.Reply, error) {
-	var ref rpc.OrderRef
+	var ref ordersapi.Ref
 	decodeJSON(e, data, &ref)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -164,7 +165,7 @@ func (e *editor) settle(reason *fault.Text, records ...string) {
 	}
 }
 
-func (e *editor) requests() []rpc.EditRequest {
+func (e *editor) requests() []ordersapi.EditRequest {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.asked)
@@ -307,7 +308,7 @@ func TestEditInvalid(t *testing.T) {
 		{many, `{"ids":["rec1","a.b"],"values":{"status":"Sent"}}`, "is not a record id", []string{"ids[1]"}, nil},
 		{many, `{"edits":[{"record_id":"rec1","status":"Sent","if_match":"x"}]}`, "edits[0].if_match: must be", []string{"edits[0].if_match"}, nil},
 		{many, `{"edits":[{"record_id":"rec1","status":"Sent","colour":"red"}]}`, "is not a known field", []string{"edits[0].colour"}, nil},
-		{many, edits(rpc.MaxEdits + 1), "edits: must have at most 1000 items", []string{"edits"}, nil},
+		{many, edits(ordersapi.MaxEdits + 1), "edits: must have at most 1000 items", []string{"edits"}, nil},
 		{many, `[{"record_id":"rec1","status":"Sent"}]`, "must be an object", nil, nil},
 		{many, edits(1), "If-Match: does not go here", []string{"If-Match"}, []option{header("If-Match", `"a"`)}},
 		{many + "?id=rec1", edits(1), "is not a known parameter", []string{"id"}, nil},
@@ -322,7 +323,7 @@ func TestEditInvalid(t *testing.T) {
 		}
 	}
 	// However much is wrong, the answer stays small.
-	if p := r.patch(many, strings.ReplaceAll(edits(rpc.MaxEdits), "Sent", "Lost")); p.StatusCode != http.StatusBadRequest || len(p.body) > 10_000 {
+	if p := r.patch(many, strings.ReplaceAll(edits(ordersapi.MaxEdits), "Sent", "Lost")); p.StatusCode != http.StatusBadRequest || len(p.body) > 10_000 {
 		t.Errorf("%d, %d bytes", p.StatusCode, len(p.body))
 	}
 	if p := r.patch(one, `{"`+strings.Repeat("x", 100_000)+`":1}`); p.StatusCode != http.StatusBadRequest || len(p.body) > 10_000 {
@@ -378,7 +379,7 @@ func TestEditRefused(t *testing.T) {
 	r.patch(path, `{"priority":"High"}`, key).problem(http.StatusConflict)
 
 	// Not known whether it was stored.
-	e.fail = func(rpc.EditRequest) error { return fault.Away("Postgres", errors.New("secret")) }
+	e.fail = func(ordersapi.EditRequest) error { return fault.Away("Postgres", errors.New("secret")) }
 	resp := r.patch(path, sent)
 	if resp.problem(http.StatusServiceUnavailable); resp.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
@@ -394,7 +395,7 @@ func TestEditNonsense(t *testing.T) {
 		`[{"record_id":"rec1","order":{"edit":{"reason":{"es":1}}},"etag":"\"a\"","edit_id":"e"}]`,
 	} {
 		r := newRig(t)
-		r.serveOrders(map[string]bus.Handler{rpc.OrdersEdit: answer(reply)})
+		r.serveOrders(map[string]bus.Handler{ordersapi.SubjectEdit: answer(reply)})
 		r.patch("/api/orders/rec1", `{"status":"Sent"}`).problem(http.StatusInternalServerError)
 	}
 }
@@ -511,7 +512,7 @@ func TestEditMany(t *testing.T) {
 	r, e := editable(t)
 	// A thousand: each by itself, in their order, the questions no larger than a page.
 	var edits []string
-	for i := range rpc.MaxEdits {
+	for i := range ordersapi.MaxEdits {
 		id, tail := fmt.Sprintf("rec%d", i), ""
 		switch i % 100 {
 		case 7:
@@ -526,7 +527,7 @@ func TestEditMany(t *testing.T) {
 	resp := r.patch("/api/orders", `{"edits":[`+strings.Join(edits, ",")+`]}`, header("Accept-Language", "en"), header("Idempotency-Key", "many"))
 	var got EditResults
 	resp.decode(http.StatusOK, &got)
-	if len(got.Results) != rpc.MaxEdits || got.Accepted != 980 || got.Failed != 20 {
+	if len(got.Results) != ordersapi.MaxEdits || got.Accepted != 980 || got.Failed != 20 {
 		t.Fatalf("%d results, %d accepted, %d failed", len(got.Results), got.Accepted, got.Failed)
 	}
 	for i, result := range got.Results {
@@ -579,7 +580,7 @@ func TestEditManyInPart(t *testing.T) {
 		ids = append(ids, fmt.Sprintf(`"rec%d"`, i))
 	}
 	text := `{"ids":[` + strings.Join(ids, ",") + `],"values":{"status":"Sent"}}`
-	e.fail = func(req rpc.EditRequest) error {
+	e.fail = func(req ordersapi.EditRequest) error {
 		if req.Edits[0].RecordID == "rec100" {
 			return fault.Away("Postgres", nil)
 		}
@@ -596,7 +597,7 @@ func TestEditManyInPart(t *testing.T) {
 		t.Errorf("%d and %d", got.Accepted, got.Failed)
 	}
 	e.mu.Lock()
-	e.fail = func(rpc.EditRequest) error {
+	e.fail = func(ordersapi.EditRequest) error {
 		return fault.New(fault.Conflict, fault.T("Esa clave ya se usó", "That key was used"))
 	}
 	e.mu.Unlock()
@@ -614,8 +615,8 @@ func TestReasons(t *testing.T) {
 	order := strings.Replace(orderJSON("rec1"), `"fields":{`, `"edit":{"id":"e2","state":"rejected","values":{"status":"Sent"},"reason":`+both+`},"fields":{"reason": {"es":"x","en":"y"},"edit":{"reason":{"es":"x","en":"y"}},"n":1e5,`, 1)
 	r := newRig(t)
 	r.serveOrders(map[string]bus.Handler{
-		rpc.OrdersGet: answer(order, rpc.HeaderETag, `"strong"`), rpc.OrdersHistory: answer(entries, rpc.HeaderTotal, "2"),
-		rpc.OrdersList: answer("["+order+","+orderJSON("rec2")+","+order+"]", rpc.HeaderTotal, "3"),
+		ordersapi.SubjectGet: answer(order, rpc.HeaderETag, `"strong"`), ordersapi.SubjectHistory: answer(entries, rpc.HeaderTotal, "2"),
+		ordersapi.SubjectList: answer("["+order+","+orderJSON("rec2")+","+order+"]", rpc.HeaderTotal, "3"),
 	})
 	for lang, text := range map[string]string{"es": `"no se \"admite\""`, "en": `"not \u003ctaken\u003e"`} {
 		in := func(s string) string { return strings.ReplaceAll(s, both, text) }

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 const (
@@ -157,15 +157,15 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) error {
 }
 
 // exportRows asks for one page, of as many orders as fit into one message.
-func (a *API) exportRows(ctx context.Context, query *rpc.OrdersQuery) (rows []exportRow, next string, err error) {
-	reply, err := a.ask(ctx, rpc.OrdersList, query)
+func (a *API) exportRows(ctx context.Context, query *ordersapi.Query) (rows []exportRow, next string, err error) {
+	reply, err := a.ask(ctx, ordersapi.SubjectList, query)
 	if err != nil {
 		return nil, "", err
 	}
 	if err := jsonv2.Unmarshal(reply.Data, &rows, asServicesSend...); err != nil { // unlike encoding/json it tells "Status" from "status"
 		return nil, "", fault.Wrap(fault.Internal, errInternal, err)
 	}
-	return rows, reply.Header.Get(rpc.HeaderNext), nil
+	return rows, reply.Header.Get(ordersapi.HeaderNext), nil
 }
 
 var plainNumber = regexp.MustCompile(`^[+-]?\d+([.,]\d+)?$`)

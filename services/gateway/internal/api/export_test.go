@@ -17,12 +17,13 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // pages serves n orders page by page; a page of more than fits comes in pieces, and the piece after failAt fails.
 func pages(n, fits, failAt int) bus.Handler {
 	return func(_ context.Context, data []byte) (bus.Reply, error) {
-		var q rpc.OrdersQuery
+		var q ordersapi.Query
 		if err := json.Unmarshal(data, &q); err != nil {
 			return bus.Reply{}, err
 		}
@@ -44,10 +45,10 @@ func pages(n, fits, failAt int) bus.Handler {
 		}
 		reply := bus.Reply{Data: []byte("[" + strings.Join(rows, ",") + "]"), Header: nats.Header{}}
 		if to < n {
-			reply.Header.Set(rpc.HeaderNext, strconv.Itoa(to))
+			reply.Header.Set(ordersapi.HeaderNext, strconv.Itoa(to))
 		}
 		if rest := min(from+q.Limit, n) - to; rest > 0 {
-			reply.Header.Set(rpc.HeaderRest, strconv.Itoa(rest))
+			reply.Header.Set(ordersapi.HeaderRest, strconv.Itoa(rest))
 		}
 		if !q.NoTotal {
 			reply.Header.Set(rpc.HeaderTotal, strconv.Itoa(n))
@@ -61,7 +62,7 @@ func TestExport(t *testing.T) {
 	r := newRig(t)
 	var fits atomic.Int64
 	fits.Store(2000)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: func(ctx context.Context, data []byte) (bus.Reply, error) {
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectList: func(ctx context.Context, data []byte) (bus.Reply, error) {
 		return pages(2500, int(fits.Load()), 0)(ctx, data)
 	}})
 	for _, most := range []int64{2000, 300} { // 300: pages come in pieces
@@ -94,7 +95,7 @@ func TestExport(t *testing.T) {
 func TestExportCutOff(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: pages(3000, 1000, 2000)})
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectList: pages(3000, 1000, 2000)})
 	for _, encoding := range []string{"identity", "gzip"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/api/orders/export.csv", http.NoBody)
 		if err != nil {
@@ -116,7 +117,7 @@ func TestExportCutOff(t *testing.T) {
 func TestExportInSpanish(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: answer(
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectList: answer(
 		`[{"record_id":"rec1","name":"=1;2","customer":"Núñez; e hijos","status":"Pending","priority":"High","amount":-1250.50,"order_date":"2026-11-03","created_at":"c","updated_at":"u"},` +
 			`{"record_id":"rec2","name":null,"customer":null,"status":"Devuelto","priority":null,"amount":null,"order_date":null,"created_at":"c","updated_at":"u"}]`)})
 	const (
@@ -151,7 +152,7 @@ func TestExportInSpanish(t *testing.T) {
 func TestExportFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: refuse(fault.Away("Postgres", nil))})
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectList: refuse(fault.Away("Postgres", nil))})
 	r.get("/api/orders/export.csv").problem(http.StatusServiceUnavailable)
 }
 

@@ -22,6 +22,8 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -39,7 +41,7 @@ func (a *API) fileRoute(path, suffix, note string) {
 		content[kind] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, Example: "(bytes)"}
 	}
 	sizes := &huma.Schema{Type: huma.TypeString}
-	for _, size := range rpc.FileThumbnails {
+	for _, size := range syncapi.FileThumbnails {
 		sizes.Enum = append(sizes.Enum, size)
 	}
 	op := cached(huma.Operation{
@@ -66,7 +68,7 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ref := rpc.FileRef{RecordID: id, Attachment: r.PathValue("attachment")}
+	ref := syncapi.FileRef{RecordID: id, Attachment: r.PathValue("attachment")}
 	if !attachmentID.MatchString(ref.Attachment) {
 		return fault.Field("attachment", malformedID)
 	}
@@ -74,7 +76,7 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Only what the order has now is asked for: anything else would cost a call of Airtable's API.
-	order, err := a.ask(r.Context(), rpc.OrdersGet, rpc.OrderRef{RecordID: id})
+	order, err := a.ask(r.Context(), ordersapi.SubjectGet, ordersapi.Ref{RecordID: id})
 	if err != nil {
 		return err
 	}
@@ -114,7 +116,7 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 }
 
 // streamFile writes the first part and fetches the others.
-func (a *API) streamFile(w http.ResponseWriter, r *http.Request, ref rpc.FileRef, part bus.Reply, size int64) error {
+func (a *API) streamFile(w http.ResponseWriter, r *http.Request, ref syncapi.FileRef, part bus.Reply, size int64) error {
 	control := http.NewResponseController(w)
 	for {
 		_ = control.SetWriteDeadline(time.Now().Add(fileWait)) // not supported: no deadline
@@ -138,12 +140,12 @@ func (a *API) streamFile(w http.ResponseWriter, r *http.Request, ref rpc.FileRef
 }
 
 // filePart asks for a part of a file, and says how large the whole is.
-func (a *API) filePart(ctx context.Context, ref rpc.FileRef) (part bus.Reply, size int64, err error) {
-	part, err = a.askPatiently(ctx, rpc.SyncFile, ref)
+func (a *API) filePart(ctx context.Context, ref syncapi.FileRef) (part bus.Reply, size int64, err error) {
+	part, err = a.askPatiently(ctx, syncapi.SubjectFile, ref)
 	if err != nil {
 		return part, 0, err
 	}
-	if size, err = strconv.ParseInt(part.Header.Get(rpc.HeaderSize), 10, 64); err != nil || size < ref.Offset+int64(len(part.Data)) {
+	if size, err = strconv.ParseInt(part.Header.Get(syncapi.HeaderSize), 10, 64); err != nil || size < ref.Offset+int64(len(part.Data)) {
 		return part, 0, nonsense(errors.New("a part of a file without its size"))
 	}
 	return part, size, nil
@@ -161,8 +163,8 @@ func thumbnail(r *http.Request) (string, error) {
 		}
 	}
 	size := q.one("size")
-	if size != "" && !slices.Contains(rpc.FileThumbnails, size) {
-		q.wrong("size", oneOf(rpc.FileThumbnails))
+	if size != "" && !slices.Contains(syncapi.FileThumbnails, size) {
+		q.wrong("size", oneOf(syncapi.FileThumbnails))
 	}
 	if f := invalid(q.mistake); f != nil {
 		return "", f
@@ -286,7 +288,7 @@ func (l *linker) cell(found *[]address) error {
 				return addressOf(d, at, "", &file)
 			case name == "thumbnails" && d.PeekKind() == '{':
 				return members(d, func(size string) error {
-					if d.PeekKind() != '{' || !slices.Contains(rpc.FileThumbnails, size) {
+					if d.PeekKind() != '{' || !slices.Contains(syncapi.FileThumbnails, size) {
 						return d.SkipValue()
 					}
 					return members(d, func(name string) error {

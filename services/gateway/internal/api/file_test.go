@@ -13,12 +13,14 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
 // parts serves a file three bytes at a time; what begins at failAt fails.
 func parts(content, kind string, failAt int64) bus.Handler {
 	return func(_ context.Context, data []byte) (bus.Reply, error) {
-		var ref rpc.FileRef
+		var ref syncapi.FileRef
 		if err := json.Unmarshal(data, &ref); err != nil || ref.RecordID != "rec1" {
 			return bus.Reply{}, fmt.Errorf("asked for %s: %w", data, err)
 		}
@@ -27,7 +29,7 @@ func parts(content, kind string, failAt int64) bus.Handler {
 		}
 		text := content + ref.Thumbnail
 		return bus.Reply{
-			Header: nats.Header{rpc.HeaderSize: {fmt.Sprint(len(text))}, rpc.HeaderContentType: {kind}},
+			Header: nats.Header{syncapi.HeaderSize: {fmt.Sprint(len(text))}, rpc.HeaderContentType: {kind}},
 			Data:   []byte(text[ref.Offset:min(int(ref.Offset)+3, len(text))]),
 		}, nil
 	}
@@ -36,11 +38,11 @@ func parts(content, kind string, failAt int64) bus.Handler {
 func newFileRig(t *testing.T, h bus.Handler) *rig {
 	r := newRig(t)
 	r.serveOrders(map[string]bus.Handler{
-		rpc.OrdersGet:  only(answer(withFile(orderJSON("rec1")), rpc.HeaderETag, `"strong"`)),
-		rpc.OrdersList: answer("["+withFile(orderJSON("rec1"))+","+orderJSON("rec2")+","+withFile(orderJSON("rec3"))+"]", rpc.HeaderTotal, "3"),
+		ordersapi.SubjectGet:  only(answer(withFile(orderJSON("rec1")), rpc.HeaderETag, `"strong"`)),
+		ordersapi.SubjectList: answer("["+withFile(orderJSON("rec1"))+","+orderJSON("rec2")+","+withFile(orderJSON("rec3"))+"]", rpc.HeaderTotal, "3"),
 	})
 	if h != nil {
-		r.serve("airtable-sync", map[string]bus.Handler{rpc.SyncFile: h})
+		r.serve("airtable-sync", map[string]bus.Handler{syncapi.SubjectFile: h})
 	}
 	return r
 }

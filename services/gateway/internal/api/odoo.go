@@ -21,6 +21,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -34,7 +35,7 @@ const (
 	staleName   = "X-Resonance-Stale"
 )
 
-// odooResource is one of rpc.OdooResources, or of rpc.OdooOptions.
+// odooResource is one of odooapi.Resources, or of odooapi.Options.
 type odooResource struct {
 	*API
 	name  string
@@ -42,9 +43,9 @@ type odooResource struct {
 }
 
 func newOdooResource(a *API, name string) *odooResource {
-	columns := rpc.OdooFields[name]
+	columns := odooapi.Fields[name]
 	if columns == nil {
-		columns = rpc.OdooOptions[name]
+		columns = odooapi.Options[name]
 	}
 	return &odooResource{API: a, name: name, table: &table{
 		columns: columns, size: "limit",
@@ -111,9 +112,9 @@ func (o *odooResource) parse(r *http.Request, allow allowed) (listing, error) {
 }
 
 // scopeOf reads on whose terms Odoo is to answer, and tells caches that it matters.
-func scopeOf(w http.ResponseWriter, r *http.Request) (rpc.OdooScope, error) {
+func scopeOf(w http.ResponseWriter, r *http.Request) (odooapi.Scope, error) {
 	w.Header().Add("Vary", "Accept-Language, "+companyName)
-	var scope rpc.OdooScope
+	var scope odooapi.Scope
 	if lang := r.Header.Get("Accept-Language"); len(lang) <= maxAcceptLanguage {
 		scope.Lang = strings.ToValidUTF8(lang, "")
 	}
@@ -128,26 +129,26 @@ func scopeOf(w http.ResponseWriter, r *http.Request) (rpc.OdooScope, error) {
 
 // hidesInternal reports whether the caller may not see which partners are internal users of Odoo.
 func (o *odooResource) hidesInternal(r *http.Request) bool {
-	return rpc.IsPartners(o.name) && !exchangeOf(r.Context()).who.Role.Includes(auth.Operator)
+	return odooapi.IsPartners(o.name) && !exchangeOf(r.Context()).who.Role.Includes(auth.Operator)
 }
 
 // ref reads which record of Odoo's a request is about.
-func ref(w http.ResponseWriter, r *http.Request) (rpc.OdooRef, error) {
+func ref(w http.ResponseWriter, r *http.Request) (odooapi.RecordRef, error) {
 	scope, err := scopeOf(w, r)
 	if err != nil {
-		return rpc.OdooRef{}, err
+		return odooapi.RecordRef{}, err
 	}
 	text := r.PathValue("id")
 	if !validID(text) {
-		return rpc.OdooRef{}, fault.Field("id", malformedID)
+		return odooapi.RecordRef{}, fault.Field("id", malformedID)
 	}
 	id, _ := strconv.ParseInt(text, 10, 64) // valid
-	return rpc.OdooRef{OdooScope: scope, ID: id}, nil
+	return odooapi.RecordRef{Scope: scope, ID: id}, nil
 }
 
 // askOdoo asks odoo-bridge, which may have to wait for Odoo.
 func (o *odooResource) askOdoo(ctx context.Context, verb string, req any) (bus.Reply, error) {
-	return o.askPatiently(ctx, rpc.OdooSubject(o.name, verb), req)
+	return o.askPatiently(ctx, odooapi.Subject(o.name, verb), req)
 }
 
 // askPatiently asks a service that may have to wait for Odoo or Airtable.
@@ -175,7 +176,7 @@ func (o *odooResource) write(ctx context.Context, verb string, req any) (bus.Rep
 	f := fault.From(err)
 	// A cause is of this side: the service was asked, and its answer did not come.
 	if err != nil && f.Code == fault.Unavailable && f.Err != nil && !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, nats.ErrDisconnected) {
-		return reply, rpc.OdooOutcomeUnknown(err)
+		return reply, odooapi.OutcomeUnknown(err)
 	}
 	return reply, err
 }
@@ -207,10 +208,10 @@ func (o *odooResource) read(w http.ResponseWriter, r *http.Request, verb string,
 	}
 	h := w.Header()
 	h["Age"] = []string{"0"}
-	if age, err := strconv.ParseUint(reply.Header.Get(rpc.HeaderAge), 10, 31); err == nil {
+	if age, err := strconv.ParseUint(reply.Header.Get(odooapi.HeaderAge), 10, 31); err == nil {
 		h["Age"] = []string{strconv.FormatUint(age, 10)}
 	}
-	if reply.Header.Get(rpc.HeaderStale) == "true" {
+	if reply.Header.Get(odooapi.HeaderStale) == "true" {
 		h.Set(staleName, "true")
 		h["Cache-Control"] = noStore
 		r.Header.Del("If-None-Match")
@@ -228,8 +229,8 @@ func (o *odooResource) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	scope.HideInternal = o.hidesInternal(r)
-	reply, err := o.read(w, r, rpc.OdooList, rpc.OdooQuery{
-		OdooScope: scope, Offset: l.Offset, Limit: l.Limit, Sort: l.Sort, Filters: l.Filters, Search: l.Search, IDs: l.ids,
+	reply, err := o.read(w, r, odooapi.List, odooapi.Query{
+		Scope: scope, Offset: l.Offset, Limit: l.Limit, Sort: l.Sort, Filters: l.Filters, Search: l.Search, IDs: l.ids,
 	})
 	if err != nil {
 		return err
@@ -246,7 +247,7 @@ func (o *odooResource) get(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	which.HideInternal = o.hidesInternal(r)
-	reply, err := o.read(w, r, rpc.OdooGet, which)
+	reply, err := o.read(w, r, odooapi.Get, which)
 	if err != nil {
 		return err
 	}
@@ -263,7 +264,7 @@ func (o *odooResource) fields(w http.ResponseWriter, r *http.Request) error {
 	if err := noParams(r); err != nil {
 		return err
 	}
-	reply, err := o.read(w, r, rpc.OdooFieldsOf, scope)
+	reply, err := o.read(w, r, odooapi.ListFields, scope)
 	if err != nil {
 		return err
 	}
@@ -294,7 +295,7 @@ func (o *odooResource) summary(w http.ResponseWriter, r *http.Request) error {
 		}
 		l.Filters = append(l.Filters, only)
 	}
-	reply, err := o.read(w, r, rpc.OdooSummary, rpc.OdooQuery{OdooScope: scope, Filters: l.Filters, Search: l.Search})
+	reply, err := o.read(w, r, odooapi.Summary, odooapi.Query{Scope: scope, Filters: l.Filters, Search: l.Search})
 	if err != nil {
 		return err
 	}
@@ -316,7 +317,7 @@ func (o *odooResource) image(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	which.HideInternal = o.hidesInternal(r)
-	reply, err := o.read(w, r, rpc.OdooImage, rpc.OdooImageRef{OdooScope: which.OdooScope, ID: which.ID, Size: size})
+	reply, err := o.read(w, r, odooapi.Image, odooapi.ImageRef{Scope: which.Scope, ID: which.ID, Size: size})
 	if err != nil {
 		return err
 	}
@@ -343,9 +344,9 @@ func imageSize(r *http.Request) (int, error) {
 			q.unknown(name)
 		}
 	}
-	size := q.number("size", rpc.OdooImageSizes[0], 1, math.MaxInt)
-	if !slices.Contains(rpc.OdooImageSizes, size) {
-		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(rpc.OdooImageSizes), " ", ", "), "[]")
+	size := q.number("size", odooapi.ImageSizes[0], 1, math.MaxInt)
+	if !slices.Contains(odooapi.ImageSizes, size) {
+		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(odooapi.ImageSizes), " ", ", "), "[]")
 		q.wrong("size", fault.T("debe ser uno de: "+list, "must be one of: "+list))
 	}
 	if f := invalid(q.mistake); f != nil {
@@ -370,7 +371,7 @@ func (o *odooResource) create(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reply, err := o.write(r.Context(), rpc.OdooCreate, rpc.OdooWrite{OdooScope: scope, Values: values, Key: key})
+	reply, err := o.write(r.Context(), odooapi.Create, odooapi.Write{Scope: scope, Values: values, Key: key})
 	if err != nil {
 		return err
 	}
@@ -408,8 +409,8 @@ func (o *odooResource) update(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reply, err := o.write(r.Context(), rpc.OdooUpdate, rpc.OdooWrite{
-		OdooScope: which.OdooScope, ID: which.ID, Values: values, IfMatch: strings.TrimPrefix(tag, "*"), Key: key,
+	reply, err := o.write(r.Context(), odooapi.Update, odooapi.Write{
+		Scope: which.Scope, ID: which.ID, Values: values, IfMatch: strings.TrimPrefix(tag, "*"), Key: key,
 	})
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 )
 
 var (
@@ -68,7 +69,7 @@ func object(body []byte) (values map[string]json.RawMessage, err error) {
 	return values, nil
 }
 
-// checker checks values against the fields of rpc.OdooFields, and keeps what is wrong by field.
+// checker checks values against the fields of odooapi.Fields, and keeps what is wrong by field.
 type checker map[string]fault.Text
 
 var (
@@ -76,7 +77,7 @@ var (
 	isReadOnly  = fault.T("es de solo lectura", "is read-only")
 	isUnknown   = fault.T("no es un campo conocido", "is not a known field")
 	cannotEmpty = fault.T("no puede quedar vacío", "cannot be empty")
-	tooLong     = fault.T(fmt.Sprintf("tiene más de %d bytes", rpc.OdooMaxString), fmt.Sprintf("has more than %d bytes", rpc.OdooMaxString))
+	tooLong     = fault.T(fmt.Sprintf("tiene más de %d bytes", odooapi.MaxString), fmt.Sprintf("has more than %d bytes", odooapi.MaxString))
 )
 
 var mustBe = map[rpc.Kind]fault.Text{
@@ -86,13 +87,13 @@ var mustBe = map[rpc.Kind]fault.Text{
 }
 
 // object checks the fields of a record, or of a line; prefix comes before their names.
-func (c checker) object(prefix string, fields []rpc.OdooField, values map[string]json.RawMessage, create bool) {
+func (c checker) object(prefix string, fields []odooapi.Field, values map[string]json.RawMessage, create bool) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		f, ok := fieldOf(fields, name)
 		switch {
 		case !ok:
 			c[prefix+clip(name)] = isUnknown
-		case !f.Has(rpc.Written):
+		case !f.Has(odooapi.Written):
 			c[prefix+name] = isReadOnly
 		case name != f.Name && values[f.Name] != nil:
 			c[prefix+name] = fault.T("no se combina con "+f.Name, "does not go with "+f.Name)
@@ -104,20 +105,20 @@ func (c checker) object(prefix string, fields []rpc.OdooField, values map[string
 		create = false // a text between lines: the service knows what it needs
 	}
 	for _, f := range fields {
-		if create && f.Has(rpc.Required) && values[f.Name] == nil && values[f.Name+"_id"] == nil {
+		if create && f.Has(odooapi.Required) && values[f.Name] == nil && values[f.Name+"_id"] == nil {
 			c[prefix+f.Name] = isMissing
 		}
 	}
 }
 
 // fieldOf finds a field by the names it can be written by.
-func fieldOf(fields []rpc.OdooField, name string) (rpc.OdooField, bool) {
+func fieldOf(fields []odooapi.Field, name string) (odooapi.Field, bool) {
 	for _, f := range fields {
 		if f.Name == name || f.Kind == rpc.Link && f.Name+"_id" == name {
 			return f, true
 		}
 	}
-	return rpc.OdooField{}, false
+	return odooapi.Field{}, false
 }
 
 func clip(name string) string {
@@ -128,7 +129,7 @@ func clip(name string) string {
 }
 
 // value checks one value. Null, and a text of nothing, empty a field that need not be there.
-func (c checker) value(name string, f rpc.OdooField, raw json.RawMessage) {
+func (c checker) value(name string, f odooapi.Field, raw json.RawMessage) {
 	var v any
 	if json.Unmarshal(raw, &v) != nil { // a number beyond any
 		c[name] = mustBeNumber
@@ -141,7 +142,7 @@ func (c checker) value(name string, f rpc.OdooField, raw json.RawMessage) {
 	right := true
 	switch text, isText := v.(string); {
 	case v == nil || isText && f.Kind == rpc.Text && strings.TrimSpace(text) == "":
-		if f.Has(rpc.Required) || f.Kind == rpc.Bool {
+		if f.Has(odooapi.Required) || f.Kind == rpc.Bool {
 			c[name] = cannotEmpty
 		}
 	case f.Kind == rpc.List:
@@ -156,7 +157,7 @@ func (c checker) value(name string, f rpc.OdooField, raw json.RawMessage) {
 		_, right = v.(bool)
 	case f.Kind == rpc.Link:
 		right = isLink(v)
-	case len(text) > rpc.OdooMaxString:
+	case len(text) > odooapi.MaxString:
 		c[name] = tooLong
 	case f.Kind == rpc.Date:
 		right = event.ValidDate(text)
@@ -210,19 +211,19 @@ func escaped(raw []byte, at int) rune {
 }
 
 // list checks the lines of a sale, or the taxes of a line.
-func (c checker) list(name string, f rpc.OdooField, raw json.RawMessage) {
+func (c checker) list(name string, f odooapi.Field, raw json.RawMessage) {
 	var items []json.RawMessage
 	if json.Unmarshal(raw, &items) != nil {
 		c[name] = mustBe[rpc.List]
 		return
 	}
-	if len(items) > rpc.OdooMaxLines {
-		c[name] = atMost(rpc.OdooMaxLines)
+	if len(items) > odooapi.MaxLines {
+		c[name] = atMost(odooapi.MaxLines)
 		return
 	}
 	for i, item := range items {
 		if f.Name != "lines" {
-			c.value(name, rpc.OdooField{Kind: rpc.Link, Can: rpc.Required}, item)
+			c.value(name, odooapi.Field{Kind: rpc.Link, Can: odooapi.Required}, item)
 			continue
 		}
 		at := fmt.Sprintf("%s.%d", name, i)
@@ -231,7 +232,7 @@ func (c checker) list(name string, f rpc.OdooField, raw json.RawMessage) {
 			c[at] = fault.T("debe ser un objeto", "must be an object")
 			continue
 		}
-		c.object(at+".", rpc.OdooLineFields, line, line["id"] == nil)
+		c.object(at+".", odooapi.LineFields, line, line["id"] == nil)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -27,41 +28,41 @@ type OdooPage[T any] struct {
 }
 
 var (
-	exampleProduct = rpc.Product{
+	exampleProduct = odooapi.Product{
 		ID: 7, Name: "Silla de oficina", DefaultCode: new("SIL-01"), Barcode: new("8412345678905"), Type: "consu", IsStorable: new(true),
-		ListPrice: 149.9, LstPrice: new(149.9), StandardPrice: new(80.25), Currency: &rpc.Ref{ID: 1, Name: "EUR"},
-		Category: &rpc.Ref{ID: 4, Name: "Muebles"}, UoM: &rpc.Ref{ID: 1, Name: "Unidades"}, Template: &rpc.Ref{ID: 5, Name: "Silla de oficina"},
+		ListPrice: 149.9, LstPrice: new(149.9), StandardPrice: new(80.25), Currency: &odooapi.Ref{ID: 1, Name: "EUR"},
+		Category: &odooapi.Ref{ID: 4, Name: "Muebles"}, UoM: &odooapi.Ref{ID: 1, Name: "Unidades"}, Template: &odooapi.Ref{ID: 5, Name: "Silla de oficina"},
 		SaleOK: new(true), PurchaseOK: new(true), Weight: new(7.5), Volume: new(0.0), QtyAvailable: new(3.0), VirtualAvailable: new(13.0),
 		LowStockThreshold: new(5.0), LowStock: new(true), HasImage: new(true), Active: true, CreatedAt: exampleTime, UpdatedAt: exampleTime,
 	}
-	examplePartner = rpc.Partner{
+	examplePartner = odooapi.Partner{
 		ID: 12, Name: new("Ferretería Núñez"), Email: new("compras@example.com"), Phone: new("+34 910 000 000"), VAT: new("ESB12345674"), IsCompany: true,
-		Street: new("Calle Mayor 1"), Zip: new("28013"), City: new("Madrid"), State: &rpc.Ref{ID: 448, Name: "Madrid"}, Country: &rpc.Ref{ID: 68, Name: "España"},
+		Street: new("Calle Mayor 1"), Zip: new("28013"), City: new("Madrid"), State: &odooapi.Ref{ID: 448, Name: "Madrid"}, Country: &odooapi.Ref{ID: 68, Name: "España"},
 		CustomerRank: new(int64(3)), SupplierRank: new(int64(0)), HasImage: new(false), Active: true, CreatedAt: exampleTime, UpdatedAt: exampleTime,
 	}
-	exampleListed = rpc.Sale{
-		ID: 31, Name: "S00031", State: "draft", Locked: new(false), Partner: &rpc.Ref{ID: 12, Name: "Ferretería Núñez"}, DateOrder: &exampleTime,
-		PartnerShipping: &rpc.Ref{ID: 12, Name: "Ferretería Núñez"}, Pricelist: &rpc.Ref{ID: 1, Name: "Tarifa pública (EUR)"},
-		PaymentTerm: &rpc.Ref{ID: 3, Name: "30 días"}, FiscalPosition: &rpc.Ref{ID: 1, Name: "Régimen nacional"}, Warehouse: &rpc.Ref{ID: 1, Name: "Madrid"},
-		AmountUntaxed: 299.8, AmountTax: 62.96, AmountTotal: 362.76, Currency: &rpc.Ref{ID: 1, Name: "EUR"}, User: &rpc.Ref{ID: 2, Name: "Ana Ruiz"},
-		Company: &rpc.Ref{ID: 1, Name: "Mi empresa"}, InvoiceStatus: new("no"), CreatedAt: exampleTime, UpdatedAt: exampleTime,
+	exampleListed = odooapi.Sale{
+		ID: 31, Name: "S00031", State: "draft", Locked: new(false), Partner: &odooapi.Ref{ID: 12, Name: "Ferretería Núñez"}, DateOrder: &exampleTime,
+		PartnerShipping: &odooapi.Ref{ID: 12, Name: "Ferretería Núñez"}, Pricelist: &odooapi.Ref{ID: 1, Name: "Tarifa pública (EUR)"},
+		PaymentTerm: &odooapi.Ref{ID: 3, Name: "30 días"}, FiscalPosition: &odooapi.Ref{ID: 1, Name: "Régimen nacional"}, Warehouse: &odooapi.Ref{ID: 1, Name: "Madrid"},
+		AmountUntaxed: 299.8, AmountTax: 62.96, AmountTotal: 362.76, Currency: &odooapi.Ref{ID: 1, Name: "EUR"}, User: &odooapi.Ref{ID: 2, Name: "Ana Ruiz"},
+		Company: &odooapi.Ref{ID: 1, Name: "Mi empresa"}, InvoiceStatus: new("no"), CreatedAt: exampleTime, UpdatedAt: exampleTime,
 	}
-	exampleSale = func() rpc.Sale {
+	exampleSale = func() odooapi.Sale {
 		sale := exampleListed
-		sale.Lines = []rpc.SaleLine{{
-			ID: 81, Product: &rpc.Ref{ID: 7, Name: "[SIL-01] Silla de oficina"}, Name: "Silla de oficina", Qty: 2, UoM: &rpc.Ref{ID: 1, Name: "Unidades"},
-			PriceUnit: 149.9, Taxes: []rpc.Ref{{ID: 1, Name: "21%"}}, Subtotal: 299.8, Total: 362.76,
+		sale.Lines = []odooapi.SaleLine{{
+			ID: 81, Product: &odooapi.Ref{ID: 7, Name: "[SIL-01] Silla de oficina"}, Name: "Silla de oficina", Qty: 2, UoM: &odooapi.Ref{ID: 1, Name: "Unidades"},
+			PriceUnit: 149.9, Taxes: []odooapi.Ref{{ID: 1, Name: "21%"}}, Subtotal: 299.8, Total: 362.76,
 		}}
 		return sale
 	}()
-	exampleSalesSummary = rpc.SalesSummary{
+	exampleSalesSummary = odooapi.SalesSummary{
 		Total:   2,
-		ByState: []rpc.SalesTotal{{State: "draft", Currency: &rpc.Ref{ID: 1, Name: "EUR"}, Count: 2, AmountUntaxed: 599.6, AmountTotal: 725.52}},
-		ByMonth: []rpc.SalesTotal{{Month: new("2026-11"), State: "draft", Currency: &rpc.Ref{ID: 1, Name: "EUR"}, Count: 2, AmountUntaxed: 599.6, AmountTotal: 725.52}},
+		ByState: []odooapi.SalesTotal{{State: "draft", Currency: &odooapi.Ref{ID: 1, Name: "EUR"}, Count: 2, AmountUntaxed: 599.6, AmountTotal: 725.52}},
+		ByMonth: []odooapi.SalesTotal{{Month: new("2026-11"), State: "draft", Currency: &odooapi.Ref{ID: 1, Name: "EUR"}, Count: 2, AmountUntaxed: 599.6, AmountTotal: 725.52}},
 	}
 )
 
-var exampleFields = []rpc.OdooFieldInfo{
+var exampleFields = []odooapi.FieldInfo{
 	{Name: "id", Type: "number", Filter: true, Sort: true},
 	{Name: "name", Type: "text", Filter: true, Sort: true, Write: true, Required: true},
 	{Name: "category", Type: "link", Filter: true, Sort: true, Write: true, Options: "options/categories"},
@@ -95,7 +96,7 @@ func (a *API) odooRoutes() {
 	sales.describeSales()
 	a.describeOptions()
 	for _, t := range []reflect.Type{
-		reflect.TypeFor[rpc.Product](), reflect.TypeFor[rpc.Partner](), reflect.TypeFor[rpc.Sale](), reflect.TypeFor[rpc.SaleLine](), reflect.TypeFor[rpc.SalesTotal](),
+		reflect.TypeFor[odooapi.Product](), reflect.TypeFor[odooapi.Partner](), reflect.TypeFor[odooapi.Sale](), reflect.TypeFor[odooapi.SaleLine](), reflect.TypeFor[odooapi.SalesTotal](),
 	} {
 		a.nullableLinks(t)
 	}
@@ -110,7 +111,7 @@ func describeOdoo[T any](a *API, o *odooResource, one, kind string, listed, exam
 	list := o.listOperation()
 	list.OperationID, list.Path, list.Summary, list.Responses = "list"+plural, path, "List "+o.name, pageOf(a, listed)
 	list.Description += " Archived records are left out, unless a filter names `active`, or `id` is given."
-	if rpc.IsPartners(o.name) {
+	if odooapi.IsPartners(o.name) {
 		list.Description += map[bool]string{
 			true:  " Every partner there is, such as what the partner of a sale can be set to; `suppliers` and `customers` are filters of it.",
 			false: " Those partners whose `" + strings.TrimSuffix(o.name, "s") + "_rank` is above 0; `partners` has all.",
@@ -120,7 +121,7 @@ func describeOdoo[T any](a *API, o *odooResource, one, kind string, listed, exam
 	o.reads(huma.Operation{
 		OperationID: o.name + "Fields", Path: path + "/fields", Summary: "The fields that " + o.name + " have in this Odoo",
 		Description: "In the order they are shown in. A field whose module is not installed is not among them: it is null in every record, and cannot be filtered, sorted or written by.",
-		Responses:   ok[[]rpc.OdooFieldInfo](a, "The fields", exampleFields),
+		Responses:   ok[[]odooapi.FieldInfo](a, "The fields", exampleFields),
 	}, o.fields)
 	o.reads(huma.Operation{
 		OperationID: "get" + upper, Path: path + "/{id}", Summary: "One " + one, Parameters: []*huma.Param{idParam},
@@ -150,7 +151,7 @@ func describeOdoo[T any](a *API, o *odooResource, one, kind string, listed, exam
 	if o.name == "sales" {
 		archive, about = "Cancel a sale", "The same as /cancel: Odoo archives no sales."
 	}
-	o.acts("archive"+upper, http.MethodDelete, path+"/{id}", archive, about, change, rpc.OdooArchive)
+	o.acts("archive"+upper, http.MethodDelete, path+"/{id}", archive, about, change, odooapi.Archive)
 	if o.name != "sales" {
 		o.describeImage(path, one)
 	}
@@ -185,12 +186,12 @@ func (o *odooResource) listOperation(params ...*huma.Param) huma.Operation {
 func (a *API) describeOptions() {
 	lists := map[string]*odooResource{}
 	names := &huma.Schema{Type: huma.TypeString}
-	for _, name := range slices.Sorted(maps.Keys(rpc.OdooOptions)) {
+	for _, name := range slices.Sorted(maps.Keys(odooapi.Options)) {
 		lists[name] = newOdooResource(a, name)
 		names.Enum = append(names.Enum, name)
 	}
 	all := lists["states"] // has every field there is
-	example := rpc.OdooOption{ID: 448, Name: "Madrid", Country: &rpc.Ref{ID: 68, Name: "España"}}
+	example := odooapi.LinkOption{ID: 448, Name: "Madrid", Country: &odooapi.Ref{ID: 68, Name: "España"}}
 	op := all.listOperation(&huma.Param{Name: "list", In: "path", Required: true, Schema: names, Example: "states"})
 	op.OperationID, op.Path, op.Summary = "listOptions", "/api/v1/options/{list}", "List what a link can be set to"
 	op.Description = "Whether some record already is or not. " + op.Description + " `country` goes with `states` only."
@@ -207,17 +208,17 @@ func (a *API) describeOptions() {
 
 func (o *odooResource) describeSales() {
 	sale := func() map[string]*huma.Response {
-		r := ok[rpc.Sale](o.API, "The sale as Odoo has it now", exampleSale)
+		r := ok[odooapi.Sale](o.API, "The sale as Odoo has it now", exampleSale)
 		r["200"].Headers = tagHeader
 		return r
 	}
 	const path = "/api/v1/sales"
-	o.acts("confirmSale", http.MethodPost, path+"/{id}/confirm", "Confirm a quotation", "409 for what is cancelled. What is confirmed already stays so.", sale(), rpc.OdooConfirm)
-	o.acts("cancelSale", http.MethodPost, path+"/{id}/cancel", "Cancel a sale", "409 for what is locked. What is cancelled already stays so.", sale(), rpc.OdooCancel)
+	o.acts("confirmSale", http.MethodPost, path+"/{id}/confirm", "Confirm a quotation", "409 for what is cancelled. What is confirmed already stays so.", sale(), odooapi.Confirm)
+	o.acts("cancelSale", http.MethodPost, path+"/{id}/cancel", "Cancel a sale", "409 for what is locked. What is cancelled already stays so.", sale(), odooapi.Cancel)
 	o.reads(huma.Operation{
 		OperationID: "salesSummary", Path: path + "/summary", Summary: "Totals of sales by state and month",
 		Description: "Takes the filters of the list. Amounts of different currencies are never added.",
-		Parameters:  o.table.params(filters, "", o.ownParams()), Responses: ok[rpc.SalesSummary](o.API, "The totals", exampleSalesSummary),
+		Parameters:  o.table.params(filters, "", o.ownParams()), Responses: ok[odooapi.SalesSummary](o.API, "The totals", exampleSalesSummary),
 	}, o.summary)
 }
 
@@ -227,7 +228,7 @@ func (o *odooResource) describeImage(path, one string) {
 		content[kind] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, Example: "(bytes)"}
 	}
 	sizes := &huma.Schema{Type: huma.TypeInteger}
-	for _, size := range rpc.OdooImageSizes {
+	for _, size := range odooapi.ImageSizes {
 		sizes.Enum = append(sizes.Enum, size)
 	}
 	o.reads(huma.Operation{
@@ -309,7 +310,7 @@ var (
 // ownParams documents o.table.own.
 func (o *odooResource) ownParams() []*huma.Param {
 	ids := &huma.Schema{Type: huma.TypeArray, Items: whole(1, math.MaxInt32), MaxItems: new(maxValues)}
-	searched := "is part of any of these: " + strings.Join(o.table.names(rpc.Searched), ", ")
+	searched := "is part of any of these: " + strings.Join(o.table.names(odooapi.Searched), ", ")
 	return []*huma.Param{
 		param("search", searched, text(), "silla"), param("q", "the same as search", text(), "silla"),
 		param("id", fmt.Sprintf("these records, up to %d, archived ones too; the answer is a bare array", maxValues), ids, []any{7}),
@@ -328,22 +329,22 @@ func (o *odooResource) body(kind string, create bool) *huma.RequestBody {
 	}}
 }
 
-func writtenSchema(fields []rpc.OdooField, create bool) *huma.Schema {
+func writtenSchema(fields []odooapi.Field, create bool) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{}, AdditionalProperties: false}
 	if !create {
 		s.MinProperties = new(1)
 	}
 	for _, f := range fields {
-		if !f.Has(rpc.Written) {
+		if !f.Has(odooapi.Written) {
 			continue
 		}
 		s.Properties[f.Name] = schemaOfField(f)
 		if f.Kind == rpc.Link {
 			s.Properties[f.Name+"_id"] = whole(1, math.MaxInt32)
-			s.Properties[f.Name+"_id"].Nullable = !f.Has(rpc.Required)
+			s.Properties[f.Name+"_id"].Nullable = !f.Has(odooapi.Required)
 		}
 		switch {
-		case !create || !f.Has(rpc.Required):
+		case !create || !f.Has(odooapi.Required):
 		case f.Kind == rpc.Link:
 			s.AnyOf = []*huma.Schema{{Required: []string{f.Name}}, {Required: []string{f.Name + "_id"}}}
 		default:
@@ -354,7 +355,7 @@ func writtenSchema(fields []rpc.OdooField, create bool) *huma.Schema {
 }
 
 // schemaOfField is that of a value to write.
-func schemaOfField(f rpc.OdooField) *huma.Schema {
+func schemaOfField(f odooapi.Field) *huma.Schema {
 	var s *huma.Schema
 	switch f.Kind {
 	case rpc.Number:
@@ -373,21 +374,21 @@ func schemaOfField(f rpc.OdooField) *huma.Schema {
 			whole(1, math.MaxInt32),
 			{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"id": whole(1, math.MaxInt32)}, Required: []string{"id"}},
 		}}
-		if !f.Has(rpc.Required) {
+		if !f.Has(odooapi.Required) {
 			s.OneOf = append(s.OneOf, &huma.Schema{Type: "null"})
 		}
 		return s
 	case rpc.List:
-		item := schemaOfField(rpc.OdooField{Kind: rpc.Link, Can: rpc.Required})
+		item := schemaOfField(odooapi.Field{Kind: rpc.Link, Can: odooapi.Required})
 		if f.Name == "lines" {
-			item = writtenSchema(rpc.OdooLineFields, false)
+			item = writtenSchema(odooapi.LineFields, false)
 			item.Description = "A line without an id needs its product, or with a display_type its name. In a new sale none has an id."
 		}
-		s = &huma.Schema{Type: huma.TypeArray, Items: item, MaxItems: new(rpc.OdooMaxLines)}
+		s = &huma.Schema{Type: huma.TypeArray, Items: item, MaxItems: new(odooapi.MaxLines)}
 	default:
-		s = &huma.Schema{Type: huma.TypeString, MaxLength: new(rpc.OdooMaxString)}
+		s = &huma.Schema{Type: huma.TypeString, MaxLength: new(odooapi.MaxString)}
 	}
-	s.Nullable = !f.Has(rpc.Required)
+	s.Nullable = !f.Has(odooapi.Required)
 	return s
 }
 
@@ -395,7 +396,7 @@ func schemaOfField(f rpc.OdooField) *huma.Schema {
 func (a *API) nullableLinks(t reflect.Type) {
 	s := a.huma.OpenAPI().Components.Schemas.SchemaFromRef(a.huma.OpenAPI().Components.Schemas.Schema(t, true, "").Ref)
 	for f := range t.Fields() {
-		if f.Type == reflect.TypeFor[*rpc.Ref]() {
+		if f.Type == reflect.TypeFor[*odooapi.Ref]() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			s.Properties[name] = &huma.Schema{Description: f.Tag.Get("doc"), OneOf: []*huma.Schema{s.Properties[name], {Type: "null"}}}
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -20,9 +20,9 @@ func TestOdooIdempotencyKeys(t *testing.T) {
 	r := newRig(t)
 	b := r.serveOdoo(nil)
 	for _, call := range []struct{ method, path, verb string }{
-		{http.MethodPost, "/api/v1/sales", rpc.OdooCreate}, {http.MethodPatch, "/api/v1/sales/7", rpc.OdooUpdate},
-		{http.MethodDelete, "/api/v1/sales/7", rpc.OdooArchive}, {http.MethodPost, "/api/v1/sales/7/confirm", rpc.OdooConfirm},
-		{http.MethodPost, "/api/v1/sales/7/cancel", rpc.OdooCancel},
+		{http.MethodPost, "/api/v1/sales", odooapi.Create}, {http.MethodPatch, "/api/v1/sales/7", odooapi.Update},
+		{http.MethodDelete, "/api/v1/sales/7", odooapi.Archive}, {http.MethodPost, "/api/v1/sales/7/confirm", odooapi.Confirm},
+		{http.MethodPost, "/api/v1/sales/7/cancel", odooapi.Cancel},
 	} {
 		sent := func(role auth.Role, options ...option) (key, told string) {
 			t.Helper()
@@ -30,7 +30,7 @@ func TestOdooIdempotencyKeys(t *testing.T) {
 			if resp.StatusCode >= http.StatusBadRequest {
 				t.Fatalf("%d %s", resp.StatusCode, resp.body)
 			}
-			var w rpc.OdooWrite
+			var w odooapi.Write
 			b.last("sales", call.verb, &w)
 			return w.Key, resp.Header.Get(keyName)
 		}
@@ -68,7 +68,7 @@ func TestOdooOutcomeUnknown(t *testing.T) {
 		fault.New(fault.Conflict, fault.T("x", "x")):    false,
 	} {
 		o := odooResource{API: &API{services: failing{err}}, name: "sales"}
-		if _, got := o.write(t.Context(), rpc.OdooCreate, rpc.OdooWrite{}); (fault.From(got).Detail == rpc.OdooOutcomeUnknown(nil).Detail) != unknown {
+		if _, got := o.write(t.Context(), odooapi.Create, odooapi.Write{}); (fault.From(got).Detail == odooapi.OutcomeUnknown(nil).Detail) != unknown {
 			t.Errorf("%v became %v", err, got)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -46,29 +47,29 @@ func (r *rig) serveOdoo(say map[string]bus.Handler) *odooBridge {
 		record["id"] = 7
 		one := string(mustJSON(record))
 		for verb, h := range map[string]bus.Handler{
-			rpc.OdooList: answer("["+one+"]", rpc.HeaderTotal, "23"), rpc.OdooGet: answer(one, rpc.HeaderETag, `"r1"`),
-			rpc.OdooCreate: answer(one, rpc.HeaderETag, `"r1"`), rpc.OdooUpdate: answer(one, rpc.HeaderETag, `"r2"`),
-			rpc.OdooArchive: answer(one, rpc.HeaderETag, `"r2"`), rpc.OdooConfirm: answer(one, rpc.HeaderETag, `"r2"`),
-			rpc.OdooCancel: answer(one, rpc.HeaderETag, `"r2"`), rpc.OdooSummary: answer(string(mustJSON(exampleSalesSummary))),
-			rpc.OdooFieldsOf: answer(string(mustJSON(exampleFields))),
-			rpc.OdooImage:    answer(pixel, rpc.HeaderETag, `"i1"`, rpc.HeaderContentType, "image/png"),
+			odooapi.List: answer("["+one+"]", rpc.HeaderTotal, "23"), odooapi.Get: answer(one, rpc.HeaderETag, `"r1"`),
+			odooapi.Create: answer(one, rpc.HeaderETag, `"r1"`), odooapi.Update: answer(one, rpc.HeaderETag, `"r2"`),
+			odooapi.Archive: answer(one, rpc.HeaderETag, `"r2"`), odooapi.Confirm: answer(one, rpc.HeaderETag, `"r2"`),
+			odooapi.Cancel: answer(one, rpc.HeaderETag, `"r2"`), odooapi.Summary: answer(string(mustJSON(exampleSalesSummary))),
+			odooapi.ListFields: answer(string(mustJSON(exampleFields))),
+			odooapi.Image:      answer(pixel, rpc.HeaderETag, `"i1"`, rpc.HeaderContentType, "image/png"),
 		} {
-			subject := rpc.OdooSubject(name, verb)
+			subject := odooapi.Subject(name, verb)
 			if say[subject] != nil {
 				h = say[subject]
 			}
 			endpoints[subject] = b.handle(subject, verb, h)
 		}
 	}
-	for name := range rpc.OdooOptions {
-		subject := rpc.OdooSubject(name, rpc.OdooList)
-		endpoints[subject] = b.handle(subject, rpc.OdooList, answer(`[{"id":4,"name":"x"}]`, rpc.HeaderTotal, "23"))
+	for name := range odooapi.Options {
+		subject := odooapi.Subject(name, odooapi.List)
+		endpoints[subject] = b.handle(subject, odooapi.List, answer(`[{"id":4,"name":"x"}]`, rpc.HeaderTotal, "23"))
 	}
 	r.serve("odoo", endpoints)
 	return b
 }
 
-// handle answers as pkg/rpc/odoo.go says.
+// handle answers as pkg/rpc/odooapi says.
 func (b *odooBridge) handle(subject, verb string, h bus.Handler) bus.Handler {
 	return func(ctx context.Context, data []byte) (bus.Reply, error) {
 		b.mu.Lock()
@@ -88,7 +89,7 @@ func (b *odooBridge) handle(subject, verb string, h bus.Handler) bus.Handler {
 			return bus.Reply{}, fault.New(fault.Forbidden, fault.T("No hay acceso a la empresa 99", "There is no access to company 99"))
 		case q.ID == 409 || string(q.Values["name"]) == `"taken"` || string(q.Values["client_order_ref"]) == `"taken"`:
 			return bus.Reply{}, odooFaults[fault.Conflict]
-		case verb != rpc.OdooList && verb != rpc.OdooCreate && verb != rpc.OdooSummary && verb != rpc.OdooFieldsOf && q.ID != 7:
+		case verb != odooapi.List && verb != odooapi.Create && verb != odooapi.Summary && verb != odooapi.ListFields && q.ID != 7:
 			return bus.Reply{}, odooFaults[fault.NotFound]
 		case q.IfMatch != "" && q.IfMatch != `"r1"`:
 			return bus.Reply{}, odooFaults[fault.Stale]
@@ -102,7 +103,7 @@ func (b *odooBridge) last(resource, verb string, v any) {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	data := b.asked[rpc.OdooSubject(resource, verb)]
+	data := b.asked[odooapi.Subject(resource, verb)]
 	if data == nil {
 		b.t.Fatalf("%s %s was not asked", resource, verb)
 	}
@@ -129,8 +130,8 @@ func TestOdooLists(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	b := r.serveOdoo(nil)
-	for _, resource := range rpc.OdooResources {
-		viewer := rpc.OdooScope{HideInternal: rpc.IsPartners(resource)}
+	for _, resource := range odooapi.Resources {
+		viewer := odooapi.Scope{HideInternal: odooapi.IsPartners(resource)}
 		resp := r.get("/api/v1/" + resource + "?page=2&limit=5&search=x")
 		var page struct {
 			Data                      []json.RawMessage
@@ -150,9 +151,9 @@ func TestOdooLists(t *testing.T) {
 		if vary := strings.Join(resp.Header.Values("Vary"), ", "); !strings.Contains(vary, "Accept-Language") || !strings.Contains(vary, "X-Company-Id") {
 			t.Errorf("%s: Vary %q", resource, vary)
 		}
-		var q rpc.OdooQuery
-		b.last(resource, rpc.OdooList, &q)
-		if want := (rpc.OdooQuery{OdooScope: viewer, Offset: 5, Limit: 5, Search: "x"}); !reflect.DeepEqual(q, want) {
+		var q odooapi.Query
+		b.last(resource, odooapi.List, &q)
+		if want := (odooapi.Query{Scope: viewer, Offset: 5, Limit: 5, Search: "x"}); !reflect.DeepEqual(q, want) {
 			t.Errorf("%s: asked %+v", resource, q)
 		}
 		resp = r.get("/api/v1/" + resource + "?_start=20&_end=40&_sort=id&_order=desc&q=y")
@@ -161,15 +162,15 @@ func TestOdooLists(t *testing.T) {
 		if resp.Header.Get("X-Total-Count") != "23" {
 			t.Errorf("%s: %v", resource, resp.Header)
 		}
-		q = rpc.OdooQuery{}
-		b.last(resource, rpc.OdooList, &q)
-		if want := (rpc.OdooQuery{OdooScope: viewer, Offset: 20, Limit: 20, Search: "y", Sort: []rpc.Sort{{Field: "id", Desc: true}}}); !reflect.DeepEqual(q, want) {
+		q = odooapi.Query{}
+		b.last(resource, odooapi.List, &q)
+		if want := (odooapi.Query{Scope: viewer, Offset: 20, Limit: 20, Search: "y", Sort: []rpc.Sort{{Field: "id", Desc: true}}}); !reflect.DeepEqual(q, want) {
 			t.Errorf("%s: asked %+v", resource, q)
 		}
 		r.get("/api/v1/"+resource+"?id=3&id=2&id=3").decode(http.StatusOK, &bare)
-		q = rpc.OdooQuery{}
-		b.last(resource, rpc.OdooList, &q)
-		if want := (rpc.OdooQuery{OdooScope: viewer, Limit: 100, IDs: []int64{2, 3}}); !reflect.DeepEqual(q, want) {
+		q = odooapi.Query{}
+		b.last(resource, odooapi.List, &q)
+		if want := (odooapi.Query{Scope: viewer, Limit: 100, IDs: []int64{2, 3}}); !reflect.DeepEqual(q, want) {
 			t.Errorf("%s: asked %+v", resource, q)
 		}
 		tag := resp.Header.Get("ETag")
@@ -184,9 +185,9 @@ func TestInternalUsersAreHiddenFromViewers(t *testing.T) {
 	b := r.serveOdoo(nil)
 	for role, hidden := range map[auth.Role]bool{auth.Viewer: true, auth.Operator: false, auth.Admin: false} {
 		for _, resource := range []string{"partners", "suppliers", "customers"} {
-			for path, verb := range map[string]string{"": rpc.OdooList, "/7": rpc.OdooGet, "/7/image": rpc.OdooImage} {
+			for path, verb := range map[string]string{"": odooapi.List, "/7": odooapi.Get, "/7/image": odooapi.Image} {
 				r.get("/api/v1/"+resource+path, r.as(role)).want(http.StatusOK)
-				var asked rpc.OdooScope
+				var asked odooapi.Scope
 				b.last(resource, verb, &asked)
 				if asked.HideInternal != hidden {
 					t.Errorf("%s: %s%s: asked %+v", role, resource, path, asked)
@@ -201,13 +202,13 @@ func TestOdooOptions(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	b := r.serveOdoo(nil)
-	for name := range rpc.OdooOptions {
+	for name := range odooapi.Options {
 		path := "/api/v1/options/" + name
 		var page struct{ Total, Page, Limit, Pages int }
 		r.get(path+"?search=x&limit=5").decode(http.StatusOK, &page)
-		var q rpc.OdooQuery
-		b.last(name, rpc.OdooList, &q)
-		if want := (rpc.OdooQuery{Limit: 5, Search: "x"}); !reflect.DeepEqual(q, want) || page.Total != 23 || page.Pages != 5 {
+		var q odooapi.Query
+		b.last(name, odooapi.List, &q)
+		if want := (odooapi.Query{Limit: 5, Search: "x"}); !reflect.DeepEqual(q, want) || page.Total != 23 || page.Pages != 5 {
 			t.Errorf("%s: asked %+v, got %+v", name, q, page)
 		}
 		r.get(path + "?id=4&id=5").want(http.StatusOK)
@@ -245,22 +246,22 @@ func TestOdooFilters(t *testing.T) {
 	} {
 		r.get("/api/v1/" + raw).want(http.StatusOK)
 		resource, _, _ := strings.Cut(raw, "?")
-		var q rpc.OdooQuery
-		b.last(resource, rpc.OdooList, &q)
+		var q odooapi.Query
+		b.last(resource, odooapi.List, &q)
 		if !reflect.DeepEqual(q.Filters, want) {
 			t.Errorf("%s: %+v", raw, q.Filters)
 		}
 	}
 	r.get("/api/v1/products?sort=-list_price,category_id").want(http.StatusOK)
-	var q rpc.OdooQuery
-	b.last("products", rpc.OdooList, &q)
+	var q odooapi.Query
+	b.last("products", odooapi.List, &q)
 	if want := []rpc.Sort{{Field: "list_price", Desc: true}, {Field: "category"}}; !reflect.DeepEqual(q.Sort, want) {
 		t.Errorf("sort %+v", q.Sort)
 	}
 	r.get("/api/v1/sales/summary?state=sale&search=x&id=4&id=3").want(http.StatusOK)
-	q = rpc.OdooQuery{}
-	b.last("sales", rpc.OdooSummary, &q)
-	if want := (rpc.OdooQuery{Search: "x", Filters: []rpc.Filter{filter("state", rpc.Eq, "sale"), filter("id", rpc.In, "3", "4")}}); !reflect.DeepEqual(q, want) {
+	q = odooapi.Query{}
+	b.last("sales", odooapi.Summary, &q)
+	if want := (odooapi.Query{Search: "x", Filters: []rpc.Filter{filter("state", rpc.Eq, "sale"), filter("id", rpc.In, "3", "4")}}); !reflect.DeepEqual(q, want) {
 		t.Errorf("summary %+v", q)
 	}
 	b.forget()
@@ -307,7 +308,7 @@ func TestOdooPaging(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	b := r.serveOdoo(nil)
-	for _, resource := range rpc.OdooResources {
+	for _, resource := range odooapi.Resources {
 		for raw, field := range map[string]string{
 			"limit=0": "limit", "limit=101": "limit", "limit=x": "limit", "limit=-1": "limit", "limit=": "limit", "page=0": "page", "page=x": "page",
 			"page=1000002": "page", "_start=-1&_end=5": "_start", "_start=0&_end=101": "_end", "_start=5&_end=5": "_end", "_start=0&limit=5": "_start",
@@ -335,21 +336,21 @@ func TestOdooScope(t *testing.T) {
 	r := newRig(t)
 	b := r.serveOdoo(nil)
 	operator := r.as(auth.Operator)
-	want := rpc.OdooScope{Lang: "en-GB, es;q=0.5", Company: 3}
+	want := odooapi.Scope{Lang: "en-GB, es;q=0.5", Company: 3}
 	scoped := []option{operator, header("Accept-Language", want.Lang), header("X-Company-Id", "3")}
 	for _, c := range []struct {
 		method, path, resource, verb string
 		body                         string
 	}{
-		{http.MethodGet, "/products", "products", rpc.OdooList, ""},
-		{http.MethodGet, "/products/7", "products", rpc.OdooGet, ""},
-		{http.MethodGet, "/products/7/image", "products", rpc.OdooImage, ""},
-		{http.MethodGet, "/sales/summary", "sales", rpc.OdooSummary, ""},
-		{http.MethodPost, "/products", "products", rpc.OdooCreate, `{"name":"x"}`},
-		{http.MethodPatch, "/products/7", "products", rpc.OdooUpdate, `{"name":"x"}`},
-		{http.MethodDelete, "/products/7", "products", rpc.OdooArchive, ""},
-		{http.MethodPost, "/sales/7/confirm", "sales", rpc.OdooConfirm, ""},
-		{http.MethodPost, "/sales/7/cancel", "sales", rpc.OdooCancel, ""},
+		{http.MethodGet, "/products", "products", odooapi.List, ""},
+		{http.MethodGet, "/products/7", "products", odooapi.Get, ""},
+		{http.MethodGet, "/products/7/image", "products", odooapi.Image, ""},
+		{http.MethodGet, "/sales/summary", "sales", odooapi.Summary, ""},
+		{http.MethodPost, "/products", "products", odooapi.Create, `{"name":"x"}`},
+		{http.MethodPatch, "/products/7", "products", odooapi.Update, `{"name":"x"}`},
+		{http.MethodDelete, "/products/7", "products", odooapi.Archive, ""},
+		{http.MethodPost, "/sales/7/confirm", "sales", odooapi.Confirm, ""},
+		{http.MethodPost, "/sales/7/cancel", "sales", odooapi.Cancel, ""},
 	} {
 		options := slices.Clone(scoped)
 		if c.body != "" {
@@ -358,7 +359,7 @@ func TestOdooScope(t *testing.T) {
 		if resp := r.do(c.method, "/api/v1"+c.path, options...); resp.StatusCode >= 300 {
 			t.Fatalf("%s: %d %s", c.path, resp.StatusCode, resp.body)
 		}
-		var q rpc.OdooScope
+		var q odooapi.Scope
 		b.last(c.resource, c.verb, &q)
 		if q != want {
 			t.Errorf("%s %s: asked %+v", c.method, c.path, q)
@@ -388,15 +389,15 @@ func TestOdooScope(t *testing.T) {
 func TestOdooFreshness(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	old := []string{rpc.HeaderAge, "41", rpc.HeaderStale, "true", rpc.HeaderETag, `"r1"`, rpc.HeaderTotal, "1"}
+	old := []string{odooapi.HeaderAge, "41", odooapi.HeaderStale, "true", rpc.HeaderETag, `"r1"`, rpc.HeaderTotal, "1"}
 	one := string(mustJSON(exampleProduct))
 	r.serveOdoo(map[string]bus.Handler{
-		rpc.OdooSubject("products", rpc.OdooList):  answer("["+one+"]", old...),
-		rpc.OdooSubject("products", rpc.OdooGet):   answer(one, old...),
-		rpc.OdooSubject("products", rpc.OdooImage): answer(pixel, append(old, rpc.HeaderContentType, "image/png")...),
-		rpc.OdooSubject("sales", rpc.OdooSummary):  answer(string(mustJSON(exampleSalesSummary)), old...),
-		rpc.OdooSubject("sales", rpc.OdooGet):      answer(one, rpc.HeaderAge, "3", rpc.HeaderETag, `"r1"`),
-		rpc.OdooSubject("sales", rpc.OdooList):     answer("["+one+"]", rpc.HeaderAge, "x\r\nEvil: 1", rpc.HeaderTotal, "1"),
+		odooapi.Subject("products", odooapi.List):  answer("["+one+"]", old...),
+		odooapi.Subject("products", odooapi.Get):   answer(one, old...),
+		odooapi.Subject("products", odooapi.Image): answer(pixel, append(old, rpc.HeaderContentType, "image/png")...),
+		odooapi.Subject("sales", odooapi.Summary):  answer(string(mustJSON(exampleSalesSummary)), old...),
+		odooapi.Subject("sales", odooapi.Get):      answer(one, odooapi.HeaderAge, "3", rpc.HeaderETag, `"r1"`),
+		odooapi.Subject("sales", odooapi.List):     answer("["+one+"]", odooapi.HeaderAge, "x\r\nEvil: 1", rpc.HeaderTotal, "1"),
 	})
 	for _, path := range []string{"products", "products/7", "products/7/image", "sales/summary"} {
 		resp := r.get("/api/v1/"+path, header("If-None-Match", "*")).want(http.StatusOK)
@@ -418,7 +419,7 @@ func TestOdooRecords(t *testing.T) {
 	r := newRig(t)
 	b := r.serveOdoo(nil)
 	operator := r.as(auth.Operator)
-	for _, resource := range rpc.OdooResources {
+	for _, resource := range odooapi.Resources {
 		path := "/api/v1/" + resource
 		resp := r.get(path+"/7", header("Accept-Encoding", "gzip")).want(http.StatusOK)
 		if resp.Header.Get("ETag") != `"r1"` || resp.Header.Get("Content-Encoding") != "" || resp.Header.Get("Age") != "0" {
@@ -436,8 +437,8 @@ func TestOdooRecords(t *testing.T) {
 		if resp.Header.Get("Location") != path+"/7" || resp.Header.Get("ETag") != `"r1"` || string(resp.body) != record || resp.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%v %s", resp.Header, resp.body)
 		}
-		var w rpc.OdooWrite
-		b.last(resource, rpc.OdooCreate, &w)
+		var w odooapi.Write
+		b.last(resource, odooapi.Create, &w)
 		field, value, _ := strings.Cut(name, ":")
 		if w.ID != 0 || len(w.Values) != 1 || string(w.Values[strings.Trim(field, `"`)]) != value {
 			t.Errorf("asked %+v", w)
@@ -447,13 +448,13 @@ func TestOdooRecords(t *testing.T) {
 		if resp.Header.Get("ETag") != `"r2"` || string(resp.body) != record {
 			t.Errorf("%v %s", resp.Header, resp.body)
 		}
-		b.last(resource, rpc.OdooUpdate, &w)
+		b.last(resource, odooapi.Update, &w)
 		if w.ID != 7 || w.IfMatch != `"r1"` {
 			t.Errorf("asked %+v", w)
 		}
 		r.do(http.MethodPatch, path+"/7", operator, jsonBody("{"+name+"}"), header("If-Match", "*")).want(http.StatusOK)
-		w = rpc.OdooWrite{}
-		b.last(resource, rpc.OdooUpdate, &w)
+		w = odooapi.Write{}
+		b.last(resource, odooapi.Update, &w)
 		if w.IfMatch != "" {
 			t.Errorf("asked %+v", w)
 		}
@@ -468,8 +469,8 @@ func TestOdooRecords(t *testing.T) {
 		if resp.Header.Get("ETag") != `"r2"` || string(resp.body) != record {
 			t.Errorf("%v %s", resp.Header, resp.body)
 		}
-		var one rpc.OdooRef
-		b.last(resource, rpc.OdooArchive, &one)
+		var one odooapi.RecordRef
+		b.last(resource, odooapi.Archive, &one)
 		if one.ID != 7 {
 			t.Errorf("asked %+v", one)
 		}
@@ -520,7 +521,7 @@ func TestOdooBodies(t *testing.T) {
 		{"POST", "products", `{"name":"x","category":[4]}`, []string{"category"}},
 		{"POST", "products", `{"name":"x","category":2147483648}`, []string{"category"}},
 		{"POST", "products", `{"name":["x"]}`, []string{"name"}},
-		{"POST", "products", `{"name":"` + strings.Repeat("x", rpc.OdooMaxString+1) + `"}`, []string{"name"}},
+		{"POST", "products", `{"name":"` + strings.Repeat("x", odooapi.MaxString+1) + `"}`, []string{"name"}},
 		{"PATCH", "products/7", `{"list_price":1.10,"weight":null}`, nil},
 		{"PATCH", "products/7", `{"barcode":null,"category":null}`, nil},
 		{"PATCH", "products/7", `{"name":null}`, []string{"name"}},
@@ -540,7 +541,7 @@ func TestOdooBodies(t *testing.T) {
 		{"POST", "sales", `{"partner":12,"lines":[null]}`, []string{"lines.0"}},
 		{"POST", "sales", `{"partner":12,"lines":[{"product":7},{"product":7,"qty":"2","total":3,"x":1}]}`, []string{"lines.1.qty", "lines.1.total", "lines.1.x"}},
 		{"POST", "sales", `{"partner":12,"lines":[{"product":7,"taxes":["x"]}]}`, []string{"lines.0.taxes"}},
-		{"POST", "sales", `{"partner":12,"lines":[` + strings.Repeat(`{"product":7},`, rpc.OdooMaxLines) + `{"product":7}]}`, []string{"lines"}},
+		{"POST", "sales", `{"partner":12,"lines":[` + strings.Repeat(`{"product":7},`, odooapi.MaxLines) + `{"product":7}]}`, []string{"lines"}},
 		{"PATCH", "sales/7", `{"lines":[{"id":81,"qty":3},{"product":9}],"validity_date":null,"date_order":"2026-11-03T09:00:00+01:00"}`, nil},
 		{"PATCH", "sales/7", `{"lines":null}`, nil},
 	} {
@@ -595,17 +596,17 @@ func (d *document) valid(pointer, body string) bool {
 	return schema.Validate(value) == nil
 }
 
-// Every writable field is taken by the name in rpc.OdooFields, and no other.
+// Every writable field is taken by the name in odooapi.Fields, and no other.
 func TestOdooWritableFields(t *testing.T) {
 	t.Parallel()
 	samples := map[rpc.Kind]string{
 		rpc.Text: `"x"`, rpc.Number: `1.5`, rpc.Bool: `true`, rpc.Link: `7`, rpc.Date: `"2026-11-03"`, rpc.Time: `"2026-11-03T09:00:00Z"`, rpc.List: `[]`,
 	}
-	for resource, fields := range rpc.OdooFields {
+	for resource, fields := range odooapi.Fields {
 		for _, f := range fields {
 			c := checker{}
 			c.object("", fields, map[string]json.RawMessage{f.Name: json.RawMessage(samples[f.Kind])}, false)
-			if _, wrong := c[f.Name]; wrong == f.Has(rpc.Written) {
+			if _, wrong := c[f.Name]; wrong == f.Has(odooapi.Written) {
 				t.Errorf("%s.%s: %+v", resource, f.Name, c)
 			}
 			for kind, sample := range samples {
@@ -627,8 +628,8 @@ func TestOdooImages(t *testing.T) {
 	r := newRig(t)
 	const svg = `<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>`
 	b := r.serveOdoo(map[string]bus.Handler{
-		rpc.OdooSubject("suppliers", rpc.OdooImage): answer(svg, rpc.HeaderETag, `"s"`, rpc.HeaderContentType, "image/svg+xml"),
-		rpc.OdooSubject("customers", rpc.OdooImage): answer("<script>", rpc.HeaderETag, `"s"`, rpc.HeaderContentType, "text/html"),
+		odooapi.Subject("suppliers", odooapi.Image): answer(svg, rpc.HeaderETag, `"s"`, rpc.HeaderContentType, "image/svg+xml"),
+		odooapi.Subject("customers", odooapi.Image): answer("<script>", rpc.HeaderETag, `"s"`, rpc.HeaderContentType, "text/html"),
 	})
 	resp := r.get("/api/v1/products/7/image?size=256", header("Accept-Encoding", "gzip")).want(http.StatusOK)
 	for name, want := range map[string]string{
@@ -642,13 +643,13 @@ func TestOdooImages(t *testing.T) {
 	if string(resp.body) != pixel {
 		t.Errorf("%q", resp.body)
 	}
-	var q rpc.OdooImageRef
-	b.last("products", rpc.OdooImage, &q)
+	var q odooapi.ImageRef
+	b.last("products", odooapi.Image, &q)
 	if q.ID != 7 || q.Size != 256 {
 		t.Errorf("asked %+v", q)
 	}
 	r.get("/api/v1/products/7/image").want(http.StatusOK)
-	b.last("products", rpc.OdooImage, &q)
+	b.last("products", odooapi.Image, &q)
 	if q.Size != 128 {
 		t.Errorf("asked %+v", q)
 	}
@@ -672,14 +673,14 @@ func TestOdooFaults(t *testing.T) {
 	r := newRig(t)
 	away := &fault.Error{Code: fault.Unavailable, Detail: fault.T("Odoo no responde", "Odoo does not answer"), RetryAfter: 30 * time.Second}
 	r.serveOdoo(map[string]bus.Handler{
-		rpc.OdooSubject("products", rpc.OdooCreate): refuse(&fault.Error{
+		odooapi.Subject("products", odooapi.Create): refuse(&fault.Error{
 			Code: fault.Invalid, Detail: fault.T("Odoo no lo acepta", "Odoo does not accept it"), Fields: map[string]fault.Text{"uom": fault.T("otra categoría", "another category")},
 		}),
-		rpc.OdooSubject("products", rpc.OdooList):    refuse(away),
-		rpc.OdooSubject("products", rpc.OdooGet):     refuse(errors.New("Traceback (most recent call last)")),
-		rpc.OdooSubject("products", rpc.OdooImage):   refuse(fault.New(fault.TooLarge, fault.T("demasiado grande", "too large"))),
-		rpc.OdooSubject("suppliers", rpc.OdooCreate): answer(`{"name":"no id"}`),
-		rpc.OdooSubject("suppliers", rpc.OdooList):   answer(`{}`, rpc.HeaderTotal, "1"),
+		odooapi.Subject("products", odooapi.List):    refuse(away),
+		odooapi.Subject("products", odooapi.Get):     refuse(errors.New("Traceback (most recent call last)")),
+		odooapi.Subject("products", odooapi.Image):   refuse(fault.New(fault.TooLarge, fault.T("demasiado grande", "too large"))),
+		odooapi.Subject("suppliers", odooapi.Create): answer(`{"name":"no id"}`),
+		odooapi.Subject("suppliers", odooapi.List):   answer(`{}`, rpc.HeaderTotal, "1"),
 	})
 	operator, en := r.as(auth.Operator), header("Accept-Language", "en")
 	p := r.do("POST", "/api/v1/products", operator, en, jsonBody(`{"name":"x"}`)).problem(http.StatusBadRequest, "uom")
@@ -704,7 +705,7 @@ func TestOdooMayTakeItsTime(t *testing.T) {
 	r := newRig(t)
 	waiting := make(chan struct{}, 2)
 	r.serveOdoo(map[string]bus.Handler{
-		rpc.OdooSubject("products", rpc.OdooList): func(ctx context.Context, data []byte) (bus.Reply, error) {
+		odooapi.Subject("products", odooapi.List): func(ctx context.Context, data []byte) (bus.Reply, error) {
 			waiting <- struct{}{}
 			select {
 			case <-time.After(patience + 200*time.Millisecond):
@@ -712,7 +713,7 @@ func TestOdooMayTakeItsTime(t *testing.T) {
 			}
 			return answer("[]", rpc.HeaderTotal, "0")(ctx, data)
 		},
-		rpc.OdooSubject("products", rpc.OdooGet): func(ctx context.Context, _ []byte) (bus.Reply, error) {
+		odooapi.Subject("products", odooapi.Get): func(ctx context.Context, _ []byte) (bus.Reply, error) {
 			waiting <- struct{}{}
 			<-ctx.Done()
 			return bus.Reply{}, ctx.Err()
@@ -742,16 +743,16 @@ func TestOdooMayTakeItsTime(t *testing.T) {
 func TestOdooLogin(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *auth.Config) {
-		c.Odoo = func(_ context.Context, who rpc.OdooCredentials) (rpc.OdooUser, error) {
+		c.Odoo = func(_ context.Context, who odooapi.Credentials) (odooapi.User, error) {
 			switch who {
-			case rpc.OdooCredentials{Username: "eva@example.com", Password: "s3cret in Odoo"}:
-				return rpc.OdooUser{UID: 7, Name: "Eva Núñez", Role: "operator"}, nil
-			case rpc.OdooCredentials{Username: "portal", Password: "x"}:
-				return rpc.OdooUser{}, fault.New(fault.Forbidden, fault.T("No es interno", "Is not internal"))
-			case rpc.OdooCredentials{Username: "eva@example.com", Password: "away"}:
-				return rpc.OdooUser{}, fault.Away("Odoo", nats.ErrTimeout)
+			case odooapi.Credentials{Username: "eva@example.com", Password: "s3cret in Odoo"}:
+				return odooapi.User{UID: 7, Name: "Eva Núñez", Role: "operator"}, nil
+			case odooapi.Credentials{Username: "portal", Password: "x"}:
+				return odooapi.User{}, fault.New(fault.Forbidden, fault.T("No es interno", "Is not internal"))
+			case odooapi.Credentials{Username: "eva@example.com", Password: "away"}:
+				return odooapi.User{}, fault.Away("Odoo", nats.ErrTimeout)
 			}
-			return rpc.OdooUser{}, fault.New(fault.Unauthenticated, fault.T("no", "no"))
+			return odooapi.User{}, fault.New(fault.Unauthenticated, fault.T("no", "no"))
 		}
 	})
 	r.serveOdoo(nil)
@@ -806,7 +807,7 @@ func (r *rig) callOdoo(call func(status int, method, pattern, path string, optio
 		bad             string // a path, or a body, that is invalid
 	}
 	var all []operation
-	for _, resource := range rpc.OdooResources {
+	for _, resource := range odooapi.Resources {
 		list := "/api/v1/" + resource
 		one, body := list+"/{id}", `{"name":"x"}`
 		if resource == "sales" {
@@ -866,7 +867,7 @@ func (r *rig) callOdoo(call func(status int, method, pattern, path string, optio
 	call(http.StatusOK, http.MethodGet, "/api/v1/products", "/api/v1/products?_start=0&_end=5", viewer)
 }
 
-// What Odoo's resources are documented as is what pkg/rpc has of them.
+// The resources are documented as odooapi describes them.
 func TestOdooShapes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -874,11 +875,11 @@ func TestOdooShapes(t *testing.T) {
 	schemas := d.root["components"].(map[string]any)["schemas"].(map[string]any)
 	for resource, kind := range map[string]string{"products": "Product", "suppliers": "Partner", "sales": "Sale"} {
 		var written []string
-		for _, f := range rpc.OdooFields[resource] {
+		for _, f := range odooapi.Fields[resource] {
 			if schemas[kind].(map[string]any)["properties"].(map[string]any)[f.Name] == nil {
 				t.Errorf("%s has no %s", kind, f.Name)
 			}
-			if f.Has(rpc.Written) {
+			if f.Has(odooapi.Written) {
 				written = append(written, f.Name)
 				if f.Kind == rpc.Link {
 					written = append(written, f.Name+"_id")

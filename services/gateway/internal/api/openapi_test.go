@@ -21,6 +21,8 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -268,15 +270,15 @@ func TestResponsesAreAsDocumented(t *testing.T) {
 
 	// With all there.
 	e := newEditor(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersEdit: e.edit, rpc.OrdersEdits: e.look, rpc.OrdersGet: only(answer(withFile(orderJSON("rec1"))))})
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectEdit: e.edit, ordersapi.SubjectEdits: e.look, ordersapi.SubjectGet: only(answer(withFile(orderJSON("rec1"))))})
 	r.serve("airtable-sync", map[string]bus.Handler{
-		rpc.SyncFile: func(_ context.Context, data []byte) (bus.Reply, error) {
+		syncapi.SubjectFile: func(_ context.Context, data []byte) (bus.Reply, error) {
 			if strings.Contains(string(data), "attPage") {
 				return bus.Reply{}, fault.New(fault.TooLarge, fault.T("grande", "large"))
 			}
-			return answer("picture", rpc.HeaderSize, "7", rpc.HeaderContentType, "image/png")(t.Context(), data)
+			return answer("picture", syncapi.HeaderSize, "7", rpc.HeaderContentType, "image/png")(t.Context(), data)
 		},
-		rpc.SyncRunNow: answer(`{"run_id":"run1"}`), rpc.SyncStatus: answer(state), rpc.SyncPing: func(_ context.Context, data []byte) (bus.Reply, error) {
+		syncapi.SubjectRun: answer(`{"run_id":"run1"}`), syncapi.SubjectStatus: answer(state), syncapi.SubjectPing: func(_ context.Context, data []byte) (bus.Reply, error) {
 			if strings.Contains(string(data), forgedMAC) {
 				return bus.Reply{}, fault.New(fault.Forbidden, fault.T("no", "no"))
 			}

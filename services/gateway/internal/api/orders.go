@@ -16,6 +16,7 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -61,7 +62,7 @@ func (a *API) orderRoutes() {
 	a.route(cached(huma.Operation{
 		OperationID: "ordersSummary", Method: http.MethodGet, Path: "/api/orders/summary", Tags: []string{"orders"},
 		Summary: "Totals by status, priority and day", Description: "Takes the filters of the list.",
-		Parameters: listParams(filters), Responses: ok[rpc.Summary](a, "The totals", exampleSummary), Errors: asking(),
+		Parameters: listParams(filters), Responses: ok[ordersapi.Summary](a, "The totals", exampleSummary), Errors: asking(),
 	}), auth.Viewer, a.summary)
 
 	a.route(huma.Operation{
@@ -111,13 +112,13 @@ func (a *API) listOrders(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	query := l.orders()
-	reply, err := a.ask(r.Context(), rpc.OrdersList, query)
+	reply, err := a.ask(r.Context(), ordersapi.SubjectList, query)
 	if err != nil {
 		return err
 	}
 	return writePage(w, r, reply, l, func(last bus.Reply, rest int) (bus.Reply, error) {
-		query.Offset, query.Limit, query.After, query.NoTotal = 0, rest, last.Header.Get(rpc.HeaderNext), true
-		return a.ask(r.Context(), rpc.OrdersList, query)
+		query.Offset, query.Limit, query.After, query.NoTotal = 0, rest, last.Header.Get(ordersapi.HeaderNext), true
+		return a.ask(r.Context(), ordersapi.SubjectList, query)
 	})
 }
 
@@ -130,14 +131,14 @@ func (a *API) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	query := rpc.HistoryQuery{RecordID: id, Offset: l.Offset, Limit: l.Limit}
-	reply, err := a.ask(r.Context(), rpc.OrdersHistory, query)
+	query := ordersapi.HistoryQuery{RecordID: id, Offset: l.Offset, Limit: l.Limit}
+	reply, err := a.ask(r.Context(), ordersapi.SubjectHistory, query)
 	if err != nil {
 		return err
 	}
 	return writePage(w, r, reply, l, func(_ bus.Reply, rest int) (bus.Reply, error) {
 		query.Offset, query.Limit = query.Offset+query.Limit-rest, rest
-		return a.ask(r.Context(), rpc.OrdersHistory, query)
+		return a.ask(r.Context(), ordersapi.SubjectHistory, query)
 	})
 }
 
@@ -149,7 +150,7 @@ func (a *API) getOrder(w http.ResponseWriter, r *http.Request) error {
 	if err := noParams(r); err != nil {
 		return err
 	}
-	reply, err := a.ask(r.Context(), rpc.OrdersGet, rpc.OrderRef{RecordID: id})
+	reply, err := a.ask(r.Context(), ordersapi.SubjectGet, ordersapi.Ref{RecordID: id})
 	if err != nil {
 		return err
 	}
@@ -171,7 +172,7 @@ func (a *API) summary(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reply, err := a.ask(r.Context(), rpc.OrdersSummary, l.orders())
+	reply, err := a.ask(r.Context(), ordersapi.SubjectSummary, l.orders())
 	if err != nil {
 		return err
 	}
@@ -226,7 +227,7 @@ func writePage(w http.ResponseWriter, r *http.Request, reply bus.Reply, l listin
 	if !l.bare {
 		head, tail = envelope, l.tail(total)
 	}
-	if reply.Header[rpc.HeaderRest] == nil {
+	if reply.Header[ordersapi.HeaderRest] == nil {
 		writeJSON(w, r, weakETag(data, totals[0]), head, data, tail)
 		return nil
 	}
@@ -250,7 +251,7 @@ func streamPage(w http.ResponseWriter, r *http.Request, reply bus.Reply, next fu
 		if _, err := w.Write(data[:len(data)-1]); err != nil {   //nolint:gosec // G705: as in writeBody
 			panic(http.ErrAbortHandler) // the client has gone
 		}
-		rest, _ := strconv.Atoi(reply.Header.Get(rpc.HeaderRest)) // absent: 0
+		rest, _ := strconv.Atoi(reply.Header.Get(ordersapi.HeaderRest)) // absent: 0
 		if rest <= 0 {
 			break
 		}

@@ -12,13 +12,14 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // A page that does not fit into one message reaches the client whole, in either of its forms.
 func TestPageInPieces(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: pages(250, 7, 0)})
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectList: pages(250, 7, 0)})
 	var page struct {
 		Data []struct {
 			RecordID string `json:"record_id"`
@@ -46,7 +47,7 @@ func TestPageInPieces(t *testing.T) {
 func TestPageCutOff(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersList: pages(250, 40, 80)})
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectList: pages(250, 40, 80)})
 	if resp, err := r.send(http.MethodGet, "/api/orders?page_size=100", r.as("viewer")); err == nil {
 		t.Fatalf("looks complete with %d bytes", len(resp.body))
 	}
@@ -58,14 +59,14 @@ func TestPageCutOff(t *testing.T) {
 func TestHistoryInPieces(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersHistory: func(_ context.Context, data []byte) (bus.Reply, error) {
-		var q rpc.HistoryQuery
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectHistory: func(_ context.Context, data []byte) (bus.Reply, error) {
+		var q ordersapi.HistoryQuery
 		if err := json.Unmarshal(data, &q); err != nil {
 			return bus.Reply{}, err
 		}
 		h := nats.Header{rpc.HeaderTotal: {"5"}}
 		if q.Limit > 1 {
-			h.Set(rpc.HeaderRest, fmt.Sprint(q.Limit-1))
+			h.Set(ordersapi.HeaderRest, fmt.Sprint(q.Limit-1))
 		}
 		return bus.Reply{Header: h, Data: fmt.Appendf(nil, `[{"id":"e%d"}]`, q.Offset)}, nil
 	}})
@@ -80,7 +81,7 @@ func TestHistoryInPieces(t *testing.T) {
 func TestEditOfLargeOrders(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.serveOrders(map[string]bus.Handler{rpc.OrdersEdit: answer(`[{"record_id":"rec1","edit_id":"e1"}]`)})
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectEdit: answer(`[{"record_id":"rec1","edit_id":"e1"}]`)})
 	resp := r.do(http.MethodPatch, "/api/orders/rec1", r.as("operator"), jsonBody(`{"status":"Sent"}`)).want(http.StatusOK)
 	if resp.Header.Get("ETag") != `"strong"` || string(resp.body) != orderJSON("rec1") {
 		t.Errorf("%v %s", resp.Header, resp.body)

@@ -14,6 +14,8 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // Bounds of a query.
@@ -51,12 +53,12 @@ type listing struct {
 }
 
 // orders asks the orders service for what is listed.
-func (l *listing) orders() rpc.OrdersQuery {
-	return rpc.OrdersQuery{Offset: l.Offset, Limit: l.Limit, Sort: l.Sort, Filters: l.Filters, Search: l.Search}
+func (l *listing) orders() ordersapi.Query {
+	return ordersapi.Query{Offset: l.Offset, Limit: l.Limit, Sort: l.Sort, Filters: l.Filters, Search: l.Search}
 }
 
 // column is what lists can be filtered and sorted by.
-type column = rpc.OdooField
+type column = odooapi.Field
 
 // table is what a list can be asked by.
 type table struct {
@@ -78,7 +80,7 @@ func ordersTable(catalog *columns.Catalog) *table {
 		},
 	}
 	for _, name := range orderColumns {
-		t.columns = append(t.columns, column{Name: name, Kind: rpc.OrderColumns[name], Can: rpc.Filtered | rpc.Sorted})
+		t.columns = append(t.columns, column{Name: name, Kind: ordersapi.Columns[name], Can: odooapi.Filtered | odooapi.Sorted})
 	}
 	for _, name := range []string{"status", "priority", "customer", "start_date", "end_date"} {
 		t.own[name] = func(q *query, _ *listing, name string) { q.classicFilter(name) }
@@ -87,7 +89,7 @@ func ordersTable(catalog *columns.Catalog) *table {
 }
 
 // column finds a column that can be used so; a link also goes by <link>_id.
-func (t *table) column(name string, can rpc.Can) (column, bool) {
+func (t *table) column(name string, can odooapi.Can) (column, bool) {
 	for _, c := range t.columns {
 		if c.Has(can) && (c.Name == name || c.Kind == rpc.Link && c.Name+"_id" == name) {
 			return c, true
@@ -97,7 +99,7 @@ func (t *table) column(name string, can rpc.Can) (column, bool) {
 }
 
 // names lists the columns that can be used so.
-func (t *table) names(can rpc.Can) (names []string) {
+func (t *table) names(can odooapi.Can) (names []string) {
 	for _, c := range t.columns {
 		if c.Has(can) {
 			names = append(names, c.Name)
@@ -358,13 +360,13 @@ func (q *query) classicFilter(name string) {
 		if name == "end_date" {
 			op = rpc.Lte
 		}
-		c, _ := q.column("order_date", rpc.Filtered)
+		c, _ := q.column("order_date", odooapi.Filtered)
 		if v := q.one(name); v != "" && q.checkValue(name, c, operator{op: op}, v) {
 			q.filters = append(q.filters, rpc.Filter{Field: c.Name, Op: op, Values: []string{v}})
 		}
 		q.dateRange()
 	default: // status, priority
-		c, _ := q.column(name, rpc.Filtered)
+		c, _ := q.column(name, odooapi.Filtered)
 		q.add(name, c, operator{op: rpc.In, arity: -1}, q.list(c.Name, q.values[name]))
 	}
 }
@@ -378,7 +380,7 @@ func (q *query) dateRange() {
 
 // filter reads column=value or column_<operator>=value, and reports whether it is the latter.
 func (q *query) filter(name string) (refined bool) {
-	if c, ok := q.column(name, rpc.Filtered); ok {
+	if c, ok := q.column(name, odooapi.Filtered); ok {
 		values := q.values[name]
 		if len(values) > 1 {
 			q.add(name, c, operator{op: rpc.In, arity: -1}, values)
@@ -393,7 +395,7 @@ func (q *query) filter(name string) (refined bool) {
 		return false
 	}
 	op, known := operators[name[i+1:]]
-	c, ok := q.column(name[:i], rpc.Filtered)
+	c, ok := q.column(name[:i], odooapi.Filtered)
 	if !ok || !known {
 		q.unknown(name)
 		return false
@@ -565,9 +567,9 @@ func (q *query) sort() []rpc.Sort {
 				q.wrong("_order", fault.T("debe ser asc o desc", "must be asc or desc"))
 			}
 		}
-		c, ok := q.column(field, rpc.Sorted)
+		c, ok := q.column(field, odooapi.Sorted)
 		if !ok {
-			list := strings.Join(q.names(rpc.Sorted), ", ")
+			list := strings.Join(q.names(odooapi.Sorted), ", ")
 			q.wrong(name, fault.T("debe ser una lista de: "+list, "must be a list of: "+list))
 			return nil
 		}

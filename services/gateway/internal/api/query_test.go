@@ -12,6 +12,7 @@ import (
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 func filter(field string, op rpc.Op, values ...string) rpc.Filter {
@@ -27,7 +28,7 @@ func seeded() *table {
 
 func TestColumnsAreAllOfThem(t *testing.T) {
 	t.Parallel()
-	if got, want := slices.Sorted(slices.Values(orderColumns)), slices.Sorted(maps.Keys(rpc.OrderColumns)); !slices.Equal(got, want) {
+	if got, want := slices.Sorted(slices.Values(orderColumns)), slices.Sorted(maps.Keys(ordersapi.Columns)); !slices.Equal(got, want) {
 		t.Errorf("columns %v, rpc has %v", got, want)
 	}
 }
@@ -236,12 +237,12 @@ func FuzzParseListing(f *testing.F) {
 			t.Fatalf("%q: page %d", raw, l.page)
 		}
 		for _, s := range l.Sort {
-			if _, ok := rpc.OrderColumns[s.Field]; !ok {
+			if _, ok := ordersapi.Columns[s.Field]; !ok {
 				t.Fatalf("%q sorts by %q", raw, s.Field)
 			}
 		}
 		for _, c := range l.Filters {
-			if _, ok := rpc.OrderColumns[c.Field]; !ok || len(c.Values) > maxValues {
+			if _, ok := ordersapi.Columns[c.Field]; !ok || len(c.Values) > maxValues {
 				t.Fatalf("%q: %+v", raw, c)
 			}
 			for _, v := range c.Values {

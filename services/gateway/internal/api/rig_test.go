@@ -26,6 +26,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
@@ -209,7 +210,7 @@ const (
 // only answers for rec1, as h does; there are no other orders.
 func only(h bus.Handler) bus.Handler {
 	return func(ctx context.Context, data []byte) (bus.Reply, error) {
-		var ref rpc.OrderRef
+		var ref ordersapi.Ref
 		if err := json.Unmarshal(data, &ref); err != nil || ref.RecordID != "rec1" {
 			return bus.Reply{}, fault.New(fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
 		}
@@ -221,10 +222,10 @@ func only(h bus.Handler) bus.Handler {
 func (r *rig) serveOrders(change ...map[string]bus.Handler) {
 	r.Helper()
 	endpoints := map[string]bus.Handler{
-		rpc.OrdersList:    answer("["+orderJSON("rec1")+"]", rpc.HeaderTotal, "23"),
-		rpc.OrdersGet:     only(answer(orderJSON("rec1"), rpc.HeaderETag, `"strong"`)),
-		rpc.OrdersSummary: answer(summaryJSON),
-		rpc.OrdersHistory: only(answer(historyJSON, rpc.HeaderTotal, "2")),
+		ordersapi.SubjectList:    answer("["+orderJSON("rec1")+"]", rpc.HeaderTotal, "23"),
+		ordersapi.SubjectGet:     only(answer(orderJSON("rec1"), rpc.HeaderETag, `"strong"`)),
+		ordersapi.SubjectSummary: answer(summaryJSON),
+		ordersapi.SubjectHistory: only(answer(historyJSON, rpc.HeaderTotal, "2")),
 	}
 	for _, c := range change {
 		maps.Copy(endpoints, c)

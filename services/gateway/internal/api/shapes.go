@@ -11,6 +11,9 @@ import (
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
 // Order is event.Order, with its newest edit, as the document shows it. Orders pass through as the service wrote them;
@@ -31,15 +34,15 @@ type Order struct {
 	_         struct{}       `additionalProperties:"true"`
 }
 
-// Edit is rpc.Edit with its reason in the caller's language.
+// Edit is ordersapi.Edit with its reason in the caller's language.
 type Edit struct {
-	rpc.Edit
+	ordersapi.Edit
 	Reason string `json:"reason,omitempty" doc:"why it was rejected"`
 }
 
-// HistoryEntry is rpc.HistoryEntry with its reason in the caller's language.
+// HistoryEntry is ordersapi.HistoryEntry with its reason in the caller's language.
 type HistoryEntry struct {
-	rpc.HistoryEntry
+	ordersapi.HistoryEntry
 	Reason string `json:"reason,omitempty" doc:"why an edit was rejected"`
 }
 
@@ -73,40 +76,40 @@ var exampleOrder = Order{
 var exampleEdited = func() Order {
 	o := exampleOrder
 	o.Status = new("Sent")
-	o.Edit = &Edit{Edit: rpc.Edit{
+	o.Edit = &Edit{Edit: ordersapi.Edit{
 		ID: "b6dXq0Zt4h", State: event.Pending, Values: event.EditValues{"status": "Sent"}, Actor: event.Actor{ID: "ana"}, At: exampleTime.Add(2 * time.Hour),
 	}}
 	return o
 }()
 
-var exampleHistory = HistoryEntry{HistoryEntry: rpc.HistoryEntry{
+var exampleHistory = HistoryEntry{HistoryEntry: ordersapi.HistoryEntry{
 	ID: "3s8mYd1", Change: "updated", At: exampleTime.Add(time.Hour), Source: "airtable",
 	Values: map[string]any{"status": "Pending"}, Previous: map[string]any{"status": "Processing"},
-	Actor: &rpc.HistoryActor{ID: "usrA1b2C3d4E5f6G7", Email: "ana@example.com"},
+	Actor: &ordersapi.HistoryActor{ID: "usrA1b2C3d4E5f6G7", Email: "ana@example.com"},
 }}
 
-var exampleRejected = HistoryEntry{Reason: "Airtable no admite ese valor", HistoryEntry: rpc.HistoryEntry{
+var exampleRejected = HistoryEntry{Reason: "Airtable no admite ese valor", HistoryEntry: ordersapi.HistoryEntry{
 	ID: "b6dXq0Zt4h", Change: "rejected", At: exampleTime.Add(time.Minute), Source: "api",
-	Values: map[string]any{"status": "Sent"}, Actor: &rpc.HistoryActor{ID: "ana"}, EditIDs: []string{"b6dXq0Zt4h"},
+	Values: map[string]any{"status": "Sent"}, Actor: &ordersapi.HistoryActor{ID: "ana"}, EditIDs: []string{"b6dXq0Zt4h"},
 }}
 
-var exampleSummary = rpc.Summary{
+var exampleSummary = ordersapi.Summary{
 	Total: 2, Amount: 1300.5,
-	ByStatus:   []rpc.StatusTotal{{Status: new("Pending"), Count: 2, Amount: 1300.5}},
-	ByPriority: []rpc.PriorityTotal{{Priority: new("High"), Count: 1, Amount: 1250.5}, {Count: 1, Amount: 50}},
-	ByDay:      []rpc.DayTotal{{Day: new("2026-11-03"), Count: 2, Amount: 1300.5}},
+	ByStatus:   []ordersapi.StatusTotal{{Status: new("Pending"), Count: 2, Amount: 1300.5}},
+	ByPriority: []ordersapi.PriorityTotal{{Priority: new("High"), Count: 1, Amount: 1250.5}, {Count: 1, Amount: 50}},
+	ByDay:      []ordersapi.DayTotal{{Day: new("2026-11-03"), Count: 2, Amount: 1300.5}},
 }
 
-var exampleRun = rpc.Run{
-	ID: "r7Q2", Mode: rpc.Incremental, Trigger: "request", State: rpc.Succeeded, StartedAt: exampleTime, FinishedAt: new(exampleTime.Add(2 * time.Second)),
-	Progress: rpc.Progress{Records: 3, Expected: 2000, Percent: 100}, Updated: 3, APICalls: 1,
+var exampleRun = syncapi.Run{
+	ID: "r7Q2", Mode: syncapi.Incremental, Trigger: "request", State: syncapi.Succeeded, StartedAt: exampleTime, FinishedAt: new(exampleTime.Add(2 * time.Second)),
+	Progress: syncapi.Progress{Records: 3, Expected: 2000, Percent: 100}, Updated: 3, APICalls: 1,
 }
 
-var exampleSync = rpc.SyncState{
-	Mode: rpc.Incremental, ModeReason: fault.T("el token no puede gestionar webhooks", "the token may not manage webhooks"), State: "idle", Instance: "sync-1", IntervalSeconds: 300,
+var exampleSync = syncapi.Status{
+	Mode: syncapi.Incremental, ModeReason: fault.T("el token no puede gestionar webhooks", "the token may not manage webhooks"), State: "idle", Instance: "sync-1", IntervalSeconds: 300,
 	NextRunAt: new(exampleTime.Add(5 * time.Minute)), LagSeconds: new(2.5), Last: &exampleRun, Orders: 2000,
-	APICalls: rpc.APICalls{Total: 42, ByKind: map[string]int{"list": 41, "meta": 1}},
-	Budget: &rpc.Budget{
+	APICalls: syncapi.APICalls{Total: 42, ByKind: map[string]int{"list": 41, "meta": 1}},
+	Budget: &syncapi.Budget{
 		Month: "2026-11", Since: exampleTime, Calls: 910, ByKind: map[string]int{"list": 900, "meta": 10}, Limit: 1000,
 		PacePerDay: 280, Projected: 8500, SuggestedIntervalSeconds: 26000,
 		Warning: fault.T("a este ritmo las llamadas del mes se acaban en unas horas", "at this pace the month's calls are used up within hours"),
@@ -163,7 +166,7 @@ func (t *table) params(allow allowed, standard string, own []*huma.Param) []*hum
 	}
 	params = append(params, own...)
 	if allow >= filtersAndSort {
-		sorted := t.names(rpc.Sorted)
+		sorted := t.names(odooapi.Sorted)
 		some := strings.Join(sorted[1:min(3, len(sorted))], ",")
 		params = append(params,
 			param("sort", "columns with commas between; - before one for descending. Default: "+standard, text(), "-"+some),
@@ -176,12 +179,12 @@ func (t *table) params(allow allowed, standard string, own []*huma.Param) []*hum
 			param("_end", fmt.Sprintf("the row after the last, at most %d after _start", maxPageSize), whole(1, 0), 10))
 	}
 	for _, c := range t.columns {
-		if c.Has(rpc.Filtered) && t.own[c.Name] == nil {
+		if c.Has(odooapi.Filtered) && t.own[c.Name] == nil {
 			params = append(params, param(c.Name, "equals; repeat it for any of several", t.schema(c), nil))
 		}
 	}
 	for _, c := range t.columns {
-		if !c.Has(rpc.Filtered) {
+		if !c.Has(odooapi.Filtered) {
 			continue
 		}
 		suffixes := []string{"ne", "gte", "lte"}

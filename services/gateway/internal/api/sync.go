@@ -11,7 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -21,8 +21,8 @@ const syncSlice = 10 * time.Second
 
 // SyncRequest is what POST /api/orders/sync takes.
 type SyncRequest struct {
-	Mode             rpc.Mode `json:"mode,omitempty" enum:"auto,incremental,full" doc:"default auto"`
-	ConfirmDeletions bool     `json:"confirm_deletions,omitempty" doc:"carry out deletions that are held because so many orders were gone at once"`
+	Mode             syncapi.Mode `json:"mode,omitempty" enum:"auto,incremental,full" doc:"default auto"`
+	ConfirmDeletions bool         `json:"confirm_deletions,omitempty" doc:"carry out deletions that are held because so many orders were gone at once"`
 }
 
 // SyncAccepted names a run that goes on.
@@ -31,16 +31,16 @@ type SyncAccepted struct {
 	Run   *Run   `json:"run,omitempty" doc:"absent if it has not begun"`
 }
 
-// Run is rpc.Run with its reasons in the caller's language.
+// Run is syncapi.Run with its reasons in the caller's language.
 type Run struct {
-	rpc.Run
+	syncapi.Run
 	Reason     string `json:"reason,omitempty" doc:"why the run failed"`
 	ModeReason string `json:"mode_reason,omitempty" doc:"why the run has this mode"`
 }
 
-// SyncState is rpc.SyncState with its reasons in the caller's language.
+// SyncState is syncapi.Status with its reasons in the caller's language.
 type SyncState struct {
-	rpc.SyncState
+	syncapi.Status
 	ModeReason     string  `json:"mode_reason,omitempty" doc:"why it is not a better mode"`
 	IntervalReason string  `json:"interval_reason,omitempty" doc:"why it is not the configured one, or why there are no scheduled runs"`
 	Current        *Run    `json:"current,omitempty"`
@@ -55,34 +55,34 @@ type SyncState struct {
 	SchemaReason string   `json:"schema_reason,omitempty" doc:"why the columns are not read by the base's present schema; absent if they are"`
 }
 
-// OrderProblem is rpc.OrderProblem with its reason in the caller's language.
+// OrderProblem is syncapi.OrderProblem with its reason in the caller's language.
 type OrderProblem struct {
-	rpc.OrderProblem
+	syncapi.OrderProblem
 	Reason string `json:"reason"`
 }
 
-// Edits is rpc.EditsState with its error in the caller's language.
+// Edits is syncapi.EditsState with its error in the caller's language.
 type Edits struct {
-	rpc.EditsState
+	syncapi.EditsState
 	Error string `json:"error,omitempty" doc:"why they wait"`
 }
 
-// Budget is rpc.Budget with its warning in the caller's language.
+// Budget is syncapi.Budget with its warning in the caller's language.
 type Budget struct {
-	rpc.Budget
+	syncapi.Budget
 	Warning string `json:"warning,omitempty"`
 }
 
-func runIn(lang string, r *rpc.Run) *Run {
+func runIn(lang string, r *syncapi.Run) *Run {
 	if r == nil {
 		return nil
 	}
 	return &Run{Run: *r, Reason: r.Reason.In(lang), ModeReason: r.ModeReason.In(lang)}
 }
 
-func stateIn(lang string, s rpc.SyncState) SyncState {
+func stateIn(lang string, s syncapi.Status) SyncState {
 	out := SyncState{
-		SyncState: s, ModeReason: s.ModeReason.In(lang), IntervalReason: s.IntervalReason.In(lang),
+		Status: s, ModeReason: s.ModeReason.In(lang), IntervalReason: s.IntervalReason.In(lang),
 		SchemaReason: s.SchemaReason.In(lang),
 		Current:      runIn(lang, s.Current), Last: runIn(lang, s.Last), Edits: Edits{EditsState: s.Edits, Error: s.Edits.Error.In(lang)},
 	}
@@ -165,15 +165,15 @@ type syncOutput struct {
 }
 
 func (a *API) syncNow(ctx context.Context, in *syncInput) (*syncOutput, error) {
-	var req rpc.RunRequest
+	var req syncapi.RunRequest
 	if in.Body != nil {
-		req = rpc.RunRequest{Mode: in.Body.Mode, ConfirmDeletions: in.Body.ConfirmDeletions}
+		req = syncapi.RunRequest{Mode: in.Body.Mode, ConfirmDeletions: in.Body.ConfirmDeletions}
 	}
-	reply, err := a.ask(ctx, rpc.SyncRunNow, req)
+	reply, err := a.ask(ctx, syncapi.SubjectRun, req)
 	if err != nil {
 		return nil, err
 	}
-	var accepted rpc.RunAccepted
+	var accepted syncapi.RunAccepted
 	if err := json.Unmarshal(reply.Data, &accepted); err != nil {
 		return nil, fault.Wrap(fault.Internal, errInternal, err)
 	}
@@ -210,7 +210,7 @@ func (a *API) awaitRun(ctx context.Context, runID string, in *syncInput) (*syncO
 			return nil, err
 		}
 		run := findRun(state, runID)
-		if run != nil && run.State != rpc.Running {
+		if run != nil && run.State != syncapi.Running {
 			return &syncOutput{Status: http.StatusOK, Body: runIn(in.lang, run)}, nil
 		}
 		if run == nil && time.Since(asked) < syncSlice/2 { // a syncer that knows the run waits for it
@@ -234,11 +234,11 @@ func (a *API) untilDraining(parent context.Context) (context.Context, context.Ca
 	return ctx, func() { cancel(nil) }
 }
 
-func (a *API) syncState(ctx context.Context, runID string, wait time.Duration) (rpc.SyncState, error) {
+func (a *API) syncState(ctx context.Context, runID string, wait time.Duration) (syncapi.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	var state rpc.SyncState
-	reply, err := a.services.Ask(ctx, rpc.SyncStatus, rpc.StatusRequest{RunID: runID})
+	var state syncapi.Status
+	reply, err := a.services.Ask(ctx, syncapi.SubjectStatus, syncapi.StatusRequest{RunID: runID})
 	if err != nil {
 		return state, err
 	}
@@ -252,8 +252,8 @@ func goesOn(runID string, run *Run) *syncOutput {
 	return &syncOutput{Status: http.StatusAccepted, Location: "/api/orders/sync", Body: SyncAccepted{RunID: runID, Run: run}}
 }
 
-func findRun(s rpc.SyncState, id string) *rpc.Run {
-	for _, run := range []*rpc.Run{s.Current, s.Last} {
+func findRun(s syncapi.Status, id string) *syncapi.Run {
+	for _, run := range []*syncapi.Run{s.Current, s.Last} {
 		if run != nil && run.ID == id {
 			return run
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -19,14 +19,14 @@ type syncer struct {
 	finish  chan struct{}
 	waiting chan struct{} // one for each question for the end of a run
 	mu      sync.Mutex
-	asked   rpc.RunRequest
-	ended   rpc.Run
+	asked   syncapi.RunRequest
+	ended   syncapi.Run
 }
 
 func newSyncer() *syncer {
 	return &syncer{
 		finish: make(chan struct{}), waiting: make(chan struct{}, 100),
-		ended: rpc.Run{ID: "run1", Mode: rpc.Full, State: rpc.Succeeded, Updated: 3},
+		ended: syncapi.Run{ID: "run1", Mode: syncapi.Full, State: syncapi.Succeeded, Updated: 3},
 	}
 }
 
@@ -36,14 +36,14 @@ func (s *syncer) endpoints(t testing.TB) map[string]bus.Handler {
 		return bus.Reply{Data: data}, err
 	}
 	return map[string]bus.Handler{
-		rpc.SyncRunNow: func(_ context.Context, data []byte) (bus.Reply, error) {
+		syncapi.SubjectRun: func(_ context.Context, data []byte) (bus.Reply, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			decodeJSON(t, data, &s.asked)
-			return reply(rpc.RunAccepted{RunID: "run1"})
+			return reply(syncapi.RunAccepted{RunID: "run1"})
 		},
-		rpc.SyncStatus: func(ctx context.Context, data []byte) (bus.Reply, error) {
-			var req rpc.StatusRequest
+		syncapi.SubjectStatus: func(ctx context.Context, data []byte) (bus.Reply, error) {
+			var req syncapi.StatusRequest
 			decodeJSON(t, data, &req)
 			if req.RunID != "" {
 				s.waiting <- struct{}{}
@@ -54,10 +54,10 @@ func (s *syncer) endpoints(t testing.TB) map[string]bus.Handler {
 			}
 			select {
 			case <-s.finish:
-				return reply(rpc.SyncState{State: "idle", Instance: "a", Recent: []rpc.Run{s.ended}, ModeReason: fault.T("porque sí", "because"),
-					IntervalReason: fault.T("más lento", "slower"), Budget: &rpc.Budget{Calls: 7, Warning: fault.T("poco", "little left")}})
+				return reply(syncapi.Status{State: "idle", Instance: "a", Recent: []syncapi.Run{s.ended}, ModeReason: fault.T("porque sí", "because"),
+					IntervalReason: fault.T("más lento", "slower"), Budget: &syncapi.Budget{Calls: 7, Warning: fault.T("poco", "little left")}})
 			default:
-				return reply(rpc.SyncState{State: "running", Instance: "a", Current: &rpc.Run{ID: "run1", State: rpc.Running}})
+				return reply(syncapi.Status{State: "running", Instance: "a", Current: &syncapi.Run{ID: "run1", State: syncapi.Running}})
 			}
 		},
 	}
@@ -81,10 +81,10 @@ func TestSyncWaitsForTheEnd(t *testing.T) {
 	close(s.finish)
 	var run Run
 	(<-done).decode(http.StatusOK, &run)
-	if run.ID != "run1" || run.State != rpc.Succeeded || run.Updated != 3 {
+	if run.ID != "run1" || run.State != syncapi.Succeeded || run.Updated != 3 {
 		t.Errorf("%+v", run)
 	}
-	if s.asked != (rpc.RunRequest{Mode: rpc.Incremental, ConfirmDeletions: true}) {
+	if s.asked != (syncapi.RunRequest{Mode: syncapi.Incremental, ConfirmDeletions: true}) {
 		t.Errorf("asked %+v", s.asked)
 	}
 }
@@ -93,13 +93,13 @@ func TestSyncThatFails(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	s := newSyncer()
-	s.ended.State, s.ended.Reason = rpc.Failed, fault.T("Airtable no responde", "Airtable does not answer")
+	s.ended.State, s.ended.Reason = syncapi.Failed, fault.T("Airtable no responde", "Airtable does not answer")
 	close(s.finish)
 	r.serve("airtable-sync", s.endpoints(t))
 	for lang, want := range map[string]string{"": "Airtable no responde", "en": "Airtable does not answer"} {
 		var run Run
 		r.do(http.MethodPost, "/api/orders/sync", r.as(auth.Admin), header("Accept-Language", lang)).decode(http.StatusOK, &run)
-		if run.State != rpc.Failed || run.Reason != want {
+		if run.State != syncapi.Failed || run.Reason != want {
 			t.Errorf("%+v", run)
 		}
 	}
@@ -118,7 +118,7 @@ func TestSyncRespondAsync(t *testing.T) {
 	resp := r.do(http.MethodPost, "/api/orders/sync", r.as(auth.Operator), header("Prefer", "Respond-Async"))
 	var accepted SyncAccepted
 	resp.decode(http.StatusAccepted, &accepted)
-	if accepted.RunID != "run1" || accepted.Run == nil || accepted.Run.State != rpc.Running ||
+	if accepted.RunID != "run1" || accepted.Run == nil || accepted.Run.State != syncapi.Running ||
 		resp.Header.Get("Location") != "/api/orders/sync" || resp.Header.Get("Preference-Applied") != "respond-async" {
 		t.Errorf("%+v %v", accepted, resp.Header)
 	}
@@ -176,7 +176,7 @@ func TestSyncerAway(t *testing.T) {
 
 	// Another syncer has taken over, and does not know the run.
 	r.serve("airtable-sync", map[string]bus.Handler{
-		rpc.SyncRunNow: answer(`{"run_id":"run1"}`), rpc.SyncStatus: answer(`{"state":"idle","instance":"b"}`),
+		syncapi.SubjectRun: answer(`{"run_id":"run1"}`), syncapi.SubjectStatus: answer(`{"state":"idle","instance":"b"}`),
 	})
 	if p := r.do(http.MethodPost, "/api/orders/sync", r.as(auth.Operator)).problem(http.StatusServiceUnavailable); !strings.Contains(p.Detail, "sincronizador") {
 		t.Errorf("%+v", p)

@@ -10,7 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -90,7 +90,7 @@ func (a *API) passPing(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return translate(http.StatusBadRequest, "cannot read request body", []error{err})
 	}
-	if _, err := a.ask(r.Context(), rpc.SyncPing, rpc.Ping{Body: body, MAC: mac}); err != nil {
+	if _, err := a.ask(r.Context(), syncapi.SubjectPing, syncapi.Ping{Body: body, MAC: mac}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

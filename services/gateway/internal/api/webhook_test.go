@@ -9,7 +9,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
 const (
@@ -31,9 +31,9 @@ func TestPing(t *testing.T) {
 	if resp := r.ping(pingBody, goodMAC); resp.problem(http.StatusServiceUnavailable).Detail == "" || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("%v", resp.Header)
 	}
-	got := make(chan rpc.Ping, 1)
-	r.serve("airtable-sync", map[string]bus.Handler{rpc.SyncPing: func(_ context.Context, data []byte) (bus.Reply, error) {
-		var ping rpc.Ping
+	got := make(chan syncapi.Ping, 1)
+	r.serve("airtable-sync", map[string]bus.Handler{syncapi.SubjectPing: func(_ context.Context, data []byte) (bus.Reply, error) {
+		var ping syncapi.Ping
 		decodeJSON(t, data, &ping)
 		got <- ping
 		if ping.MAC != goodMAC {
@@ -76,7 +76,7 @@ func TestPingFlood(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	forged := fault.New(fault.Forbidden, fault.T("Airtable no envió esto", "Airtable did not send this"))
-	r.serve("airtable-sync", map[string]bus.Handler{rpc.SyncPing: func(_ context.Context, data []byte) (bus.Reply, error) {
+	r.serve("airtable-sync", map[string]bus.Handler{syncapi.SubjectPing: func(_ context.Context, data []byte) (bus.Reply, error) {
 		if strings.Contains(string(data), goodMAC) {
 			return bus.Reply{}, nil
 		}

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 
 // OdooLogin asks Odoo. Its errors are faults: Unauthenticated when Odoo does not know the
 // credentials, TooMany while it takes none from us, Forbidden for users who are not internal, Unavailable.
-type OdooLogin func(ctx context.Context, c rpc.OdooCredentials) (rpc.OdooUser, error)
+type OdooLogin func(ctx context.Context, c odooapi.Credentials) (odooapi.User, error)
 
 // errOdooLogin is errLogin where Odoo's users log in. Over its API Odoo refuses the password of a user with two-factor
 // authentication as it does a wrong one, so the hint is for everybody.
@@ -45,7 +45,7 @@ func (a *Authenticator) checkOdoo(ctx context.Context, name, password string) (I
 	if !plausible(name) || len(password) > MaxPassword {
 		return Identity{}, errOdooLogin
 	}
-	user, err := a.odoo(ctx, rpc.OdooCredentials{Username: name, Password: password})
+	user, err := a.odoo(ctx, odooapi.Credentials{Username: name, Password: password})
 	if fault.CodeOf(err) == fault.Unauthenticated {
 		return Identity{}, errOdooLogin
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 )
 
 // newOdooAuth is newTestAuth beside an Odoo with the users eva (operator), whose password is "odoo",
@@ -17,21 +17,21 @@ func newOdooAuth(t *testing.T) (a *Authenticator, c *clock, asked *[]string) {
 	t.Helper()
 	a, c = newTestAuth(t)
 	asked = &[]string{}
-	a.odoo = func(_ context.Context, who rpc.OdooCredentials) (rpc.OdooUser, error) {
+	a.odoo = func(_ context.Context, who odooapi.Credentials) (odooapi.User, error) {
 		*asked = append(*asked, who.Username)
 		switch {
 		case who.Username == "portal":
-			return rpc.OdooUser{}, fault.New(fault.Forbidden, fault.T("no es interno", "is not internal"))
+			return odooapi.User{}, fault.New(fault.Forbidden, fault.T("no es interno", "is not internal"))
 		case who.Username == "away":
-			return rpc.OdooUser{}, fault.Away("Odoo", errors.New("refused"))
+			return odooapi.User{}, fault.Away("Odoo", errors.New("refused"))
 		case who.Username == "odd":
-			return rpc.OdooUser{UID: 9, Name: "Odd", Role: "owner"}, nil
+			return odooapi.User{UID: 9, Name: "Odd", Role: "owner"}, nil
 		case who.Username == "eva" && who.Password == "odoo":
-			return rpc.OdooUser{UID: 7, Name: "Eva " + strings.Repeat("ñ", 200), Role: "operator"}, nil
+			return odooapi.User{UID: 7, Name: "Eva " + strings.Repeat("ñ", 200), Role: "operator"}, nil
 		case who.Username == "admin" && who.Password == "odoo":
-			return rpc.OdooUser{UID: 2, Name: "Mitchell Admin", Role: "viewer"}, nil
+			return odooapi.User{UID: 2, Name: "Mitchell Admin", Role: "viewer"}, nil
 		}
-		return rpc.OdooUser{}, fault.New(fault.Unauthenticated, fault.T("no", "no"))
+		return odooapi.User{}, fault.New(fault.Unauthenticated, fault.T("no", "no"))
 	}
 	return a, c, asked
 }

@@ -7,17 +7,17 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
 // SyncBrief is what clients are told of the sync while it goes on; the rest they ask for, the reasons
 // too: a message is the same for everybody, and a reason is in somebody's language.
 type SyncBrief struct {
-	State   string   `json:"state" enum:"idle,running"`
-	Mode    rpc.Mode `json:"mode"`
-	Orders  int      `json:"orders"`
-	Current *rpc.Run `json:"current,omitempty"`
-	Last    *rpc.Run `json:"last,omitempty"`
+	State   string       `json:"state" enum:"idle,running"`
+	Mode    syncapi.Mode `json:"mode"`
+	Orders  int          `json:"orders"`
+	Current *syncapi.Run `json:"current,omitempty"`
+	Last    *syncapi.Run `json:"last,omitempty"`
 }
 
 // WatchSync asks how the sync stands as long as there are clients, and tells them when it moved.
@@ -42,7 +42,7 @@ func (h *Hub) WatchSync(ctx context.Context, ask func(context.Context) ([]byte, 
 		if json.Unmarshal(data, &brief) != nil {
 			continue
 		}
-		for _, run := range []*rpc.Run{brief.Current, brief.Last} {
+		for _, run := range []*syncapi.Run{brief.Current, brief.Last} {
 			if run != nil {
 				run.Reason, run.ModeReason = fault.Text{}, fault.Text{}
 			}

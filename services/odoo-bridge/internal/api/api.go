@@ -1,4 +1,4 @@
-// Package api answers the requests of pkg/rpc/odoo.go on NATS.
+// Package api answers the requests of pkg/rpc/odooapi on NATS.
 package api
 
 import (
@@ -21,12 +21,13 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/writes"
 )
 
-// Bounds of a request, besides those in pkg/rpc.
+// Bounds of a request, besides those in odooapi.
 const (
 	maxOffset  = 10_000_000
 	maxFilters = 50
@@ -36,10 +37,10 @@ const (
 
 // Source answers reads: a *resource.Store, or a cache before it.
 type Source interface {
-	List(ctx context.Context, name string, scope resource.Scope, q rpc.OdooQuery) (resource.Page, error)
+	List(ctx context.Context, name string, scope resource.Scope, q odooapi.Query) (resource.Page, error)
 	Read(ctx context.Context, name string, scope resource.Scope, ids []int64) ([]resource.Record, error)
-	Image(ctx context.Context, name string, scope resource.Scope, q rpc.OdooImageRef) (resource.Image, error)
-	Summary(ctx context.Context, scope resource.Scope, q rpc.OdooQuery) (resource.Summary, error)
+	Image(ctx context.Context, name string, scope resource.Scope, q odooapi.ImageRef) (resource.Image, error)
+	Summary(ctx context.Context, scope resource.Scope, q odooapi.Query) (resource.Summary, error)
 }
 
 // Config is what the API answers from.
@@ -48,14 +49,14 @@ type Config struct {
 	Store  *resource.Store // for writes
 	Writes *writes.Coordinator
 	// Scope resolves a scope for reads; Store.Scope when nil.
-	Scope func(ctx context.Context, asked rpc.OdooScope) (resource.Scope, error)
+	Scope func(ctx context.Context, asked odooapi.Scope) (resource.Scope, error)
 	// Changed is told what a write changed, or may have changed when Odoo did not answer in time: ids
 	// by resource. No ids: a record that is not known. It returns before the asker is answered. It may
 	// be nil.
 	Changed func(ctx context.Context, changed map[string][]int64)
 	// Go runs what outlives its request, until the service stops.
 	Go      func(func(ctx context.Context))
-	Login   func(ctx context.Context, c rpc.OdooCredentials) (rpc.OdooUser, error)
+	Login   func(ctx context.Context, c odooapi.Credentials) (odooapi.User, error)
 	Version string
 	Timeout time.Duration // the longest a request may take
 }
@@ -69,24 +70,24 @@ func Service(c Config) bus.Service {
 	if a.Scope == nil {
 		a.Scope = c.Store.Scope
 	}
-	endpoints := map[string]bus.Handler{rpc.OdooLogin: handle(a.login)}
-	for _, name := range rpc.OdooResources {
+	endpoints := map[string]bus.Handler{odooapi.SubjectLogin: handle(a.login)}
+	for _, name := range odooapi.Resources {
 		for verb, h := range map[string]bus.Handler{
-			rpc.OdooList: handle(a.list(name)), rpc.OdooGet: handle(a.get(name)), rpc.OdooCreate: handle(a.create(name)),
-			rpc.OdooUpdate: handle(a.update(name)), rpc.OdooArchive: handle(a.onRef(name, rpc.OdooArchive, c.Store.Archive)), rpc.OdooFieldsOf: handle(a.fields(name)),
+			odooapi.List: handle(a.list(name)), odooapi.Get: handle(a.get(name)), odooapi.Create: handle(a.create(name)),
+			odooapi.Update: handle(a.update(name)), odooapi.Archive: handle(a.onRef(name, odooapi.Archive, c.Store.Archive)), odooapi.ListFields: handle(a.fields(name)),
 		} {
-			endpoints[rpc.OdooSubject(name, verb)] = h
+			endpoints[odooapi.Subject(name, verb)] = h
 		}
 		if name != sales {
-			endpoints[rpc.OdooSubject(name, rpc.OdooImage)] = handle(a.image(name))
+			endpoints[odooapi.Subject(name, odooapi.Image)] = handle(a.image(name))
 		}
 	}
-	for name := range rpc.OdooOptions {
-		endpoints[rpc.OdooSubject(name, rpc.OdooList)] = handle(a.list(name))
+	for name := range odooapi.Options {
+		endpoints[odooapi.Subject(name, odooapi.List)] = handle(a.list(name))
 	}
-	endpoints[rpc.OdooSubject(sales, rpc.OdooConfirm)] = handle(a.onRef(sales, rpc.OdooConfirm, onSale(c.Store.Confirm)))
-	endpoints[rpc.OdooSubject(sales, rpc.OdooCancel)] = handle(a.onRef(sales, rpc.OdooCancel, onSale(c.Store.Cancel)))
-	endpoints[rpc.OdooSubject(sales, rpc.OdooSummary)] = handle(a.summary)
+	endpoints[odooapi.Subject(sales, odooapi.Confirm)] = handle(a.onRef(sales, odooapi.Confirm, onSale(c.Store.Confirm)))
+	endpoints[odooapi.Subject(sales, odooapi.Cancel)] = handle(a.onRef(sales, odooapi.Cancel, onSale(c.Store.Cancel)))
+	endpoints[odooapi.Subject(sales, odooapi.Summary)] = handle(a.summary)
 	return bus.Service{
 		Name: "odoo", Description: "Products, partners and sales of Odoo", Version: c.Version,
 		Endpoints: endpoints, Workers: 128, Timeout: c.Timeout, // most of them wait for Odoo
@@ -108,15 +109,15 @@ func handle[Q any](answer func(context.Context, Q) (bus.Reply, error)) bus.Handl
 	}
 }
 
-func (a api) list(name string) func(context.Context, rpc.OdooQuery) (bus.Reply, error) {
-	return func(ctx context.Context, q rpc.OdooQuery) (bus.Reply, error) {
-		if q.Limit < 1 || q.Limit > rpc.OdooMaxLimit || q.Offset < 0 || q.Offset > maxOffset {
+func (a api) list(name string) func(context.Context, odooapi.Query) (bus.Reply, error) {
+	return func(ctx context.Context, q odooapi.Query) (bus.Reply, error) {
+		if q.Limit < 1 || q.Limit > odooapi.MaxLimit || q.Offset < 0 || q.Offset > maxOffset {
 			return bus.Reply{}, fault.New(fault.Invalid, fault.T("Parámetros de paginación inválidos", "Invalid pagination parameters"))
 		}
 		if err := check(q); err != nil {
 			return bus.Reply{}, err
 		}
-		scope, err := a.viewing(ctx, name, q.OdooScope)
+		scope, err := a.viewing(ctx, name, q.Scope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -140,8 +141,8 @@ func (a api) list(name string) func(context.Context, rpc.OdooQuery) (bus.Reply, 
 }
 
 // check bounds what a query carries; what its fields are is the resource's to know.
-func check(q rpc.OdooQuery) error {
-	if len(q.IDs) > rpc.OdooMaxLimit || slices.ContainsFunc(q.IDs, func(id int64) bool { return id < 1 || id > maxID }) {
+func check(q odooapi.Query) error {
+	if len(q.IDs) > odooapi.MaxLimit || slices.ContainsFunc(q.IDs, func(id int64) bool { return id < 1 || id > maxID }) {
 		return fault.Field("id", malformedID)
 	}
 	if !isText(q.Search) {
@@ -165,12 +166,12 @@ var (
 
 func isText(s string) bool { return utf8.ValidString(s) && utf8.RuneCountInString(s) <= maxText }
 
-func (a api) get(name string) func(context.Context, rpc.OdooRef) (bus.Reply, error) {
-	return func(ctx context.Context, q rpc.OdooRef) (bus.Reply, error) {
+func (a api) get(name string) func(context.Context, odooapi.RecordRef) (bus.Reply, error) {
+	return func(ctx context.Context, q odooapi.RecordRef) (bus.Reply, error) {
 		if !isID(q.ID) {
 			return bus.Reply{}, noRecord(q.ID)
 		}
-		scope, err := a.viewing(ctx, name, q.OdooScope)
+		scope, err := a.viewing(ctx, name, q.Scope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -192,7 +193,7 @@ func noRecord(id int64) error {
 func isID(id int64) bool { return id >= 1 && id <= maxID }
 
 // scope resolves on whose terms one record is asked for. No id that is none reaches Odoo.
-func (a api) scope(ctx context.Context, asked rpc.OdooScope, id int64) (resource.Scope, error) {
+func (a api) scope(ctx context.Context, asked odooapi.Scope, id int64) (resource.Scope, error) {
 	if !isID(id) {
 		return resource.Scope{}, noRecord(id)
 	}
@@ -201,18 +202,18 @@ func (a api) scope(ctx context.Context, asked rpc.OdooScope, id int64) (resource
 
 // viewing resolves on whose terms a resource is read. Answers that do not depend on who reads them are
 // the same for all, in the cache too.
-func (a api) viewing(ctx context.Context, name string, asked rpc.OdooScope) (resource.Scope, error) {
+func (a api) viewing(ctx context.Context, name string, asked odooapi.Scope) (resource.Scope, error) {
 	scope, err := a.Scope(ctx, asked)
-	scope.HideInternal = asked.HideInternal && rpc.IsPartners(name)
+	scope.HideInternal = asked.HideInternal && odooapi.IsPartners(name)
 	return scope, err
 }
 
-func (a api) create(name string) func(context.Context, rpc.OdooWrite) (bus.Reply, error) {
-	return func(ctx context.Context, w rpc.OdooWrite) (bus.Reply, error) {
+func (a api) create(name string) func(context.Context, odooapi.Write) (bus.Reply, error) {
+	return func(ctx context.Context, w odooapi.Write) (bus.Reply, error) {
 		if w.ID != 0 {
 			return bus.Reply{}, fault.Field("id", fault.T("lo pone Odoo", "is given by Odoo"))
 		}
-		scope, err := a.Store.Scope(ctx, w.OdooScope)
+		scope, err := a.Store.Scope(ctx, w.Scope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -220,7 +221,7 @@ func (a api) create(name string) func(context.Context, rpc.OdooWrite) (bus.Reply
 			w.Key = nuid.Next()
 		}
 		// Not of the language, in which a browser may ask again.
-		request, err := digestOf(name, rpc.OdooCreate, scope.Company, w.Values)
+		request, err := digestOf(name, odooapi.Create, scope.Company, w.Values)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -231,13 +232,13 @@ func (a api) create(name string) func(context.Context, rpc.OdooWrite) (bus.Reply
 	}
 }
 
-func (a api) update(name string) func(context.Context, rpc.OdooWrite) (bus.Reply, error) {
-	return func(ctx context.Context, w rpc.OdooWrite) (bus.Reply, error) {
-		scope, err := a.scope(ctx, w.OdooScope, w.ID)
+func (a api) update(name string) func(context.Context, odooapi.Write) (bus.Reply, error) {
+	return func(ctx context.Context, w odooapi.Write) (bus.Reply, error) {
+		scope, err := a.scope(ctx, w.Scope, w.ID)
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		request, err := digestOf(name, rpc.OdooUpdate, scope.Company, w.ID, w.Values, w.IfMatch)
+		request, err := digestOf(name, odooapi.Update, scope.Company, w.ID, w.Values, w.IfMatch)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -256,9 +257,9 @@ func onSale(f func(context.Context, resource.Scope, int64, resource.Attempt) (re
 	}
 }
 
-func (a api) onRef(name, verb string, do action) func(context.Context, rpc.OdooRef) (bus.Reply, error) {
-	return func(ctx context.Context, q rpc.OdooRef) (bus.Reply, error) {
-		scope, err := a.scope(ctx, q.OdooScope, q.ID)
+func (a api) onRef(name, verb string, do action) func(context.Context, odooapi.RecordRef) (bus.Reply, error) {
+	return func(ctx context.Context, q odooapi.RecordRef) (bus.Reply, error) {
+		scope, err := a.scope(ctx, q.Scope, q.ID)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -379,7 +380,7 @@ func (a api) written(ctx context.Context, name string, id int64, r resource.Reco
 	}
 	changed := map[string][]int64{name: ids}
 	switch {
-	case rpc.IsPartners(name):
+	case odooapi.IsPartners(name):
 		changed["partners"], changed["suppliers"], changed["customers"] = ids, ids, ids
 	case name == sales:
 		if products := productsOf(r); len(products) > 0 { // their forecast
@@ -394,7 +395,7 @@ func (a api) written(ctx context.Context, name string, id int64, r resource.Reco
 }
 
 func productsOf(r resource.Record) []int64 {
-	var sale rpc.Sale
+	var sale odooapi.Sale
 	if json.Unmarshal(r.Data, &sale) != nil {
 		return nil
 	}
@@ -408,19 +409,19 @@ func productsOf(r resource.Record) []int64 {
 	return slices.Compact(ids)
 }
 
-func (a api) image(name string) func(context.Context, rpc.OdooImageRef) (bus.Reply, error) {
-	return func(ctx context.Context, q rpc.OdooImageRef) (bus.Reply, error) {
+func (a api) image(name string) func(context.Context, odooapi.ImageRef) (bus.Reply, error) {
+	return func(ctx context.Context, q odooapi.ImageRef) (bus.Reply, error) {
 		if q.Size == 0 {
-			q.Size = rpc.OdooImageSizes[0]
+			q.Size = odooapi.ImageSizes[0]
 		}
-		if !slices.Contains(rpc.OdooImageSizes, q.Size) {
+		if !slices.Contains(odooapi.ImageSizes, q.Size) {
 			return bus.Reply{}, fault.Field("size", fault.T(
-				fmt.Sprintf("debe ser uno de %v", rpc.OdooImageSizes), fmt.Sprintf("must be one of %v", rpc.OdooImageSizes)))
+				fmt.Sprintf("debe ser uno de %v", odooapi.ImageSizes), fmt.Sprintf("must be one of %v", odooapi.ImageSizes)))
 		}
 		if !isID(q.ID) {
 			return bus.Reply{}, noRecord(q.ID)
 		}
-		scope, err := a.viewing(ctx, name, q.OdooScope)
+		scope, err := a.viewing(ctx, name, q.Scope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -434,11 +435,11 @@ func (a api) image(name string) func(context.Context, rpc.OdooImageRef) (bus.Rep
 	}
 }
 
-func (a api) summary(ctx context.Context, q rpc.OdooQuery) (bus.Reply, error) {
+func (a api) summary(ctx context.Context, q odooapi.Query) (bus.Reply, error) {
 	if err := check(q); err != nil {
 		return bus.Reply{}, err
 	}
-	scope, err := a.Scope(ctx, q.OdooScope)
+	scope, err := a.Scope(ctx, q.Scope)
 	if err != nil {
 		return bus.Reply{}, err
 	}
@@ -450,8 +451,8 @@ func (a api) summary(ctx context.Context, q rpc.OdooQuery) (bus.Reply, error) {
 	return bus.Reply{Header: header(sum.Freshness), Data: data}, err
 }
 
-func (a api) fields(name string) func(context.Context, rpc.OdooScope) (bus.Reply, error) {
-	return func(ctx context.Context, _ rpc.OdooScope) (bus.Reply, error) {
+func (a api) fields(name string) func(context.Context, odooapi.Scope) (bus.Reply, error) {
+	return func(ctx context.Context, _ odooapi.Scope) (bus.Reply, error) {
 		fields, err := a.Store.Fields(ctx, name)
 		if err != nil {
 			return bus.Reply{}, err
@@ -461,7 +462,7 @@ func (a api) fields(name string) func(context.Context, rpc.OdooScope) (bus.Reply
 	}
 }
 
-func (a api) login(ctx context.Context, c rpc.OdooCredentials) (bus.Reply, error) {
+func (a api) login(ctx context.Context, c odooapi.Credentials) (bus.Reply, error) {
 	user, err := a.Login(ctx, c)
 	if err != nil {
 		return bus.Reply{}, err
@@ -480,10 +481,10 @@ func replyOf(r resource.Record) bus.Reply {
 func header(f resource.Freshness) nats.Header {
 	h := nats.Header{}
 	if f.Age > 0 || f.Stale {
-		h[rpc.HeaderAge] = []string{strconv.FormatInt(int64(f.Age/time.Second), 10)}
+		h[odooapi.HeaderAge] = []string{strconv.FormatInt(int64(f.Age/time.Second), 10)}
 	}
 	if f.Stale {
-		h[rpc.HeaderStale] = []string{"true"}
+		h[odooapi.HeaderStale] = []string{"true"}
 	}
 	return h
 }

@@ -17,16 +17,16 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
 
 // Source answers from Odoo; *resource.Store is one.
 type Source interface {
-	List(ctx context.Context, name string, scope resource.Scope, q rpc.OdooQuery) (resource.Page, error)
+	List(ctx context.Context, name string, scope resource.Scope, q odooapi.Query) (resource.Page, error)
 	Read(ctx context.Context, name string, scope resource.Scope, ids []int64) ([]resource.Record, error)
-	Image(ctx context.Context, name string, scope resource.Scope, q rpc.OdooImageRef) (resource.Image, error)
-	Summary(ctx context.Context, scope resource.Scope, q rpc.OdooQuery) (resource.Summary, error)
+	Image(ctx context.Context, name string, scope resource.Scope, q odooapi.ImageRef) (resource.Image, error)
+	Summary(ctx context.Context, scope resource.Scope, q odooapi.Query) (resource.Summary, error)
 }
 
 // Config tunes a Cache.
@@ -96,8 +96,8 @@ func New(cfg Config, source Source) (*Cache, error) {
 }
 
 // List gives a page.
-func (c *Cache) List(ctx context.Context, name string, scope resource.Scope, q rpc.OdooQuery) (resource.Page, error) {
-	q.OdooScope = rpc.OdooScope{} // scope is what became of it
+func (c *Cache) List(ctx context.Context, name string, scope resource.Scope, q odooapi.Query) (resource.Page, error) {
+	q.Scope = odooapi.Scope{} // scope is what became of it
 	v, f, err := c.answer(ctx, keyOf(name, list, 0, scope, q), func(ctx context.Context) (any, error) {
 		return c.source.List(ctx, name, scope, q)
 	})
@@ -161,8 +161,8 @@ func (c *Cache) one(ctx context.Context, name string, scope resource.Scope, id i
 }
 
 // Image gives a record's image, which is the same in all languages.
-func (c *Cache) Image(ctx context.Context, name string, scope resource.Scope, q rpc.OdooImageRef) (resource.Image, error) {
-	scope.Lang, q.OdooScope = "", rpc.OdooScope{}
+func (c *Cache) Image(ctx context.Context, name string, scope resource.Scope, q odooapi.ImageRef) (resource.Image, error) {
+	scope.Lang, q.Scope = "", odooapi.Scope{}
 	v, f, err := c.answer(ctx, keyOf(name, image, q.ID, scope, q.Size), func(ctx context.Context) (any, error) {
 		return c.source.Image(ctx, name, scope, q)
 	})
@@ -175,8 +175,8 @@ func (c *Cache) Image(ctx context.Context, name string, scope resource.Scope, q 
 }
 
 // Summary counts the sales that match.
-func (c *Cache) Summary(ctx context.Context, scope resource.Scope, q rpc.OdooQuery) (resource.Summary, error) {
-	q.OdooScope = rpc.OdooScope{}
+func (c *Cache) Summary(ctx context.Context, scope resource.Scope, q odooapi.Query) (resource.Summary, error) {
+	q.Scope = odooapi.Scope{}
 	v, f, err := c.answer(ctx, keyOf("sales", summary, 0, scope, q), func(ctx context.Context) (any, error) {
 		return c.source.Summary(ctx, scope, q)
 	})

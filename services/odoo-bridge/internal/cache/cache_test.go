@@ -21,7 +21,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
@@ -43,7 +43,7 @@ func (o *erp) say() (json.RawMessage, error) {
 	return json.RawMessage(fmt.Sprintf(`{"n":%d,"pad":"%s"}`, n, strings.Repeat("x", o.size))), nil
 }
 
-func (o *erp) List(context.Context, string, resource.Scope, rpc.OdooQuery) (resource.Page, error) {
+func (o *erp) List(context.Context, string, resource.Scope, odooapi.Query) (resource.Page, error) {
 	data, err := o.say()
 	return resource.Page{Records: []resource.Record{{ID: 1, Data: data}}, Total: 1}, err
 }
@@ -65,12 +65,12 @@ func (o *erp) Read(_ context.Context, _ string, _ resource.Scope, ids []int64) (
 	return all, err
 }
 
-func (o *erp) Image(context.Context, string, resource.Scope, rpc.OdooImageRef) (resource.Image, error) {
+func (o *erp) Image(context.Context, string, resource.Scope, odooapi.ImageRef) (resource.Image, error) {
 	data, err := o.say()
 	return resource.Image{Type: "image/png", Data: data}, err
 }
 
-func (o *erp) Summary(context.Context, resource.Scope, rpc.OdooQuery) (resource.Summary, error) {
+func (o *erp) Summary(context.Context, resource.Scope, odooapi.Query) (resource.Summary, error) {
 	_, err := o.say()
 	return resource.Summary{}, err
 }
@@ -158,7 +158,7 @@ func (r *rig) look(changes map[string]Change) {
 
 func everything() map[string]Change {
 	all := map[string]Change{}
-	for _, name := range rpc.OdooResources {
+	for _, name := range odooapi.Resources {
 		all[name] = Change{All: true}
 	}
 	return all
@@ -175,7 +175,7 @@ func (r *rig) get(name string, id int64) resource.Record {
 
 func (r *rig) page(name string) resource.Page {
 	r.t.Helper()
-	p, err := r.List(r.ctx(), name, resource.Scope{}, rpc.OdooQuery{Limit: 1})
+	p, err := r.List(r.ctx(), name, resource.Scope{}, odooapi.Query{Limit: 1})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestAges(t *testing.T) {
 		t.Errorf("Odoo is away, and %+v", f)
 	}
 	r.asks(0, "while it is known to be away", func() { r.page("products") })
-	if _, err := r.List(r.ctx(), "products", resource.Scope{Lang: "xx"}, rpc.OdooQuery{}); fault.CodeOf(err) != fault.Unavailable {
+	if _, err := r.List(r.ctx(), "products", resource.Scope{Lang: "xx"}, odooapi.Query{}); fault.CodeOf(err) != fault.Unavailable {
 		t.Errorf("what was never said: %v", err)
 	}
 	r.odoo.away.Store(false)
@@ -342,7 +342,7 @@ func TestInstancesShare(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := a.page("products")
-	img, err := a.Image(a.ctx(), "products", resource.Scope{Lang: "es_ES"}, rpc.OdooImageRef{ID: 3, Size: 128})
+	img, err := a.Image(a.ctx(), "products", resource.Scope{Lang: "es_ES"}, odooapi.ImageRef{ID: 3, Size: 128})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +360,7 @@ func TestInstancesShare(t *testing.T) {
 		if got := b.page("products"); string(got.Records[0].Data) != string(want.Records[0].Data) || got.Total != want.Total {
 			t.Errorf("%s", got.Records[0].Data)
 		}
-		got, err := b.Image(b.ctx(), "products", resource.Scope{Lang: "en_US"}, rpc.OdooImageRef{ID: 3, Size: 128})
+		got, err := b.Image(b.ctx(), "products", resource.Scope{Lang: "en_US"}, odooapi.ImageRef{ID: 3, Size: 128})
 		if err != nil || got.Type != img.Type || string(got.Data) != string(img.Data) {
 			t.Error(got, err)
 		}
@@ -390,7 +390,7 @@ func TestFullBucket(t *testing.T) {
 	r.look(everything())
 	const writes = 50
 	for i := range writes {
-		if _, err := r.List(r.ctx(), "products", resource.Scope{}, rpc.OdooQuery{Limit: 1, Offset: i}); err != nil {
+		if _, err := r.List(r.ctx(), "products", resource.Scope{}, odooapi.Query{Limit: 1, Offset: i}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -413,7 +413,7 @@ func TestFullBucket(t *testing.T) {
 
 func (r *rig) pageAt(offset int) {
 	r.t.Helper()
-	if _, err := r.List(r.ctx(), "products", resource.Scope{}, rpc.OdooQuery{Limit: 1, Offset: offset}); err != nil {
+	if _, err := r.List(r.ctx(), "products", resource.Scope{}, odooapi.Query{Limit: 1, Offset: offset}); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -432,7 +432,7 @@ func TestLanguagesAreResolvedFirst(t *testing.T) {
 	}
 	ask := func(lang, want string) {
 		t.Helper()
-		scope, err := r.Scope(r.ctx(), rpc.OdooScope{Lang: lang})
+		scope, err := r.Scope(r.ctx(), odooapi.Scope{Lang: lang})
 		if err != nil || scope.Lang != want {
 			t.Fatalf("%s: %+v %v", lang, scope, err)
 		}
@@ -450,7 +450,7 @@ func TestLanguagesAreResolvedFirst(t *testing.T) {
 	// An instance that starts while Odoo is away knows them.
 	other := newRig(t, n, 1<<20)
 	other.odoo.away.Store(true)
-	if scope, err := other.Scope(other.ctx(), rpc.OdooScope{Lang: "es-MX"}); err != nil || scope.Lang != "es_ES" {
+	if scope, err := other.Scope(other.ctx(), odooapi.Scope{Lang: "es-MX"}); err != nil || scope.Lang != "es_ES" {
 		t.Errorf("%+v %v", scope, err)
 	}
 }
@@ -474,7 +474,7 @@ func TestLostRequestsDelayNobody(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience/2)
 	defer cancel()
-	if _, err := r.Scope(ctx, rpc.OdooScope{Lang: "es"}); err != nil || ctx.Err() != nil {
+	if _, err := r.Scope(ctx, odooapi.Scope{Lang: "es"}); err != nil || ctx.Err() != nil {
 		t.Errorf("%v, after %v", err, ctx.Err())
 	}
 }
@@ -547,7 +547,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	r.odoo.size = 10_000
 	r.look(everything())
 	for i := range 1000 {
-		if _, err := r.List(r.ctx(), "products", resource.Scope{}, rpc.OdooQuery{Limit: 1, Offset: i}); err != nil {
+		if _, err := r.List(r.ctx(), "products", resource.Scope{}, odooapi.Query{Limit: 1, Offset: i}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -571,7 +571,7 @@ func TestEntriesSurviveTheBucket(t *testing.T) {
 		}},
 		get:     resource.Record{ID: 4, Data: json.RawMessage(`{"id":4}`)},
 		image:   resource.Image{Type: "image/png", Data: []byte("\x89PNG\n\n\x00")},
-		summary: resource.Summary{SalesSummary: rpc.SalesSummary{Total: 3, ByState: []rpc.SalesTotal{{State: "sale", Count: 3}}}},
+		summary: resource.Summary{SalesSummary: odooapi.SalesSummary{Total: 3, ByState: []odooapi.SalesTotal{{State: "sale", Count: 3}}}},
 	} {
 		e := entry{version: version{"e", 7}, At: at, value: value}
 		data, err := e.encode()

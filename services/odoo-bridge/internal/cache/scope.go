@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
 
@@ -12,7 +12,7 @@ const termsKey = ".terms"
 
 // Scope resolves on whose terms a request is answered. The terms are remembered in the journal's bucket,
 // so that an instance that starts while Odoo is away can answer too.
-func (c *Cache) Scope(ctx context.Context, asked rpc.OdooScope) (resource.Scope, error) {
+func (c *Cache) Scope(ctx context.Context, asked odooapi.Scope) (resource.Scope, error) {
 	terms, err := c.cfg.Terms(ctx, asked.Company)
 	if err == nil {
 		c.rememberTerms(terms)

@@ -16,7 +16,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/lease"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/cache"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
@@ -250,7 +250,7 @@ func (w *watch) poll(ctx context.Context) ([]string, error) {
 	if quiet {
 		return w.blind, nil
 	}
-	blind := slices.Sorted(maps.Keys(rpc.OdooOptions)) // seldom asked for: not worth a look each time
+	blind := slices.Sorted(maps.Keys(odooapi.Options)) // seldom asked for: not worth a look each time
 	if !w.began {                                      // what changed while nobody looked
 		for _, name := range slices.Concat(names, blind) {
 			w.forget(name, cache.Change{All: true})
@@ -548,7 +548,7 @@ func (w *watch) lookUp(ctx context.Context, name string) error {
 // more tells whether there are events to publish.
 func (w *watch) more() bool {
 	n := 0
-	for _, name := range rpc.OdooResources {
+	for _, name := range odooapi.Resources {
 		n += len(w.pending[name])
 	}
 	pendingEvents.Set(float64(n))

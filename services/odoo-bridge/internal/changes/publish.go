@@ -12,7 +12,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
 
@@ -26,7 +26,7 @@ const (
 
 // publishSome publishes events of some records. What fails stays pending.
 func (w *watch) publishSome(ctx context.Context) error {
-	for _, name := range rpc.OdooResources {
+	for _, name := range odooapi.Resources {
 		if len(w.touched[name]) > 0 {
 			if w.state.Known[name] == nil {
 				delete(w.touched, name)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 )
 
 const (
@@ -55,29 +55,29 @@ var roles = []struct {
 // Odoo refuses every password from an address that gave five wrong ones in a row (ten in 14), the right ones too, and to
 // it all users come from ours. So after a wrong password, and before the next one is tried, our own is given: that begins
 // the count anew. If Odoo refuses ours as well, the address is locked, and nobody tries for a minute.
-func (c *Client) Login(ctx context.Context, who rpc.OdooCredentials) (rpc.OdooUser, error) {
+func (c *Client) Login(ctx context.Context, who odooapi.Credentials) (odooapi.User, error) {
 	if who.Username == "" || who.Password == "" || len(who.Username)+len(who.Password) > 2000 {
-		return rpc.OdooUser{}, notKnown(nil)
+		return odooapi.User{}, notKnown(nil)
 	}
 	if wait := time.Until(time.Unix(0, c.lockedUntil.Load())); wait > 0 {
-		return rpc.OdooUser{}, locked(wait)
+		return odooapi.User{}, locked(wait)
 	}
 	if !c.guesses.allowed() {
-		return rpc.OdooUser{}, tooManyGuesses()
+		return odooapi.User{}, tooManyGuesses()
 	}
 	answer, err := c.identified(ctx, who)
 	if err != nil {
 		if IsReason(err, Denied) {
-			return rpc.OdooUser{}, notKnown(err)
+			return odooapi.User{}, notKnown(err)
 		}
 		if f, ok := errors.AsType[*fault.Error](err); ok {
-			return rpc.OdooUser{}, f
+			return odooapi.User{}, f
 		}
-		return rpc.OdooUser{}, fault.Away("Odoo", err)
+		return odooapi.User{}, fault.Away("Odoo", err)
 	}
-	user, _ := answer.(rpc.OdooUser)
+	user, _ := answer.(odooapi.User)
 	if user.Role == "" {
-		return rpc.OdooUser{}, fault.New(fault.Forbidden, fault.T(
+		return odooapi.User{}, fault.New(fault.Forbidden, fault.T(
 			"Este usuario no es un usuario interno de Odoo", "This user is no internal user of Odoo"))
 	}
 	return user, nil
@@ -101,7 +101,7 @@ func tooManyGuesses() error {
 }
 
 // identified gives the user whose credentials these are.
-func (c *Client) identified(ctx context.Context, who rpc.OdooCredentials) (any, error) {
+func (c *Client) identified(ctx context.Context, who odooapi.Credentials) (any, error) {
 	call := Call{Model: "res.users", Method: "authenticate", Read: true}
 	select {
 	case c.attempt <- struct{}{}: // one password at a time
@@ -118,7 +118,7 @@ func (c *Client) identified(ctx context.Context, who rpc.OdooCredentials) (any, 
 }
 
 // identify gives the id of a user.
-func (c *Client) identify(ctx context.Context, who rpc.OdooCredentials) (any, error) {
+func (c *Client) identify(ctx context.Context, who odooapi.Credentials) (any, error) {
 	uid, err := c.xml.login(ctx, who.Username, who.Password)
 	if !IsReason(err, Denied) {
 		return uid, err
@@ -134,8 +134,8 @@ func (c *Client) identify(ctx context.Context, who rpc.OdooCredentials) (any, er
 }
 
 // describe reads what a user is called and may do.
-func (c *Client) describe(ctx context.Context, uid int64, who rpc.OdooCredentials) (any, error) {
-	user := rpc.OdooUser{UID: uid}
+func (c *Client) describe(ctx context.Context, uid int64, who odooapi.Credentials) (any, error) {
+	user := odooapi.User{UID: uid}
 	answer, err := c.xml.execute(ctx, uid, who.Password, Call{
 		Model: "res.users", Method: "read", IDs: []int64{uid}, Args: []Arg{{Name: "fields", Value: []any{"name"}}},
 	})

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -103,7 +103,7 @@ func (s *Store) Resources(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(rpc.OdooResources), func(name string) bool { return sc.resources[name] == nil }), nil
+	return slices.DeleteFunc(slices.Clone(odooapi.Resources), func(name string) bool { return sc.resources[name] == nil }), nil
 }
 
 // ErrUnwatchable is returned for a model that our user may not read, or that there is not.

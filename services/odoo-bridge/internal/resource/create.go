@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -21,7 +21,7 @@ const externalModule = "resonance"
 
 // Create makes a record and gives it as Odoo completed it. Called again with the same reference it makes no other one,
 // and gives the record as it is now. The reference is of letters, digits and "_".
-func (s *Store) Create(ctx context.Context, name string, scope Scope, w rpc.OdooWrite, reference string) (Record, error) {
+func (s *Store) Create(ctx context.Context, name string, scope Scope, w odooapi.Write, reference string) (Record, error) {
 	sc, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Record{}, err

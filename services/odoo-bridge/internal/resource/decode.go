@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 )
 
 // odooTime is how Odoo writes times, in UTC.
@@ -123,7 +123,7 @@ func number(v any) (float64, bool) {
 }
 
 // refOf reads a many2one: [id, name] from read, {id, display_name} from web_read.
-func refOf(v any) (rpc.Ref, bool) {
+func refOf(v any) (odooapi.Ref, bool) {
 	var id, name any
 	switch v := v.(type) {
 	case []any:
@@ -135,7 +135,7 @@ func refOf(v any) (rpc.Ref, bool) {
 	case int64:
 		id = v
 	}
-	ref := rpc.Ref{}
+	ref := odooapi.Ref{}
 	ref.ID, _ = id.(int64)
 	ref.Name, _ = name.(string)
 	return ref, ref.ID != 0

@@ -11,6 +11,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -32,7 +33,7 @@ func either(terms ...[]any) []any {
 func one(l []any) []any { return []any{l} }
 
 // domain gives Odoo's domain for a query, in its prefix notation.
-func (r *resource) domain(scope Scope, q rpc.OdooQuery) ([]any, error) {
+func (r *resource) domain(scope Scope, q odooapi.Query) ([]any, error) {
 	domain := append([]any{}, r.visible(scope)...)
 	if len(q.IDs) > 0 {
 		domain = append(domain, leaf("id", "in", q.IDs))
@@ -49,7 +50,7 @@ func (r *resource) domain(scope Scope, q rpc.OdooQuery) ([]any, error) {
 	if search := strings.TrimSpace(odoo.CleanText(q.Search)); search != "" { // pasted with white space, as often as not
 		var terms [][]any
 		for _, f := range r.fields {
-			if from := r.field(f.Name); f.Has(rpc.Searched) && from != "" {
+			if from := r.field(f.Name); f.Has(odooapi.Searched) && from != "" {
 				terms = append(terms, one(leaf(from, "ilike", escapeLike(search))))
 			}
 		}
@@ -61,7 +62,7 @@ func (r *resource) domain(scope Scope, q rpc.OdooQuery) ([]any, error) {
 // visible is the domain of what may be shown on those terms. Odoo stores of each partner whether it
 // is no internal user.
 func (r *resource) visible(scope Scope) []any {
-	if scope.HideInternal && rpc.IsPartners(r.name) {
+	if scope.HideInternal && odooapi.IsPartners(r.name) {
 		return one(leaf("partner_share", "=", true))
 	}
 	return nil
@@ -107,7 +108,7 @@ var (
 // condition gives the terms of one filter, which must hold together.
 func (r *resource) condition(f rpc.Filter) ([]any, error) {
 	c, field, ok := r.column(f.Field)
-	if !ok || !field.Has(rpc.Filtered) {
+	if !ok || !field.Has(odooapi.Filtered) {
 		return nil, unknownField(f.Field)
 	}
 	if err := checkCount(f); err != nil {
@@ -307,7 +308,7 @@ func checkCount(f rpc.Filter) error {
 	low, high := 1, 1
 	switch f.Op {
 	case rpc.In, rpc.Nin:
-		low, high = 0, rpc.OdooMaxLimit
+		low, high = 0, odooapi.MaxLimit
 	case rpc.Between, rpc.Nbetween:
 		low, high = 2, 2
 	case rpc.Null, rpc.Nnull:
@@ -336,7 +337,7 @@ func (r *resource) sortBy(sorts []rpc.Sort) (string, error) {
 		_, field, ok := r.column(s.Field)
 		from := r.field(s.Field)
 		switch {
-		case !ok || !field.Has(rpc.Sorted):
+		case !ok || !field.Has(odooapi.Sorted):
 			return "", unknownField(s.Field)
 		case from == "":
 			return "", notInstalled(s.Field)

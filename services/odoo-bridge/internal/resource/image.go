@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -23,8 +23,8 @@ type Image struct {
 // ETag is a strong entity tag of the image.
 func (i Image) ETag() string { return etag(i.Data) }
 
-// Image gives a record's image in one of rpc.OdooImageSizes; NotFound when it has none.
-func (s *Store) Image(ctx context.Context, name string, scope Scope, q rpc.OdooImageRef) (Image, error) {
+// Image gives a record's image in one of odooapi.ImageSizes; NotFound when it has none.
+func (s *Store) Image(ctx context.Context, name string, scope Scope, q odooapi.ImageRef) (Image, error) {
 	_, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Image{}, err

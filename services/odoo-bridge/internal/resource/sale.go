@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -59,9 +59,9 @@ func (s *Store) linesOf(ctx context.Context, sc *schema, scope Scope, sales []in
 	for _, row := range found {
 		members := r.members(row)
 		i := slices.IndexFunc(members, func(m member) bool { return m.name == "taxes" })
-		taxes := []rpc.Ref{}
+		taxes := []odooapi.Ref{}
 		for _, id := range taxesOf(r, row) {
-			taxes = append(taxes, rpc.Ref{ID: id, Name: names[id]})
+			taxes = append(taxes, odooapi.Ref{ID: id, Name: names[id]})
 		}
 		members[i].value = taxes
 		line, err := encode(members)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -50,7 +50,7 @@ func TestTaxOfAnotherCompany(t *testing.T) {
 		t.Fatalf("%d %v", len(records), err)
 	}
 	for _, r := range records {
-		var sale rpc.Sale
+		var sale odooapi.Sale
 		if err := json.Unmarshal(r.Data, &sale); err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -111,7 +111,7 @@ func (t Terms) lacks(company int64) bool {
 }
 
 // Scope finds the language that Odoo has for an Accept-Language, and checks the company.
-func (s *Store) Scope(ctx context.Context, asked rpc.OdooScope) (Scope, error) {
+func (s *Store) Scope(ctx context.Context, asked odooapi.Scope) (Scope, error) {
 	terms, err := s.Terms(ctx, asked.Company)
 	if err != nil {
 		return Scope{}, err
@@ -120,7 +120,7 @@ func (s *Store) Scope(ctx context.Context, asked rpc.OdooScope) (Scope, error) {
 }
 
 // Scope is Store.Scope for terms that are known.
-func (t Terms) Scope(asked rpc.OdooScope) (Scope, error) {
+func (t Terms) Scope(asked odooapi.Scope) (Scope, error) {
 	scope := Scope{Company: asked.Company}
 	if len(t.Codes) > 0 {
 		if t.matcher == nil {

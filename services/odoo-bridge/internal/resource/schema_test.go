@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -39,31 +39,31 @@ func TestOdooThatTellsLittle(t *testing.T) {
 	t.Parallel()
 	o := spoken{&atomic.Bool{}}
 	s := New(Config{Username: "ana", ProbeTimeout: 1 << 40}, o)
-	scope, err := s.Scope(t.Context(), rpc.OdooScope{Company: 3})
+	scope, err := s.Scope(t.Context(), odooapi.Scope{Company: 3})
 	if err != nil || scope != (Scope{Lang: "es_ES", Company: 3}) {
 		t.Errorf("%+v %v", scope, err)
 	}
-	if scope, err = s.Scope(t.Context(), rpc.OdooScope{Lang: "en"}); err != nil || scope.Lang != "en_US" {
+	if scope, err = s.Scope(t.Context(), odooapi.Scope{Lang: "en"}); err != nil || scope.Lang != "en_US" {
 		t.Errorf("%+v %v", scope, err)
 	}
-	if _, err = s.Scope(t.Context(), rpc.OdooScope{Company: 2}); fault.CodeOf(err) != fault.Forbidden {
+	if _, err = s.Scope(t.Context(), odooapi.Scope{Company: 2}); fault.CodeOf(err) != fault.Forbidden {
 		t.Error(err)
 	}
 	o.newCompany.Store(true)
 	aged := *s.probed.Load()
 	aged.at = aged.at.Add(-probeAgain)
 	s.probed.Store(&aged)
-	if _, err = s.Scope(t.Context(), rpc.OdooScope{Company: 2}); err != nil {
+	if _, err = s.Scope(t.Context(), odooapi.Scope{Company: 2}); err != nil {
 		t.Errorf("a company that is new: %v", err)
 	}
 	for _, name := range []string{"sales", "taxes"} {
-		if _, err = s.List(t.Context(), name, scope, rpc.OdooQuery{Limit: 1}); fault.CodeOf(err) != fault.NotFound {
+		if _, err = s.List(t.Context(), name, scope, odooapi.Query{Limit: 1}); fault.CodeOf(err) != fault.NotFound {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	fields, err := s.Fields(t.Context(), "customers")
-	if err != nil || !slices.ContainsFunc(fields, func(f rpc.OdooFieldInfo) bool { return f.Name == "name" && f.Sort && f.Write }) ||
-		slices.ContainsFunc(fields, func(f rpc.OdooFieldInfo) bool { return f.Name == "mobile" }) {
+	if err != nil || !slices.ContainsFunc(fields, func(f odooapi.FieldInfo) bool { return f.Name == "name" && f.Sort && f.Write }) ||
+		slices.ContainsFunc(fields, func(f odooapi.FieldInfo) bool { return f.Name == "mobile" }) {
 		t.Errorf("%+v %v", fields, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -46,7 +46,7 @@ func New(cfg Config, o Odoo) *Store { return &Store{cfg: cfg, odoo: o} }
 // WarmUp finds out what Odoo has, and then asks for a page of each resource. It succeeds when Odoo has answered them all: one
 // that has just started answers what it has in some process early on, and takes long over everything else.
 func (s *Store) WarmUp(ctx context.Context) error {
-	scope, err := s.Scope(ctx, rpc.OdooScope{})
+	scope, err := s.Scope(ctx, odooapi.Scope{})
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (s *Store) WarmUp(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, name := range names {
 		group.Go(func() error {
-			_, err := s.List(ctx, name, scope, rpc.OdooQuery{Limit: 1})
+			_, err := s.List(ctx, name, scope, odooapi.Query{Limit: 1})
 			if fault.CodeOf(err) == fault.Forbidden { // of our user, which no waiting mends
 				return nil
 			}
@@ -98,7 +98,7 @@ type Page struct {
 }
 
 // List gives a page.
-func (s *Store) List(ctx context.Context, name string, scope Scope, q rpc.OdooQuery) (Page, error) {
+func (s *Store) List(ctx context.Context, name string, scope Scope, q odooapi.Query) (Page, error) {
 	sc, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Page{}, err
@@ -293,7 +293,7 @@ func unexpected(err error) error {
 	case err == nil:
 		return nil
 	case outcomeUnknown(err):
-		return rpc.OdooOutcomeUnknown(err)
+		return odooapi.OutcomeUnknown(err)
 	case errors.As(err, &f):
 		return f
 	case !errors.As(err, &r):

@@ -4,18 +4,18 @@ import (
 	"context"
 	"strings"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
 // Summary is what Store.Summary gives.
 type Summary struct {
 	Freshness
-	rpc.SalesSummary
+	odooapi.SalesSummary
 }
 
 // Summary counts the sales that match, by state, and by month and state, each by currency.
-func (s *Store) Summary(ctx context.Context, scope Scope, q rpc.OdooQuery) (Summary, error) {
+func (s *Store) Summary(ctx context.Context, scope Scope, q odooapi.Query) (Summary, error) {
 	sc, r, err := s.resource(ctx, "sales")
 	if err != nil {
 		return Summary{}, err
@@ -38,7 +38,7 @@ func (s *Store) Summary(ctx context.Context, scope Scope, q rpc.OdooQuery) (Summ
 }
 
 // groups asks Odoo to add up. Before 17 a state that was merged since makes two groups of one.
-func (s *Store) groups(ctx context.Context, sc *schema, r *resource, scope Scope, domain []any, by ...any) ([]rpc.SalesTotal, error) {
+func (s *Store) groups(ctx context.Context, sc *schema, r *resource, scope Scope, domain []any, by ...any) ([]odooapi.SalesTotal, error) {
 	call := odoo.Call{Model: r.model, Method: "read_group", Context: scope.context(), Read: true, Args: []odoo.Arg{
 		{Name: "domain", Value: domain}, {Name: "fields", Value: []any{"amount_untaxed", "amount_total"}}, {Name: "groupby", Value: by},
 		{Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "orderby", Value: false}, {Name: "lazy", Value: false},
@@ -55,10 +55,10 @@ func (s *Store) groups(ctx context.Context, sc *schema, r *resource, scope Scope
 	if err != nil {
 		return nil, err
 	}
-	totals := []rpc.SalesTotal{}
+	totals := []odooapi.SalesTotal{}
 	at := map[string]int{}
 	for _, row := range rows(answer) {
-		t := rpc.SalesTotal{}
+		t := odooapi.SalesTotal{}
 		t.State, _ = row["state"].(string)
 		if t.State == r.merged.value {
 			t.State = r.merged.as

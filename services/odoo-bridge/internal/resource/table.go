@@ -1,11 +1,11 @@
-// Package resource turns Odoo's models into the resources of pkg/rpc/odoo.go. What each resource is
+// Package resource turns Odoo's models into the resources of pkg/rpc/odooapi. What each resource is
 // made of is a table; what a given Odoo has of it is probed, never derived from its version.
 package resource
 
 import (
 	"slices"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 )
 
 // table describes a resource: its model, and where its fields come from.
@@ -18,7 +18,7 @@ type table struct {
 	base    []any  // the domain of what belongs to it at all
 	rank    string // a partner is among these when this field is above 0
 	archive bool   // has action_archive
-	fields  []rpc.OdooField
+	fields  []odooapi.Field
 }
 
 // column is a field of a resource.
@@ -59,7 +59,7 @@ var partnerColumns = []column{
 
 var tables = map[string]*table{
 	"products": {
-		name: "products", model: "product.product", order: "name", archive: true, fields: rpc.OdooFields["products"],
+		name: "products", model: "product.product", order: "name", archive: true, fields: odooapi.Fields["products"],
 		columns: []column{
 			plain("id"), plain("name"), plain("default_code"), plain("barcode"),
 			plain("type", "detailed_type", "type"), // 15 to 17 have both, and derive type
@@ -85,19 +85,19 @@ var tables = map[string]*table{
 		merged: merge{column: "type", value: "product", as: "consu", flag: "is_storable"}, // until 17
 	},
 	"partners": {
-		name: "partners", model: "res.partner", order: "name", archive: true, fields: rpc.OdooFields["partners"],
+		name: "partners", model: "res.partner", order: "name", archive: true, fields: odooapi.Fields["partners"],
 		columns: partnerColumns,
 	},
 	"suppliers": {
-		name: "suppliers", model: "res.partner", order: "name", archive: true, fields: rpc.OdooFields["suppliers"],
+		name: "suppliers", model: "res.partner", order: "name", archive: true, fields: odooapi.Fields["suppliers"],
 		columns: partnerColumns, rank: "supplier_rank",
 	},
 	"customers": {
-		name: "customers", model: "res.partner", order: "name", archive: true, fields: rpc.OdooFields["customers"],
+		name: "customers", model: "res.partner", order: "name", archive: true, fields: odooapi.Fields["customers"],
 		columns: partnerColumns, rank: "customer_rank",
 	},
 	"sales": {
-		name: "sales", model: "sale.order", order: "date_order desc", fields: rpc.OdooFields["sales"],
+		name: "sales", model: "sale.order", order: "date_order desc", fields: odooapi.Fields["sales"],
 		columns: []column{
 			plain("id"), plain("name"), plain("state"),
 			{name: "locked", from: []string{"locked"}, value: view.flag, where: flagged},
@@ -122,7 +122,7 @@ func Model(name string) string {
 
 // lines are no resource of their own, but are read and written in the same way.
 var lines = &table{
-	name: "lines", model: "sale.order.line", fields: rpc.OdooLineFields,
+	name: "lines", model: "sale.order.line", fields: odooapi.LineFields,
 	columns: []column{
 		plain("id"), plain("product", "product_id"), plain("name"), plain("qty", "product_uom_qty"),
 		plain("uom", "product_uom_id", "product_uom"), plain("price_unit"), plain("discount"), plain("taxes", "tax_ids", "tax_id"),
@@ -149,7 +149,7 @@ func option(model, name string, more ...column) *table {
 	return &table{model: model, order: name, columns: append([]column{plain("id"), plain("name", name)}, more...)}
 }
 
-func (t *table) option() bool { return rpc.OdooOptions[t.name] != nil }
+func (t *table) option() bool { return odooapi.Options[t.name] != nil }
 
 func (t *table) only(condition []any) *table {
 	t.base = []any{condition}
@@ -163,7 +163,7 @@ func optionOf(name string) *resource {
 		return nil
 	}
 	t = new(*t)
-	t.name, t.fields = name, rpc.OdooOptions[name]
+	t.name, t.fields = name, odooapi.Options[name]
 	return t.in(map[string]info{
 		"id": {kind: "integer", sortable: true}, t.order: {kind: "char", sortable: true}, "country_id": {kind: "many2one", sortable: true},
 	}, 0)
@@ -267,11 +267,11 @@ func (r *resource) reads() []any {
 	return names
 }
 
-func (r *resource) column(name string) (column, rpc.OdooField, bool) {
+func (r *resource) column(name string) (column, odooapi.Field, bool) {
 	i := slices.IndexFunc(r.columns, func(c column) bool { return c.name == name })
-	j := slices.IndexFunc(r.fields, func(f rpc.OdooField) bool { return f.Name == name })
+	j := slices.IndexFunc(r.fields, func(f odooapi.Field) bool { return f.Name == name })
 	if i < 0 || j < 0 {
-		return column{}, rpc.OdooField{}, false
+		return column{}, odooapi.Field{}, false
 	}
 	return r.columns[i], r.fields[j], true
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -35,11 +36,11 @@ const (
 )
 
 // errPending is the error of a write that may still be made.
-var errPending = rpc.OdooOutcomeUnknown(odoo.ErrOutcomeUnknown)
+var errPending = odooapi.OutcomeUnknown(odoo.ErrOutcomeUnknown)
 
 // Update changes the fields that w names. A repeated write that the record shows already is not made again, whatever
 // IfMatch says: it changed the tag itself.
-func (s *Store) Update(ctx context.Context, name string, scope Scope, w rpc.OdooWrite, attempt Attempt) (Record, error) {
+func (s *Store) Update(ctx context.Context, name string, scope Scope, w odooapi.Write, attempt Attempt) (Record, error) {
 	sc, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Record{}, err
@@ -207,7 +208,7 @@ func (r *resource) fill(sc *schema, values map[string]any, mistakes map[string]f
 		case !ok:
 			err = &textUnknown
 			name = clipName(name)
-		case !field.Has(rpc.Written):
+		case !field.Has(odooapi.Written):
 			err = &textReadOnly
 		case field.Name == "lines":
 			sc.lines.fillLines(sc, values, mistakes, raw, create)
@@ -235,19 +236,19 @@ func (r *resource) fill(sc *schema, values map[string]any, mistakes map[string]f
 	for _, f := range r.fields {
 		_, there := given[f.Name]
 		_, byID := given[f.Name+"_id"]
-		if create && f.Has(rpc.Required) && !there && !byID {
+		if create && f.Has(odooapi.Required) && !there && !byID {
 			mistakes[prefix+f.Name] = textMissing
 		}
 	}
 }
 
-func outOfBounds(field rpc.OdooField, value any) bool {
+func outOfBounds(field odooapi.Field, value any) bool {
 	least, most, bounded := field.Bounds()
 	n, _ := number(value)
 	return bounded && !(n >= least && n <= most)
 }
 
-func textOfBounds(field rpc.OdooField) *fault.Text {
+func textOfBounds(field odooapi.Field) *fault.Text {
 	least, most, _ := field.Bounds()
 	return new(fault.T(fmt.Sprintf("debe estar entre %v y %v", least, most), fmt.Sprintf("must be between %v and %v", least, most)))
 }
@@ -260,13 +261,13 @@ func clipName(name string) string {
 }
 
 // named finds a field by its name, a link also by <link>_id.
-func (r *resource) named(name string) (rpc.OdooField, bool) {
+func (r *resource) named(name string) (odooapi.Field, bool) {
 	for _, f := range r.fields {
 		if f.Name == name || f.Kind == rpc.Link && f.Name+"_id" == name {
 			return f, true
 		}
 	}
-	return rpc.OdooField{}, false
+	return odooapi.Field{}, false
 }
 
 // fillMerged writes a flag that this Odoo expresses as a value of a selection.
@@ -282,10 +283,10 @@ func (r *resource) fillMerged(values map[string]any, raw json.RawMessage) *fault
 func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
 
 // parse reads a value to be written.
-func (in info) parse(field rpc.OdooField, raw json.RawMessage) (any, *fault.Text) {
+func (in info) parse(field odooapi.Field, raw json.RawMessage) (any, *fault.Text) {
 	if isNull(raw) {
 		switch {
-		case in.required || field.Has(rpc.Required) || in.kind == "boolean":
+		case in.required || field.Has(odooapi.Required) || in.kind == "boolean":
 			return nil, &textEmpty
 		case field.Kind == rpc.Number:
 			return 0, nil
@@ -308,11 +309,11 @@ func (in info) parse(field rpc.OdooField, raw json.RawMessage) (any, *fault.Text
 	if json.Unmarshal(raw, &text) != nil {
 		return nil, new(fault.T("debe ser un texto", "must be a text"))
 	}
-	if text = odoo.CleanText(text); len(text) > rpc.OdooMaxString {
-		return nil, new(fault.T(fmt.Sprintf("tiene más de %d bytes", rpc.OdooMaxString), fmt.Sprintf("has more than %d bytes", rpc.OdooMaxString)))
+	if text = odoo.CleanText(text); len(text) > odooapi.MaxString {
+		return nil, new(fault.T(fmt.Sprintf("tiene más de %d bytes", odooapi.MaxString), fmt.Sprintf("has more than %d bytes", odooapi.MaxString)))
 	}
 	if strings.TrimSpace(text) == "" {
-		if in.required || field.Has(rpc.Required) {
+		if in.required || field.Has(odooapi.Required) {
 			return nil, &textEmpty
 		}
 		return false, nil
@@ -373,7 +374,7 @@ func parseLink(raw json.RawMessage) (any, *fault.Text) {
 // fillTaxes reads a list of links; Odoo's command 6 replaces the whole set.
 func fillTaxes(values map[string]any, from string, raw json.RawMessage) *fault.Text {
 	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil || len(list) > rpc.OdooMaxLines {
+	if json.Unmarshal(raw, &list) != nil || len(list) > odooapi.MaxLines {
 		return new(fault.T("debe ser una lista de identificadores", "must be a list of ids"))
 	}
 	ids := []any{}
@@ -394,8 +395,8 @@ func fillTaxes(values map[string]any, from string, raw json.RawMessage) *fault.T
 // lines of a new sale have no ids, and replaceLines checks those of another.
 func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[string]fault.Text, raw json.RawMessage, newSale bool) {
 	var list []map[string]json.RawMessage
-	if json.Unmarshal(raw, &list) != nil || len(list) > rpc.OdooMaxLines {
-		mistakes["lines"] = fault.T(fmt.Sprintf("debe ser una lista de hasta %d líneas", rpc.OdooMaxLines), fmt.Sprintf("must be a list of up to %d lines", rpc.OdooMaxLines))
+	if json.Unmarshal(raw, &list) != nil || len(list) > odooapi.MaxLines {
+		mistakes["lines"] = fault.T(fmt.Sprintf("debe ser una lista de hasta %d líneas", odooapi.MaxLines), fmt.Sprintf("must be a list of up to %d lines", odooapi.MaxLines))
 		return
 	}
 	commands := []any{}
@@ -436,7 +437,7 @@ func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[str
 
 // fillText checks a section or a note: a text, which has nothing of a product.
 func fillText(given map[string]json.RawMessage, mistakes map[string]fault.Text, prefix string) {
-	for _, f := range rpc.OdooLineFields {
+	for _, f := range odooapi.LineFields {
 		raw, ok := given[f.Name]
 		if !ok {
 			raw, ok = given[f.Name+"_id"]

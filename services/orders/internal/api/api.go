@@ -1,4 +1,4 @@
-// Package api answers the requests of pkg/rpc/orders.go on NATS.
+// Package api answers the requests of pkg/rpc/ordersapi on NATS.
 package api
 
 import (
@@ -15,6 +15,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
 
@@ -30,12 +31,12 @@ func Service(s *store.Store, js jetstream.JetStream, log *slog.Logger) (bus.Serv
 		Description: "Orders as projected from the ORDERS stream",
 		Version:     "1.0.0",
 		Endpoints: map[string]bus.Handler{
-			rpc.OrdersList:    handle(a.list),
-			rpc.OrdersGet:     handle(a.get),
-			rpc.OrdersSummary: handle(a.summary),
-			rpc.OrdersHistory: handle(a.history),
-			rpc.OrdersEdit:    handle(a.edit),
-			rpc.OrdersEdits:   handle(a.edits),
+			ordersapi.SubjectList:    handle(a.list),
+			ordersapi.SubjectGet:     handle(a.get),
+			ordersapi.SubjectSummary: handle(a.summary),
+			ordersapi.SubjectHistory: handle(a.history),
+			ordersapi.SubjectEdit:    handle(a.edit),
+			ordersapi.SubjectEdits:   handle(a.edits),
 		},
 		Workers: 64,              // more than edits can occupy
 		Timeout: 8 * time.Second, // of many edits; reads have their own
@@ -66,7 +67,7 @@ func (a *api) replySize() int {
 	return int(a.js.Conn().MaxPayload()) - headers
 }
 
-func (a *api) list(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error) {
+func (a *api) list(ctx context.Context, q ordersapi.Query) (bus.Reply, error) {
 	page, err := a.store.List(ctx, q, a.replySize())
 	if err != nil {
 		return bus.Reply{}, err
@@ -80,15 +81,15 @@ func pageReply(page *store.Page, total bool) bus.Reply {
 		h[rpc.HeaderTotal] = []string{strconv.FormatInt(page.Total, 10)}
 	}
 	if page.Next != "" {
-		h[rpc.HeaderNext] = []string{page.Next}
+		h[ordersapi.HeaderNext] = []string{page.Next}
 	}
 	if page.Rest > 0 {
-		h[rpc.HeaderRest] = []string{strconv.Itoa(page.Rest)}
+		h[ordersapi.HeaderRest] = []string{strconv.Itoa(page.Rest)}
 	}
 	return bus.Reply{Header: h, Data: page.Docs}
 }
 
-func (a *api) get(ctx context.Context, q rpc.OrderRef) (bus.Reply, error) {
+func (a *api) get(ctx context.Context, q ordersapi.Ref) (bus.Reply, error) {
 	doc, err := a.store.Get(ctx, q.RecordID)
 	if err != nil {
 		return bus.Reply{}, err
@@ -96,7 +97,7 @@ func (a *api) get(ctx context.Context, q rpc.OrderRef) (bus.Reply, error) {
 	return bus.Reply{Header: nats.Header{rpc.HeaderETag: {store.ETag(doc)}}, Data: doc}, nil
 }
 
-func (a *api) summary(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error) {
+func (a *api) summary(ctx context.Context, q ordersapi.Query) (bus.Reply, error) {
 	sum, err := a.store.Summary(ctx, q)
 	if err != nil {
 		return bus.Reply{}, err
@@ -105,7 +106,7 @@ func (a *api) summary(ctx context.Context, q rpc.OrdersQuery) (bus.Reply, error)
 	return bus.Reply{Data: data}, err
 }
 
-func (a *api) history(ctx context.Context, q rpc.HistoryQuery) (bus.Reply, error) {
+func (a *api) history(ctx context.Context, q ordersapi.HistoryQuery) (bus.Reply, error) {
 	page, err := a.store.History(ctx, q, a.replySize())
 	if err != nil {
 		return bus.Reply{}, err
@@ -113,7 +114,7 @@ func (a *api) history(ctx context.Context, q rpc.HistoryQuery) (bus.Reply, error
 	return pageReply(&page, true), nil
 }
 
-func (a *api) edits(ctx context.Context, q rpc.EditsQuery) (bus.Reply, error) {
+func (a *api) edits(ctx context.Context, q ordersapi.EditsQuery) (bus.Reply, error) {
 	edits, err := a.store.Edits(ctx, q)
 	return bus.Reply{Data: edits}, err
 }

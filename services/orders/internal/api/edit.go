@@ -20,7 +20,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
 
@@ -32,7 +32,7 @@ const (
 
 // edit accepts edits. The locks of their orders are held until the edits are in every read, so that
 // of two with the same If-Match one is stale.
-func (a *api) edit(ctx context.Context, q rpc.EditRequest) (bus.Reply, error) {
+func (a *api) edit(ctx context.Context, q ordersapi.EditRequest) (bus.Reply, error) {
 	if err := validate(&q); err != nil {
 		return bus.Reply{}, err
 	}
@@ -85,7 +85,7 @@ func (a *api) edit(ctx context.Context, q rpc.EditRequest) (bus.Reply, error) {
 }
 
 // encodeResults leaves out the orders, from the last on, that a reply of size bytes has no room for.
-func encodeResults(results []rpc.EditResult, size int) ([]byte, error) {
+func encodeResults(results []ordersapi.EditResult, size int) ([]byte, error) {
 	for left := len(results); ; {
 		var b bytes.Buffer
 		e := json.NewEncoder(&b)
@@ -112,9 +112,9 @@ func part(ctx context.Context, share float64) (context.Context, context.CancelFu
 	return context.WithTimeout(ctx, time.Duration(share*float64(left)))
 }
 
-func validate(q *rpc.EditRequest) error {
+func validate(q *ordersapi.EditRequest) error {
 	switch n := len(q.Edits); {
-	case n < 1 || n > rpc.MaxEdits:
+	case n < 1 || n > ordersapi.MaxEdits:
 		return fault.Field("edits", fault.T("deben ser de 1 a 1000", "must be 1 to 1000"))
 	case len(q.IdempotencyKey) > longest:
 		return fault.Field("idempotency_key", fault.T("es demasiado larga", "is too long"))
@@ -145,7 +145,7 @@ var notWritable = fault.T("no se puede escribir ese valor en esta columna", "can
 
 // unseen gives the records with an If-Match that have an accepted edit which the projection does not
 // show yet: nobody can have read the state that the tag would have to be compared with.
-func (a *api) unseen(ctx context.Context, lock *store.Lock, q *rpc.EditRequest) (map[string]bool, error) {
+func (a *api) unseen(ctx context.Context, lock *store.Lock, q *ordersapi.EditRequest) (map[string]bool, error) {
 	var matched []string
 	for _, e := range q.Edits {
 		if e.IfMatch != "" {
@@ -201,14 +201,14 @@ type attempt struct {
 
 // check makes the results of what is known already or cannot be, and gives the edits that can be made.
 func check(
-	q *rpc.EditRequest, orders map[string]store.Served, unseen map[string]bool, earlier map[string]accepted,
-) ([]rpc.EditResult, []attempt, error) {
+	q *ordersapi.EditRequest, orders map[string]store.Served, unseen map[string]bool, earlier map[string]accepted,
+) ([]ordersapi.EditResult, []attempt, error) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	results := make([]rpc.EditResult, len(q.Edits))
+	results := make([]ordersapi.EditResult, len(q.Edits))
 	var edits []attempt
 	for i, e := range q.Edits {
 		id := editID(q, e.RecordID)
-		results[i] = rpc.EditResult{RecordID: e.RecordID, EditID: id}
+		results[i] = ordersapi.EditResult{RecordID: e.RecordID, EditID: id}
 		before, repeated := earlier[id]
 		order, exists := orders[e.RecordID]
 		switch {
@@ -237,7 +237,7 @@ func check(
 }
 
 // editID names an edit. With an idempotency key it follows from who asks for what with which key.
-func editID(q *rpc.EditRequest, recordID string) string {
+func editID(q *ordersapi.EditRequest, recordID string) string {
 	if q.IdempotencyKey == "" {
 		return event.NewID()
 	}
@@ -259,12 +259,12 @@ func match(tags string, doc []byte) bool {
 	return false
 }
 
-func failed(recordID string, code fault.Code, detail fault.Text) rpc.EditResult {
-	return rpc.EditResult{RecordID: recordID, Fault: &rpc.EditFault{Code: code, Detail: detail}}
+func failed(recordID string, code fault.Code, detail fault.Text) ordersapi.EditResult {
+	return ordersapi.EditResult{RecordID: recordID, Fault: &ordersapi.EditFault{Code: code, Detail: detail}}
 }
 
 // accept publishes the edits and gives those that JetStream has acknowledged (invariant 1).
-func (a *api) accept(ctx context.Context, edits []attempt, results []rpc.EditResult) (accepted []attempt, err error) {
+func (a *api) accept(ctx context.Context, edits []attempt, results []ordersapi.EditResult) (accepted []attempt, err error) {
 	ctx, cancel := part(ctx, 0.6)
 	defer cancel()
 	errs := make([]error, len(edits))
@@ -317,7 +317,7 @@ func (a *api) show(
 	}
 	for i := range edits {
 		e := &edits[i]
-		doc, err := orders[e.RecordID].With(&rpc.Edit{ID: e.ID, State: event.Pending, Values: e.Values, Actor: e.Actor, At: e.RequestedAt})
+		doc, err := orders[e.RecordID].With(&ordersapi.Edit{ID: e.ID, State: event.Pending, Values: e.Values, Actor: e.Actor, At: e.RequestedAt})
 		if err != nil {
 			return nil, fmt.Errorf("edit order %s: %w", e.RecordID, err)
 		}

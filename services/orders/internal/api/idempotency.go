@@ -14,7 +14,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
 
@@ -28,7 +28,7 @@ type accepted struct {
 
 // earlier gives the edits that the request's idempotency key has been used for, by id. Those that the projection does
 // not have yet are on one of the streams: queued on EDITS, or settled on ORDERS.
-func (a *api) earlier(ctx context.Context, lock *store.Lock, q *rpc.EditRequest) (map[string]accepted, error) {
+func (a *api) earlier(ctx context.Context, lock *store.Lock, q *ordersapi.EditRequest) (map[string]accepted, error) {
 	if q.IdempotencyKey == "" {
 		return nil, nil
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // progress follows how far the projection has come, in whatever instance it runs.
@@ -20,7 +20,7 @@ type progress struct {
 
 func follow(nc *nats.Conn) (*progress, error) {
 	p := &progress{told: make(chan struct{})}
-	_, err := nc.Subscribe(rpc.OrdersProjected, func(m *nats.Msg) {
+	_, err := nc.Subscribe(ordersapi.SubjectProjected, func(m *nats.Msg) {
 		if seq, err := strconv.ParseUint(string(m.Data), 10, 64); err == nil {
 			p.set(seq)
 		}

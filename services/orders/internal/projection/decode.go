@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
 
@@ -54,7 +54,7 @@ func decodeEdited(subject string, h nats.Header, body []byte) (*store.Change, er
 	if err != nil {
 		return nil, err
 	}
-	edit := &rpc.Edit{
+	edit := &ordersapi.Edit{
 		ID: e.ID, State: e.State, Values: e.Values, Actor: e.Actor, At: e.RequestedAt.UTC().Truncate(time.Microsecond), Reason: e.Reason,
 	}
 	if e.State != event.Pending {
@@ -64,7 +64,7 @@ func decodeEdited(subject string, h nats.Header, body []byte) (*store.Change, er
 	return &store.Change{RecordID: e.RecordID, Edit: edit}, nil
 }
 
-// historyEntry is rpc.HistoryEntry as it is stored and served.
+// historyEntry is ordersapi.HistoryEntry as it is stored and served.
 func historyEntry(c *event.OrderChanged, env event.Envelope) ([]byte, error) {
 	e, err := jsontext.AppendQuote(append(make([]byte, 0, 288), `{"id":`...), env.ID)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // What is cut out of the order's own JSON is a history entry as the contract has it.
@@ -38,7 +38,7 @@ func TestHistoryEntry(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got rpc.HistoryEntry
+			var got ordersapi.HistoryEntry
 			if err := json.Unmarshal(change.History.Entry, &got); err != nil {
 				t.Fatalf("%s: %v", change.History.Entry, err)
 			}
@@ -48,9 +48,9 @@ func TestHistoryEntry(t *testing.T) {
 					"name": *order.Name, "customer": *order.Customer, "status": "Sent", "priority": "High", "amount": 12.5, "order_date": "2026-11-03",
 				}
 			}
-			want := rpc.HistoryEntry{
+			want := ordersapi.HistoryEntry{
 				ID: `id"1`, Change: "updated", At: at, Source: "api", Values: values, Previous: map[string]any{"status": "Draft"},
-				Actor: &rpc.HistoryActor{ID: "usr1", Email: "a@b.example"},
+				Actor: &ordersapi.HistoryActor{ID: "usr1", Email: "a@b.example"},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -14,7 +14,8 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/orders/internal/store"
 )
 
@@ -37,10 +38,10 @@ type leader struct {
 	cp       *store.Checkpoint
 	newest   sequences // during a replay: the events that rows take
 	progress func()
-	lastSeq  uint64       // of the stream, when it was last inspected
-	loaded   int          // changes written since the last vacuum
-	quiet    int          // verifications since the last event
-	held     rpc.ScanMark // the scan from which too many deletions would follow
+	lastSeq  uint64           // of the stream, when it was last inspected
+	loaded   int              // changes written since the last vacuum
+	quiet    int              // verifications since the last event
+	held     syncapi.ScanMark // the scan from which too many deletions would follow
 }
 
 // item is a message on its way to the store.
@@ -68,14 +69,14 @@ func (l *leader) project(ctx context.Context) error {
 	work, cancel := grace(ctx, drainTime)
 	defer cancel()
 
-	marks := make(chan rpc.ScanMark)
+	marks := make(chan syncapi.ScanMark)
 	if l.cp.ReplayUntil != nil && !l.cp.SameStream {
 		background.Go(func() { l.pollScan(read, marks) })
 	}
 	background.Go(func() { l.heal(read) })
 	tick := time.NewTicker(idleCheck)
 	defer tick.Stop()
-	if err := l.settle(work, rpc.ScanMark{}); err != nil {
+	if err := l.settle(work, syncapi.ScanMark{}); err != nil {
 		return err
 	}
 	l.caughtUp()
@@ -121,13 +122,13 @@ func (l *leader) take(ctx context.Context, r *reader, batch []*item) error {
 	l.announceCheckpoint()
 	l.works()
 	l.progress()
-	return l.settle(ctx, rpc.ScanMark{})
+	return l.settle(ctx, syncapi.ScanMark{})
 }
 
 // announceCheckpoint publishes the committed sequence to requests that wait for their own writes.
 // Delivery is best effort: a waiter that misses it polls the checkpoint instead.
 func (l *leader) announceCheckpoint() {
-	if err := l.js.Conn().Publish(rpc.OrdersProjected, strconv.AppendUint(nil, l.cp.Seq, 10)); err != nil {
+	if err := l.js.Conn().Publish(ordersapi.SubjectProjected, strconv.AppendUint(nil, l.cp.Seq, 10)); err != nil {
 		l.log.Debug("checkpoint announcement failed", "error", err)
 	}
 }
@@ -241,7 +242,7 @@ func (l *leader) commit(ctx context.Context, batch []*item) error {
 
 // hold reports whether so many rows would go that somebody must confirm it first: more than a fifth
 // of at least fifty (invariant 6).
-func (l *leader) hold(ctx context.Context, mark rpc.ScanMark) (bool, error) {
+func (l *leader) hold(ctx context.Context, mark syncapi.ScanMark) (bool, error) {
 	const share, from = 5, 50
 	if mark == l.held {
 		return true, nil // counted and said already
@@ -257,7 +258,7 @@ func (l *leader) hold(ctx context.Context, mark rpc.ScanMark) (bool, error) {
 }
 
 // settle ends the replay when it is through and its rows are known to be all there are.
-func (l *leader) settle(ctx context.Context, mark rpc.ScanMark) error {
+func (l *leader) settle(ctx context.Context, mark syncapi.ScanMark) error {
 	if l.cp.ReplayUntil == nil || l.cp.Seq < *l.cp.ReplayUntil {
 		return nil
 	}
@@ -280,7 +281,7 @@ func (l *leader) settle(ctx context.Context, mark rpc.ScanMark) error {
 
 // scanned reports whether what the scan found is projected: the stream is the one that the mark is of, and still has
 // the message there.
-func (l *leader) scanned(ctx context.Context, mark rpc.ScanMark) (bool, error) {
+func (l *leader) scanned(ctx context.Context, mark syncapi.ScanMark) (bool, error) {
 	if !mark.StreamCreated.UTC().Truncate(time.Microsecond).Equal(l.cp.StreamCreated) || mark.Through > l.cp.Seq {
 		return false, nil
 	}
@@ -299,7 +300,7 @@ func (l *leader) scanned(ctx context.Context, mark rpc.ScanMark) (bool, error) {
 
 // pollScan asks airtable-sync for its last complete scan until ctx ends. Nobody answering is no
 // news: the rows stay (invariant 6).
-func (l *leader) pollScan(ctx context.Context, marks chan<- rpc.ScanMark) {
+func (l *leader) pollScan(ctx context.Context, marks chan<- syncapi.ScanMark) {
 	l.log.Info("rows of an earlier stream stay until a complete scan of Airtable is in this one")
 	for {
 		if mark, err := l.askScan(ctx); err != nil {
@@ -318,18 +319,18 @@ func (l *leader) pollScan(ctx context.Context, marks chan<- rpc.ScanMark) {
 	}
 }
 
-func (l *leader) askScan(ctx context.Context) (*rpc.ScanMark, error) {
+func (l *leader) askScan(ctx context.Context) (*syncapi.ScanMark, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	reply, err := bus.Ask(ctx, l.js.Conn(), rpc.SyncStatus, rpc.StatusRequest{})
+	reply, err := bus.Ask(ctx, l.js.Conn(), syncapi.SubjectStatus, syncapi.StatusRequest{})
 	if err != nil {
 		return nil, err
 	}
 	var state struct {
-		Scan *rpc.ScanMark `json:"scan"`
+		Scan *syncapi.ScanMark `json:"scan"`
 	}
 	if err := json.Unmarshal(reply.Data, &state); err != nil {
-		return nil, fmt.Errorf("read %s: %w", rpc.SyncStatus, err)
+		return nil, fmt.Errorf("read %s: %w", syncapi.SubjectStatus, err)
 	}
 	return state.Scan, nil
 }

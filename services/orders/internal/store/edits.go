@@ -13,14 +13,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // edit is an edit as the table edits keeps it.
 type edit struct {
 	recordID string
 	seq      uint64 // of the first event about it
-	rpc.Edit
+	ordersapi.Edit
 }
 
 // PendingEdits counts the edits that are pending.
@@ -54,7 +54,7 @@ func collect(rows pgx.Rows, err error) ([]string, error) {
 // LostEdit is an edit whose outcome seems to be lost, with those of its order that are newer.
 type LostEdit struct {
 	event.OrderEdit
-	Newer []rpc.Edit
+	Newer []ordersapi.Edit
 }
 
 // LostEdits gives those of the edits that are still pending, in the order they were accepted.
@@ -68,7 +68,7 @@ func (s *Store) LostEdits(ctx context.Context, ids []string) ([]LostEdit, error)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (lost LostEdit, err error) {
 		var (
-			e          rpc.Edit
+			e          ordersapi.Edit
 			one, newer []byte
 		)
 		if err := row.Scan(&lost.RecordID, &one, &newer); err != nil {
@@ -190,7 +190,7 @@ func (w *Writer) edits(ctx context.Context, records, ids []string) (*edits, erro
 		data []byte
 	)
 	_, err = pgx.ForEachRow(rows, []any{&e.recordID, &e.seq, &data}, func() error {
-		e.Edit = rpc.Edit{}
+		e.Edit = ordersapi.Edit{}
 		if err := json.Unmarshal(data, &e.Edit); err != nil {
 			return err
 		}
@@ -266,7 +266,7 @@ func (r Row) with(of []*edit) (Row, error) {
 
 // edited is the JSON of an order with other values of some members, and the member "edit" at the
 // end. The other members stay as they are, those of later versions too.
-func edited(doc []byte, values map[string]string, newest *rpc.Edit) ([]byte, error) {
+func edited(doc []byte, values map[string]string, newest *ordersapi.Edit) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(doc))
 	if _, err := d.Token(); err != nil { // the brace
 		return nil, err

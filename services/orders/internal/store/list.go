@@ -10,6 +10,7 @@ import (
 	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // Bounds of a page.
@@ -26,9 +27,9 @@ type Page struct {
 	Rest  int    // rows of the page after Next, which did not fit
 }
 
-// List answers rpc.OrdersList. Of a page that takes more than size bytes, its cursor included, it gives the
+// List answers ordersapi.SubjectList. Of a page that takes more than size bytes, its cursor included, it gives the
 // beginning, which has one order at least.
-func (s *Store) List(ctx context.Context, q rpc.OrdersQuery, size int) (Page, error) {
+func (s *Store) List(ctx context.Context, q ordersapi.Query, size int) (Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	keys, err := sortKeys(q.Sort)
@@ -152,7 +153,7 @@ func cursorSQL(keys []key) string {
 
 // pageSQL chooses how to fetch a page by offset with its total. Every statement answers one row:
 // total, the docs as a JSON array, how many, and the sort keys of the last.
-func (s *Store) pageSQL(q rpc.OrdersQuery, keys []key) (_ pool, sql string, a args, err error) {
+func (s *Store) pageSQL(q ordersapi.Query, keys []key) (_ pool, sql string, a args, err error) {
 	const shallow = 100 // skipping so many rows costs less than finding the day
 	plain := len(q.Filters) == 0 && q.Search == ""
 	if plain && byDate(keys) && keys[0].desc {
@@ -186,7 +187,7 @@ func (s *Store) pageSQL(q rpc.OrdersQuery, keys []key) (_ pool, sql string, a ar
 }
 
 // customerSearch gives the fragment of a query that only asks for customers that contain it.
-func customerSearch(q rpc.OrdersQuery) (string, bool) {
+func customerSearch(q ordersapi.Query) (string, bool) {
 	if q.Search != "" || len(q.Filters) != 1 {
 		return "", false
 	}
@@ -272,7 +273,7 @@ from (
 
 // datePageSQL finds the days on which a page falls in the rollup, by the same filters, and fetches
 // those days only. Without a filter by date it finds the months first, which are far fewer.
-func datePageSQL(q rpc.OrdersQuery, keys []key, w where, a *args) string {
+func datePageSQL(q ordersapi.Query, keys []key, w where, a *args) string {
 	offset, limit := a.add(q.Offset)+"::bigint", a.add(q.Limit)+"::bigint"
 	order := dateOrder("day", keys[0].desc)
 	falls := `upto > ` + offset + ` and upto - n < ` + offset + ` + ` + limit
@@ -336,7 +337,7 @@ func dateOrder(day string, desc bool) string {
 // walk answers pages by cursor. What comes after a row are the rows equal in all sort keys but the
 // last and beyond it in that, then those equal in all but the last two, and so on: each part is a
 // range of the index where there is one.
-func (s *Store) walk(ctx context.Context, q rpc.OrdersQuery, keys []key, size int) (Page, error) {
+func (s *Store) walk(ctx context.Context, q ordersapi.Query, keys []key, size int) (Page, error) {
 	var after []*string
 	if q.After != "" {
 		if q.Offset != 0 {

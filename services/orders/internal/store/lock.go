@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // Lock keeps others, in any instance, from editing the same orders. It ends with Release, or with
@@ -87,7 +87,7 @@ func (l *Lock) Edits(ctx context.Context, ids []string) (map[string]event.EditVa
 		data []byte
 	)
 	_, err = pgx.ForEachRow(rows, []any{&id, &data}, func() error {
-		var e rpc.Edit
+		var e ordersapi.Edit
 		err := json.Unmarshal(data, &e)
 		all[id] = e.Values
 		return err
@@ -102,7 +102,7 @@ func (l *Lock) Checkpoint(ctx context.Context, stream string) (*Checkpoint, erro
 }
 
 // With gives the order as it will be served with another edit, pending.
-func (o Served) With(e *rpc.Edit) ([]byte, error) {
+func (o Served) With(e *ordersapi.Edit) ([]byte, error) {
 	r, err := Row{Order: &event.Order{}, Doc: o.Doc}.with([]*edit{{Edit: *e}})
 	return r.Doc, err
 }

@@ -19,7 +19,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 var errNotFound = fault.New(fault.NotFound, fault.T("No existe ese pedido", "There is no such order"))
@@ -67,7 +67,7 @@ func columnsOf(doc []byte) (state []byte, pending bool) {
 			state = state[:len(state)-len(name)]
 		case column:
 			state = append(append(append(state, ':'), value...), ',')
-		case edit: // rpc.Edit
+		case edit: // ordersapi.Edit
 			id, rest, _ := bytes.Cut(value, []byte(`,`))
 			state, pending = append(state, id...), bytes.HasPrefix(rest, []byte(`"state":"pending"`))
 		}
@@ -106,10 +106,10 @@ func (s *Store) Get(ctx context.Context, recordID string) ([]byte, error) {
 	return doc, readError(err)
 }
 
-// History returns a page of an order's history, newest first, as a JSON array of rpc.HistoryEntry, and how many
+// History returns a page of an order's history, newest first, as a JSON array of ordersapi.HistoryEntry, and how many
 // entries there are; fault.NotFound when there are none. Of a page that takes more than size bytes it gives the
 // beginning, one entry at least, and in Rest how many are missing.
-func (s *Store) History(ctx context.Context, q rpc.HistoryQuery, size int) (page Page, err error) {
+func (s *Store) History(ctx context.Context, q ordersapi.HistoryQuery, size int) (page Page, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	switch {
@@ -174,7 +174,7 @@ func historyPage(changes, editIDs, edits []*string, size int) (page []byte, rest
 
 // editEntry is an edit as an entry of a history.
 func editEntry(doc string) ([]byte, error) {
-	var e rpc.Edit
+	var e ordersapi.Edit
 	if err := json.Unmarshal([]byte(doc), &e); err != nil {
 		return nil, fmt.Errorf("read an edit: %w", err)
 	}
@@ -182,17 +182,17 @@ func editEntry(doc string) ([]byte, error) {
 	for column, value := range e.Values {
 		values[column] = value
 	}
-	return json.Marshal(&rpc.HistoryEntry{
+	return json.Marshal(&ordersapi.HistoryEntry{
 		ID: e.ID, Change: string(e.State), At: e.At, Source: "api", Values: values,
-		Actor: &rpc.HistoryActor{ID: e.Actor.ID, Email: e.Actor.Email, Name: e.Actor.Name}, EditIDs: []string{e.ID}, Reason: e.Reason,
+		Actor: &ordersapi.HistoryActor{ID: e.Actor.ID, Email: e.Actor.Email, Name: e.Actor.Name}, EditIDs: []string{e.ID}, Reason: e.Reason,
 	})
 }
 
-// Edits answers rpc.OrdersEdits: a JSON array.
-func (s *Store) Edits(ctx context.Context, q rpc.EditsQuery) (edits []byte, err error) {
+// Edits answers ordersapi.SubjectEdits: a JSON array.
+func (s *Store) Edits(ctx context.Context, q ordersapi.EditsQuery) (edits []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if n := len(q.IDs); n < 1 || n > rpc.MaxEdits {
+	if n := len(q.IDs); n < 1 || n > ordersapi.MaxEdits {
 		return nil, fault.Field("ids", fault.T("deben ser de 1 a 1000", "must be 1 to 1000"))
 	}
 	ids := make([]string, len(q.IDs))
@@ -203,8 +203,8 @@ func (s *Store) Edits(ctx context.Context, q rpc.EditsQuery) (edits []byte, err 
 	return edits, readError(err)
 }
 
-// Summary answers rpc.OrdersSummary: from the rollups where the filters allow, else from the rows.
-func (s *Store) Summary(ctx context.Context, q rpc.OrdersQuery) (rpc.Summary, error) {
+// Summary answers ordersapi.SubjectSummary: from the rollups where the filters allow, else from the rows.
+func (s *Store) Summary(ctx context.Context, q ordersapi.Query) (ordersapi.Summary, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if len(q.Filters) == 0 && q.Search == "" {
@@ -217,7 +217,7 @@ func (s *Store) Summary(ctx context.Context, q rpc.OrdersQuery) (rpc.Summary, er
 	var a args
 	w, err := compile(q.Filters, q.Search, &a)
 	if err != nil {
-		return rpc.Summary{}, err
+		return ordersapi.Summary{}, err
 	}
 	from := "(select status, priority, order_date, 1 as n, coalesce(amount, 0) as amount from orders.orders where " + w.sql + ")"
 	if w.rollup {
@@ -233,8 +233,8 @@ func (s *Store) Summary(ctx context.Context, q rpc.OrdersQuery) (rpc.Summary, er
 	return summarize(rows, err)
 }
 
-func summarize(rows pgx.Rows, err error) (rpc.Summary, error) {
-	sum := rpc.Summary{ByStatus: []rpc.StatusTotal{}, ByPriority: []rpc.PriorityTotal{}, ByDay: []rpc.DayTotal{}}
+func summarize(rows pgx.Rows, err error) (ordersapi.Summary, error) {
+	sum := ordersapi.Summary{ByStatus: []ordersapi.StatusTotal{}, ByPriority: []ordersapi.PriorityTotal{}, ByDay: []ordersapi.DayTotal{}}
 	if err != nil {
 		return sum, readError(err)
 	}
@@ -249,11 +249,11 @@ func summarize(rows pgx.Rows, err error) (rpc.Summary, error) {
 		case "all":
 			sum.Total, sum.Amount = n, amount
 		case "status":
-			sum.ByStatus = append(sum.ByStatus, rpc.StatusTotal{Status: key, Count: n, Amount: amount})
+			sum.ByStatus = append(sum.ByStatus, ordersapi.StatusTotal{Status: key, Count: n, Amount: amount})
 		case "priority":
-			sum.ByPriority = append(sum.ByPriority, rpc.PriorityTotal{Priority: key, Count: n, Amount: amount})
+			sum.ByPriority = append(sum.ByPriority, ordersapi.PriorityTotal{Priority: key, Count: n, Amount: amount})
 		case "day":
-			sum.ByDay = append(sum.ByDay, rpc.DayTotal{Day: key, Count: n, Amount: amount})
+			sum.ByDay = append(sum.ByDay, ordersapi.DayTotal{Day: key, Count: n, Amount: amount})
 		}
 		return nil
 	})

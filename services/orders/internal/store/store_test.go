@@ -23,6 +23,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/pgtest"
 	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -162,7 +163,7 @@ func (m model) match(o order, id string, f rpc.Filter) bool {
 }
 
 // list gives the ids of all rows that match, sorted.
-func (m model) list(o order, q rpc.OrdersQuery) []string {
+func (m model) list(o order, q ordersapi.Query) []string {
 	ids := []string{}
 	for id := range m {
 		keep := q.Search == ""
@@ -207,8 +208,8 @@ func (m model) list(o order, q rpc.OrdersQuery) []string {
 }
 
 // summary adds up in cents, so exactly.
-func (m model) summary(ids []string) rpc.Summary {
-	sum := rpc.Summary{ByStatus: []rpc.StatusTotal{}, ByPriority: []rpc.PriorityTotal{}, ByDay: []rpc.DayTotal{}}
+func (m model) summary(ids []string) ordersapi.Summary {
+	sum := ordersapi.Summary{ByStatus: []ordersapi.StatusTotal{}, ByPriority: []ordersapi.PriorityTotal{}, ByDay: []ordersapi.DayTotal{}}
 	type total struct {
 		n     int64
 		cents int64
@@ -248,13 +249,13 @@ func (m model) summary(ids []string) rpc.Summary {
 	}
 	sum.Total, sum.Amount = all.n, float64(all.cents)/100
 	each("status", func(k *string, n int64, a float64) {
-		sum.ByStatus = append(sum.ByStatus, rpc.StatusTotal{Status: k, Count: n, Amount: a})
+		sum.ByStatus = append(sum.ByStatus, ordersapi.StatusTotal{Status: k, Count: n, Amount: a})
 	})
 	each("priority", func(k *string, n int64, a float64) {
-		sum.ByPriority = append(sum.ByPriority, rpc.PriorityTotal{Priority: k, Count: n, Amount: a})
+		sum.ByPriority = append(sum.ByPriority, ordersapi.PriorityTotal{Priority: k, Count: n, Amount: a})
 	})
 	each("order_date", func(k *string, n int64, a float64) {
-		sum.ByDay = append(sum.ByDay, rpc.DayTotal{Day: k, Count: n, Amount: a})
+		sum.ByDay = append(sum.ByDay, ordersapi.DayTotal{Day: k, Count: n, Amount: a})
 	})
 	return sum
 }
@@ -367,7 +368,7 @@ func againstModel(t *testing.T, seed uint64, dsn string, rounds int) {
 	s, w, cp := openAt(t, dsn)
 	r := rand.New(rand.NewPCG(seed, 1))
 	m, o := model{}, order{}
-	e := editing{airtable: model{}, served: m, byRecord: map[string][]*rpc.Edit{}}
+	e := editing{airtable: model{}, served: m, byRecord: map[string][]*ordersapi.Edit{}}
 	rows, _ := s.adhoc.Query(t.Context(), "select customer from (select null::text where false union all select unnest($1::text[])) c (customer) order by customer collate \"und-x-icu\"", customers)
 	ranked, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
@@ -420,13 +421,13 @@ func againstModel(t *testing.T, seed uint64, dsn string, rounds int) {
 // editing is the part of the model that knows what is only wanted.
 type editing struct {
 	airtable, served model
-	byRecord         map[string][]*rpc.Edit
+	byRecord         map[string][]*ordersapi.Edit
 }
 
 // next makes an event of an edit of the order: a new one, or one that settles, maybe again.
 func (e *editing) next(r *rand.Rand, seq uint64, id string) *Change {
 	of := e.byRecord[id]
-	edit := rpc.Edit{
+	edit := ordersapi.Edit{
 		ID: fmt.Sprint("edit", seq), State: event.Pending, At: day0.Add(time.Duration(r.IntN(1000)) * time.Minute), // not in their order
 		Values: event.EditValues{},
 	}
@@ -443,7 +444,7 @@ func (e *editing) next(r *rand.Rand, seq uint64, id string) *Change {
 	case i > 0 && r.IntN(4) == 0: // settled before it was seen
 		edit.State = event.Applied
 	}
-	known := slices.IndexFunc(of, func(k *rpc.Edit) bool { return k.ID == edit.ID })
+	known := slices.IndexFunc(of, func(k *ordersapi.Edit) bool { return k.ID == edit.ID })
 	switch {
 	case known < 0:
 		e.byRecord[id] = append(of, new(edit))
@@ -461,7 +462,7 @@ func (e *editing) serve(id string) {
 		return
 	}
 	of := slices.Clone(e.byRecord[id])
-	slices.SortFunc(of, func(a, b *rpc.Edit) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(of, func(a, b *ordersapi.Edit) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
 	for _, edit := range of {
 		if edit.State == event.Pending {
 			for name, v := range edit.Values {
@@ -483,12 +484,12 @@ func (e *editing) shown(t *testing.T, s *Store) {
 		}
 		var got struct {
 			event.Order
-			Edit *rpc.Edit `json:"edit"`
+			Edit *ordersapi.Edit `json:"edit"`
 		}
 		if err := json.Unmarshal(doc, &got); err != nil {
 			t.Fatalf("%s: %v", doc, err)
 		}
-		var newest *rpc.Edit
+		var newest *ordersapi.Edit
 		for _, edit := range e.byRecord[id] {
 			if newest == nil || cmp.Or(edit.At.Compare(newest.At), cmp.Compare(edit.ID, newest.ID)) > 0 {
 				newest = edit
@@ -505,7 +506,7 @@ func equal(a, b *string) bool { return a == b || a != nil && b != nil && *a == *
 
 func compare(t *testing.T, s *Store, m model, o order, r *rand.Rand) {
 	t.Helper()
-	q := rpc.OrdersQuery{Offset: r.IntN(40), Limit: 1 + r.IntN(30)}
+	q := ordersapi.Query{Offset: r.IntN(40), Limit: 1 + r.IntN(30)}
 	if r.IntN(5) == 0 {
 		q.Offset += 150
 	}
@@ -535,7 +536,7 @@ func compare(t *testing.T, s *Store, m model, o order, r *rand.Rand) {
 	if page.Next != "" && r.IntN(3) == 0 { // the rest, page by page
 		rest := []string{}
 		for cursor := page.Next; cursor != ""; {
-			next, err := s.List(t.Context(), rpc.OrdersQuery{Limit: 40, Sort: q.Sort, Filters: q.Filters, Search: q.Search, After: cursor, NoTotal: true}, 1<<20)
+			next, err := s.List(t.Context(), ordersapi.Query{Limit: 40, Sort: q.Sort, Filters: q.Filters, Search: q.Search, After: cursor, NoTotal: true}, 1<<20)
 			if err != nil {
 				t.Fatalf("%+v after %s: %v", q, cursor, err)
 			}
@@ -569,11 +570,11 @@ func TestGuards(t *testing.T) {
 		t.Fatal(err)
 	}
 	wanted := "wanted"
-	edit := &Change{Seq: 12, RecordID: "rec1", Current: true, Edit: &rpc.Edit{ID: "e", State: event.Pending, Values: event.EditValues{"priority": wanted}}}
+	edit := &Change{Seq: 12, RecordID: "rec1", Current: true, Edit: &ordersapi.Edit{ID: "e", State: event.Pending, Values: event.EditValues{"priority": wanted}}}
 	if err := w.Apply(t.Context(), cp, []*Change{Row{Order: &event.Order{Status: &older}}.change(9, "rec1", false), edit}, 12, "m12"); err != nil {
 		t.Fatal(err)
 	}
-	sum, err := s.Summary(t.Context(), rpc.OrdersQuery{})
+	sum, err := s.Summary(t.Context(), ordersapi.Query{})
 	if err != nil || *sum.ByPriority[0].Priority != wanted || sum.Total != 1 || *sum.ByStatus[0].Status != newer || len(sum.ByStatus) != 1 {
 		t.Fatalf("summary %+v %v", sum, err)
 	}
@@ -614,7 +615,7 @@ func TestEventToldTwice(t *testing.T) {
 		}
 	}
 	for id, want := range map[string]string{"rec1": "[5,1]", "rec2": "[7,4,3]"} {
-		page, err := s.History(t.Context(), rpc.HistoryQuery{RecordID: id, Limit: 10}, 1<<20)
+		page, err := s.History(t.Context(), ordersapi.HistoryQuery{RecordID: id, Limit: 10}, 1<<20)
 		if err != nil || page.Total != int64(strings.Count(want, ",")+1) || string(page.Docs) != want {
 			t.Errorf("%s: %s, %d, %v", id, page.Docs, page.Total, err)
 		}
@@ -633,7 +634,7 @@ func TestEditTouchesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	edit := &Change{Seq: 1, RecordID: "rec1", Edit: &rpc.Edit{ID: "e", State: event.Pending, Values: event.EditValues{"status": wanted}}}
+	edit := &Change{Seq: 1, RecordID: "rec1", Edit: &ordersapi.Edit{ID: "e", State: event.Pending, Values: event.EditValues{"status": wanted}}}
 	if err := w.Apply(t.Context(), &next, []*Change{edit, Row{}.change(2, "rec2", false)}, 2, "m2"); err != nil {
 		t.Fatal(err)
 	}
@@ -659,7 +660,7 @@ func TestRefused(t *testing.T) {
 	if err := w.Apply(t.Context(), cp, []*Change{good, event}, 2, "m"); !Refused(err) {
 		t.Errorf("long id: %v", err)
 	}
-	if sum, err := s.Summary(t.Context(), rpc.OrdersQuery{}); err != nil || sum.Total != 0 || cp.Seq != 0 {
+	if sum, err := s.Summary(t.Context(), ordersapi.Query{}); err != nil || sum.Total != 0 || cp.Seq != 0 {
 		t.Fatalf("a refused batch left %+v at %d, %v", sum, cp.Seq, err)
 	}
 	w.Close(t.Context())
@@ -723,7 +724,7 @@ func TestPagesFollowTheIndex(t *testing.T) {
 		return strings.Join(lines, "\n")
 	}
 	sent := []rpc.Filter{{Field: "status", Op: rpc.Eq, Values: []string{"Sent"}}}
-	for name, q := range map[string]rpc.OrdersQuery{
+	for name, q := range map[string]ordersapi.Query{
 		"first page": {Limit: 10}, "deep page": {Limit: 10, Offset: 2500}, "of a status": {Limit: 10, Filters: sent}, "deep, of a status": {Limit: 10, Offset: 700, Filters: sent},
 		"of a customer": {Limit: 10, Filters: []rpc.Filter{{Field: "customer", Op: rpc.Contains, Values: []string{"customer 7"}}}},
 		"oldest first":  {Limit: 10, Sort: []rpc.Sort{{Field: "order_date"}}},
@@ -932,7 +933,7 @@ func TestApplyFindsByKey(t *testing.T) {
 func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	s, _, _ := open(t)
-	for field, q := range map[string]rpc.OrdersQuery{
+	for field, q := range map[string]ordersapi.Query{
 		"doc":        {Filters: []rpc.Filter{{Field: "doc", Op: rpc.Eq, Values: []string{"x"}}}},
 		"status":     {Filters: []rpc.Filter{{Field: "status", Op: "like", Values: []string{"x"}}}},
 		"amount":     {Filters: []rpc.Filter{{Field: "amount", Op: rpc.Gt, Values: []string{"NaN"}}}},
@@ -966,7 +967,7 @@ func TestSearchesAnyText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]int64{"Nú\x00ñez": 1, "\x00": 1, "Nú\xff": 0, "\x1f": 0} {
-		page, err := s.List(t.Context(), rpc.OrdersQuery{Limit: 10, Search: text}, 1<<20)
+		page, err := s.List(t.Context(), ordersapi.Query{Limit: 10, Search: text}, 1<<20)
 		if err != nil || page.Total != want {
 			t.Errorf("%q: %d orders, %v", text, page.Total, err)
 		}
@@ -984,14 +985,14 @@ func FuzzList(f *testing.F) {
 	f.Add("amount", "in", "1e999", "-0", "", "record_id", false)
 	f.Add("created_at", "lt", "2026-01-01T00:00:00+14:00", "", "", "", false)
 	f.Fuzz(func(t *testing.T, field, op, a, b, after, sort string, desc bool) {
-		q := rpc.OrdersQuery{Limit: 5, Search: b, After: after, Filters: []rpc.Filter{{Field: field, Op: rpc.Op(op), Values: []string{a, b}}}}
+		q := ordersapi.Query{Limit: 5, Search: b, After: after, Filters: []rpc.Filter{{Field: field, Op: rpc.Op(op), Values: []string{a, b}}}}
 		if operators[q.Filters[0].Op].values == 1 {
 			q.Filters[0].Values = q.Filters[0].Values[:1]
 		}
 		if sort != "" {
 			q.Sort = []rpc.Sort{{Field: sort, Desc: desc}}
 		}
-		for _, q := range []rpc.OrdersQuery{q, {Limit: 5, Offset: 3, Sort: q.Sort, Filters: q.Filters}} {
+		for _, q := range []ordersapi.Query{q, {Limit: 5, Offset: 3, Sort: q.Sort, Filters: q.Filters}} {
 			_, err := s.List(t.Context(), q, 1<<20)
 			if code := fault.CodeOf(err); err != nil && code != fault.Invalid {
 				t.Errorf("%+v: %v", q, err)

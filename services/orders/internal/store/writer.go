@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
 // ErrFenced is returned when the checkpoint is not where the writer left it: another instance
@@ -39,8 +39,8 @@ type Checkpoint struct {
 type Change struct {
 	Seq      uint64
 	RecordID string
-	Edit     *rpc.Edit // of an event about an edit: nothing else is
-	Current  bool      // a change of the row too, not of the history alone
+	Edit     *ordersapi.Edit // of an event about an edit: nothing else is
+	Current  bool            // a change of the row too, not of the history alone
 	Deleted  bool
 	Row      Row
 	History  History

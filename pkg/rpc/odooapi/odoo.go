@@ -1,4 +1,6 @@
-package rpc
+// Package odooapi is the contract between the gateway and odoo-bridge: its subjects, requests and replies, and what
+// the resources are.
+package odooapi
 
 import (
 	"encoding/json"
@@ -6,79 +8,79 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
 )
 
-// OdooResources are the resources odoo-bridge serves, by their names in URLs and subjects.
+// Resources are the resources odoo-bridge serves, by their names in URLs and subjects.
 // Suppliers and customers are filters of partners.
-var OdooResources = []string{"products", "partners", "suppliers", "customers", "sales"}
+var Resources = []string{"products", "partners", "suppliers", "customers", "sales"}
 
 // IsPartners reports whether the records of a resource are res.partner's.
 func IsPartners(resource string) bool {
 	return resource == "partners" || resource == "suppliers" || resource == "customers"
 }
 
-// OdooOptions are what the links of records can be set to, by their names in URLs and subjects: the
-// fields of each. They are only listed; OdooField.Options says which a link takes.
-var OdooOptions = map[string][]OdooField{
+// Options are what the links of records can be set to, by their names in URLs and subjects: the
+// fields of each. They are only listed; Field.Options says which a link takes.
+var Options = map[string][]Field{
 	"categories":       optionFields,
 	"companies":        optionFields,
 	"countries":        optionFields,
 	"fiscal_positions": optionFields,
 	"payment_terms":    optionFields,
 	"pricelists":       optionFields,
-	"states":           append(slices.Clone(optionFields), OdooField{"country", Link, Filtered | Sorted}),
+	"states":           append(slices.Clone(optionFields), Field{"country", rpc.Link, Filtered | Sorted}),
 	"taxes":            optionFields,
 	"units":            optionFields,
 	"users":            optionFields,
 	"warehouses":       optionFields,
 }
 
-var optionFields = []OdooField{
-	{"id", Number, Filtered | Sorted},
-	{"name", Text, Filtered | Sorted | Searched},
+var optionFields = []Field{
+	{"id", rpc.Number, Filtered | Sorted},
+	{"name", rpc.Text, Filtered | Sorted | Searched},
 }
 
 // Verbs of a resource. Sales have no image; confirm, cancel and summary are for sales only. Odoo
 // cannot archive a sale: archiving one cancels it.
 const (
-	OdooList     = "list"    // OdooQuery → JSON array; HeaderTotal
-	OdooGet      = "get"     // OdooRef → the record; HeaderETag; NotFound. Archived records are there too
-	OdooCreate   = "create"  // OdooWrite → the record as get gives it; HeaderETag
-	OdooUpdate   = "update"  // OdooWrite → the record as get gives it; HeaderETag; NotFound, Stale
-	OdooArchive  = "archive" // OdooRef → the record as get gives it; nothing is ever deleted
-	OdooImage    = "image"   // OdooImageRef → the bytes; HeaderETag, HeaderContentType; NotFound without one
-	OdooConfirm  = "confirm" // OdooRef → the sale; Conflict when it is cancelled
-	OdooCancel   = "cancel"  // OdooRef → the sale; Conflict when it is locked
-	OdooSummary  = "summary" // OdooQuery (filters and search only) → SalesSummary
-	OdooFieldsOf = "fields"  // OdooScope → JSON array of OdooFieldInfo: the fields that this Odoo has
+	List       = "list"    // Query → JSON array; HeaderTotal
+	Get        = "get"     // RecordRef → the record; HeaderETag; NotFound. Archived records are there too
+	Create     = "create"  // Write → the record as get gives it; HeaderETag
+	Update     = "update"  // Write → the record as get gives it; HeaderETag; NotFound, Stale
+	Archive    = "archive" // RecordRef → the record as get gives it; nothing is ever deleted
+	Image      = "image"   // ImageRef → the bytes; HeaderETag, HeaderContentType; NotFound without one
+	Confirm    = "confirm" // RecordRef → the sale; Conflict when it is cancelled
+	Cancel     = "cancel"  // RecordRef → the sale; Conflict when it is locked
+	Summary    = "summary" // Query (filters and search only) → SalesSummary
+	ListFields = "fields"  // Scope → JSON array of FieldInfo: the fields that this Odoo has
 )
 
-// OdooSubject is where verb of resource is served: odoo.<resource>.<verb>.
-func OdooSubject(resource, verb string) string { return "odoo." + resource + "." + verb }
+// Subject is where verb of resource is served: odoo.<resource>.<verb>.
+func Subject(resource, verb string) string { return "odoo." + resource + "." + verb }
 
-// OdooLogin is where Odoo's own users are checked: OdooCredentials → OdooUser. Unauthenticated when
+// SubjectLogin is where Odoo's own users are checked: Credentials → User. Unauthenticated when
 // Odoo does not know them, Forbidden for portal users. odoo-bridge logs and keeps nothing of it.
-const OdooLogin = "odoo.session.login"
+const SubjectLogin = "odoo.session.login"
 
 // Reply headers of odoo-bridge, besides HeaderTotal and HeaderETag.
 const (
-	HeaderContentType = "Content-Type" // of an image
-	HeaderAge         = "Age"          // whole seconds since Odoo said this; absent when it was asked just now
-	HeaderStale       = "Stale"        // "true": Odoo does not answer, and this may be out of date
+	HeaderAge   = "Age"   // whole seconds since Odoo said this; absent when it was asked just now
+	HeaderStale = "Stale" // "true": Odoo does not answer, and this may be out of date
 )
 
 // Bounds of requests to odoo-bridge. What is beyond them is Invalid.
 const (
-	OdooMaxLimit  = 1000 // rows of a list, and ids
-	OdooMaxLines  = 500  // lines of a sale
-	OdooMaxString = 64 << 10
+	MaxLimit  = 1000 // rows of a list, and ids
+	MaxLines  = 500  // lines of a sale
+	MaxString = 64 << 10
 )
 
-// OdooImageSizes are the sizes, in pixels, that Odoo keeps images in.
-var OdooImageSizes = []int{128, 256, 512, 1024, 1920}
+// ImageSizes are the sizes, in pixels, that Odoo keeps images in.
+var ImageSizes = []int{128, 256, 512, 1024, 1920}
 
-// OdooScope is on whose terms a request is answered; every request carries it.
-type OdooScope struct {
+// Scope is on whose terms a request is answered; every request carries it.
+type Scope struct {
 	Lang    string `json:"lang,omitempty"`    // an Accept-Language value; what Odoo has not installed falls back to the bridge's user's language
 	Company int64  `json:"company,omitempty"` // 0: the bridge's user's own; Forbidden when not among that user's companies
 	// HideInternal leaves out partners that are internal users of Odoo: a viewer of Resonance has no
@@ -86,42 +88,42 @@ type OdooScope struct {
 	HideInternal bool `json:"hide_internal,omitempty"`
 }
 
-// OdooQuery asks for a page. Filters are joined by AND and archived records left out, unless a
+// Query asks for a page. Filters are joined by AND and archived records left out, unless a
 // filter names active or IDs is set. The default sort is name, for sales date_order descending; id
 // breaks ties.
-type OdooQuery struct {
-	OdooScope
+type Query struct {
+	Scope
 
-	Offset  int      `json:"offset,omitempty"`
-	Limit   int      `json:"limit,omitempty"` // 1 to OdooMaxLimit
-	Sort    []Sort   `json:"sort,omitempty"`
-	Filters []Filter `json:"filters,omitempty"`
-	Search  string   `json:"search,omitempty"` // part of any of the OdooSearched fields, in any case
-	IDs     []int64  `json:"ids,omitempty"`
+	Offset  int          `json:"offset,omitempty"`
+	Limit   int          `json:"limit,omitempty"` // 1 to MaxLimit
+	Sort    []rpc.Sort   `json:"sort,omitempty"`
+	Filters []rpc.Filter `json:"filters,omitempty"`
+	Search  string       `json:"search,omitempty"` // part of any of the fields that are Searched, in any case
+	IDs     []int64      `json:"ids,omitempty"`
 }
 
-// OdooRef names one record.
-type OdooRef struct {
-	OdooScope
+// RecordRef names one record.
+type RecordRef struct {
+	Scope
 
 	ID  int64  `json:"id"`
-	Key string `json:"key,omitempty"` // of an action: as in OdooWrite
+	Key string `json:"key,omitempty"` // of an action: as in Write
 }
 
-// OdooImageRef names one record's image.
-type OdooImageRef struct {
-	OdooScope
+// ImageRef names one record's image.
+type ImageRef struct {
+	Scope
 
 	ID   int64 `json:"id"`
-	Size int   `json:"size,omitempty"` // one of OdooImageSizes; 0 is 128
+	Size int   `json:"size,omitempty"` // one of ImageSizes; 0 is 128
 }
 
-// OdooWrite creates a record (ID 0) or changes the fields of one that Values names. Values are in
+// Write creates a record (ID 0) or changes the fields of one that Values names. Values are in
 // the shapes the record is read in; a link may also be a bare id, and be named <link>_id. Null
 // empties a field. Lines are the whole new set of lines: one with an id stays, others are added. Lines of a new sale
 // have no ids.
-type OdooWrite struct {
-	OdooScope
+type Write struct {
+	Scope
 
 	ID      int64                      `json:"id,omitempty"`
 	Values  map[string]json.RawMessage `json:"values"`
@@ -131,8 +133,8 @@ type OdooWrite struct {
 	Key string `json:"key,omitempty"`
 }
 
-// OdooOutcomeUnknown is the error of a write that may have been made. Repeating it with its key is safe.
-func OdooOutcomeUnknown(err error) *fault.Error {
+// OutcomeUnknown is the error of a write that may have been made. Repeating it with its key is safe.
+func OutcomeUnknown(err error) *fault.Error {
 	return &fault.Error{
 		Code: fault.Unavailable, RetryAfter: 5 * time.Second, Err: err,
 		Detail: fault.T(
@@ -141,25 +143,18 @@ func OdooOutcomeUnknown(err error) *fault.Error {
 	}
 }
 
-// OdooCredentials are those of a user of Odoo's. The password may be an API key.
-type OdooCredentials struct {
+// Credentials are those of a user of Odoo's. The password may be an API key.
+type Credentials struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
 }
 
-// OdooUser is who OdooCredentials belong to.
-type OdooUser struct {
+// User is who Credentials belong to.
+type User struct {
 	UID  int64  `json:"uid"`
 	Name string `json:"name"`
 	Role string `json:"role"` // admin: settings; operator: sales, purchase or inventory; viewer: any other internal user
 }
-
-// More kinds, of Odoo's fields.
-const (
-	Bool Kind = iota + Time + 1 // true or false
-	Link                        // {id, name}: Eq, Ne, In and Nin take ids, the text operators look in the name
-	List                        // lines of a sale: only written
-)
 
 // Can is what may be done with a field of Odoo's, besides reading it.
 type Can uint8
@@ -170,21 +165,21 @@ const (
 	Sorted
 	Written
 	Required // to create a record
-	Searched // by OdooQuery.Search
+	Searched // by Query.Search
 )
 
-// OdooField describes a field of a resource.
-type OdooField struct {
+// Field describes a field of a resource.
+type Field struct {
 	Name string
-	Kind Kind
+	Kind rpc.Kind
 	Can  Can
 }
 
 // Has reports whether the field can be used in all those ways.
-func (f OdooField) Has(can Can) bool { return f.Can&can == can }
+func (f Field) Has(can Can) bool { return f.Can&can == can }
 
 // Bounds gives the least and the most that a number may be written as; ok only where there are some.
-func (f OdooField) Bounds() (least, most float64, ok bool) {
+func (f Field) Bounds() (least, most float64, ok bool) {
 	if f.Name == "discount" {
 		return 0, 100, true
 	}
@@ -192,8 +187,8 @@ func (f OdooField) Bounds() (least, most float64, ok bool) {
 }
 
 // Options gives where what a link can be set to is listed, beneath /api/v1/; "" for what is no link.
-func (f OdooField) Options() string {
-	if f.Kind != Link && f.Kind != List {
+func (f Field) Options() string {
+	if f.Kind != rpc.Link && f.Kind != rpc.List {
 		return ""
 	}
 	return map[string]string{
@@ -205,126 +200,126 @@ func (f OdooField) Options() string {
 	}[f.Name]
 }
 
-// OdooFieldInfo is a field that this Odoo has, and what can be done with it in this Odoo.
-type OdooFieldInfo struct {
-	Name     string          `json:"name"`
-	Type     string          `json:"type" enum:"text,number,date,time,bool,link,list"`
-	Filter   bool            `json:"filter"`
-	Sort     bool            `json:"sort"`
-	Write    bool            `json:"write"`
-	Required bool            `json:"required" doc:"to create a record"`
-	Values   []string        `json:"values,omitempty" nullable:"false" doc:"all it can have; absent: any"`
-	Options  string          `json:"options,omitempty" doc:"where what it can be set to is listed, beneath /api/v1/"`
-	Fields   []OdooFieldInfo `json:"fields,omitempty" nullable:"false" doc:"of each item of a list"`
+// FieldInfo is a field that this Odoo has, and what can be done with it in this Odoo.
+type FieldInfo struct {
+	Name     string      `json:"name"`
+	Type     string      `json:"type" enum:"text,number,date,time,bool,link,list"`
+	Filter   bool        `json:"filter"`
+	Sort     bool        `json:"sort"`
+	Write    bool        `json:"write"`
+	Required bool        `json:"required" doc:"to create a record"`
+	Values   []string    `json:"values,omitempty" nullable:"false" doc:"all it can have; absent: any"`
+	Options  string      `json:"options,omitempty" doc:"where what it can be set to is listed, beneath /api/v1/"`
+	Fields   []FieldInfo `json:"fields,omitempty" nullable:"false" doc:"of each item of a list"`
 }
 
-// OdooFields are the fields of each resource, in the order they are shown in. A field whose module
+// Fields are the fields of each resource, in the order they are shown in. A field whose module
 // is not installed in Odoo is null; to filter, sort or write it is Invalid, naming it.
-var OdooFields = map[string][]OdooField{
+var Fields = map[string][]Field{
 	"products": {
-		{"id", Number, Filtered | Sorted},
-		{"name", Text, Filtered | Sorted | Written | Required | Searched},
-		{"default_code", Text, Filtered | Sorted | Written | Searched},
-		{"barcode", Text, Filtered | Sorted | Written | Searched},
-		{"type", Text, Filtered | Sorted | Written},
-		{"is_storable", Bool, Filtered | Written},
-		{"list_price", Number, Filtered | Sorted | Written},
-		{"lst_price", Number, 0},
-		{"standard_price", Number, Filtered | Written},
-		{"currency", Link, 0},
-		{"category", Link, Filtered | Sorted | Written},
-		{"uom", Link, Filtered | Sorted | Written},
-		{"template", Link, Filtered | Sorted},
-		{"company", Link, Filtered | Written},
-		{"description_sale", Text, Filtered | Written},
-		{"sale_ok", Bool, Filtered | Sorted | Written},
-		{"purchase_ok", Bool, Filtered | Sorted | Written},
-		{"weight", Number, Filtered | Sorted | Written},
-		{"volume", Number, Filtered | Sorted | Written},
-		{"qty_available", Number, Filtered},
-		{"virtual_available", Number, Filtered},
-		{"low_stock_threshold", Number, 0},
-		{"low_stock", Bool, Filtered},
-		{"has_image", Bool, 0},
-		{"active", Bool, Filtered | Sorted | Written},
-		{"created_at", Time, Filtered | Sorted},
-		{"updated_at", Time, Filtered | Sorted},
+		{"id", rpc.Number, Filtered | Sorted},
+		{"name", rpc.Text, Filtered | Sorted | Written | Required | Searched},
+		{"default_code", rpc.Text, Filtered | Sorted | Written | Searched},
+		{"barcode", rpc.Text, Filtered | Sorted | Written | Searched},
+		{"type", rpc.Text, Filtered | Sorted | Written},
+		{"is_storable", rpc.Bool, Filtered | Written},
+		{"list_price", rpc.Number, Filtered | Sorted | Written},
+		{"lst_price", rpc.Number, 0},
+		{"standard_price", rpc.Number, Filtered | Written},
+		{"currency", rpc.Link, 0},
+		{"category", rpc.Link, Filtered | Sorted | Written},
+		{"uom", rpc.Link, Filtered | Sorted | Written},
+		{"template", rpc.Link, Filtered | Sorted},
+		{"company", rpc.Link, Filtered | Written},
+		{"description_sale", rpc.Text, Filtered | Written},
+		{"sale_ok", rpc.Bool, Filtered | Sorted | Written},
+		{"purchase_ok", rpc.Bool, Filtered | Sorted | Written},
+		{"weight", rpc.Number, Filtered | Sorted | Written},
+		{"volume", rpc.Number, Filtered | Sorted | Written},
+		{"qty_available", rpc.Number, Filtered},
+		{"virtual_available", rpc.Number, Filtered},
+		{"low_stock_threshold", rpc.Number, 0},
+		{"low_stock", rpc.Bool, Filtered},
+		{"has_image", rpc.Bool, 0},
+		{"active", rpc.Bool, Filtered | Sorted | Written},
+		{"created_at", rpc.Time, Filtered | Sorted},
+		{"updated_at", rpc.Time, Filtered | Sorted},
 	},
 	"partners":  partnerFields,
 	"suppliers": partnerFields,
 	"customers": partnerFields,
 	"sales": {
-		{"id", Number, Filtered | Sorted},
-		{"name", Text, Filtered | Sorted | Searched},
-		{"state", Text, Filtered | Sorted},
-		{"locked", Bool, Filtered},
-		{"partner", Link, Filtered | Sorted | Written | Required | Searched},
-		{"partner_shipping", Link, Filtered | Sorted | Written},
-		{"date_order", Time, Filtered | Sorted | Written},
-		{"validity_date", Date, Filtered | Sorted | Written},
-		{"commitment_date", Time, Filtered | Sorted | Written},
-		{"client_order_ref", Text, Filtered | Sorted | Written | Searched},
-		{"pricelist", Link, Filtered | Sorted | Written},
-		{"payment_term", Link, Filtered | Sorted | Written},
-		{"fiscal_position", Link, Filtered | Sorted | Written},
-		{"amount_untaxed", Number, Filtered | Sorted},
-		{"amount_tax", Number, Filtered | Sorted},
-		{"amount_total", Number, Filtered | Sorted},
-		{"currency", Link, Filtered},
-		{"user", Link, Filtered | Sorted | Written},
-		{"company", Link, Filtered | Sorted | Written},
-		{"warehouse", Link, Filtered | Sorted | Written},
-		{"invoice_status", Text, Filtered | Sorted},
-		{"note", Text, Written},
-		{"created_at", Time, Filtered | Sorted},
-		{"updated_at", Time, Filtered | Sorted},
-		{"lines", List, Written},
+		{"id", rpc.Number, Filtered | Sorted},
+		{"name", rpc.Text, Filtered | Sorted | Searched},
+		{"state", rpc.Text, Filtered | Sorted},
+		{"locked", rpc.Bool, Filtered},
+		{"partner", rpc.Link, Filtered | Sorted | Written | Required | Searched},
+		{"partner_shipping", rpc.Link, Filtered | Sorted | Written},
+		{"date_order", rpc.Time, Filtered | Sorted | Written},
+		{"validity_date", rpc.Date, Filtered | Sorted | Written},
+		{"commitment_date", rpc.Time, Filtered | Sorted | Written},
+		{"client_order_ref", rpc.Text, Filtered | Sorted | Written | Searched},
+		{"pricelist", rpc.Link, Filtered | Sorted | Written},
+		{"payment_term", rpc.Link, Filtered | Sorted | Written},
+		{"fiscal_position", rpc.Link, Filtered | Sorted | Written},
+		{"amount_untaxed", rpc.Number, Filtered | Sorted},
+		{"amount_tax", rpc.Number, Filtered | Sorted},
+		{"amount_total", rpc.Number, Filtered | Sorted},
+		{"currency", rpc.Link, Filtered},
+		{"user", rpc.Link, Filtered | Sorted | Written},
+		{"company", rpc.Link, Filtered | Sorted | Written},
+		{"warehouse", rpc.Link, Filtered | Sorted | Written},
+		{"invoice_status", rpc.Text, Filtered | Sorted},
+		{"note", rpc.Text, Written},
+		{"created_at", rpc.Time, Filtered | Sorted},
+		{"updated_at", rpc.Time, Filtered | Sorted},
+		{"lines", rpc.List, Written},
 	},
 }
 
-var partnerFields = []OdooField{
-	{"id", Number, Filtered | Sorted},
-	{"name", Text, Filtered | Sorted | Written | Required | Searched},
-	{"email", Text, Filtered | Sorted | Written | Searched},
-	{"phone", Text, Filtered | Sorted | Written | Searched},
-	{"mobile", Text, Filtered | Sorted | Written},
-	{"website", Text, Filtered | Sorted | Written},
-	{"vat", Text, Filtered | Sorted | Written | Searched},
-	{"ref", Text, Filtered | Sorted | Written | Searched},
-	{"is_company", Bool, Filtered | Sorted | Written},
-	{"parent", Link, Filtered | Sorted | Written},
-	{"street", Text, Filtered | Sorted | Written},
-	{"street2", Text, Filtered | Sorted | Written},
-	{"zip", Text, Filtered | Sorted | Written},
-	{"city", Text, Filtered | Sorted | Written},
-	{"state", Link, Filtered | Sorted | Written},
-	{"country", Link, Filtered | Sorted | Written},
-	{"company", Link, Filtered | Written},
-	{"customer_rank", Number, Filtered | Sorted},
-	{"supplier_rank", Number, Filtered | Sorted},
-	{"has_image", Bool, 0},
-	{"active", Bool, Filtered | Sorted | Written},
-	{"created_at", Time, Filtered | Sorted},
-	{"updated_at", Time, Filtered | Sorted},
+var partnerFields = []Field{
+	{"id", rpc.Number, Filtered | Sorted},
+	{"name", rpc.Text, Filtered | Sorted | Written | Required | Searched},
+	{"email", rpc.Text, Filtered | Sorted | Written | Searched},
+	{"phone", rpc.Text, Filtered | Sorted | Written | Searched},
+	{"mobile", rpc.Text, Filtered | Sorted | Written},
+	{"website", rpc.Text, Filtered | Sorted | Written},
+	{"vat", rpc.Text, Filtered | Sorted | Written | Searched},
+	{"ref", rpc.Text, Filtered | Sorted | Written | Searched},
+	{"is_company", rpc.Bool, Filtered | Sorted | Written},
+	{"parent", rpc.Link, Filtered | Sorted | Written},
+	{"street", rpc.Text, Filtered | Sorted | Written},
+	{"street2", rpc.Text, Filtered | Sorted | Written},
+	{"zip", rpc.Text, Filtered | Sorted | Written},
+	{"city", rpc.Text, Filtered | Sorted | Written},
+	{"state", rpc.Link, Filtered | Sorted | Written},
+	{"country", rpc.Link, Filtered | Sorted | Written},
+	{"company", rpc.Link, Filtered | Written},
+	{"customer_rank", rpc.Number, Filtered | Sorted},
+	{"supplier_rank", rpc.Number, Filtered | Sorted},
+	{"has_image", rpc.Bool, 0},
+	{"active", rpc.Bool, Filtered | Sorted | Written},
+	{"created_at", rpc.Time, Filtered | Sorted},
+	{"updated_at", rpc.Time, Filtered | Sorted},
 }
 
-// OdooLineFields are the fields of a sale's line.
-var OdooLineFields = []OdooField{
-	{"id", Number, Written},
-	{"product", Link, Written | Required},
-	{"name", Text, Written},
-	{"qty", Number, Written},
-	{"uom", Link, Written},
-	{"price_unit", Number, Written},
-	{"discount", Number, Written},
-	{"taxes", List, Written},
-	{"display_type", Text, Written},
-	{"subtotal", Number, 0},
-	{"total", Number, 0},
+// LineFields are the fields of a sale's line.
+var LineFields = []Field{
+	{"id", rpc.Number, Written},
+	{"product", rpc.Link, Written | Required},
+	{"name", rpc.Text, Written},
+	{"qty", rpc.Number, Written},
+	{"uom", rpc.Link, Written},
+	{"price_unit", rpc.Number, Written},
+	{"discount", rpc.Number, Written},
+	{"taxes", rpc.List, Written},
+	{"display_type", rpc.Text, Written},
+	{"subtotal", rpc.Number, 0},
+	{"total", rpc.Number, 0},
 }
 
-// OdooOption is what a link can be set to.
-type OdooOption struct {
+// LinkOption is what a link can be set to.
+type LinkOption struct {
 	ID      int64  `json:"id"`
 	Name    string `json:"name"`
 	Country *Ref   `json:"country,omitempty" doc:"of a state"`

@@ -1,6 +1,5 @@
-// Package rpc holds the request and reply contracts between the gateway and the services, on the
-// subjects their NATS micro endpoints listen to. Bodies are JSON unless said otherwise.
-package rpc
+// Package ordersapi is the contract between the gateway and the orders service: its subjects, requests and replies.
+package ordersapi
 
 import (
 	"encoding/json"
@@ -8,107 +7,50 @@ import (
 
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc"
 )
 
 // Subjects of the orders service.
 const (
-	OrdersList    = "orders.list"    // OrdersQuery → JSON array of orders; HeaderTotal
-	OrdersGet     = "orders.get"     // OrderRef → order; HeaderETag; NotFound
-	OrdersSummary = "orders.summary" // OrdersQuery (filters only) → Summary
-	OrdersHistory = "orders.history" // HistoryQuery → JSON array of HistoryEntry; HeaderTotal; NotFound
-	OrdersEdit    = "orders.edit"    // EditRequest → JSON array of EditResult, one for each edit, in their order
-	OrdersEdits   = "orders.edits"   // EditsQuery → JSON array of Edit, those that are known
+	SubjectList    = "orders.list"    // Query → JSON array of orders; HeaderTotal
+	SubjectGet     = "orders.get"     // Ref → order; HeaderETag; NotFound
+	SubjectSummary = "orders.summary" // Query (filters only) → Summary
+	SubjectHistory = "orders.history" // HistoryQuery → JSON array of HistoryEntry; HeaderTotal; NotFound
+	SubjectEdit    = "orders.edit"    // EditRequest → JSON array of EditResult, one for each edit, in their order
+	SubjectEdits   = "orders.edits"   // EditsQuery → JSON array of Edit, those that are known
 )
 
-// OrdersProjected is where orders tells, with a plain message after each commit and once a second,
+// SubjectProjected is where orders tells, with a plain message after each commit and once a second,
 // up to which sequence of the stream ORDERS every read shows what happened: a decimal. Nobody answers.
-const OrdersProjected = "orders.projected"
+const SubjectProjected = "orders.projected"
 
-// Reply headers.
+// Reply headers of lists.
 const (
-	HeaderTotal = "Total" // exact number of rows that match, a decimal
-	HeaderETag  = "ETag"  // strong entity tag of the body, quoted
-	HeaderNext  = "Next"  // the cursor after the last row of the page; absent at the end
-	HeaderRest  = "Rest"  // rows of the page that the reply, as large as a NATS message may be, has no room for, a decimal; absent if none
+	HeaderNext = "Next" // the cursor after the last row of the page; absent at the end
+	HeaderRest = "Rest" // rows of the page that the reply, as large as a NATS message may be, has no room for, a decimal; absent if none
 )
 
-// Op is how a Filter compares. The names are Refine's CRUD operators.
-type Op string
-
-// Operators. The plain text operators ignore case, those that end in "s" do not.
-const (
-	Eq           Op = "eq"
-	Ne           Op = "ne"
-	Lt           Op = "lt"
-	Lte          Op = "lte"
-	Gt           Op = "gt"
-	Gte          Op = "gte"
-	In           Op = "in"
-	Nin          Op = "nin"
-	Between      Op = "between"
-	Nbetween     Op = "nbetween"
-	Null         Op = "null"
-	Nnull        Op = "nnull"
-	Contains     Op = "contains"
-	Ncontains    Op = "ncontains"
-	Containss    Op = "containss"
-	Ncontainss   Op = "ncontainss"
-	StartsWith   Op = "startswith"
-	NstartsWith  Op = "nstartswith"
-	StartsWiths  Op = "startswiths"
-	NstartsWiths Op = "nstartswiths"
-	EndsWith     Op = "endswith"
-	NendsWith    Op = "nendswith"
-	EndsWiths    Op = "endswiths"
-	NendsWiths   Op = "nendswiths"
-)
-
-// Filter keeps the orders whose Field compares to Values by Op. In, Nin take any number of values,
-// Between and Nbetween two, Null and Nnull none, the others one. Filters are joined by AND.
-type Filter struct {
-	Field  string   `json:"field"`
-	Op     Op       `json:"op"`
-	Values []string `json:"values,omitempty"`
+// Columns are the columns that can be filtered and sorted by.
+var Columns = map[string]rpc.Kind{
+	"record_id": rpc.Text, "name": rpc.Text, "customer": rpc.Text, "status": rpc.Text, "priority": rpc.Text,
+	"amount": rpc.Number, "order_date": rpc.Date, "created_at": rpc.Time, "updated_at": rpc.Time,
 }
 
-// Sort is one sort key.
-type Sort struct {
-	Field string `json:"field"`
-	Desc  bool   `json:"desc,omitempty"`
-}
-
-// Kind is the type of a column, which decides the operators and the syntax of its values.
-type Kind int
-
-// Column kinds.
-const (
-	Text Kind = iota
-	Number
-	Date // YYYY-MM-DD
-	Time // RFC 3339
-)
-
-// OrderColumns are the columns that can be filtered and sorted by.
-var OrderColumns = map[string]Kind{
-	"record_id": Text, "name": Text, "customer": Text, "status": Text, "priority": Text,
-	"amount": Number, "order_date": Date, "created_at": Time, "updated_at": Time,
-}
-
-// OrdersQuery asks for a page of orders. The default sort is order_date descending. Orders that are equal
+// Query asks for a page of orders. The default sort is order_date descending. Orders that are equal
 // in what is sorted by come newest first, by created_at and then record_id, so that the order is total.
 // Search looks in name, customer and record_id.
-type OrdersQuery struct {
-	Offset  int      `json:"offset,omitempty"`
-	Limit   int      `json:"limit,omitempty"` // 1 to 1000
-	Sort    []Sort   `json:"sort,omitempty"`
-	Filters []Filter `json:"filters,omitempty"`
-	Search  string   `json:"search,omitempty"`
-	After   string   `json:"after,omitempty"`    // a cursor from HeaderNext instead of Offset
-	NoTotal bool     `json:"no_total,omitempty"` // leave HeaderTotal out
+type Query struct {
+	Offset  int          `json:"offset,omitempty"`
+	Limit   int          `json:"limit,omitempty"` // 1 to 1000
+	Sort    []rpc.Sort   `json:"sort,omitempty"`
+	Filters []rpc.Filter `json:"filters,omitempty"`
+	Search  string       `json:"search,omitempty"`
+	After   string       `json:"after,omitempty"`    // a cursor from HeaderNext instead of Offset
+	NoTotal bool         `json:"no_total,omitempty"` // leave HeaderTotal out
 }
 
-// OrderRef names one order.
-type OrderRef struct {
+// Ref names one order.
+type Ref struct {
 	RecordID string `json:"record_id"`
 }
 

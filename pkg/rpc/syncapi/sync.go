@@ -1,4 +1,5 @@
-package rpc
+// Package syncapi is the contract between the gateway and airtable-sync: its subjects, requests and replies.
+package syncapi
 
 import (
 	"time"
@@ -9,10 +10,10 @@ import (
 
 // Subjects of airtable-sync. Only the active syncer listens: no responders means that none is active.
 const (
-	SyncRunNow = "airtable-sync.run"    // RunRequest → RunAccepted
-	SyncStatus = "airtable-sync.status" // StatusRequest → SyncState
-	SyncPing   = "airtable-sync.ping"   // Ping → nothing; Forbidden if Airtable did not send it
-	SyncFile   = "airtable-sync.file"   // FileRef → a part of the file; HeaderSize, HeaderContentType; NotFound, TooLarge
+	SubjectRun    = "airtable-sync.run"    // RunRequest → RunAccepted
+	SubjectStatus = "airtable-sync.status" // StatusRequest → Status
+	SubjectPing   = "airtable-sync.ping"   // Ping → nothing; Forbidden if Airtable did not send it
+	SubjectFile   = "airtable-sync.file"   // FileRef → a part of the file; HeaderSize, HeaderContentType; NotFound, TooLarge
 )
 
 // HeaderSize is a reply header: how many bytes the whole file has, a decimal.
@@ -121,8 +122,8 @@ type OrderProblem struct {
 	Reason   fault.Text `json:"reason"`
 }
 
-// SyncState is how the sync stands.
-type SyncState struct {
+// Status is how the sync stands.
+type Status struct {
 	Mode            Mode       `json:"mode" doc:"how scheduled runs find changes"`
 	ModeReason      fault.Text `json:"mode_reason,omitzero" doc:"why it is not a better mode"`
 	State           string     `json:"state" enum:"idle,running"`
