@@ -66,8 +66,10 @@ bench: ## speed beside its floors, measured in the same run
 	@$(BIN)/bench
 
 .PHONY: generate
-generate: ## what follows from the table of columns, pkg/event/schema/columns.go
-	go generate ./pkg/event/schema
+generate: web/node_modules/.ready ## what follows from the table of columns, pkg/event/schema/columns.go, and the types of the API
+	cd pkg/event/schema && go generate .
+	go run ./services/gateway/cmd/openapi >web/provider/openapi.json
+	cd web && OPENAPI=openapi.json npm run --silent generate -w provider >/dev/null && rm provider/openapi.json
 
 .PHONY: lint
 lint: $(LINTER) web/node_modules/.ready ## golangci-lint, Biome and tsc, and that modules and formatting are tidy

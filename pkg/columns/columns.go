@@ -8,24 +8,12 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 )
 
 // Main is the name of the source where there is only one.
 const Main = "main"
-
-// Kind is what the cells of a column hold.
-type Kind string
-
-// The kinds.
-const (
-	Text    Kind = "text"
-	Number  Kind = "number"
-	Date    Kind = "date"
-	Time    Kind = "time"
-	Choice  Kind = "choice"  // one of Choices
-	Choices Kind = "choices" // any of Choices, with commas between
-)
 
 // Source describes the columns of the orders of one source.
 type Source struct {
@@ -38,7 +26,7 @@ type Column struct {
 	Name     string       `json:"name"`            // status
 	Title    string       `json:"title,omitempty"` // the name of the field in Airtable
 	Field    string       `json:"field,omitempty"` // its id in Airtable, where known
-	Kind     Kind         `json:"kind"`
+	Kind     schema.Kind  `json:"kind"`
 	Offers   []Offer      `json:"choices,omitempty"` // empty where any text will do
 	Editable bool         `json:"editable"`
 	Notes    []fault.Text `json:"notes,omitempty"` // what people should know about where its values come from

@@ -8,11 +8,12 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/servicetest"
 )
 
-var status = columns.Column{Name: "status", Field: "fld1", Kind: columns.Choice, Editable: true, Offers: []columns.Offer{
+var status = columns.Column{Name: "status", Field: "fld1", Kind: schema.Choice, Editable: true, Offers: []columns.Offer{
 	{Value: "Pending", Title: "Pendiente"}, {Value: "pending", Title: "pending"}, {Value: "Enviado a México", Title: "Enviado a México "},
 }}
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -179,7 +180,7 @@ func TestNATSComesAndGoes(t *testing.T) {
 	offers := func(choice string) {
 		t.Helper()
 		source := columns.Source{Name: columns.Main, Columns: []columns.Column{
-			{Name: "status", Field: "fld1", Kind: columns.Choice, Editable: true, Offers: []columns.Offer{{Value: choice, Title: choice}}},
+			{Name: "status", Field: "fld1", Kind: schema.Choice, Editable: true, Offers: []columns.Offer{{Value: choice, Title: choice}}},
 		}}
 		nc, js := ns.Connect()
 		defer nc.Close()

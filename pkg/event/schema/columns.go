@@ -6,7 +6,11 @@
 // filters, sorts, edits, digests, SQL and the API's documentation interpret it.
 package schema
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/resonance/resonance/pkg/event/i18n"
+)
 
 //go:generate go run ./generate
 
@@ -26,20 +30,17 @@ const (
 // IsText reports whether the values are any texts, that can be searched.
 func (k Kind) IsText() bool { return k == Text || k == Choice || k == Choices }
 
-// Words is a text for people in both languages.
-type Words struct{ ES, EN string }
-
 // Value is a canonical value of a column of choices: what every base's choice of that meaning appears as.
 type Value struct {
 	Name  string
-	Title Words
+	Title i18n.Text
 }
 
 // Column describes a core column.
 type Column struct {
 	// Name is its member in an order's JSON, its column in Postgres and its parameter in the API, in snake_case.
 	Name  string
-	Title Words
+	Title i18n.Text
 	Doc   string // for programmers; may be empty
 	Kind  Kind
 	// Cell: the values come from a cell in Airtable, by default of a field with the column's name or title, and may be
@@ -56,52 +57,52 @@ type Column struct {
 // Columns are the core columns, in the order in which people are shown them.
 var Columns = []Column{
 	{
-		Name: "record_id", Title: Words{"Id. de registro", "Record id"}, Kind: Text,
+		Name: "record_id", Title: i18n.T("Id. de registro", "Record id"), Kind: Text,
 		Since: 1, Filter: true, Sort: true, Export: true,
 	},
 	{
-		Name: "name", Title: Words{"Pedido", "Order"}, Kind: Text, Cell: true,
+		Name: "name", Title: i18n.T("Pedido", "Order"), Kind: Text, Cell: true,
 		Since: 1, Filter: true, Sort: true, Export: true,
 	},
 	{
-		Name: "customer", Title: Words{"Cliente", "Customer"}, Kind: Text, Cell: true,
+		Name: "customer", Title: i18n.T("Cliente", "Customer"), Kind: Text, Cell: true,
 		Since: 1, Filter: true, Sort: true, Export: true,
 	},
 	{
-		Name: "status", Title: Words{"Estado", "Status"}, Kind: Choice, Cell: true,
+		Name: "status", Title: i18n.T("Estado", "Status"), Kind: Choice, Cell: true,
 		Values: []Value{
-			{"Pending", Words{"Pendiente", "Pending"}},
-			{"Processing", Words{"En proceso", "Processing"}},
-			{"Sent", Words{"Enviado", "Sent"}},
-			{"Delivered", Words{"Entregado", "Delivered"}},
-			{"Cancelled", Words{"Cancelado", "Cancelled"}},
+			{"Pending", i18n.T("Pendiente", "Pending")},
+			{"Processing", i18n.T("En proceso", "Processing")},
+			{"Sent", i18n.T("Enviado", "Sent")},
+			{"Delivered", i18n.T("Entregado", "Delivered")},
+			{"Cancelled", i18n.T("Cancelado", "Cancelled")},
 		},
 		Since: 1, Filter: true, Sort: true, Edit: true, Export: true,
 	},
 	{
-		Name: "priority", Title: Words{"Prioridad", "Priority"}, Kind: Choice, Cell: true,
+		Name: "priority", Title: i18n.T("Prioridad", "Priority"), Kind: Choice, Cell: true,
 		Values: []Value{
-			{"Low", Words{"Baja", "Low"}},
-			{"Medium", Words{"Media", "Medium"}},
-			{"High", Words{"Alta", "High"}},
+			{"Low", i18n.T("Baja", "Low")},
+			{"Medium", i18n.T("Media", "Medium")},
+			{"High", i18n.T("Alta", "High")},
 		},
 		Since: 1, Filter: true, Sort: true, Edit: true, Export: true,
 	},
 	{
-		Name: "amount", Title: Words{"Importe", "Amount"}, Kind: Number, Cell: true,
+		Name: "amount", Title: i18n.T("Importe", "Amount"), Kind: Number, Cell: true,
 		Doc:   "in the table's currency, with the decimals that Airtable gives",
 		Since: 1, Filter: true, Sort: true, Export: true,
 	},
 	{
-		Name: "order_date", Title: Words{"Fecha", "Date"}, Kind: Date, Cell: true,
+		Name: "order_date", Title: i18n.T("Fecha", "Date"), Kind: Date, Cell: true,
 		Since: 1, Filter: true, Sort: true, Export: true,
 	},
 	{
-		Name: "created_at", Title: Words{"Creado", "Created"}, Kind: Time,
+		Name: "created_at", Title: i18n.T("Creado", "Created"), Kind: Time,
 		Since: 1, Filter: true, Sort: true, Export: true,
 	},
 	{
-		Name: "updated_at", Title: Words{"Modificado", "Modified"}, Kind: Time,
+		Name: "updated_at", Title: i18n.T("Modificado", "Modified"), Kind: Time,
 		Doc:   "when the record was modified, where the table tells; else when the change was found",
 		Since: 1, Filter: true, Sort: true, Export: true,
 	},

@@ -30,12 +30,6 @@ const (
 	HeaderRest = "Rest" // rows of the page that the reply, as large as a NATS message may be, has no room for, a decimal; absent if none
 )
 
-// Columns are the columns that can be filtered and sorted by.
-var Columns = map[string]rpc.Kind{
-	"record_id": rpc.Text, "name": rpc.Text, "customer": rpc.Text, "status": rpc.Text, "priority": rpc.Text,
-	"amount": rpc.Number, "order_date": rpc.Date, "created_at": rpc.Time, "updated_at": rpc.Time,
-}
-
 // Query asks for a page of orders. The default sort is order_date descending. Orders that are equal
 // in what is sorted by come newest first, by created_at and then record_id, so that the order is total.
 // Search looks in name, customer and record_id.

@@ -1232,11 +1232,11 @@ export interface components {
             name: string;
         };
         ManyEdits: {
-            /** @description one of each order, with status, priority or both */
+            /** @description one of each order, with at least one column */
             edits?: components["schemas"]["OrderEdit"][];
             /** @description record ids that are all to have values, as Refine's updateMany gives them */
             ids?: string[];
-            /** @description of ids; status, priority or both */
+            /** @description of ids; at least one column */
             values?: components["schemas"]["OrderValues"];
         };
         Me: {
@@ -1313,7 +1313,7 @@ export interface components {
         Order: {
             /**
              * Format: double
-             * @description in the table's currency
+             * @description in the table's currency, with the decimals that Airtable gives
              */
             amount: number | null;
             /** Format: date-time */
@@ -1335,7 +1335,10 @@ export interface components {
             status: string | null;
             /** @description fields whose cells are cut, as the whole order is larger than a NATS message may be */
             truncated?: string[];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description when the record was modified, where the table tells; else when the change was found
+             */
             updated_at: string;
         } & {
             [key: string]: unknown;
@@ -2301,7 +2304,7 @@ export interface operations {
                 /**
                  * @description any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between
                  * @example [
-                 *       "High"
+                 *       "Low"
                  *     ]
                  */
                 priority?: string[];
@@ -2937,7 +2940,7 @@ export interface operations {
                 /**
                  * @description any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between
                  * @example [
-                 *       "High"
+                 *       "Low"
                  *     ]
                  */
                 priority?: string[];
@@ -4048,7 +4051,7 @@ export interface operations {
                 /**
                  * @description any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between
                  * @example [
-                 *       "High"
+                 *       "Low"
                  *     ]
                  */
                 priority?: string[];

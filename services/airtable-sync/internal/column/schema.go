@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
@@ -287,7 +288,7 @@ func (s *Schema) Columns() []columns.Column {
 	s.mutable.Unlock()
 	out := make([]columns.Column, 0, len(Mapped))
 	for _, c := range []Column{Name, Customer, Status, Priority, Amount, OrderDate} {
-		d := columns.Column{Name: string(c), Kind: columns.Text, Notes: slices.Clone(m.notes[c])}
+		d := columns.Column{Name: string(c), Kind: schema.Text, Notes: slices.Clone(m.notes[c])}
 		f, there := m.Field(c)
 		if there {
 			d.Title, d.Field = f.Name, f.ID
@@ -297,19 +298,19 @@ func (s *Schema) Columns() []columns.Column {
 		}
 		switch c {
 		case Amount:
-			d.Kind = columns.Number
+			d.Kind = schema.Number
 		case OrderDate:
-			d.Kind = columns.Date
+			d.Kind = schema.Date
 		case Status, Priority:
 			if d.Offers = m.Offers(c); size(d.Offers) > maxOffers { // any text will do, and Airtable refuses what it does not offer
 				d.Offers = nil
 				d.Notes = append(d.Notes, fault.T("El campo tiene demasiadas opciones para enumerarlas", "The field has too many choices to list"))
 			}
 			if d.Offers != nil {
-				d.Kind = columns.Choice
+				d.Kind = schema.Choice
 			}
 			if f.Type == "multipleSelects" {
-				d.Kind = columns.Choices
+				d.Kind = schema.Choices
 			}
 			d.Editable = m.cfg.Named[c] != None && (!m.byID || there && !computed[f.Type])
 		default:

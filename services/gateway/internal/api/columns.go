@@ -7,9 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -17,7 +16,7 @@ import (
 type Column struct {
 	Name       string          `json:"name" doc:"in orders, filters, sorts and edits"`
 	Title      string          `json:"title,omitempty" doc:"the name of the field in Airtable that it is read from; absent if there is none"`
-	Kind       columns.Kind    `json:"kind" enum:"text,number,date,time,choice,choices"`
+	Kind       schema.Kind     `json:"kind" enum:"text,number,date,time,choice,choices"`
 	Choices    []columns.Offer `json:"choices,omitempty" doc:"what the field offers; absent where any text will do, or it is not known"`
 	Filterable bool            `json:"filterable"`
 	Sortable   bool            `json:"sortable"`
@@ -31,7 +30,7 @@ type ColumnList struct {
 }
 
 var exampleColumn = columns.Column{
-	Name: "status", Title: "Estado", Kind: columns.Choice, Editable: true,
+	Name: "status", Title: "Estado", Kind: schema.Choice, Editable: true,
 	Offers: []columns.Offer{{Value: "Pending", Title: "Pendiente"}, {Value: "Devuelto", Title: "Devuelto"}},
 	Notes: []fault.Text{fault.T("se lee de «Estado»; también podría ser «Situación» (AIRTABLE_FIELD_STATUS lo decide)",
 		"it is read from “Estado”; it could also be “Situación” (AIRTABLE_FIELD_STATUS decides)")},
@@ -39,8 +38,8 @@ var exampleColumn = columns.Column{
 
 func columnIn(lang string, c *columns.Column) Column {
 	out := Column{Name: c.Name, Title: c.Title, Kind: c.Kind, Choices: c.Offers, Editable: c.Editable}
-	_, out.Filterable = ordersapi.Columns[c.Name]
-	out.Sortable = out.Filterable
+	core, _ := schema.Find(c.Name)
+	out.Filterable, out.Sortable = core.Filter, core.Sort
 	for _, n := range c.Notes {
 		out.Notes = append(out.Notes, n.In(lang))
 	}
@@ -60,10 +59,13 @@ func (a *API) columnRoutes() {
 		}
 		lang := preferred(r.Header.Get("Accept-Language"))
 		var list ColumnList
-		for _, name := range orderColumns {
-			c, known := a.catalog.Column(name)
+		for _, core := range schema.Columns {
+			c, known := a.catalog.Column(core.Name)
 			if !known {
-				c = columns.Column{Name: name, Kind: kinds[ordersapi.Columns[name]]}
+				c = columns.Column{Name: core.Name, Kind: core.Kind}
+			}
+			if c.Kind == schema.Choice && len(c.Offers) == 0 { // until it is known what it offers any text will do
+				c.Kind = schema.Text
 			}
 			list.Data = append(list.Data, columnIn(lang, &c))
 		}
@@ -73,5 +75,3 @@ func (a *API) columnRoutes() {
 		return nil
 	})
 }
-
-var kinds = map[rpc.Kind]columns.Kind{rpc.Text: columns.Text, rpc.Number: columns.Number, rpc.Date: columns.Date, rpc.Time: columns.Time}

@@ -9,16 +9,17 @@ import (
 	"reflect"
 
 	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 )
 
 // spanish is a base in Spanish with a choice of its own, and no priority.
 var spanish = columns.Source{Name: columns.Main, Columns: []columns.Column{
-	{Name: "status", Field: "fld1", Title: "Estado", Kind: columns.Choice, Editable: true, Offers: []columns.Offer{
+	{Name: "status", Field: "fld1", Title: "Estado", Kind: schema.Choice, Editable: true, Offers: []columns.Offer{
 		{Value: "Pending", Title: "Pendiente"}, {Value: "Sent", Title: "Enviado "}, {Value: "Devuelto, sin cobrar", Title: "Devuelto, sin cobrar"},
 	}},
-	{Name: "priority", Kind: columns.Text, Notes: []fault.Text{fault.T("no hay", "there is none")}},
+	{Name: "priority", Kind: schema.Text, Notes: []fault.Text{fault.T("no hay", "there is none")}},
 }}
 
 // Whatever the base offers can be filtered by, in its own words and in the canonical ones.
@@ -83,7 +84,7 @@ func TestEditOwnChoices(t *testing.T) {
 			t.Errorf("%.80s: %d %s", text, p.StatusCode, p.body)
 		}
 	}
-	r.catalog.Set(columns.Source{Name: columns.Main, Columns: []columns.Column{{Name: "status", Kind: columns.Text, Field: "fld1", Editable: true}}})
+	r.catalog.Set(columns.Source{Name: columns.Main, Columns: []columns.Column{{Name: "status", Kind: schema.Text, Field: "fld1", Editable: true}}})
 	r.patch("/api/orders/rec1", `{"status":" Lo que sea "}`).want(http.StatusOK)
 	for _, text := range []string{`{"status":" "}`, `{"status":"a\u0000b"}`, `{"status":"` + strings.Repeat("ñ", 1001) + `"}`} {
 		r.patch("/api/orders/rec1", text).problem(http.StatusBadRequest, "status")
@@ -100,10 +101,10 @@ func TestColumns(t *testing.T) {
 	for _, c := range got.Data {
 		byName[c.Name] = c
 	}
-	if len(got.Data) != len(orderColumns) || byName["amount"].Kind != columns.Number {
+	if len(got.Data) != len(orderColumns) || byName["amount"].Kind != schema.Number {
 		t.Errorf("%+v", got)
 	}
-	want := Column{Name: "status", Title: "Estado", Kind: columns.Choice, Choices: spanish.Columns[0].Offers, Filterable: true, Sortable: true, Editable: true}
+	want := Column{Name: "status", Title: "Estado", Kind: schema.Choice, Choices: spanish.Columns[0].Offers, Filterable: true, Sortable: true, Editable: true}
 	if got := byName["status"]; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}

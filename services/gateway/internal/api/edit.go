@@ -57,21 +57,6 @@ func (v Wanted) String() string {
 	return *v.text
 }
 
-// OrderValues are the columns of an order that can be edited.
-type OrderValues struct {
-	Status   Wanted `json:"status,omitzero"`
-	Priority Wanted `json:"priority,omitzero"`
-}
-
-// TransformSchema is called by huma.
-func (OrderValues) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	for _, name := range event.EditableColumns {
-		p := s.Properties[name]
-		p.Description = "a choice of the column, by value or by title (GET /api/orders/columns)"
-	}
-	return s
-}
-
 // values gives what is wanted, in the columns' own values. What is wrong goes into mistakes, by field under
 // the prefix at.
 func (v OrderValues) values(catalog *columns.Catalog, at string, mistakes map[string]fault.Text) event.EditValues {
@@ -79,7 +64,7 @@ func (v OrderValues) values(catalog *columns.Catalog, at string, mistakes map[st
 		mistakes[strings.TrimSuffix(at, ".")] = noValues
 	}
 	all := event.EditValues{}
-	for name, v := range map[string]Wanted{"status": v.Status, "priority": v.Priority} {
+	for name, v := range v.byColumn() {
 		if v == (Wanted{}) {
 			continue
 		}
@@ -108,9 +93,9 @@ type OrderEdit struct {
 
 // ManyEdits is what PATCH /api/orders takes: edits, or ids with values.
 type ManyEdits struct {
-	Edits  []OrderEdit  `json:"edits,omitempty" maxItems:"1000" doc:"one of each order, with status, priority or both"`
+	Edits  []OrderEdit  `json:"edits,omitempty" maxItems:"1000" doc:"one of each order, with at least one column"`
 	IDs    []string     `json:"ids,omitempty" maxItems:"1000" doc:"record ids that are all to have values, as Refine's updateMany gives them"`
-	Values *OrderValues `json:"values,omitempty" doc:"of ids; status, priority or both"`
+	Values *OrderValues `json:"values,omitempty" doc:"of ids; at least one column"`
 }
 
 // EditResult is what became of one of many edits: the order, or the problem.
@@ -159,7 +144,7 @@ func (a *API) editRoutes() {
 		responses["202"] = &later
 		register(a, huma.Operation{
 			OperationID: "editOrder" + suffix, Method: http.MethodPatch, Path: path, Tags: []string{"orders"},
-			Summary:     "Edit an order's status, priority or both" + note,
+			Summary:     "Edit an order's " + someOf(event.EditableColumns).EN + note,
 			Description: about + " With `If-Match` it is only made while the order has one of those ETags, as reading the order or editing it gives them; `W/` before one does not matter.",
 			Responses:   responses, MaxBodyBytes: -1, // limitBody limits it
 			Errors: asking(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnsupportedMediaType),
@@ -296,7 +281,24 @@ func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error
 	return &manyOutput{out}, nil
 }
 
-var noValues = fault.T("falta status, priority o ambos", "status, priority or both are missing")
+var noValues = func() fault.Text {
+	some := someOf(event.EditableColumns)
+	return fault.T("falta "+some.ES, some.EN+" are missing")
+}()
+
+// someOf lists columns of which one or several may be given.
+func someOf(names []string) fault.Text {
+	switch last := len(names) - 1; last {
+	case 0:
+		return fault.T(names[0], names[0])
+	case 1:
+		both := strings.Join(names, ", ")
+		return fault.T(both+" o ambos", both+" or both")
+	default:
+		list := strings.Join(names[:last], ", ")
+		return fault.T("uno o varios de "+list+" y "+names[last], "one or more of "+list+" and "+names[last])
+	}
+}
 
 // edits gives what is to be edited, whichever form it came in. The error names every field at fault.
 func (m *ManyEdits) edits(catalog *columns.Catalog) ([]ordersapi.EditOrder, error) {

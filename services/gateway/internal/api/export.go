@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/text/language"
 
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
@@ -27,27 +29,64 @@ const (
 	exportWait = 30 * time.Second
 )
 
-// exportRow is one order, as much of it as goes into the file.
-type exportRow struct {
-	RecordID  string         `json:"record_id"`
-	Name      *string        `json:"name"`
-	Customer  *string        `json:"customer"`
-	Status    *string        `json:"status"`
-	Priority  *string        `json:"priority"`
-	Amount    jsontext.Value `json:"amount"`
-	OrderDate *string        `json:"order_date"`
-	CreatedAt string         `json:"created_at"`
-	UpdatedAt string         `json:"updated_at"`
+// exported are the columns that go into the file, in their order.
+var exported = slices.DeleteFunc(slices.Clone(schema.Columns), func(c schema.Column) bool { return !c.Export })
+
+// exportRow is one order, as much of it as goes into the file: the texts of the exported columns, of numbers
+// their digits as they were written, "" for empty ones.
+type exportRow []string
+
+// UnmarshalJSONFrom implements jsonv2.UnmarshalerFrom.
+func (row *exportRow) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if kind := d.PeekKind(); kind != '{' {
+		return errNoOrder
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	*row = make(exportRow, len(exported))
+	for d.PeekKind() != '}' {
+		name, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(exported, func(c schema.Column) bool { return c.Name == string(name[1:len(name)-1]) })
+		if i < 0 {
+			if err := d.SkipValue(); err != nil {
+				return err
+			}
+			continue
+		}
+		token, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		switch token.Kind() {
+		case '"', '0':
+			(*row)[i] = token.String()
+		case 'n':
+		default:
+			return errNoOrder
+		}
+	}
+	_, err := d.ReadToken()
+	return err
 }
 
-func (o exportRow) cells(d dialect) []string {
-	amount := ""
-	if o.Amount.Kind() == '0' { // as it was written
-		amount = strings.Replace(string(o.Amount), ".", d.decimal, 1)
+var errNoOrder = errors.New("not an order")
+
+// cells gives the row as it is written in a dialect.
+func (d *dialect) cells(row exportRow) []string {
+	for i, c := range exported {
+		switch v := row[i]; {
+		case v == "" || !c.Cell:
+		case c.Kind == schema.Number:
+			row[i] = strings.Replace(v, ".", d.decimal, 1)
+		default:
+			row[i] = safe(d.word(c, v))
+		}
 	}
-	return []string{
-		o.RecordID, safe(o.Name), safe(o.Customer), safe(d.word(o.Status)), safe(d.word(o.Priority)), amount, safe(o.OrderDate), o.CreatedAt, o.UpdatedAt,
-	}
+	return row
 }
 
 // dialect is how a file is written for a spreadsheet in one language.
@@ -56,21 +95,27 @@ type dialect struct {
 	separator rune
 	decimal   string
 	heads     []string
-	words     map[string]string // of status and priority
+	spanish   bool // canonical values are translated
 }
 
 // plainCSV is for programs: names and values as in the rest of the API.
-var plainCSV = dialect{filename: "orders.csv", separator: ',', decimal: ".", heads: orderColumns}
+var plainCSV = dialect{
+	filename: "orders.csv", separator: ',', decimal: ".", heads: headsOf(func(c schema.Column) string { return c.Name }),
+}
 
 // spanishCSV is what Excel and LibreOffice in Spanish open with a double click: their list separator is the
 // semicolon, because the comma is the decimal one.
 var spanishCSV = dialect{
 	filename: "pedidos.csv", separator: ';', decimal: ",",
-	heads: []string{"Id. de registro", "Pedido", "Cliente", "Estado", "Prioridad", "Importe", "Fecha", "Creado", "Modificado"},
-	words: map[string]string{
-		"Pending": "Pendiente", "Processing": "En proceso", "Sent": "Enviado", "Delivered": "Entregado", "Cancelled": "Cancelado",
-		"Low": "Baja", "Medium": "Media", "High": "Alta",
-	},
+	heads: headsOf(func(c schema.Column) string { return c.Title.ES }), spanish: true,
+}
+
+func headsOf(head func(schema.Column) string) []string {
+	heads := make([]string, len(exported))
+	for i, c := range exported {
+		heads[i] = head(c)
+	}
+	return heads
 }
 
 // dialectOf is that of lang, or else of Accept-Language; in Mexico and its neighbours the decimal separator is a point.
@@ -104,14 +149,15 @@ func dialectOf(lang, accept string) dialect {
 var pointRegions = []string{"419", "DO", "GT", "HN", "MX", "NI", "PA", "PE", "PR", "SV", "US"}
 
 // word translates a value that has a translation.
-func (d *dialect) word(v *string) *string {
-	if v == nil {
-		return nil
+func (d *dialect) word(c schema.Column, value string) string {
+	if d.spanish {
+		for _, v := range c.Values {
+			if v.Name == value {
+				return v.Title.ES
+			}
+		}
 	}
-	if word, ok := d.words[*v]; ok {
-		return &word
-	}
-	return v
+	return value
 }
 
 // export streams all orders that match, page after page by cursor, so that neither side holds them
@@ -140,7 +186,7 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) error {
 	for {
 		_ = control.SetWriteDeadline(time.Now().Add(exportWait)) // not supported: no deadline
 		for _, row := range rows {
-			_ = out.Write(row.cells(d)) // Flush reports it
+			_ = out.Write(d.cells(row)) // Flush reports it
 		}
 		if out.Flush(); out.Error() != nil {
 			panic(http.ErrAbortHandler) // the client has gone
@@ -172,16 +218,13 @@ var plainNumber = regexp.MustCompile(`^[+-]?\d+([.,]\d+)?$`)
 
 // safe leaves out of a cell the control characters that no CSV has, which other programs take for the
 // end of the text or of the file, and keeps a spreadsheet from running it as a formula (CWE-1236).
-func safe(cell *string) string {
-	if cell == nil {
-		return ""
-	}
+func safe(cell string) string {
 	s := strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' {
 			return -1
 		}
 		return r
-	}, *cell)
+	}, cell)
 	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) && !plainNumber.MatchString(s) {
 		return "'" + s
 	}

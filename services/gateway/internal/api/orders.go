@@ -77,7 +77,7 @@ func (a *API) orderRoutes() {
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The orders",
 			Content: map[string]*huma.MediaType{"text/csv": {
-				Schema: &huma.Schema{Type: huma.TypeString}, Example: bom + strings.Join(orderColumns, ",") + "\r\n",
+				Schema: &huma.Schema{Type: huma.TypeString}, Example: bom + strings.Join(plainCSV.heads, ",") + "\r\n",
 			}},
 			Headers: map[string]*huma.Param{"Content-Disposition": {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
@@ -79,10 +80,21 @@ func ordersTable(catalog *columns.Catalog) *table {
 			"q":  func(q *query, l *listing, name string) { l.Search = q.text(name) },
 		},
 	}
-	for _, name := range orderColumns {
-		t.columns = append(t.columns, column{Name: name, Kind: ordersapi.Columns[name], Can: odooapi.Filtered | odooapi.Sorted})
+	classic := []string{"customer", "start_date", "end_date"}
+	for _, c := range schema.Columns {
+		of := column{Name: c.Name, Kind: orderKinds[c.Kind]}
+		if c.Filter {
+			of.Can |= odooapi.Filtered
+		}
+		if c.Sort {
+			of.Can |= odooapi.Sorted
+		}
+		t.columns = append(t.columns, of)
+		if c.Kind == schema.Choice {
+			classic = append(classic, c.Name)
+		}
 	}
-	for _, name := range []string{"status", "priority", "customer", "start_date", "end_date"} {
+	for _, name := range classic {
 		t.own[name] = func(q *query, _ *listing, name string) { q.classicFilter(name) }
 	}
 	return t
@@ -131,8 +143,10 @@ var operators = map[string]operator{
 	"endswiths": {rpc.EndsWiths, 1, true}, "nendswiths": {rpc.NendsWiths, 1, true},
 }
 
-// columns in the order they are listed to people.
-var orderColumns = []string{"record_id", "name", "customer", "status", "priority", "amount", "order_date", "created_at", "updated_at"}
+// orderKinds are how the columns of orders are compared.
+var orderKinds = map[schema.Kind]rpc.Kind{
+	schema.Text: rpc.Text, schema.Choice: rpc.Text, schema.Number: rpc.Number, schema.Date: rpc.Date, schema.Time: rpc.Time,
+}
 
 // query reads parameters and remembers what is wrong with each.
 type query struct {
@@ -365,7 +379,7 @@ func (q *query) classicFilter(name string) {
 			q.filters = append(q.filters, rpc.Filter{Field: c.Name, Op: op, Values: []string{v}})
 		}
 		q.dateRange()
-	default: // status, priority
+	default: // any of a column's choices
 		c, _ := q.column(name, odooapi.Filtered)
 		q.add(name, c, operator{op: rpc.In, arity: -1}, q.list(c.Name, q.values[name]))
 	}
@@ -441,7 +455,7 @@ func (q *query) add(name string, c column, op operator, values []string) {
 		if offers, known := q.offers(c.Name); known && op.equality() {
 			var ok bool
 			if values[i], ok = offers.Find(v); !ok {
-				if !slices.Contains(canonical[c.Name], v) {
+				if core, _ := schema.Find(c.Name); !slices.Contains(core.Names(), v) {
 					q.wrong(name, mustBeOffered(&offers))
 					return
 				}
@@ -515,11 +529,8 @@ func (t *table) offers(name string) (columns.Column, bool) {
 		return columns.Column{}, false
 	}
 	c, known := t.catalog.Column(name)
-	return c, known && (c.Kind == columns.Choice || c.Kind == columns.Choices)
+	return c, known && (c.Kind == schema.Choice || c.Kind == schema.Choices)
 }
-
-// canonical are the values that filters may name of any base, as front ends for all of them do.
-var canonical = map[string][]string{"status": event.Statuses, "priority": event.Priorities}
 
 // list gives the parts between commas of values, but those that are choices as they stand.
 func (q *query) list(name string, values []string) (parts []string) {

@@ -23,6 +23,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -33,10 +34,13 @@ import (
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
+// orderColumns are the columns there are.
+var orderColumns = schema.Names(func(schema.Column) bool { return true })
+
 // seedColumns are those of a base in English.
 var seedColumns = columns.Source{Name: columns.Main, Columns: []columns.Column{
-	{Name: "status", Field: "fld1", Title: "Status", Kind: columns.Choice, Editable: true, Offers: offers(event.Statuses)},
-	{Name: "priority", Field: "fld2", Title: "Priority", Kind: columns.Choice, Editable: true, Offers: offers(event.Priorities)},
+	{Name: "status", Field: "fld1", Title: "Status", Kind: schema.Choice, Editable: true, Offers: offers(event.Statuses)},
+	{Name: "priority", Field: "fld2", Title: "Priority", Kind: schema.Choice, Editable: true, Offers: offers(event.Priorities)},
 }}
 
 func offers(values []string) (list []columns.Offer) {

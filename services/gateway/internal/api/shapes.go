@@ -9,30 +9,13 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
-
-// Order is event.Order, with its newest edit, as the document shows it. Orders pass through as the service wrote them;
-// a test holds the two against each other.
-type Order struct {
-	RecordID  string         `json:"record_id"`
-	Name      *string        `json:"name"`
-	Customer  *string        `json:"customer"`
-	Status    *string        `json:"status" doc:"Pending, Processing, Sent, Delivered or Cancelled where the choice means that, in Spanish, English or Portuguese; any other choice as it is"`
-	Priority  *string        `json:"priority" doc:"Low, Medium or High where the choice means that, in Spanish, English or Portuguese; any other choice as it is"`
-	Amount    *float64       `json:"amount" doc:"in the table's currency"`
-	OrderDate *string        `json:"order_date" format:"date"`
-	CreatedAt time.Time      `json:"created_at"`
-	UpdatedAt time.Time      `json:"updated_at"`
-	Fields    map[string]any `json:"fields" doc:"every Airtable field by its name"`
-	Truncated []string       `json:"truncated,omitempty" doc:"fields whose cells are cut, as the whole order is larger than a NATS message may be"`
-	Edit      *Edit          `json:"edit,omitempty" doc:"the newest edit, whatever became of it; absent if there was none"`
-	_         struct{}       `additionalProperties:"true"`
-}
 
 // Edit is ordersapi.Edit with its reason in the caller's language.
 type Edit struct {
@@ -145,16 +128,21 @@ var pageParams = []*huma.Param{
 // listParams documents the query of a list of orders.
 func listParams(allow allowed) []*huma.Param {
 	date := func() *huma.Schema { return &huma.Schema{Type: huma.TypeString, Format: "date"} }
-	return ordersTable(nil).params(allow, "-order_date", []*huma.Param{
-		param("status", "any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between", texts(), []any{"Pending"}),
-		param("priority", "any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between", texts(), []any{"High"}),
+	var own []*huma.Param
+	for _, c := range schema.Columns {
+		if c.Kind == schema.Choice {
+			own = append(own, param(c.Name, "any of these choices of the column, by value or by title (GET /api/orders/columns); repeat it or put commas between",
+				texts(), []any{c.Values[0].Name}))
+		}
+	}
+	return ordersTable(nil).params(allow, "-order_date", append(own, []*huma.Param{
 		param("customer", "is part of the customer's name, in any case", text(), "ferre"),
 		param("start_date", "the first order date", date(), "2026-11-01"),
 		param("end_date", "the last order date", date(), "2026-11-30"),
 		param("q", "is part of the name, the customer or the record id", text(), "1042"),
 		param("id", fmt.Sprintf("these records, up to %d; the answer is a bare array", maxValues),
 			&huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}, MaxItems: new(maxValues)}, []any{"recA1b2C3d4E5f6G7"}),
-	})
+	}...))
 }
 
 // params documents what parse reads. own describes the parameters of t.own; standard is the default sort.
