@@ -10,13 +10,7 @@ import (
 // Column is a column of an order whose values come from a cell in Airtable.
 type Column struct {
 	schema.Column
-	cell
-}
-
-// cell is the way to a column's value in an order.
-type cell struct {
-	value func(*Order) *string
-	set   func(*Order, *string)
+	place int // in Columns
 }
 
 // Columns are the columns there are, in the order of Order's JSON. What has to treat each of them
@@ -24,7 +18,7 @@ type cell struct {
 var Columns = func() (all []Column) {
 	for _, c := range schema.Columns {
 		if c.Cell {
-			all = append(all, Column{c, cells[c.Name]})
+			all = append(all, Column{c, len(all)})
 		}
 	}
 	return all
@@ -43,10 +37,10 @@ func ColumnByName(name string) (*Column, bool) {
 }
 
 // Value is the text of the column's cell, of a number its decimals; nil where the cell is empty.
-func (c *Column) Value(o *Order) *string { return c.value(o) }
+func (c *Column) Value(o *Order) *string { return o.cell(c.place) }
 
 // Set gives the column's cell in o another value, as Value gives them.
-func (c *Column) Set(o *Order, value *string) { c.set(o, value) }
+func (c *Column) Set(o *Order, value *string) { o.setCell(c.place, value) }
 
 // JSON is a value as Order's JSON has it.
 func (c *Column) JSON(value *string) json.RawMessage {

@@ -64,12 +64,39 @@ func (r *reader) column(name []byte, o *Order) (known bool, err error) {
 	return true, err
 }
 
-// cells are the ways to the columns' values in an order.
-var cells = map[string]cell{
-	"name":       {func(o *Order) *string { return o.Name }, func(o *Order, v *string) { o.Name = v }},
-	"customer":   {func(o *Order) *string { return o.Customer }, func(o *Order, v *string) { o.Customer = v }},
-	"status":     {func(o *Order) *string { return o.Status }, func(o *Order, v *string) { o.Status = v }},
-	"priority":   {func(o *Order) *string { return o.Priority }, func(o *Order, v *string) { o.Priority = v }},
-	"amount":     {func(o *Order) *string { return (*string)(o.Amount) }, func(o *Order, v *string) { o.Amount = (*json.Number)(v) }},
-	"order_date": {func(o *Order) *string { return o.OrderDate }, func(o *Order, v *string) { o.OrderDate = v }},
+// cell gives the value of a column, by its place in Columns.
+func (o *Order) cell(column int) *string {
+	switch column {
+	case 0:
+		return o.Name
+	case 1:
+		return o.Customer
+	case 2:
+		return o.Status
+	case 3:
+		return o.Priority
+	case 4:
+		return (*string)(o.Amount)
+	case 5:
+		return o.OrderDate
+	}
+	return nil
+}
+
+// setCell gives a column another value.
+func (o *Order) setCell(column int, value *string) {
+	switch column {
+	case 0:
+		o.Name = value
+	case 1:
+		o.Customer = value
+	case 2:
+		o.Status = value
+	case 3:
+		o.Priority = value
+	case 4:
+		o.Amount = (*json.Number)(value)
+	case 5:
+		o.OrderDate = value
+	}
 }

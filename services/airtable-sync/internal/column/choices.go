@@ -27,11 +27,23 @@ var meanings = map[Column]map[string][]string{
 	},
 }
 
+// meaningsOf gives the words for each canonical value of a column: those known, else the table's own.
+func meaningsOf(c Column) map[string][]string {
+	if words, known := meanings[c]; known {
+		return words
+	}
+	words := map[string][]string{}
+	for _, v := range c.core().Values {
+		words[v.Name] = []string{fold(v.Name), fold(v.Title.EN), fold(v.Title.ES)}
+	}
+	return words
+}
+
 // canonicalChoices gives for each choice the canonical value it has, "" if none. Of several with one
 // meaning the likeliest word has it, and the value's own word before all: choices are never merged.
 func canonicalChoices(c Column, choices []airtable.Choice) []string {
 	values := make([]string, len(choices))
-	for value, words := range meanings[c] {
+	for value, words := range meaningsOf(c) {
 		best, at := len(words)+1, -1
 		for i, choice := range choices {
 			place := slices.Index(words, fold(choice.Name)) + 1

@@ -9,13 +9,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
 
 // Column is one of the columns an order has.
 type Column string
 
-// The columns of an order that come from cells.
+// The columns that are recognised by more than their names.
 const (
 	Name      Column = "name"
 	Customer  Column = "customer"
@@ -27,10 +29,33 @@ const (
 )
 
 // Mapped are the columns that orders show the cells of, in the order they are looked for: a field belongs
-// to the first that claims it.
-var Mapped = []Column{Status, Priority, Amount, OrderDate, Customer, Name}
+// to the first that claims it. Those that nothing is known of but their names come last.
+var Mapped = func() []Column {
+	order := []Column{Status, Priority, Amount, OrderDate, Customer, Name}
+	for _, c := range event.Columns {
+		if !slices.Contains(order, Column(c.Name)) {
+			order = append(order, Column(c.Name))
+		}
+	}
+	return order
+}()
 
 var all = append(slices.Clone(Mapped), UpdatedAt)
+
+// core is what the table of columns says of a column.
+func (c Column) core() schema.Column {
+	column, _ := schema.Find(string(c))
+	return column
+}
+
+// kind is what the values of a column are.
+func (c Column) kind() schema.Kind { return c.core().Kind }
+
+// chosen reports whether the choices of the column's field, where it is a select, are those of the column.
+func (c Column) chosen() bool {
+	core := c.core()
+	return core.Kind == schema.Choice || core.Edit
+}
 
 // None as a configured name says that the table has no such column.
 const None = "-"
@@ -59,19 +84,19 @@ func isText(typ string) bool {
 // suits keeps a column from a field whose type cannot hold it; without metadata all types suit.
 func suits(c Column, f *airtable.Field) bool {
 	typ, _ := f.Value()
-	switch c {
-	case OrderDate:
+	switch c.kind() {
+	case schema.Date:
 		return typ == "" || isText(typ) || slices.Contains([]string{"date", "dateTime"}, typ) && f.Type != "lastModifiedTime" || f.Type == "createdTime" ||
 			computed[f.Type] && f.Options.Result == nil && slices.Contains([]string{"formula", "rollup", "lookup", "multipleLookupValues"}, f.Type)
-	case UpdatedAt:
+	case schema.Time:
 		return typ == "" || f.Type == "lastModifiedTime" || f.Type == "dateTime" || f.Type == "formula"
-	case Amount:
+	case schema.Number:
 		return !slices.Contains([]string{
 			"singleSelect", "multipleSelects", "date", "dateTime", "checkbox", "createdTime", "lastModifiedTime", "multipleAttachments",
 			"multipleRecordLinks", "percent", "autoNumber", "duration", "rating", "button", "barcode", "email", "url", "phoneNumber",
 			"singleCollaborator", "multipleCollaborators", "createdBy", "lastModifiedBy",
 		}, typ)
-	default: // Name, Customer, Status, Priority: what can be shown as a text, but for what has another column
+	default: // texts and choices: what can be shown as a text, but for what has another column
 		return !slices.Contains([]string{
 			"date", "dateTime", "checkbox", "createdTime", "lastModifiedTime", "currency", "multipleAttachments", "button", "multipleRecordLinks",
 		}, typ)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
@@ -31,7 +32,7 @@ type Mapper struct {
 	quoted  [][]byte       // the fields' names as JSON
 	words   map[Column]*vocabulary
 	offered map[Column]map[string]bool // the choices of selects; nil of other fields
-	dates   dates
+	dates   map[Column]dates
 	misread *misread
 	close   map[Column]string // fields that were almost chosen instead, by their keys
 	rivals  bool              // some column had more than one candidate
@@ -119,7 +120,7 @@ func (m *Mapper) learn(page []airtable.Record, u *usage) *Mapper {
 			switch {
 			case here.onlyIDs(name):
 				return 0
-			case slices.Contains(rules[c].names, fold(name)):
+			case slices.Contains(ruleOf(c).names, fold(name)):
 				return s
 			case !remarkable:
 				return 0
@@ -140,7 +141,7 @@ func (m *Mapper) learn(page []airtable.Record, u *usage) *Mapper {
 		}
 	}
 	for c, name := range pinned { // a whole name that turns up again is as good
-		if slices.Contains(rules[c].names, fold(name)) || !slices.Contains(names, name) {
+		if slices.Contains(ruleOf(c).names, fold(name)) || !slices.Contains(names, name) {
 			delete(pinned, c)
 		}
 	}
@@ -161,11 +162,11 @@ func (m *Mapper) alone(c Column, missing []Column, u *usage) bool {
 func newMapper(t airtable.Table, cfg Config, g *guesser, kept map[Column]Kept, u *usage) *Mapper {
 	m := &Mapper{
 		cfg: cfg, table: t, columns: g.found, notes: g.notes, close: g.close, rivals: g.rivals,
-		words: map[Column]*vocabulary{}, offered: map[Column]map[string]bool{}, misread: &misread{},
+		words: map[Column]*vocabulary{}, dates: map[Column]dates{}, offered: map[Column]map[string]bool{}, misread: &misread{},
 	}
-	for _, c := range []Column{Status, Priority} {
+	for _, c := range Mapped {
 		i, ok := m.columns[c]
-		if !ok {
+		if !ok || !c.chosen() {
 			continue
 		}
 		f := &t.Fields[i]
@@ -187,56 +188,56 @@ func newMapper(t airtable.Table, cfg Config, g *guesser, kept map[Column]Kept, u
 				"“"+f.Name+"” takes several choices at once: all are shown, and an edit replaces them by one")
 		}
 	}
-	m.readDates(kept, u)
+	for _, c := range Mapped {
+		if i, ok := m.columns[c]; ok && c.kind() == schema.Date {
+			m.dates[c] = m.readDates(c, &m.table.Fields[i], kept[c].Field, u)
+		}
+	}
 	m.reindex()
 	return m
 }
 
 func (m *Mapper) note(c Column, es, en string) { m.notes[c] = append(m.notes[c], fault.T(es, en)) }
 
-// readDates settles how the cells of the order's date are read.
-func (m *Mapper) readDates(kept map[Column]Kept, u *usage) {
-	m.dates.zone = m.cfg.zone()
-	i, ok := m.columns[OrderDate]
-	if !ok {
-		return
-	}
-	f := &m.table.Fields[i]
+// readDates settles how the cells of a date's field are read; was is the field as it was before.
+func (m *Mapper) readDates(c Column, f *airtable.Field, was airtable.Field, u *usage) dates {
+	d := dates{zone: m.cfg.zone()}
 	typ, options := f.Value()
 	switch name := options.TimeZone; name {
 	case "utc":
-		m.dates.zone = time.UTC
+		d.zone = time.UTC
 	case "", "client":
 		if m.cfg.Zone == nil && (typ == "dateTime" || f.Type == "createdTime") {
-			m.note(OrderDate, "«"+f.Name+"» muestra las horas en la zona de cada usuario: el día se lee en UTC; TIME_ZONE lo cambia",
+			m.note(c, "«"+f.Name+"» muestra las horas en la zona de cada usuario: el día se lee en UTC; TIME_ZONE lo cambia",
 				"“"+f.Name+"” shows times in the zone of each user: the day is read in UTC; TIME_ZONE changes that")
 		}
 	default:
 		if zone, err := time.LoadLocation(name); err == nil {
-			m.dates.zone = zone
+			d.zone = zone
 		} else {
-			m.note(OrderDate, "«"+f.Name+"» está en la zona horaria desconocida «"+name+"»: el día se lee en "+m.dates.zone.String(),
-				"“"+f.Name+"” is in the unknown time zone “"+name+"”: the day is read in "+m.dates.zone.String())
+			m.note(c, "«"+f.Name+"» está en la zona horaria desconocida «"+name+"»: el día se lee en "+d.zone.String(),
+				"“"+f.Name+"” is in the unknown time zone “"+name+"”: the day is read in "+d.zone.String())
 		}
 	}
 	if !isText(typ) && typ != "" {
-		return
+		return d
 	}
 	format := ""
-	if was := kept[OrderDate].Field; was.ID == f.ID {
+	if was.ID == f.ID {
 		_, options := was.Value()
 		format = options.DateFormat.Name
 	}
 	order := u.dayOrder(f.Key())
-	m.dates.monthFirst = format == "us" || format != "european" && order.monthFirst && !order.dayFirst
+	d.monthFirst = format == "us" || format != "european" && order.monthFirst && !order.dayFirst
 	if isText(typ) {
 		first, es := "day", "día"
-		if m.dates.monthFirst {
+		if d.monthFirst {
 			first, es = "month", "mes"
 		}
-		m.note(OrderDate, "«"+f.Name+"» es un texto: las fechas con barras se leen con el "+es+" primero",
+		m.note(c, "«"+f.Name+"» es un texto: las fechas con barras se leen con el "+es+" primero",
 			"“"+f.Name+"” is a text: dates with slashes are read with the "+first+" first")
 	}
+	return d
 }
 
 // ByID reports whether records should be asked for with cells keyed by field id.
@@ -321,6 +322,9 @@ func (m *Mapper) Fingerprint() string {
 		if i, ok := m.columns[c]; ok {
 			fmt.Fprintf(h, "%s %q %q\n", c, m.table.Fields[i].Key(), m.table.Fields[i].Type)
 		}
+		if d, ok := m.dates[c]; ok {
+			fmt.Fprintln(h, d.zone, d.monthFirst)
+		}
 		if v := m.words[c]; v != nil {
 			for _, o := range v.offers {
 				if o.Value != tidy(o.Title) {
@@ -329,7 +333,7 @@ func (m *Mapper) Fingerprint() string {
 			}
 		}
 	}
-	fmt.Fprintln(h, m.byID, m.dates.zone, m.dates.monthFirst)
+	fmt.Fprintln(h, m.byID)
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
@@ -418,16 +422,31 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 		texts = append(texts, s)
 		return &texts[len(texts)-1]
 	}
-	o.Name, o.Customer = filled(Name, text(cell(Name))), filled(Customer, text(cell(Customer)))
-	o.Status, o.Priority = filled(Status, m.choice(Status, cell(Status))), filled(Priority, m.choice(Priority, cell(Priority)))
-	o.Amount = (*json.Number)(filled(Amount, number(cell(Amount))))
-	o.OrderDate = filled(OrderDate, m.dates.date(cell(OrderDate)))
+	for i := range event.Columns {
+		column := &event.Columns[i]
+		c := Column(column.Name)
+		column.Set(&o, filled(c, m.read(column.Kind, c, cell(c))))
+	}
 	if at := text(cell(UpdatedAt)); at != "" {
 		if t, err := time.Parse(time.RFC3339, at); err == nil {
 			o.UpdatedAt = t.UTC()
 		}
 	}
 	return o, m.digest(&o, cells, r)
+}
+
+// read reads a cell as the text of a column's value, "" for none.
+func (m *Mapper) read(kind schema.Kind, c Column, cell json.RawMessage) string {
+	switch {
+	case kind == schema.Number:
+		return number(cell)
+	case kind == schema.Date:
+		return m.dates[c].date(cell)
+	case c.chosen():
+		return m.choice(c, cell)
+	default:
+		return text(cell)
+	}
 }
 
 // choice reads a cell as the values of the column that its choices have.
@@ -511,8 +530,16 @@ func (m *Mapper) digest(o *event.Order, cells []json.RawMessage, r airtable.Reco
 	part := func(key string, value []byte) {
 		h = append(append(append(append(h, key...), 0), value...), 0)
 	}
-	for _, column := range event.Columns {
-		if v := column.Value(o); v != nil {
+	for i := range event.Columns {
+		column := &event.Columns[i]
+		v := column.Value(o)
+		if column.Since > 1 { // empty ones are no news: orders that were published before it have no such column
+			if v != nil {
+				part(column.Name, []byte(*v))
+			}
+			continue
+		}
+		if v != nil {
 			h = append(append(h, 1), *v...)
 		}
 		h = append(h, 0)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 )
@@ -84,6 +85,16 @@ var rules = map[Column]rule{
 			"updated at", "last modified", "last modified time", "modified", "updated", "ultima modificacion", "modificado", "actualizado", "ultima modificacao",
 		},
 	},
+}
+
+// ruleOf is how a column's field is recognised: where there is no rule, by the column's name and titles.
+func ruleOf(c Column) rule {
+	r, known := rules[c]
+	if !known {
+		core := c.core()
+		r.names = []string{fold(core.Name), fold(core.Title.EN), fold(core.Title.ES)}
+	}
+	return r
 }
 
 var (
@@ -366,8 +377,8 @@ func (g *guesser) byType(c Column) int {
 // kindOf says how near the type of a field is to a column's own.
 func kindOf(c Column, f *airtable.Field) int {
 	typ, _ := f.Value()
-	switch c {
-	case Status, Priority:
+	switch c.kind() {
+	case schema.Choice:
 		switch {
 		case f.Type == "singleSelect":
 			return 3
@@ -376,7 +387,7 @@ func kindOf(c Column, f *airtable.Field) int {
 		case isText(typ):
 			return 1
 		}
-	case Amount:
+	case schema.Number:
 		switch {
 		case f.Type == "count":
 			return 0
@@ -387,7 +398,7 @@ func kindOf(c Column, f *airtable.Field) int {
 		case computed[typ]: // of an unknown result
 			return 2
 		}
-	case OrderDate:
+	case schema.Date:
 		switch {
 		case f.Type == "createdTime":
 			return 0
@@ -403,7 +414,7 @@ func kindOf(c Column, f *airtable.Field) int {
 
 // wordsOf says how much a field's name sounds like a column, from 0 to 120; less than 0 is like another's.
 func (g *guesser) wordsOf(c Column, f *airtable.Field) int {
-	rule, name := rules[c], fold(f.Name)
+	rule, name := ruleOf(c), fold(f.Name)
 	words := strings.Fields(name)
 	score := 0
 	typ, _ := f.Value()

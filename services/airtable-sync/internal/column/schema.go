@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/columns"
+	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
@@ -287,8 +288,9 @@ func (s *Schema) Columns() []columns.Column {
 	extra := maps.Clone(s.extra)
 	s.mutable.Unlock()
 	out := make([]columns.Column, 0, len(Mapped))
-	for _, c := range []Column{Name, Customer, Status, Priority, Amount, OrderDate} {
-		d := columns.Column{Name: string(c), Kind: schema.Text, Notes: slices.Clone(m.notes[c])}
+	for _, core := range event.Columns {
+		c := Column(core.Name)
+		d := columns.Column{Name: core.Name, Kind: core.Kind, Notes: slices.Clone(m.notes[c])}
 		f, there := m.Field(c)
 		if there {
 			d.Title, d.Field = f.Name, f.ID
@@ -296,12 +298,8 @@ func (s *Schema) Columns() []columns.Column {
 		if note, ok := extra[c]; ok {
 			d.Notes = append(d.Notes, note)
 		}
-		switch c {
-		case Amount:
-			d.Kind = schema.Number
-		case OrderDate:
-			d.Kind = schema.Date
-		case Status, Priority:
+		if c.chosen() {
+			d.Kind = schema.Text
 			if d.Offers = m.Offers(c); size(d.Offers) > maxOffers { // any text will do, and Airtable refuses what it does not offer
 				d.Offers = nil
 				d.Notes = append(d.Notes, fault.T("El campo tiene demasiadas opciones para enumerarlas", "The field has too many choices to list"))
@@ -312,9 +310,8 @@ func (s *Schema) Columns() []columns.Column {
 			if f.Type == "multipleSelects" {
 				d.Kind = schema.Choices
 			}
-			d.Editable = m.cfg.Named[c] != None && (!m.byID || there && !computed[f.Type])
-		default:
 		}
+		d.Editable = core.Edit && m.cfg.Named[c] != None && (!m.byID || there && !computed[f.Type])
 		out = append(out, d)
 	}
 	return out

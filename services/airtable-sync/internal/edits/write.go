@@ -118,7 +118,7 @@ func (r *round) refuse(ctx context.Context, t *task, err error) error {
 		return nil
 	}
 	wants, from := t.pending()
-	guilty, err := r.blame(ctx, t, wants, from, err)
+	e, guilty, err := r.blame(ctx, t, wants, from, err)
 	if err != nil && !airtable.IsVerdict(err) {
 		return err
 	}
@@ -136,9 +136,8 @@ func (r *round) refuse(ctx context.Context, t *task, err error) error {
 			return r.write(ctx, []*task{t})
 		}
 	}
-	e, reason := from[0], airtable.Reason(err)
+	reason := airtable.Reason(err)
 	if guilty >= 0 {
-		e = from[guilty]
 		reason = refusal(err, r.mapper, wants[guilty])
 		switch {
 		case airtable.IsBadChoice(err):
@@ -155,12 +154,9 @@ func (r *round) refuse(ctx context.Context, t *task, err error) error {
 	return r.write(ctx, []*task{t})
 }
 
-// blame tells which of the wants was refused, -1 if both are of one edit and Airtable does not say,
-// and with which words. An error that is no verdict ends it.
-func (r *round) blame(ctx context.Context, t *task, wants []want, from []*edit, err error) (int, error) {
-	if len(wants) == 1 {
-		return 0, err
-	}
+// blame tells which edit was refused, which of its wants, and with which words; guilty is -1 where it wants several
+// and Airtable does not say which. An error that is no verdict ends it.
+func (r *round) blame(ctx context.Context, t *task, wants []want, from []*edit, err error) (e *edit, guilty int, _ error) {
 	named := -1
 	for i, w := range wants {
 		field, _ := r.mapper.Field(w.column)
@@ -172,23 +168,50 @@ func (r *round) blame(ctx context.Context, t *task, wants []want, from []*edit, 
 			named = i
 		}
 	}
-	if named >= 0 || from[0] == from[1] {
-		return named, err
+	var own, others []int // of the first edit, and of those after it
+	for i, e := range from {
+		if e == from[0] {
+			own = append(own, i)
+		} else {
+			others = append(others, i)
+		}
 	}
-	// The first is tried alone. If it is taken, it is written once more with what is left, and settled then.
-	field, _ := r.mapper.Field(wants[0].column)
-	single := airtable.Update{ID: t.id, Fields: map[string]any{field.Key(): r.mapper.Cell(wants[0].column, wants[0].value)}}
+	switch {
+	case named >= 0:
+		return from[named], named, err
+	case len(others) == 0 && len(own) == 1:
+		return from[0], own[0], err
+	case len(others) == 0:
+		return from[0], -1, err
+	}
+	// What the first edit wants is tried alone. If it is taken, it is written once more with what is left, and
+	// settled then.
+	single := airtable.Update{ID: t.id, Fields: map[string]any{}}
+	for _, i := range own {
+		field, _ := r.mapper.Field(wants[i].column)
+		single.Fields[field.Key()] = r.mapper.Cell(wants[i].column, wants[i].value)
+	}
 	work, done := grace(ctx)
 	defer done()
-	switch _, _, alone := r.client.Update(work, []airtable.Update{single}, r.mapper.ByID(), r.turn(ctx)); {
+	_, _, alone := r.client.Update(work, []airtable.Update{single}, r.mapper.ByID(), r.turn(ctx))
+	switch {
 	case alone == nil:
-		return 1, err
-	case airtable.IsVerdict(alone):
-		return 0, alone
-	default:
+		left, of := make([]want, len(others)), make([]*edit, len(others))
+		for n, i := range others {
+			left[n], of[n] = wants[i], from[i]
+		}
+		e, guilty, err := r.blame(ctx, t, left, of, err)
+		if guilty >= 0 {
+			guilty = others[guilty]
+		}
+		return e, guilty, err
+	case !airtable.IsVerdict(alone):
 		r.queue.failed([]string{t.id})
-		return -1, alone
+		return nil, -1, alone
+	case len(own) == 1:
+		return from[0], own[0], alone
 	}
+	return from[0], -1, alone
 }
 
 // pending is wants without what is there.

@@ -103,15 +103,17 @@ func commonLength(parts []*part, excess int) (int, error) {
 
 // texts are the columns and previous values that may be long.
 func texts(body *event.OrderChanged) (parts []*part) {
-	for _, column := range []**string{&body.Order.Name, &body.Order.Customer, &body.Order.Status, &body.Order.Priority} {
-		if *column == nil {
+	for i := range event.Columns {
+		column := &event.Columns[i]
+		text := column.Value(&body.Order)
+		if text == nil || !column.Kind.IsText() {
 			continue
 		}
-		if value, err := json.Marshal(**column); err == nil {
+		if value, err := json.Marshal(*text); err == nil {
 			parts = append(parts, &part{value: value, replace: func(v json.RawMessage) {
 				var s string
 				if json.Unmarshal(v, &s) == nil {
-					*column = &s
+					column.Set(&body.Order, &s)
 				}
 			}})
 		}
