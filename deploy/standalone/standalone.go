@@ -133,7 +133,7 @@ func keepPostgres(ctx context.Context, pg *localpg.Server, start func(context.Co
 			return err
 		})
 		if err != nil {
-			return nil //nolint:nilerr // ctx has ended
+			return nil // ctx has ended
 		}
 	}
 }

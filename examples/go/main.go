@@ -4,6 +4,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -24,7 +25,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	nc := must(nats.Connect(cmp.Or(os.Getenv("NATS_URL"), nats.DefaultURL), nats.Name("example"), nats.MaxReconnects(-1)))
-	stream := must(must(jetstream.New(nc)).Stream(ctx, "ORDERS"))
+	js := must(jetstream.New(nc))
+	stream := must(js.Stream(ctx, "ORDERS"))
 
 	// An ordered consumer goes on where it was after a reconnection. "live" begins at a sequence as
 	// well, so that what happens before its first message is not lost either.
@@ -39,9 +41,19 @@ func main() {
 	}
 	// By bytes too, as a server cuts off who is 64 MB behind: events may be large.
 	must(must(stream.OrderedConsumer(ctx, cfg)).Consume(show,
-		jetstream.PullMaxMessagesWithBytesLimit(500, 16<<20), jetstream.PullHeartbeat(2*time.Second)))
+		jetstream.PullMaxMessagesWithBytesLimit(500, 16<<20), jetstream.PullHeartbeat(2*time.Second),
+		jetstream.ConsumeErrHandler(func(jetstream.ConsumeContext, error) { checkStream(ctx, js, stream.CachedInfo().Created) })))
 	log.Print("subscribed")
 	<-ctx.Done() // and not Stop, which waits while the client looks for a stream that is missing
+}
+
+// checkStream ends the program when the stream is not the one that was made then. A stream made anew uses its
+// sequences again: going on from the last one would miss events.
+func checkStream(ctx context.Context, js jetstream.JetStream, created time.Time) {
+	stream, err := js.Stream(ctx, "ORDERS")
+	if errors.Is(err, jetstream.ErrStreamNotFound) || err == nil && !stream.CachedInfo().Created.Equal(created) {
+		log.Fatal("subscribe: ORDERS was deleted or made anew: begin with state")
+	}
 }
 
 func show(msg jetstream.Msg) {

@@ -8,7 +8,8 @@ if (!['live', 'from', 'state'].includes(how) || !Number.isSafeInteger(sequence) 
 
 const servers = (process.env.NATS_URL ?? 'nats://127.0.0.1:4222').split(',');
 const nc = await connect({ servers, name: 'example', maxReconnectAttempts: -1 }).catch(fail);
-const { state } = await (await jetstreamManager(nc)).streams.info('ORDERS').catch(fail);
+const { streams } = await jetstreamManager(nc);
+const { created, state } = await streams.info('ORDERS').catch(fail);
 
 // An ordered consumer goes on where it was after a reconnection. "live" begins at a sequence as
 // well, so that what happens before its first message is not lost either.
@@ -20,12 +21,22 @@ const start = {
 const consumer = await jetstream(nc).consumers.get('ORDERS', { filter_subjects: 'order.changed.*', ...start });
 const messages = await consumer.consume({ idle_heartbeat: 2000 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => messages.stop());
+endWithStream();
 console.error('subscribed');
 for await (const msg of messages) {
   const { change, record_id: id, order } = msg.json();
   console.log(msg.seq, change, id, text(order.name), text(order.status), text(order.amount));
 }
 await nc.close();
+
+// A stream made anew uses its sequences again: going on from the last one would miss events.
+async function endWithStream() {
+  for await (const { type } of messages.status()) {
+    if (!['stream_not_found', 'consumer_not_found', 'ordered_consumer_recreated'].includes(type)) continue;
+    const now = await streams.info('ORDERS').catch((err) => err);
+    if (now.message === 'stream not found' || (now.created && now.created !== created)) fail('ORDERS was deleted or made anew: begin with state');
+  }
+}
 
 function text(value) {
   return JSON.stringify(String(value ?? '-'));

@@ -3,6 +3,7 @@ package bus_test
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -75,33 +76,27 @@ func TestExamples(t *testing.T) {
 				p.interrupt(t)
 			})
 		}
-		t.Run(language+" interrupted while the stream is missing", func(t *testing.T) {
-			t.Parallel()
-			ns := natstest.Start(t)
-			nc, js := ns.Connect()
-			if err := bus.Ensure(deadline(t, exampleTimeout), js, 1, bus.StreamOrders); err != nil {
-				t.Fatal(err)
-			}
-			p := start(t, ns.URL(), program...)
-			p.stderr.says(t, "subscribed")
-			retries, err := nc.SubscribeSync("$JS.API.>")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := js.DeleteStream(deadline(t, exampleTimeout), bus.StreamOrders); err != nil {
-				t.Fatal(err)
-			}
-			for range map[string]int{"go": 5, "js": 3}[language] { // until the client waits long before the next try, or tries no more
-				if _, err := retries.NextMsg(exampleTimeout); err != nil {
+		for _, anew := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s when the stream is deleted, anew %t", language, anew), func(t *testing.T) {
+				t.Parallel()
+				ns := natstest.Start(t)
+				_, js := ns.Connect()
+				if err := bus.Ensure(deadline(t, exampleTimeout), js, 1, bus.StreamOrders); err != nil {
 					t.Fatal(err)
 				}
-			}
-			interrupted := time.Now()
-			p.interrupt(t)
-			if waited := time.Since(interrupted); waited > 2*time.Second {
-				t.Errorf("it ended %s after the interruption", waited)
-			}
-		})
+				p := start(t, ns.URL(), program...)
+				p.stderr.says(t, "subscribed")
+				if err := js.DeleteStream(deadline(t, exampleTimeout), bus.StreamOrders); err != nil {
+					t.Fatal(err)
+				}
+				if anew {
+					if err := bus.Ensure(deadline(t, exampleTimeout), js, 1, bus.StreamOrders); err != nil {
+						t.Fatal(err)
+					}
+				}
+				p.fails(t)
+			})
+		}
 		t.Run(language+" without NATS", func(t *testing.T) {
 			t.Parallel()
 			ns := natstest.Start(t)
