@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/bus"
-	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/localnats"
 	"github.com/resonance/resonance/pkg/localpg"
 	"github.com/resonance/resonance/pkg/service"
@@ -62,10 +61,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	cfg.Gateway.OnFirstLogin = func(username, password string) { b.AdminUsername, b.Password = username, password }
 
 	cfg.Gateway.Health.Expect("orders", "projection", "airtable-sync", "odoo-bridge")
-
-	cfg.Gateway.Health.Check("sync", func(context.Context) error {
-		return &service.DegradedError{Reason: fault.T("La sincronización no ha empezado", "The sync has not begun")}
-	})
 
 	var services group
 	services.run(ctx, "orders", func(ctx context.Context) error { return orders.Run(ctx, cfg.Orders) })

@@ -131,6 +131,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	c.Health.Check("orders", link.ordersThere)
 	c.Health.Check("sessions", link.sessionsWritable)
+	c.Health.Check("sync", link.syncWorks)
 
 	outlasting, unlink := context.WithCancel(context.WithoutCancel(ctx)) // requests under way need NATS
 	defer unlink()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
 	"github.com/resonance/resonance/services/gateway"
@@ -254,6 +256,49 @@ func TestReadyWhenSessionsCanBeWritten(t *testing.T) {
 	p.until(func() bool { status, _ := ready(); return status == http.StatusOK })
 	p.login("admin", "correct horse")
 	p.drain()
+}
+
+// The sync may be in a process of its own: that it does not work shows all the same, and answers go on.
+func TestDegradedSync(t *testing.T) {
+	t.Parallel()
+	ns := natstest.Start(t)
+	nc, _ := ns.Connect()
+	serveOrders(t, nc, nil)
+	p := start(t, config(t, ns.URL()))
+	sync := func() (got struct {
+		Ready, Degraded bool
+		Checks          map[string]string
+	}) {
+		_, _, body := p.do(http.MethodGet, "/readyz", "", "")
+		if err := json.Unmarshal(body, &got); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	p.until(func() bool { return sync().Ready })
+	if got := sync(); !got.Degraded || got.Checks["sync"] != "degraded" {
+		t.Errorf("without a syncer: %+v", got)
+	}
+	var state atomic.Value
+	state.Store(`{"degraded":{"es":"no","en":"no"}}`)
+	srv, err := bus.Serve(nc, slog.New(slog.DiscardHandler), bus.Service{
+		Name: "airtable-sync", Version: "1.0.0", Workers: 1, Timeout: time.Second,
+		Endpoints: map[string]bus.Handler{syncapi.SubjectStatus: func(context.Context, []byte) (bus.Reply, error) {
+			text, _ := state.Load().(string)
+			return bus.Reply{Data: []byte(text)}, nil
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Stop(t.Context())
+	if got := sync(); !got.Ready || !got.Degraded || got.Checks["sync"] != "degraded" {
+		t.Errorf("a syncer that cannot read: %+v", got)
+	}
+	state.Store(`{"state":"idle"}`)
+	if got := sync(); !got.Ready || got.Degraded || got.Checks["sync"] != "ok" {
+		t.Errorf("a syncer that works: %+v", got)
+	}
 }
 
 // A service that hangs is a 503 within two seconds.

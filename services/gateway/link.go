@@ -20,6 +20,7 @@ import (
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
+	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
@@ -223,4 +224,24 @@ func (l *link) ordersThere(ctx context.Context) error {
 	}
 	_, err := nc.RequestWithContext(ctx, "$SRV.PING.orders", nil)
 	return err
+}
+
+// syncWorks is degraded with what the active airtable-sync gives as its reason, or when none is active.
+func (l *link) syncWorks(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // half of what all checks have
+	defer cancel()
+	reply, err := l.Ask(ctx, syncapi.SubjectStatus, syncapi.StatusRequest{})
+	if err != nil {
+		return &service.DegradedError{Reason: fault.T("Ningún sincronizador está activo", "No syncer is active")}
+	}
+	var state struct {
+		Degraded fault.Text `json:"degraded"`
+	}
+	if err := json.Unmarshal(reply.Data, &state); err != nil {
+		return fmt.Errorf("read %s: %w", syncapi.SubjectStatus, err)
+	}
+	if state.Degraded != (fault.Text{}) {
+		return &service.DegradedError{Reason: state.Degraded}
+	}
+	return nil
 }

@@ -127,6 +127,7 @@ type Status struct {
 	Mode            Mode       `json:"mode" doc:"how scheduled runs find changes"`
 	ModeReason      fault.Text `json:"mode_reason,omitzero" doc:"why it is not a better mode"`
 	State           string     `json:"state" enum:"idle,running"`
+	Degraded        fault.Text `json:"degraded,omitzero" doc:"why the sync does not work; absent if it does"`
 	Instance        string     `json:"instance" doc:"the active syncer"`
 	IntervalSeconds float64    `json:"interval_seconds" doc:"of scheduled runs, as it is in force"`
 	IntervalReason  fault.Text `json:"interval_reason,omitzero" doc:"why it is not the configured one, or why there are no scheduled runs"`

@@ -293,13 +293,18 @@ func (s *Syncer) runNext(ctx context.Context) {
 func (s *Syncer) Check(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.trouble != (fault.Text{}):
-		return &service.DegradedError{Reason: s.trouble}
-	case s.ranAt.IsZero() && (s.current == nil || s.current.run.Progress.Records == 0):
-		return &service.DegradedError{Reason: fault.T("Todavía no se ha leído nada de Airtable", "Nothing was read from Airtable yet")}
+	if reason := s.degraded(); reason != (fault.Text{}) {
+		return &service.DegradedError{Reason: reason}
 	}
 	return nil
+}
+
+// degraded says why the sync does not work; it is empty if it does. The caller holds the lock.
+func (s *Syncer) degraded() fault.Text {
+	if s.trouble == (fault.Text{}) && s.ranAt.IsZero() && (s.current == nil || s.current.run.Progress.Records == 0) {
+		return fault.T("Todavía no se ha leído nada de Airtable", "Nothing was read from Airtable yet")
+	}
+	return s.trouble
 }
 
 // progress changes the current run under the lock.
@@ -376,6 +381,7 @@ func (s *Syncer) Status() syncapi.Status {
 		IntervalSeconds: plan.Interval.Seconds(), IntervalReason: plan.Reason,
 		Orders: s.orders, OrderProblems: s.ledger.Problems(20), Scan: s.state.Scan, Edits: s.cfg.Edits(), APICalls: syncapi.APICalls{Total: total, ByKind: byKind}, Budget: &plan.Budget,
 	}
+	st.Degraded = s.degraded()
 	st.Columns, st.SchemaReason = s.schema.Columns(), s.schema.Trouble()
 	for i := range st.Columns {
 		if c := &st.Columns[i]; len(c.Offers) > mostChoices {

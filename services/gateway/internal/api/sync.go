@@ -41,6 +41,7 @@ type Run struct {
 // SyncState is syncapi.Status with its reasons in the caller's language.
 type SyncState struct {
 	syncapi.Status
+	Degraded       string  `json:"degraded,omitempty" doc:"why the sync does not work; absent if it does"`
 	ModeReason     string  `json:"mode_reason,omitempty" doc:"why it is not a better mode"`
 	IntervalReason string  `json:"interval_reason,omitempty" doc:"why it is not the configured one, or why there are no scheduled runs"`
 	Current        *Run    `json:"current,omitempty"`
@@ -82,7 +83,7 @@ func runIn(lang string, r *syncapi.Run) *Run {
 
 func stateIn(lang string, s syncapi.Status) SyncState {
 	out := SyncState{
-		Status: s, ModeReason: s.ModeReason.In(lang), IntervalReason: s.IntervalReason.In(lang),
+		Status: s, Degraded: s.Degraded.In(lang), ModeReason: s.ModeReason.In(lang), IntervalReason: s.IntervalReason.In(lang),
 		SchemaReason: s.SchemaReason.In(lang),
 		Current:      runIn(lang, s.Current), Last: runIn(lang, s.Last), Edits: Edits{EditsState: s.Edits, Error: s.Edits.Error.In(lang)},
 	}
