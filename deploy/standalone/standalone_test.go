@@ -81,6 +81,11 @@ func launch(t *testing.T, env map[string]string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return launchAt(t, path, env)
+}
+
+func launchAt(t *testing.T, path string, env map[string]string) *process {
+	t.Helper()
 	p := &process{T: t, cmd: exec.Command(path), env: env, exited: make(chan struct{})}
 	p.cmd.Dir = t.TempDir() // no .env
 	for k, v := range env {
