@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { gone, onProduct, type Tab } from "./browser.ts";
+import { until } from "./product.ts";
 
 const here = onProduct();
 const { look } = here;
@@ -39,6 +40,29 @@ look("a field that is missing is said before anything is sent", {}, async (tab) 
   const name = page.getByLabel(tab.t("products.fields.name"));
   await page.waitForFunction((input) => input?.getAttribute("aria-invalid") === "true", await name.elementHandle());
   assert.deepEqual(sent, []);
+});
+
+look("what is archived can be undone, and a page that is left does not lose it", {}, async (tab) => {
+  const { page } = tab;
+  const { product } = here;
+  const [row] = await products();
+  assert.ok(row);
+  const archived = async () => !(await product.api<{ active: boolean }>(`/api/v1/products/${row.id}`)).active;
+  const archive = () => page.getByRole("button", { name: tab.t("records.archive") }).click();
+  await tab.go(`/products/show/${row.id}`);
+  await archive();
+  await page.getByText(tab.t("records.archiving", { name: row.name })).waitFor();
+  await page.getByRole("button", { name: tab.t("buttons.undo") }).click();
+  await page.getByRole("button", { name: tab.t("records.archive") }).waitFor();
+  await archive();
+  await page.getByText(tab.t("records.archiving", { name: row.name })).waitFor();
+  await page.reload();
+  await until("it is archived", 30_000, archived);
+  await tab.loaded();
+  await page.getByText(tab.t("records.archivedNote")).waitFor();
+  await page.getByRole("button", { name: tab.t("records.restore") }).click();
+  await page.getByText(tab.t("records.didRestore", { name: row.name })).waitFor();
+  assert.equal(await archived(), false);
 });
 
 look("a link can be set to what no record has yet", {}, async (tab) => {

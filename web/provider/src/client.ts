@@ -32,6 +32,8 @@ export interface RequestOptions {
   anonymous?: boolean;
 }
 
+const keepaliveLimit = 8 * 1024; // characters of a body
+
 /** Sends requests with the session's token, which it renews in time, once for all that need it. */
 export class Client {
   readonly url: string;
@@ -195,7 +197,10 @@ export class Client {
     const init: RequestInit = { method: options.method ?? "GET", headers, credentials: "omit" };
     if (options.body !== undefined) {
       headers.set("Content-Type", "application/json");
-      init.body = JSON.stringify(options.body);
+      const body = JSON.stringify(options.body);
+      init.body = body;
+      // Sent to the end even when the page is left. Browsers limit what is under way like that to 64 KiB in all.
+      init.keepalive = body.length <= keepaliveLimit;
     }
     for (const [name, value] of Object.entries(options.headers ?? {})) {
       if (value !== undefined) headers.set(name, value);

@@ -6,16 +6,19 @@ import { Link } from "react-router";
 import { Page } from "../page.tsx";
 import { PageLoading } from "../states.tsx";
 import { AwayState, FreshnessNotice, useFailure } from "./freshness.tsx";
+import { useIntended } from "./intended.ts";
 import { whileAway } from "./use-rows.ts";
 
 /** One record of Odoo's, kept fresh. */
 export function useRecord<T extends BaseRecord>(resource: string, id: string | number | undefined) {
-  return useOne<T, HttpError>({
+  const { query } = useOne<T, HttpError>({
     resource,
     id: id ?? "",
     queryOptions: { enabled: id !== undefined, refetchInterval: whileAway },
     errorNotification: false,
-  }).query;
+  });
+  const intended = useIntended(resource);
+  return { query, record: query.data && intended(query.data.data) };
 }
 
 export function Back({ to, children }: { to: string; children: ReactNode }) {
@@ -49,7 +52,7 @@ export function RecordPage({
   list: string;
   listTitle: string;
   title: string | null | undefined;
-  query: ReturnType<typeof useRecord>;
+  query: ReturnType<typeof useRecord>["query"];
   tags?: ReactNode;
   subtitle?: ReactNode;
   actions?: ReactNode;

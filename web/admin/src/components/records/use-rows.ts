@@ -4,10 +4,12 @@ import {
   type CrudOperators,
   type CrudSort,
   type HttpError,
+  useResourceParams,
   useTable,
 } from "@refinedev/core";
 import { keepPreviousData, type Query } from "@tanstack/react-query";
 import { filterOf, filterValue } from "./filters.ts";
+import { useIntended } from "./intended.ts";
 
 /** Odoo's answers say how old they are, and whether it is away. */
 export interface Freshness {
@@ -42,7 +44,7 @@ export function useRows<T extends BaseRecord>(sort: CrudSort, pageSize = 20) {
   return {
     ...table,
     initialSort: sort,
-    rows: table.result.data,
+    rows: table.result.data.map(useIntended(useResourceParams().resource?.name)),
     total: table.result.total,
     /** One filter's value. */
     value: (field: string, operator?: CrudOperators) => filterValue(filters, field, operator),

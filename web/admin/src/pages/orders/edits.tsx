@@ -1,13 +1,13 @@
-import { useInvalidate, useNotification, useTranslate, useUpdateMany } from "@refinedev/core";
+import { useInvalidate, useTranslate, useUpdateMany } from "@refinedev/core";
 import type { Order, PartialError } from "@resonance/refine";
 import { App, Button } from "antd";
 import { useCallback, useMemo, useSyncExternalStore } from "react";
 import { useFormat } from "../../i18n/format.ts";
 import { resonance } from "../../resonance.ts";
+import { useUndoable } from "../../undo.ts";
 import { type Batch, type Field, has, OwnEdits, type Values, type Wanted } from "./own.ts";
 import "./texts.ts";
 
-const patience = 5; // seconds in which a change of many, or a move on the board, can be undone
 const watched = 120_000; // ms after which Airtable's answer is only seen in the rows
 const gathering = 500; // ms in which refusals become one message
 
@@ -135,36 +135,23 @@ async function reasonsOf(orders: Order[], values: Values): Promise<Refusal[]> {
 function useCountdown() {
   const t = useTranslate();
   const { number } = useFormat();
-  const { open, close } = useNotification();
+  const undoable = useUndoable();
   return useCallback(
-    (batch: Batch) =>
-      new Promise<boolean>((resolve) => {
-        const { orders, values } = batch;
-        const [first] = orders;
-        const key = `edit-${first?.id}-${Date.now()}`;
-        const [to = ""] = Object.entries(values).map(([field, value]) => t(`${field}.${value}`, undefined, value));
-        const message =
-          orders.length === 1
-            ? t("orders.edit.willOne", { name: first?.name ?? t("orders.unnamed"), to })
-            : t("orders.edit.will", { n: number(orders.length), to });
-        let left = patience;
-        const end = (go: boolean) => {
-          clearInterval(timer);
-          batch.hurry = undefined;
-          close?.(key);
-          resolve(go);
-        };
-        const tell = () =>
-          open?.({ key, type: "progress", message, undoableTimeout: left, cancelMutation: () => end(false) });
-        const timer = setInterval(() => {
-          left -= 1;
-          if (left > 0) tell();
-          else end(true);
-        }, 1000);
-        batch.hurry = () => end(true);
-        tell();
-      }),
-    [t, number, open, close],
+    async (batch: Batch) => {
+      const { orders, values } = batch;
+      const [first] = orders;
+      const [to = ""] = Object.entries(values).map(([field, value]) => t(`${field}.${value}`, undefined, value));
+      const { decided, hurry } = undoable(
+        orders.length === 1
+          ? t("orders.edit.willOne", { name: first?.name ?? t("orders.unnamed"), to })
+          : t("orders.edit.will", { n: number(orders.length), to }),
+      );
+      batch.hurry = hurry;
+      const go = await decided;
+      batch.hurry = undefined;
+      return go;
+    },
+    [t, number, undoable],
   );
 }
 

@@ -77,10 +77,13 @@ export class OwnEdits {
   }
 }
 
+/** The id of an edit that the server has not acknowledged. */
+export const unsent = "";
+
 /** An order as it is shown: with what is wanted of it, as pending. */
 export function shown(order: Order, wanted: ReadonlyMap<string, Wanted>): Order {
   const values = wanted.get(order.id)?.values;
   if (!values) return order;
-  const edit = { id: "", actor: { id: "" }, at: "", state: "pending" as const, values };
+  const edit = { id: unsent, actor: { id: "" }, at: "", state: "pending" as const, values };
   return { ...order, ...values, edit };
 }

@@ -7,7 +7,7 @@ import { PriorityTag, StatusTag, useOrderTexts } from "../../components/tags.tsx
 import { Ago } from "../../components/time.tsx";
 import { useChoices } from "./choices.ts";
 import { dismiss, useDismissed } from "./dismissed.ts";
-import type { Field, Values } from "./own.ts";
+import { type Field, unsent, type Values } from "./own.ts";
 import { Pop } from "./pop.tsx";
 import "./orders.css";
 
@@ -115,15 +115,17 @@ export function EditMark({ order: { edit: newest, ...order }, field, edit }: Pro
   const [open, setOpen] = useState(false);
   const wanted = newest?.values[field];
   if (!newest || wanted === undefined) return null;
-  if (newest.state === "pending")
+  if (newest.state === "pending") {
+    const text = t(newest.id === unsent ? "orders.edit.saving" : "orders.edit.pending");
     return (
-      <Tooltip title={t("orders.edit.pending")}>
+      <Tooltip title={text}>
         <span className="order-pending" role="status">
           <ClockCircleOutlined aria-hidden />
-          <span className="only-read">{t("orders.edit.pending")}</span>
+          <span className="only-read">{text}</span>
         </span>
       </Tooltip>
     );
+  }
   if (newest.state !== "rejected" || dismissed.includes(newest.id)) return null;
   const label = t("orders.edit.rejected", { field: t(`orders.fields.${field}`), value: name(wanted) });
   return (

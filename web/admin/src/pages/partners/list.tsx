@@ -158,7 +158,7 @@ export default function PartnerList() {
                           key: "archive",
                           icon: p.active ? <InboxOutlined /> : <RollbackOutlined />,
                           label: t(p.active ? "records.archive" : "records.restore"),
-                          onClick: () => archive(p),
+                          onClick: () => void archive(p),
                         },
                       ]}
                     />

@@ -20,8 +20,7 @@ export default function PartnerShow() {
   const { id } = useResourceParams();
   const { editUrl } = useNavigation();
   const may = useMay(kind);
-  const query = useRecord<Partner>(kind, id);
-  const p = query.data?.data;
+  const { query, record: p } = useRecord<Partner>(kind, id);
   const tags = p && (
     <>
       <Chip tone="grey">{t(p.is_company ? "partners.kind.company" : "partners.kind.person")}</Chip>

@@ -189,7 +189,7 @@ export default function ProductList() {
                           key: "archive",
                           icon: p.active ? <InboxOutlined /> : <RollbackOutlined />,
                           label: t(p.active ? "records.archive" : "records.restore"),
-                          onClick: () => archive(p),
+                          onClick: () => void archive(p),
                         },
                       ]}
                     />

@@ -15,8 +15,7 @@ export default function ProductShow() {
   const { id } = useResourceParams();
   const { editUrl } = useNavigation();
   const may = useMay("products");
-  const query = useRecord<Product>("products", id);
-  const p = query.data?.data;
+  const { query, record: p } = useRecord<Product>("products", id);
   const tags = p && (
     <>
       <StockTag product={p} />

@@ -14,8 +14,7 @@ import "./texts.ts";
 export default function SaleShow() {
   const t = useTranslate();
   const { id } = useResourceParams();
-  const query = useRecord<Sale>("sales", id);
-  const sale = query.data?.data;
+  const { query, record: sale } = useRecord<Sale>("sales", id);
   return (
     <RecordPage
       list="sales"
