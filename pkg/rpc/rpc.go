@@ -56,15 +56,28 @@ type Sort struct {
 }
 
 // Kind is the type of a column, which decides the operators and the syntax of its values.
-type Kind int
+type Kind string
 
-// Column kinds.
+// Column kinds. Those from Bool on are of Odoo's fields.
 const (
-	Text Kind = iota
-	Number
-	Date // YYYY-MM-DD
-	Time // RFC 3339
-	Bool // true or false
-	Link // {id, name}: Eq, Ne, In and Nin take ids, the text operators look in the name
-	List // lines of a sale: only written
+	Text   Kind = "text"
+	Number Kind = "number"
+	Date   Kind = "date" // YYYY-MM-DD
+	Time   Kind = "time" // RFC 3339
+	Bool   Kind = "bool" // true or false
+	Link   Kind = "link" // {id, name}: Eq, Ne, In and Nin take ids, the text operators look in the name
+	Links  Kind = "links"
+	Lines  Kind = "lines" // records that belong to one
+)
+
+// Can is what may be done with a column, besides reading it.
+type Can uint8
+
+// What may be done with a column.
+const (
+	Filtered Can = 1 << iota
+	Sorted
+	Written
+	Required // to create a record
+	Searched
 )

@@ -7,8 +7,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
@@ -21,7 +21,7 @@ func feeds() []live.Feed {
 		},
 		{
 			Stream: bus.StreamOdoo, Subjects: []string{event.OdooChanges},
-			Resources: odooapi.Resources, Read: readOdoo,
+			Resources: erp.Names(), Read: readOdoo,
 		},
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc"
@@ -83,6 +84,13 @@ func targets(t *testing.T) []target {
 		t.Log("this Odoo gives no API key for JSON-2: it was asked over XML-RPC only")
 	}
 	return all
+}
+
+func optionNames() (names []string) {
+	for _, r := range erp.Options {
+		names = append(names, r.Name)
+	}
+	return names
 }
 
 // config is a service's configuration for o.
@@ -241,7 +249,7 @@ func (w *world) count(model string, domain ...any) int64 {
 	return n
 }
 
-// TestContract holds odoo-bridge to pkg/rpc/odooapi, against every Odoo there is.
+// TestContract holds odoo-bridge to pkg/rpc/odoo.go, against every Odoo there is.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	for _, o := range targets(t) {
@@ -271,7 +279,7 @@ func TestContract(t *testing.T) {
 
 // fields: the tables of the contract, its structs and the answers have the same names in the same order.
 func (w *world) fields() {
-	for _, resource := range odooapi.Resources {
+	for _, resource := range erp.Names() {
 		reply, err := w.ask(odooapi.Subject(resource, odooapi.List), odooapi.Query{Limit: 3})
 		if err != nil {
 			w.t.Fatal(full(err))
@@ -281,8 +289,8 @@ func (w *world) fields() {
 			w.t.Fatalf("%v: %s", err, reply.Data)
 		}
 		var want, got []string
-		for _, f := range odooapi.Fields[resource] {
-			if f.Kind != rpc.List {
+		for _, f := range erp.Named(resource).Fields {
+			if f.Kind != rpc.Lines {
 				want = append(want, f.Name)
 			}
 		}
@@ -311,16 +319,16 @@ func (w *world) fields() {
 			w.t.Errorf("%s (-contract +answer):\n%s", resource, diff)
 		}
 	}
-	must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1000})
-	must[[]odooapi.Partner](w, "partners", odooapi.List, odooapi.Query{Limit: 1000})
-	must[[]odooapi.Partner](w, "suppliers", odooapi.List, odooapi.Query{Limit: 1000})
-	must[[]odooapi.Partner](w, "customers", odooapi.List, odooapi.Query{Limit: 1000})
-	must[[]odooapi.Sale](w, "sales", odooapi.List, odooapi.Query{Limit: 1000})
+	must[[]productRecord](w, "products", odooapi.List, odooapi.Query{Limit: 1000})
+	must[[]partnerRecord](w, "partners", odooapi.List, odooapi.Query{Limit: 1000})
+	must[[]partnerRecord](w, "suppliers", odooapi.List, odooapi.Query{Limit: 1000})
+	must[[]partnerRecord](w, "customers", odooapi.List, odooapi.Query{Limit: 1000})
+	must[[]saleRecord](w, "sales", odooapi.List, odooapi.Query{Limit: 1000})
 }
 
 // options: what links are set to is among what they can be set to, and the fields there are said to be are those that work.
 func (w *world) options() {
-	for name := range odooapi.Options {
+	for _, name := range optionNames() {
 		listed, h, err := w.optionsOf(name, odooapi.Query{Limit: 1000})
 		if w.target.name == "sandbox without modules" && slices.Contains([]string{"taxes", "payment_terms", "fiscal_positions", "warehouses"}, name) {
 			w.refuses(name, odooapi.List, odooapi.Query{Limit: 1}, fault.NotFound)
@@ -333,7 +341,7 @@ func (w *world) options() {
 			continue // an Odoo without pricelists
 		}
 		last := listed[len(listed)-1]
-		if slices.ContainsFunc(listed, func(o odooapi.LinkOption) bool { return o.Name == "" || o.ID == 0 }) {
+		if slices.ContainsFunc(listed, func(o optionRecord) bool { return o.Name == "" || o.ID == 0 }) {
 			w.t.Errorf("%s: %+v", name, listed)
 		}
 		found, _, err := w.optionsOf(name, odooapi.Query{Limit: 1000, Search: strings.ToUpper(last.Name)})
@@ -352,7 +360,7 @@ func (w *world) options() {
 	if found, _, err := w.optionsOf("states", odooapi.Query{Limit: 1000, Filters: []rpc.Filter{country}}); err != nil || len(found) == 0 {
 		w.t.Errorf("by country: %v %v", found, err)
 	}
-	for _, resource := range odooapi.Resources {
+	for _, resource := range erp.Names() {
 		fields, _ := must[[]odooapi.FieldInfo](w, resource, odooapi.ListFields, odooapi.Scope{})
 		has := map[string]bool{}
 		for _, f := range fields {
@@ -363,8 +371,8 @@ func (w *world) options() {
 				}
 			}
 		}
-		for _, f := range odooapi.Fields[resource] {
-			if !has[f.Name] && f.Has(odooapi.Filtered) {
+		for _, f := range erp.Named(resource).Fields {
+			if !has[f.Name] && f.Has(rpc.Filtered) {
 				w.refuses(resource, odooapi.List, odooapi.Query{Limit: 1, Filters: []rpc.Filter{{Field: f.Name, Op: rpc.Nnull}}}, fault.Invalid, f.Name)
 			}
 		}
@@ -377,17 +385,17 @@ func (w *world) options() {
 	}
 }
 
-func (w *world) optionsOf(name string, q odooapi.Query) ([]odooapi.LinkOption, nats.Header, error) {
+func (w *world) optionsOf(name string, q odooapi.Query) ([]optionRecord, nats.Header, error) {
 	reply, err := w.ask(odooapi.Subject(name, odooapi.List), q)
 	if err != nil {
 		return nil, nil, err
 	}
-	var list []odooapi.LinkOption
+	var list []optionRecord
 	err = json.Unmarshal(reply.Data, &list)
 	return list, reply.Header, err
 }
 
-func ids(options []odooapi.LinkOption) (list []int64) {
+func ids(options []optionRecord) (list []int64) {
 	for _, o := range options {
 		list = append(list, o.ID)
 	}
@@ -399,7 +407,7 @@ func (w *world) products() {
 	id := w.create("products", map[string]any{
 		"name": w.tag + " Silla", "default_code": code, "barcode": code, "list_price": 1234567.89, "type": "consu", "weight": 0.125,
 	})
-	p, h := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
+	p, h := must[productRecord](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
 	if p.Name != w.tag+" Silla" || *p.DefaultCode != code || p.ListPrice != 1234567.89 || *p.Weight != 0.13 && *p.Weight != 0.125 || !p.Active || p.Type != "consu" {
 		w.t.Errorf("%+v", p)
 	}
@@ -412,7 +420,7 @@ func (w *world) products() {
 	tag := h.Get(rpc.HeaderETag)
 	w.refuses("products", odooapi.Create, odooapi.Write{Values: values(map[string]any{"name": "B", "barcode": code})}, fault.Conflict, "barcode")
 	w.refuses("products", odooapi.Update, odooapi.Write{ID: id, IfMatch: `"other"`, Values: values(map[string]any{"list_price": 2})}, fault.Stale)
-	p, h = must[odooapi.Product](w, "products", odooapi.Update, odooapi.Write{ID: id, IfMatch: tag, Values: values(map[string]any{
+	p, h = must[productRecord](w, "products", odooapi.Update, odooapi.Write{ID: id, IfMatch: tag, Values: values(map[string]any{
 		"list_price": 19.99, "description_sale": "Dos\nlíneas", "barcode": nil, "category_id": p.Category,
 	})})
 	if p.ListPrice != 19.99 || *p.DescriptionSale != "Dos\nlíneas" || p.Barcode != nil || h.Get(rpc.HeaderETag) == tag {
@@ -422,13 +430,13 @@ func (w *world) products() {
 		if *p.IsStorable || p.LowStock != nil || p.LowStockThreshold != nil || *p.QtyAvailable != 0 {
 			w.t.Errorf("%+v", p)
 		}
-		p, _ = must[odooapi.Product](w, "products", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"is_storable": true, "type": "consu"})})
+		p, _ = must[productRecord](w, "products", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"is_storable": true, "type": "consu"})})
 		if !*p.IsStorable || p.Type != "consu" || !*p.LowStock || *p.LowStockThreshold != 5 {
 			w.t.Errorf("%+v", p)
 		}
 		for value, want := range map[string]int{"true": 1, "false": 0} {
 			for _, field := range []string{"low_stock", "is_storable"} {
-				found, _ := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 10, Search: code, Filters: []rpc.Filter{{Field: field, Op: rpc.Eq, Values: []string{value}}}})
+				found, _ := must[[]productRecord](w, "products", odooapi.List, odooapi.Query{Limit: 10, Search: code, Filters: []rpc.Filter{{Field: field, Op: rpc.Eq, Values: []string{value}}}})
 				if len(found) != want {
 					w.t.Errorf("%s %s: %d, want %d", field, value, len(found), want)
 				}
@@ -440,14 +448,14 @@ func (w *world) products() {
 		w.refuses("products", odooapi.List, odooapi.Query{Limit: 1, Filters: []rpc.Filter{{Field: "qty_available", Op: rpc.Gt, Values: []string{"1"}}}}, fault.Invalid, "qty_available")
 	}
 
-	p, _ = must[odooapi.Product](w, "products", odooapi.Archive, odooapi.RecordRef{ID: id})
+	p, _ = must[productRecord](w, "products", odooapi.Archive, odooapi.RecordRef{ID: id})
 	if p.Active {
 		w.t.Error("still active")
 	}
 	listed := func(q odooapi.Query) int {
 		w.t.Helper()
 		q.Limit = 10
-		found, _ := must[[]odooapi.Product](w, "products", odooapi.List, q)
+		found, _ := must[[]productRecord](w, "products", odooapi.List, q)
 		return len(found)
 	}
 	active := func(values ...string) []rpc.Filter {
@@ -457,7 +465,7 @@ func (w *world) products() {
 		listed(odooapi.Query{Search: code, Filters: active("true", "false")}), listed(odooapi.Query{IDs: []int64{id, 99999999}}); a != 0 || b != 1 || c != 1 || d != 1 {
 		w.t.Errorf("archived: listed %d, among the archived %d, among all %d, by id %d", a, b, c, d)
 	}
-	p, _ = must[odooapi.Product](w, "products", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"active": true})})
+	p, _ = must[productRecord](w, "products", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"active": true})})
 	if !p.Active {
 		w.t.Error("not restored")
 	}
@@ -480,7 +488,7 @@ func (w *world) filters() {
 		}
 	}
 	ours := rpc.Filter{Field: "name", Op: rpc.Eq, Values: []string{w.tag}}
-	all, _ := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 100, Filters: []rpc.Filter{ours}})
+	all, _ := must[[]productRecord](w, "products", odooapi.List, odooapi.Query{Limit: 100, Filters: []rpc.Filter{ours}})
 	if len(all) != len(names) {
 		w.t.Fatalf("%d of %d", len(all), len(names))
 	}
@@ -498,7 +506,7 @@ func (w *world) filters() {
 	var checks errgroup.Group // of an Odoo that answers four at once
 	checks.SetLimit(4)
 	defer func() { _ = checks.Wait() }()
-	check := func(f rpc.Filter, keep func(odooapi.Product) bool) {
+	check := func(f rpc.Filter, keep func(productRecord) bool) {
 		checks.Go(func() error {
 			reply, err := w.ask(odooapi.Subject("products", odooapi.List), odooapi.Query{Limit: 100, Filters: []rpc.Filter{ours, f}})
 			if err != nil {
@@ -528,36 +536,36 @@ func (w *world) filters() {
 	}
 	for op, same := range text {
 		for _, v := range []string{w.tag + "100%", "0%", "a_b", `k\s`, "ñand", "ÑAND", "T'S", "'s", w.tag[:3], lower(w.tag) + "a", "zzz"} {
-			check(rpc.Filter{Field: "default_code", Op: op, Values: []string{v}}, func(p odooapi.Product) bool { return codes[p.ID] != "" && same(codes[p.ID], v) })
-			check(rpc.Filter{Field: "default_code", Op: negated[op], Values: []string{v}}, func(p odooapi.Product) bool { return codes[p.ID] == "" || !same(codes[p.ID], v) })
+			check(rpc.Filter{Field: "default_code", Op: op, Values: []string{v}}, func(p productRecord) bool { return codes[p.ID] != "" && same(codes[p.ID], v) })
+			check(rpc.Filter{Field: "default_code", Op: negated[op], Values: []string{v}}, func(p productRecord) bool { return codes[p.ID] == "" || !same(codes[p.ID], v) })
 		}
 	}
-	check(rpc.Filter{Field: "default_code", Op: rpc.Null}, func(p odooapi.Product) bool { return p.DefaultCode == nil })
-	check(rpc.Filter{Field: "default_code", Op: rpc.Nnull}, func(p odooapi.Product) bool { return p.DefaultCode != nil })
-	check(rpc.Filter{Field: "list_price", Op: rpc.Null}, func(odooapi.Product) bool { return false })
+	check(rpc.Filter{Field: "default_code", Op: rpc.Null}, func(p productRecord) bool { return p.DefaultCode == nil })
+	check(rpc.Filter{Field: "default_code", Op: rpc.Nnull}, func(p productRecord) bool { return p.DefaultCode != nil })
+	check(rpc.Filter{Field: "list_price", Op: rpc.Null}, func(productRecord) bool { return false })
 	for op, keep := range map[rpc.Op]func(v float64) bool{
 		rpc.Eq: func(v float64) bool { return v == 3.25 }, rpc.Ne: func(v float64) bool { return v != 3.25 },
 		rpc.Lt: func(v float64) bool { return v < 3.25 }, rpc.Lte: func(v float64) bool { return v <= 3.25 },
 		rpc.Gt: func(v float64) bool { return v > 3.25 }, rpc.Gte: func(v float64) bool { return v >= 3.25 },
 	} {
-		check(rpc.Filter{Field: "list_price", Op: op, Values: []string{"3.25"}}, func(p odooapi.Product) bool { return keep(p.ListPrice) })
+		check(rpc.Filter{Field: "list_price", Op: op, Values: []string{"3.25"}}, func(p productRecord) bool { return keep(p.ListPrice) })
 	}
-	check(rpc.Filter{Field: "list_price", Op: rpc.Between, Values: []string{"1.25", "3.25"}}, func(p odooapi.Product) bool { return p.ListPrice >= 1.25 && p.ListPrice <= 3.25 })
-	check(rpc.Filter{Field: "list_price", Op: rpc.Nbetween, Values: []string{"1.25", "3.25"}}, func(p odooapi.Product) bool { return p.ListPrice < 1.25 || p.ListPrice > 3.25 })
-	check(rpc.Filter{Field: "type", Op: rpc.Eq, Values: []string{"consu"}}, func(p odooapi.Product) bool { return p.Type == "consu" })
-	check(rpc.Filter{Field: "type", Op: rpc.Nin, Values: []string{"consu", "combo"}}, func(p odooapi.Product) bool { return p.Type != "consu" })
+	check(rpc.Filter{Field: "list_price", Op: rpc.Between, Values: []string{"1.25", "3.25"}}, func(p productRecord) bool { return p.ListPrice >= 1.25 && p.ListPrice <= 3.25 })
+	check(rpc.Filter{Field: "list_price", Op: rpc.Nbetween, Values: []string{"1.25", "3.25"}}, func(p productRecord) bool { return p.ListPrice < 1.25 || p.ListPrice > 3.25 })
+	check(rpc.Filter{Field: "type", Op: rpc.Eq, Values: []string{"consu"}}, func(p productRecord) bool { return p.Type == "consu" })
+	check(rpc.Filter{Field: "type", Op: rpc.Nin, Values: []string{"consu", "combo"}}, func(p productRecord) bool { return p.Type != "consu" })
 	at := all[0].UpdatedAt.Format(time.RFC3339)
 	for op, keep := range map[rpc.Op]func(time.Time) bool{
 		rpc.Eq: all[0].UpdatedAt.Equal, rpc.Ne: func(t time.Time) bool { return !t.Equal(all[0].UpdatedAt) }, rpc.Gt: func(t time.Time) bool { return t.After(all[0].UpdatedAt) },
 		rpc.Lte: func(t time.Time) bool { return !t.After(all[0].UpdatedAt) },
 	} {
-		check(rpc.Filter{Field: "updated_at", Op: op, Values: []string{at}}, func(p odooapi.Product) bool { return keep(p.UpdatedAt) })
+		check(rpc.Filter{Field: "updated_at", Op: op, Values: []string{at}}, func(p productRecord) bool { return keep(p.UpdatedAt) })
 	}
 	unit := fmt.Sprint(all[0].UoM.ID)
-	check(rpc.Filter{Field: "uom", Op: rpc.Eq, Values: []string{unit}}, func(odooapi.Product) bool { return true })
-	check(rpc.Filter{Field: "uom", Op: rpc.Nin, Values: []string{unit}}, func(odooapi.Product) bool { return false })
-	check(rpc.Filter{Field: "uom", Op: rpc.Contains, Values: []string{all[0].UoM.Name[1:3]}}, func(odooapi.Product) bool { return true })
-	check(rpc.Filter{Field: "company", Op: rpc.Null}, func(odooapi.Product) bool { return true })
+	check(rpc.Filter{Field: "uom", Op: rpc.Eq, Values: []string{unit}}, func(productRecord) bool { return true })
+	check(rpc.Filter{Field: "uom", Op: rpc.Nin, Values: []string{unit}}, func(productRecord) bool { return false })
+	check(rpc.Filter{Field: "uom", Op: rpc.Contains, Values: []string{all[0].UoM.Name[1:3]}}, func(productRecord) bool { return true })
+	check(rpc.Filter{Field: "company", Op: rpc.Null}, func(productRecord) bool { return true })
 	for _, f := range []rpc.Filter{
 		{Field: "nothing", Op: rpc.Eq, Values: []string{"1"}}, {Field: "has_image", Op: rpc.Eq, Values: []string{"true"}},
 		{Field: "list_price", Op: rpc.Eq, Values: []string{"x"}}, {Field: "list_price", Op: rpc.Contains, Values: []string{"1"}},
@@ -577,15 +585,15 @@ func (w *world) lists() {
 	ours := []rpc.Filter{{Field: "name", Op: rpc.Eq, Values: []string{w.tag}}}
 	for _, desc := range []bool{false, true} {
 		sort := []rpc.Sort{{Field: "default_code", Desc: desc}, {Field: "list_price"}}
-		var paged, want []odooapi.Product
+		var paged, want []productRecord
 		for offset := 0; offset < 12; offset += 2 {
-			rows, h := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Offset: offset, Limit: 2, Sort: sort, Filters: ours})
+			rows, h := must[[]productRecord](w, "products", odooapi.List, odooapi.Query{Offset: offset, Limit: 2, Sort: sort, Filters: ours})
 			if h.Get(rpc.HeaderTotal) != "9" {
 				w.t.Errorf("at %d: total %s", offset, h.Get(rpc.HeaderTotal))
 			}
 			paged = append(paged, rows...)
 		}
-		want = slices.SortedFunc(slices.Values(paged), func(a, b odooapi.Product) int {
+		want = slices.SortedFunc(slices.Values(paged), func(a, b productRecord) int {
 			code := strings.Compare(*a.DefaultCode, *b.DefaultCode)
 			if desc {
 				code = -code
@@ -599,10 +607,10 @@ func (w *world) lists() {
 	var sorts errgroup.Group
 	sorts.SetLimit(4)
 	defer func() { _ = sorts.Wait() }()
-	for _, resource := range odooapi.Resources {
+	for _, resource := range erp.Names() {
 		rows, h := must[[]map[string]any](w, resource, odooapi.List, odooapi.Query{Limit: 100})
-		for _, f := range odooapi.Fields[resource] {
-			if !f.Has(odooapi.Sorted) {
+		for _, f := range erp.Named(resource).Fields {
+			if !f.Has(rpc.Sorted) {
 				continue
 			}
 			sorts.Go(func() error {
@@ -637,12 +645,12 @@ func (w *world) partners() {
 		"name": w.tag + " Ferretería", "email": "a@b.example", "phone": "+34 600 000 000", "is_company": true, "street": "C/ Mayor, 1",
 		"zip": "28001", "city": "Madrid", "country": country[0], "ref": w.tag, "website": nil,
 	})
-	p, _ := must[odooapi.Partner](w, "suppliers", odooapi.Get, odooapi.RecordRef{ID: id})
+	p, _ := must[partnerRecord](w, "suppliers", odooapi.Get, odooapi.RecordRef{ID: id})
 	if p.Country == nil || p.Country.ID != country[0] || *p.Street != "C/ Mayor, 1" || !p.IsCompany || p.VAT != nil || p.Parent != nil {
 		w.t.Errorf("%+v", p)
 	}
 	child := w.create("suppliers", map[string]any{"name": w.tag + " Ana", "parent": map[string]any{"id": id, "name": "?"}, "ref": w.tag})
-	c, _ := must[odooapi.Partner](w, "suppliers", odooapi.Get, odooapi.RecordRef{ID: child})
+	c, _ := must[partnerRecord](w, "suppliers", odooapi.Get, odooapi.RecordRef{ID: child})
 	if c.Parent == nil || c.Parent.ID != id || c.Parent.Name == "" {
 		w.t.Errorf("%+v", c)
 	}
@@ -651,8 +659,8 @@ func (w *world) partners() {
 		w.t.Errorf("%+v", p)
 	}
 	mine := []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}
-	suppliers, _ := must[[]odooapi.Partner](w, "suppliers", odooapi.List, odooapi.Query{Limit: 10, Filters: mine})
-	customers, _ := must[[]odooapi.Partner](w, "customers", odooapi.List, odooapi.Query{Limit: 10, Filters: mine})
+	suppliers, _ := must[[]partnerRecord](w, "suppliers", odooapi.List, odooapi.Query{Limit: 10, Filters: mine})
+	customers, _ := must[[]partnerRecord](w, "customers", odooapi.List, odooapi.Query{Limit: 10, Filters: mine})
 	switch {
 	case ranked && (len(suppliers) != 2 || len(customers) != 0 || *p.SupplierRank != 1 || *p.CustomerRank != 0):
 		w.t.Errorf("%d suppliers, %d customers", len(suppliers), len(customers))
@@ -661,7 +669,7 @@ func (w *world) partners() {
 	}
 	if ranked {
 		for resource, rank := range map[string]string{"suppliers": "supplier_rank", "customers": "customer_rank"} {
-			_, h := must[[]odooapi.Partner](w, resource, odooapi.List, odooapi.Query{Limit: 1})
+			_, h := must[[]partnerRecord](w, resource, odooapi.List, odooapi.Query{Limit: 1})
 			if n := w.count("res.partner", []any{rank, ">", 0}); h.Get(rpc.HeaderTotal) != fmt.Sprint(n) {
 				w.t.Errorf("%s: %s, want %d", resource, h.Get(rpc.HeaderTotal), n)
 			}
@@ -669,11 +677,11 @@ func (w *world) partners() {
 	} else {
 		w.refuses("customers", odooapi.List, odooapi.Query{Limit: 1, Sort: []rpc.Sort{{Field: "customer_rank"}}}, fault.Invalid, "customer_rank")
 	}
-	p, _ = must[odooapi.Partner](w, "suppliers", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"country_id": nil, "city": "", "street2": "Bajo"})})
+	p, _ = must[partnerRecord](w, "suppliers", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"country_id": nil, "city": "", "street2": "Bajo"})})
 	if p.Country != nil || p.City != nil || *p.Street2 != "Bajo" {
 		w.t.Errorf("%+v", p)
 	}
-	if p, _ = must[odooapi.Partner](w, "suppliers", odooapi.Archive, odooapi.RecordRef{ID: child}); p.Active {
+	if p, _ = must[partnerRecord](w, "suppliers", odooapi.Archive, odooapi.RecordRef{ID: child}); p.Active {
 		w.t.Error("still active")
 	}
 }
@@ -683,12 +691,12 @@ func (w *world) allPartners() {
 	w.totals(odooapi.Scope{})
 	id := w.create("partners", map[string]any{"name": w.tag + " Nuevo", "ref": w.tag})
 	mine := odooapi.Query{Limit: 10, Filters: []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}}
-	all, _ := must[[]odooapi.Partner](w, "partners", odooapi.List, mine)
-	customers, _ := must[[]odooapi.Partner](w, "customers", odooapi.List, mine)
+	all, _ := must[[]partnerRecord](w, "partners", odooapi.List, mine)
+	customers, _ := must[[]partnerRecord](w, "customers", odooapi.List, mine)
 	if len(all) != 1 || all[0].ID != id || all[0].CustomerRank != nil && len(customers) != 0 {
 		w.t.Errorf("%d partners, %d customers", len(all), len(customers))
 	}
-	sale, _ := must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": id})})
+	sale, _ := must[saleRecord](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": id})})
 	if sale.Partner.ID != id {
 		w.t.Errorf("%+v", sale)
 	}
@@ -696,7 +704,7 @@ func (w *world) allPartners() {
 	if i := slices.IndexFunc(fields, func(f odooapi.FieldInfo) bool { return f.Name == "partner" }); fields[i].Options != "partners" {
 		w.t.Errorf("%+v", fields[i])
 	}
-	if p, _ := must[odooapi.Partner](w, "partners", odooapi.Archive, odooapi.RecordRef{ID: id}); p.Active {
+	if p, _ := must[partnerRecord](w, "partners", odooapi.Archive, odooapi.RecordRef{ID: id}); p.Active {
 		w.t.Error("still active")
 	}
 }
@@ -710,10 +718,10 @@ func (w *world) internalUsers() {
 	hidden := odooapi.Scope{HideInternal: true}
 	outsider := w.create("partners", map[string]any{"name": w.tag})
 	for _, resource := range []string{"partners", "customers", "suppliers"} {
-		must[odooapi.Partner](w, resource, odooapi.Get, odooapi.RecordRef{ID: id})
+		must[partnerRecord](w, resource, odooapi.Get, odooapi.RecordRef{ID: id})
 		w.refuses(resource, odooapi.Get, odooapi.RecordRef{ID: id, Scope: hidden}, fault.NotFound)
 		w.refuses(resource, odooapi.Image, odooapi.ImageRef{ID: id, Scope: hidden}, fault.NotFound)
-		found, _ := must[[]odooapi.Partner](w, resource, odooapi.List, odooapi.Query{Limit: 10, IDs: []int64{id, outsider}, Scope: hidden})
+		found, _ := must[[]partnerRecord](w, resource, odooapi.List, odooapi.Query{Limit: 10, IDs: []int64{id, outsider}, Scope: hidden})
 		if len(found) != 1 || found[0].ID != outsider {
 			w.t.Errorf("%s by id: %+v", resource, found)
 		}
@@ -725,7 +733,7 @@ func (w *world) internalUsers() {
 func (w *world) totals(scope odooapi.Scope, conditions ...any) {
 	w.t.Helper()
 	before := w.count("res.partner", conditions...)
-	_, h := must[[]odooapi.Partner](w, "partners", odooapi.List, odooapi.Query{Limit: 1, Scope: scope})
+	_, h := must[[]partnerRecord](w, "partners", odooapi.List, odooapi.Query{Limit: 1, Scope: scope})
 	after := w.count("res.partner", conditions...)
 	total, err := strconv.ParseInt(h.Get(rpc.HeaderTotal), 10, 64)
 	if err != nil || total < min(before, after) || total > max(before, after) {
@@ -734,12 +742,12 @@ func (w *world) totals(scope odooapi.Scope, conditions ...any) {
 }
 
 // order makes a quotation of two lines.
-func (w *world) order() (odooapi.Sale, odooapi.RecordRef) {
+func (w *world) order() (saleRecord, odooapi.RecordRef) {
 	w.t.Helper()
 	customer := w.create("customers", map[string]any{"name": w.tag + " Cliente"})
 	a := w.create("products", map[string]any{"name": w.tag + " A", "list_price": 10.5})
 	b := w.create("products", map[string]any{"name": w.tag + " B", "list_price": 3})
-	sale, _ := must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{
+	sale, _ := must[saleRecord](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{
 		"partner": customer, "client_order_ref": w.tag, "date_order": "2026-11-03T10:30:00+01:00", "lines": []any{
 			map[string]any{"product": a, "qty": 2, "taxes": []any{}},
 			map[string]any{"product_id": b, "qty": 1.5, "price_unit": 4.1, "discount": 10, "name": w.tag + " a medida", "taxes": []any{}},
@@ -757,12 +765,12 @@ func (w *world) sales() {
 		sale.Lines[0].UoM == nil || sale.Lines[1].Discount != 10 || sale.AmountUntaxed != sale.Lines[0].Subtotal+sale.Lines[1].Subtotal || sale.AmountTotal != sale.AmountUntaxed {
 		w.t.Errorf("%+v", sale)
 	}
-	got, h := must[odooapi.Sale](w, "sales", odooapi.Get, ref)
+	got, h := must[saleRecord](w, "sales", odooapi.Get, ref)
 	if diff := cmp.Diff(sale, got); diff != "" || h.Get(rpc.HeaderETag) == "" {
 		w.t.Errorf("created and read differ:\n%s", diff)
 	}
 	state := func(s string) int {
-		found, _ := must[[]odooapi.Sale](w, "sales", odooapi.List, odooapi.Query{Limit: 5, Filters: []rpc.Filter{
+		found, _ := must[[]saleRecord](w, "sales", odooapi.List, odooapi.Query{Limit: 5, Filters: []rpc.Filter{
 			{Field: "client_order_ref", Op: rpc.Eq, Values: []string{w.tag}}, {Field: "state", Op: rpc.Eq, Values: []string{s}},
 		}})
 		return len(found)
@@ -770,10 +778,10 @@ func (w *world) sales() {
 	if state("draft") != 1 || state("sale") != 0 {
 		w.t.Error("not among the quotations")
 	}
-	if got, _ = must[odooapi.Sale](w, "sales", odooapi.Confirm, ref); got.State != "sale" || state("sale") != 1 {
+	if got, _ = must[saleRecord](w, "sales", "confirm", ref); got.State != "sale" || state("sale") != 1 {
 		w.t.Errorf("%+v", got)
 	}
-	if again, _ := must[odooapi.Sale](w, "sales", odooapi.Confirm, ref); cmp.Diff(got, again) != "" { // it is confirmed: nothing to do
+	if again, _ := must[saleRecord](w, "sales", "confirm", ref); cmp.Diff(got, again) != "" { // it is confirmed: nothing to do
 		w.t.Errorf("confirmed again: %+v", again)
 	}
 	if got.Locked != nil && !*got.Locked {
@@ -782,25 +790,25 @@ func (w *world) sales() {
 			lock = "action_done"
 		}
 		w.call("sale.order", lock, []int64{ref.ID})
-		got, _ = must[odooapi.Sale](w, "sales", odooapi.Get, ref)
+		got, _ = must[saleRecord](w, "sales", odooapi.Get, ref)
 		if got.State != "sale" || !*got.Locked || state("sale") != 1 {
 			w.t.Errorf("locked: %+v", got)
 		}
-		w.refuses("sales", odooapi.Cancel, ref, fault.Conflict)
+		w.refuses("sales", "cancel", ref, fault.Conflict)
 		w.call("sale.order", "action_unlock", []int64{ref.ID})
 	}
-	if got, _ = must[odooapi.Sale](w, "sales", odooapi.Cancel, ref); got.State != "cancel" {
+	if got, _ = must[saleRecord](w, "sales", "cancel", ref); got.State != "cancel" {
 		w.t.Errorf("%+v", got)
 	}
-	for _, verb := range []string{odooapi.Cancel, odooapi.Archive} {
-		if again, _ := must[odooapi.Sale](w, "sales", verb, ref); cmp.Diff(got, again) != "" {
+	for _, verb := range []string{"cancel", odooapi.Archive} {
+		if again, _ := must[saleRecord](w, "sales", verb, ref); cmp.Diff(got, again) != "" {
 			w.t.Errorf("cancelled again by %s: %+v", verb, again)
 		}
 	}
-	w.refuses("sales", odooapi.Confirm, ref, fault.Conflict)
+	w.refuses("sales", "confirm", ref, fault.Conflict)
 
 	other, ref := w.order()
-	if got, _ = must[odooapi.Sale](w, "sales", odooapi.Archive, ref); got.State != "cancel" || got.ID != other.ID {
+	if got, _ = must[saleRecord](w, "sales", odooapi.Archive, ref); got.State != "cancel" || got.ID != other.ID {
 		w.t.Errorf("%+v", got)
 	}
 }
@@ -808,7 +816,7 @@ func (w *world) sales() {
 func (w *world) saleLines() {
 	sale, ref := w.order()
 	c := w.create("products", map[string]any{"name": w.tag + " C", "list_price": 7})
-	got, _ := must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: ref.ID, Values: values(map[string]any{"lines": []any{
+	got, _ := must[saleRecord](w, "sales", odooapi.Update, odooapi.Write{ID: ref.ID, Values: values(map[string]any{"lines": []any{
 		map[string]any{"id": sale.Lines[1].ID, "qty": 3, "price_unit": 4.1}, map[string]any{"product": c, "qty": 1, "taxes": []any{}},
 	}})})
 	if len(got.Lines) != 2 || got.Lines[0].ID != sale.Lines[1].ID || got.Lines[0].Qty != 3 || got.Lines[0].PriceUnit != 4.1 || got.Lines[1].Product.ID != c || got.Lines[1].Subtotal != 7 {
@@ -826,7 +834,7 @@ func (w *world) saleLines() {
 func (w *world) summary() {
 	sale, ref := w.order()
 	second, _ := w.order()
-	must[odooapi.Sale](w, "sales", odooapi.Confirm, ref)
+	must[saleRecord](w, "sales", "confirm", ref)
 	q := odooapi.Query{Filters: []rpc.Filter{{Field: "client_order_ref", Op: rpc.Eq, Values: []string{w.tag}}}}
 	sum, _ := must[odooapi.SalesSummary](w, "sales", odooapi.Summary, q)
 	amounts := map[string]float64{}
@@ -896,11 +904,11 @@ func (w *world) texts() {
 		"{\"json\": [1]}": "{\"json\": [1]}", "%s %(x)s {0}": "%s %(x)s {0}", "\ufffe non-character": " non-character",
 	} {
 		id := w.create("customers", map[string]any{"name": w.tag + in, "ref": w.tag})
-		p, _ := must[odooapi.Partner](w, "customers", odooapi.Get, odooapi.RecordRef{ID: id})
+		p, _ := must[partnerRecord](w, "customers", odooapi.Get, odooapi.RecordRef{ID: id})
 		if *p.Name != w.tag+want {
 			w.t.Errorf("%q became %q", in, *p.Name)
 		}
-		found, _ := must[[]odooapi.Partner](w, "customers", odooapi.List, odooapi.Query{Limit: 5, Search: in, Filters: []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}})
+		found, _ := must[[]partnerRecord](w, "customers", odooapi.List, odooapi.Query{Limit: 5, Search: in, Filters: []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}})
 		if len(found) != 1 || found[0].ID != id {
 			w.t.Errorf("%q finds %d", in, len(found))
 		}
@@ -933,7 +941,7 @@ func (w *world) mistakes() {
 	w.refuses("sales", odooapi.Create, create(map[string]any{"partner": w.create("customers", map[string]any{"name": w.tag}), "lines": []any{
 		map[string]any{"product": 99999999, "qty": 1},
 	}}), fault.Invalid, "lines.0.product")
-	for _, resource := range odooapi.Resources {
+	for _, resource := range erp.Names() {
 		w.refuses(resource, odooapi.Get, odooapi.RecordRef{ID: 99999999}, fault.NotFound)
 		w.refuses(resource, odooapi.Get, odooapi.RecordRef{ID: 1 << 40}, fault.NotFound)
 		w.refuses(resource, odooapi.Get, odooapi.RecordRef{}, fault.NotFound)
@@ -942,19 +950,19 @@ func (w *world) mistakes() {
 	}
 	w.refuses("customers", odooapi.Update, odooapi.Write{ID: 99999999, Values: values(map[string]any{"city": "x"})}, fault.NotFound)
 	w.refuses("products", odooapi.Update, odooapi.Write{ID: 99999999, Values: values(map[string]any{"list_price": 1})}, fault.NotFound)
-	w.refuses("sales", odooapi.Confirm, odooapi.RecordRef{ID: 99999999}, fault.NotFound)
+	w.refuses("sales", "confirm", odooapi.RecordRef{ID: 99999999}, fault.NotFound)
 	w.refuses("products", odooapi.Update, odooapi.Write{ID: 1, Values: values(nil)}, fault.Invalid)
 }
 
 func (w *world) scopes() {
 	w.refuses("products", odooapi.List, odooapi.Query{Limit: 1, Scope: odooapi.Scope{Company: 4242}}, fault.Forbidden)
 	for _, lang := range []string{"", "es-ES, es;q=0.9, en;q=0.8", "en", "tlh", "*", "; q=x,,", strings.Repeat("a", 500)} {
-		must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1, Scope: odooapi.Scope{Lang: lang}})
+		must[[]productRecord](w, "products", odooapi.List, odooapi.Query{Limit: 1, Scope: odooapi.Scope{Lang: lang}})
 	}
 	users, _ := w.call("res.users", "search_read", nil, odoo.Arg{Name: "domain", Value: []any{[]any{"login", "=", w.target.user}}}, odoo.Arg{Name: "fields", Value: []any{"company_ids"}}).([]any)
 	user, _ := users[0].(map[string]any)
 	for _, company := range user["company_ids"].([]any) {
-		sales, _ := must[[]odooapi.Sale](w, "sales", odooapi.List, odooapi.Query{Limit: 100, Scope: odooapi.Scope{Company: company.(int64)}})
+		sales, _ := must[[]saleRecord](w, "sales", odooapi.List, odooapi.Query{Limit: 100, Scope: odooapi.Scope{Company: company.(int64)}})
 		for _, s := range sales {
 			if s.Company.ID != company {
 				w.t.Errorf("company %d sees %+v", company, s)
@@ -965,9 +973,9 @@ func (w *world) scopes() {
 		return
 	}
 	id := w.create("products", map[string]any{"name": w.tag + " Chair"})
-	must[odooapi.Product](w, "products", odooapi.Update, odooapi.Write{ID: id, Scope: odooapi.Scope{Lang: "es"}, Values: values(map[string]any{"name": w.tag + " Silla"})})
+	must[productRecord](w, "products", odooapi.Update, odooapi.Write{ID: id, Scope: odooapi.Scope{Lang: "es"}, Values: values(map[string]any{"name": w.tag + " Silla"})})
 	for lang, want := range map[string]string{"es-MX": " Silla", "en": " Chair", "fr": " Chair"} {
-		p, _ := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id, Scope: odooapi.Scope{Lang: lang}})
+		p, _ := must[productRecord](w, "products", odooapi.Get, odooapi.RecordRef{ID: id, Scope: odooapi.Scope{Lang: lang}})
 		if p.Name != w.tag+want {
 			w.t.Errorf("%s: %s", lang, p.Name)
 		}
@@ -1009,15 +1017,15 @@ func (w *world) thousandRows() {
 	if err != nil {
 		w.t.Fatal(full(err))
 	}
-	if found := strict[[]odooapi.Partner](w.t, reply.Data); len(found) != 1000 || reply.Header.Get(rpc.HeaderTotal) != "1000" {
+	if found := strict[[]partnerRecord](w.t, reply.Data); len(found) != 1000 || reply.Header.Get(rpc.HeaderTotal) != "1000" {
 		w.t.Errorf("%d of %s", len(found), reply.Header.Get(rpc.HeaderTotal))
 	}
 	resource, ours := "customers", []rpc.Filter{{Field: "ref", Op: rpc.Eq, Values: []string{w.tag}}}
-	if p, _ := must[odooapi.Partner](w, resource, odooapi.Get, odooapi.RecordRef{ID: ids[0]}); p.CustomerRank != nil {
+	if p, _ := must[partnerRecord](w, resource, odooapi.Get, odooapi.RecordRef{ID: ids[0]}); p.CustomerRank != nil {
 		w.call("res.partner", "write", ids, odoo.Arg{Name: "vals", Value: map[string]any{"customer_rank": 1}})
 	}
 	for offset, want := range map[int]int{0: 1000, 1000: 100} {
-		found, h := must[[]odooapi.Partner](w, resource, odooapi.List, odooapi.Query{Limit: 1000, Offset: offset, Filters: ours})
+		found, h := must[[]partnerRecord](w, resource, odooapi.List, odooapi.Query{Limit: 1000, Offset: offset, Filters: ours})
 		if len(found) != want || h.Get(rpc.HeaderTotal) != strconv.Itoa(n) {
 			w.t.Errorf("at %d: %d of %s", offset, len(found), h.Get(rpc.HeaderTotal))
 		}

@@ -139,7 +139,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 				t.Errorf("%s: %d are there, %d hits", effect, n, f.Hits())
 			}
 			f = s.Fail(odootest.Fault{Model: "res.partner", Method: "write", Do: effect, Applied: true})
-			must[odooapi.Partner](w, "customers", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"city": "Lugo"})})
+			must[partnerRecord](w, "customers", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"city": "Lugo"})})
 			if f.Hits() != 1 {
 				t.Errorf("%s: %d hits", effect, f.Hits())
 			}
@@ -242,7 +242,7 @@ func TestRestartUnderLoad(t *testing.T) {
 		counts(func() bool { return made > before+10 })
 		close(stop)
 		clients.Wait()
-		found, h := must[[]odooapi.Partner](w, "customers", odooapi.List, odooapi.Query{Limit: 1000, Search: w.tag})
+		found, h := must[[]partnerRecord](w, "customers", odooapi.List, odooapi.Query{Limit: 1000, Search: w.tag})
 		if len(found) < made {
 			t.Errorf("%d are there, %d were accepted (%s)", len(found), made, h.Get(rpc.HeaderTotal))
 		}
@@ -305,7 +305,7 @@ func TestRights(t *testing.T) {
 			{Login: "reader", Password: "pw", Role: odootest.ReadOnly},
 		}})
 		w := newWorld(t, target{url: url, db: s.Config().Database, user: "reader", pass: "pw", protocol: odoo.Auto, sandbox: s}, nil)
-		must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1})
+		must[[]productRecord](w, "products", odooapi.List, odooapi.Query{Limit: 1})
 		w.refuses("products", odooapi.Create, odooapi.Write{Values: values(map[string]any{"name": "x"})}, fault.Forbidden)
 		for login, role := range map[string]string{"admin": "admin", "sales": "operator", "reader": "viewer"} {
 			password := "pw"

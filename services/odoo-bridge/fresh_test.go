@@ -199,7 +199,7 @@ func TestFreshness(t *testing.T) {
 	}
 	f.eventually("a new product in the list", first("AAA new"))
 	id := f.variant(template)
-	product := func() (p odooapi.Product) {
+	product := func() (p productRecord) {
 		if err := json.Unmarshal(f.must("products", odooapi.Get, odooapi.RecordRef{ID: id}).Data, &p); err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func TestFreshness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := func() (s odooapi.Sale) {
+	order := func() (s saleRecord) {
 		if err := json.Unmarshal(f.must("sales", odooapi.Get, odooapi.RecordRef{ID: int64(sale)}).Data, &s); err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func TestWritesShowAtOnce(t *testing.T) {
 	f := newFleet(t, odootest.Config{}, 5) // so seldom that the poller cannot be what shows the writes
 	stops := []func(){f.start(), f.start(), f.start()}
 	f.warm(30)
-	var created odooapi.Product
+	var created productRecord
 	reply := f.must("products", odooapi.Create, odooapi.Write{Values: values(map[string]any{"name": "AAA 0"})})
 	if err := json.Unmarshal(reply.Data, &created); err != nil {
 		t.Fatal(err)
@@ -350,7 +350,7 @@ func TestScopesAreApart(t *testing.T) {
 	f := newFleet(t, odootest.Config{}, 5)
 	f.start()
 	f.warm(1)
-	var p odooapi.Product
+	var p productRecord
 	if err := json.Unmarshal(f.must("products", odooapi.Create, odooapi.Write{Values: values(map[string]any{"name": "Chair"})}).Data, &p); err != nil {
 		t.Fatal(err)
 	}
@@ -486,7 +486,7 @@ func TestEvents(t *testing.T) {
 	tells("customers", partner, "created updated updated")
 	tells("partners", partner, "created updated updated")
 	for _, c := range f.events("customers") {
-		var record, api odooapi.Partner
+		var record, api partnerRecord
 		if err := json.Unmarshal(c.Record, &record); err != nil || record.ID != int64(partner) || *record.Name != "Ñandú & Co" {
 			t.Errorf("%v %s", err, c.Record)
 		}
@@ -582,7 +582,7 @@ func TestFreshnessOfARealOdoo(t *testing.T) {
 	product := create("product.product", map[string]any{"name": w.tag, "type": "consu", "is_storable": true})
 	within("a new product", func() bool { return listed("products") == 1 })
 	quantity := func() float64 {
-		p, _ := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: product})
+		p, _ := must[productRecord](w, "products", odooapi.Get, odooapi.RecordRef{ID: product})
 		if p.QtyAvailable == nil {
 			return -1
 		}
@@ -620,7 +620,7 @@ func TestFreshnessOfARealOdoo(t *testing.T) {
 		return reply.Header.Get(odooapi.HeaderAge) != ""
 	})
 	f.must("products", odooapi.Update, odooapi.Write{ID: twins[0], Values: values(map[string]any{"name": w.tag + " renamed"})})
-	if p, _ := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: twins[1]}); p.Name != w.tag+" renamed" {
+	if p, _ := must[productRecord](w, "products", odooapi.Get, odooapi.RecordRef{ID: twins[1]}); p.Name != w.tag+" renamed" {
 		t.Errorf("its twin was renamed, and it is %s", p.Name)
 	}
 	w.call("product.template", "unlink", []int64{template})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
@@ -25,7 +26,7 @@ func TestSaysThatOdooIsNotConnected(t *testing.T) {
 		t.Fatal(err)
 	}
 	servicetest.Run(t, func(ctx context.Context) error { return odoobridge.Run(ctx, cfg) })
-	for _, resource := range odooapi.Resources {
+	for _, resource := range erp.Names() {
 		var f *fault.Error
 		for f == nil || f.Detail.EN == "odoo is not available right now" { // not listening yet
 			ask, stop := context.WithTimeout(t.Context(), 5*time.Second)

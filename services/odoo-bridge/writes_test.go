@@ -26,7 +26,7 @@ import (
 // linesOfOthers: no write reaches a line of another sale.
 func (w *world) linesOfOthers() {
 	sale, ref := w.order()
-	before, _ := must[odooapi.Sale](w, "sales", odooapi.Get, ref)
+	before, _ := must[saleRecord](w, "sales", odooapi.Get, ref)
 	other, _ := w.order()
 	foreign := map[string]any{"id": sale.Lines[0].ID, "qty": 1, "price_unit": 0.01}
 	for _, line := range []map[string]any{foreign, {"id": sale.Lines[0].ID, "product": sale.Lines[0].Product, "qty": 1}} {
@@ -38,7 +38,7 @@ func (w *world) linesOfOthers() {
 	w.refuses("sales", odooapi.Update, odooapi.Write{ID: other.ID, Values: values(map[string]any{"lines": []any{
 		map[string]any{"id": other.Lines[0].ID, "qty": 2}, map[string]any{"id": other.Lines[0].ID, "qty": 3},
 	}})}, fault.Invalid, "lines.1.id")
-	if after, _ := must[odooapi.Sale](w, "sales", odooapi.Get, ref); cmp.Diff(before, after) != "" {
+	if after, _ := must[saleRecord](w, "sales", odooapi.Get, ref); cmp.Diff(before, after) != "" {
 		w.t.Errorf("another sale changed:\n%s", cmp.Diff(before, after))
 	}
 }
@@ -57,7 +57,7 @@ func (w *world) once() {
 	for i := range made {
 		together.Go(func() {
 			reply, err := w.ask(odooapi.Subject("sales", odooapi.Create), request)
-			var sale odooapi.Sale
+			var sale saleRecord
 			if err != nil || json.Unmarshal(reply.Data, &sale) != nil || len(sale.Lines) != 2 {
 				w.t.Errorf("%s: %s", full(err), reply.Data)
 			}
@@ -65,7 +65,7 @@ func (w *world) once() {
 		})
 	}
 	together.Wait()
-	again, _ := must[odooapi.Sale](w, "sales", odooapi.Create, request)
+	again, _ := must[saleRecord](w, "sales", odooapi.Create, request)
 	for _, id := range made {
 		if id != again.ID {
 			w.t.Errorf("the request made %v, and then %d", made, again.ID)
@@ -78,21 +78,21 @@ func (w *world) once() {
 	w.refuses("sales", odooapi.Create, request, fault.Conflict, "Idempotency-Key")
 
 	confirm := odooapi.RecordRef{ID: again.ID, Key: nuid.Next()}
-	if is, _ := must[odooapi.Sale](w, "sales", odooapi.Confirm, confirm); is.State != "sale" {
+	if is, _ := must[saleRecord](w, "sales", "confirm", confirm); is.State != "sale" {
 		w.t.Errorf("%+v", is)
 	}
-	must[odooapi.Sale](w, "sales", odooapi.Cancel, odooapi.RecordRef{ID: again.ID})
+	must[saleRecord](w, "sales", "cancel", odooapi.RecordRef{ID: again.ID})
 	w.call("sale.order", "action_draft", []int64{again.ID})
-	if is, _ := must[odooapi.Sale](w, "sales", odooapi.Confirm, confirm); is.State != "draft" { // it was made, and taken back since
+	if is, _ := must[saleRecord](w, "sales", "confirm", confirm); is.State != "draft" { // it was made, and taken back since
 		w.t.Errorf("confirmed twice: %+v", is)
 	}
 	confirm.ID++
-	w.refuses("sales", odooapi.Confirm, confirm, fault.Conflict, "Idempotency-Key")
+	w.refuses("sales", "confirm", confirm, fault.Conflict, "Idempotency-Key")
 
 	// A key is free again after a request that was refused.
 	key = nuid.Next()
 	w.refuses("customers", odooapi.Create, odooapi.Write{Key: key, Values: values(map[string]any{"name": w.tag, "country": 99999999})}, fault.Invalid, "country")
-	must[odooapi.Partner](w, "customers", odooapi.Create, odooapi.Write{Key: key, Values: values(map[string]any{"name": w.tag})})
+	must[partnerRecord](w, "customers", odooapi.Create, odooapi.Write{Key: key, Values: values(map[string]any{"name": w.tag})})
 }
 
 // two gives two records of a model, which the test may use.
@@ -128,7 +128,7 @@ func (w *world) saleTerms() {
 	w.call("res.partner", "write", []int64{customer}, odoo.Arg{Name: "vals", Value: map[string]any{
 		"property_payment_term_id": terms[1], "property_account_position_id": positions[1], "user_id": seller,
 	}})
-	sale, _ := must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": customer})})
+	sale, _ := must[saleRecord](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": customer})})
 	if sale.PaymentTerm == nil || sale.PaymentTerm.ID != terms[1] || sale.FiscalPosition == nil || sale.FiscalPosition.ID != positions[1] || sale.User == nil || sale.User.ID != seller ||
 		sale.PartnerShipping == nil {
 		w.t.Errorf("%+v", sale)
@@ -137,8 +137,8 @@ func (w *world) saleTerms() {
 		"partner": customer, "partner_shipping": address, "payment_term": terms[0], "fiscal_position": positions[0], "pricelist": lists[0], "note": "Gracias",
 		"commitment_date": "2026-12-24T10:30:00+01:00", "warehouse": w.warehouse(),
 	}
-	sale, _ = must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(given)})
-	check := func(s odooapi.Sale, shipping int64, term, position, list int64, note string, promised time.Time) {
+	sale, _ = must[saleRecord](w, "sales", odooapi.Create, odooapi.Write{Values: values(given)})
+	check := func(s saleRecord, shipping int64, term, position, list int64, note string, promised time.Time) {
 		w.t.Helper()
 		if s.PartnerShipping.ID != shipping || s.PaymentTerm.ID != term || s.FiscalPosition.ID != position || s.Pricelist == nil || s.Pricelist.ID != list ||
 			s.Note == nil || !strings.Contains(*s.Note, note) || s.CommitmentDate == nil || !s.CommitmentDate.Equal(promised) || s.Warehouse == nil || s.Warehouse.ID != w.warehouse() {
@@ -146,7 +146,7 @@ func (w *world) saleTerms() {
 		}
 	}
 	check(sale, address, terms[0], positions[0], lists[0], "Gracias", time.Date(2026, 12, 24, 9, 30, 0, 0, time.UTC))
-	sale, _ = must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{
+	sale, _ = must[saleRecord](w, "sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{
 		"partner_shipping": customer, "payment_term": terms[1], "fiscal_position_id": positions[1], "pricelist": lists[1], "note": "Adiós", "commitment_date": "2027-01-07T00:00:00Z",
 	})})
 	check(sale, customer, terms[1], positions[1], lists[1], "Adiós", time.Date(2027, 1, 7, 0, 0, 0, 0, time.UTC))
@@ -156,7 +156,7 @@ func (w *world) saleTerms() {
 	// Another customer brings other terms, as in the form.
 	other := w.create("customers", map[string]any{"name": w.tag + " Otro"})
 	w.call("res.partner", "write", []int64{other}, odoo.Arg{Name: "vals", Value: map[string]any{"property_payment_term_id": terms[0]}})
-	if sale, _ = must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{"partner": other})}); sale.PaymentTerm == nil || sale.PaymentTerm.ID != terms[0] {
+	if sale, _ = must[saleRecord](w, "sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{"partner": other})}); sale.PaymentTerm == nil || sale.PaymentTerm.ID != terms[0] {
 		w.t.Errorf("%+v", sale)
 	}
 	fields, _ := must[[]odooapi.FieldInfo](w, "sales", odooapi.ListFields, odooapi.Scope{})
@@ -181,10 +181,10 @@ func (w *world) sections() {
 	customer := w.create("customers", map[string]any{"name": w.tag + " Cliente"})
 	product := w.create("products", map[string]any{"name": w.tag + " A", "list_price": 10.5})
 	section, note := map[string]any{"display_type": "line_section", "name": "Mesa"}, map[string]any{"display_type": "line_note", "name": "Frágil"}
-	sale, _ := must[odooapi.Sale](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": customer, "lines": []any{
+	sale, _ := must[saleRecord](w, "sales", odooapi.Create, odooapi.Write{Values: values(map[string]any{"partner": customer, "lines": []any{
 		section, map[string]any{"product": product, "qty": 2}, note,
 	}})})
-	shape := func(s odooapi.Sale) (names []string) {
+	shape := func(s saleRecord) (names []string) {
 		for _, l := range s.Lines {
 			if l.DisplayType == nil {
 				names = append(names, "product")
@@ -197,7 +197,7 @@ func (w *world) sections() {
 	if got := shape(sale); !slices.Equal(got, []string{"line_section Mesa", "product", "line_note Frágil"}) {
 		w.t.Errorf("%q", got)
 	}
-	sale, _ = must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{"lines": []any{
+	sale, _ = must[saleRecord](w, "sales", odooapi.Update, odooapi.Write{ID: sale.ID, Values: values(map[string]any{"lines": []any{
 		map[string]any{"display_type": "line_note", "name": "Antes"}, map[string]any{"id": sale.Lines[2].ID}, map[string]any{"id": sale.Lines[1].ID, "qty": 3},
 	}})})
 	if got := shape(sale); !slices.Equal(got, []string{"line_note Antes", "line_note Frágil", "product"}) || sale.Lines[2].Qty != 3 {
@@ -212,7 +212,7 @@ func (w *world) sections() {
 // conditional: of writes that depend on the same state one is made.
 func (w *world) conditional() {
 	id := w.create("products", map[string]any{"name": w.tag})
-	_, h := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
+	_, h := must[productRecord](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
 	var together sync.WaitGroup
 	var mu sync.Mutex
 	codes := map[fault.Code]int{}
@@ -233,7 +233,7 @@ func (w *world) conditional() {
 	if codes[0] != 1 || codes[fault.Stale] != 7 {
 		w.t.Errorf("%v", codes)
 	}
-	if p, _ := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id}); p.ListPrice != won {
+	if p, _ := must[productRecord](w, "products", odooapi.Get, odooapi.RecordRef{ID: id}); p.ListPrice != won {
 		w.t.Errorf("%v, but %v was accepted", p.ListPrice, won)
 	}
 }
@@ -285,16 +285,16 @@ func TestLostAnswers(t *testing.T) {
 		sale, ref := w.order()
 		for _, effect := range []odootest.Effect{odootest.BadGateway, odootest.Drop, odootest.CutConnection} {
 			f := s.Fail(odootest.Fault{Model: "sale.order", Method: "write", Do: effect, Applied: true})
-			got, _ := must[odooapi.Sale](w, "sales", odooapi.Update, odooapi.Write{ID: ref.ID, Values: values(map[string]any{"lines": []any{
+			got, _ := must[saleRecord](w, "sales", odooapi.Update, odooapi.Write{ID: ref.ID, Values: values(map[string]any{"lines": []any{
 				map[string]any{"id": sale.Lines[0].ID}, map[string]any{"product": sale.Lines[0].Product, "qty": 7},
 			}})})
 			if len(got.Lines) != 2 || got.Lines[1].Qty != 7 || f.Hits() != 1 {
 				t.Errorf("%s: %d hits, %+v", effect, f.Hits(), got.Lines)
 			}
-			for verb, method := range map[string]string{odooapi.Confirm: "action_confirm", odooapi.Cancel: "action_cancel"} {
+			for verb, method := range map[string]string{"confirm": "action_confirm", "cancel": "action_cancel"} {
 				_, ref := w.order()
 				f := s.Fail(odootest.Fault{Model: "sale.order", Method: method, Do: effect, Applied: true})
-				if is, _ := must[odooapi.Sale](w, "sales", verb, ref); is.State == "draft" || f.Hits() != 1 {
+				if is, _ := must[saleRecord](w, "sales", verb, ref); is.State == "draft" || f.Hits() != 1 {
 					t.Errorf("%s of %s: %d hits, %+v", effect, verb, f.Hits(), is)
 				}
 				if effect == odootest.CutConnection {
@@ -322,7 +322,7 @@ func TestRepeatedConditionalWrite(t *testing.T) {
 		_, err := w.ask(odooapi.Subject("products", odooapi.Update), odooapi.Write{ID: id, IfMatch: tag, Key: key, Values: values(map[string]any{"list_price": price})})
 		return err
 	}
-	_, h := must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
+	_, h := must[productRecord](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
 	tag, key := h.Get(rpc.HeaderETag), nuid.Next()
 	var together sync.WaitGroup
 	for range 4 {
@@ -334,7 +334,7 @@ func TestRepeatedConditionalWrite(t *testing.T) {
 	}
 	together.Wait()
 
-	_, h = must[odooapi.Product](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
+	_, h = must[productRecord](w, "products", odooapi.Get, odooapi.RecordRef{ID: id})
 	tag, key = h.Get(rpc.HeaderETag), nuid.Next()
 	lost := s.Fail(odootest.Fault{Model: "product.product", Method: "write", Do: odootest.BadGateway, Applied: true, Times: -1})
 	if err := update(13.999, tag, key); fault.CodeOf(err) != fault.Unavailable {
@@ -433,7 +433,7 @@ func (w *world) ownPartner() {
 	id, _ := link[0].(int64)
 	w.refuses("customers", odooapi.Archive, odooapi.RecordRef{ID: id}, fault.Conflict)
 	w.refuses("suppliers", odooapi.Update, odooapi.Write{ID: id, Values: values(map[string]any{"active": false})}, fault.Conflict)
-	if p, _ := must[odooapi.Partner](w, "customers", odooapi.Get, odooapi.RecordRef{ID: id}); !p.Active {
+	if p, _ := must[partnerRecord](w, "customers", odooapi.Get, odooapi.RecordRef{ID: id}); !p.Active {
 		w.t.Error("archived")
 	}
 }
@@ -442,13 +442,13 @@ func (w *world) ownPartner() {
 func (w *world) spacesAround() {
 	id := w.create("products", map[string]any{"name": w.tag + " Silla h8"})
 	for _, search := range []string{" " + w.tag, w.tag + " ", "\u00a0" + w.tag + "\t"} {
-		found, _ := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 5, Search: search})
+		found, _ := must[[]productRecord](w, "products", odooapi.List, odooapi.Query{Limit: 5, Search: search})
 		if len(found) != 1 || found[0].ID != id {
 			w.t.Errorf("%q finds %d", search, len(found))
 		}
 	}
-	all, h := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1})
-	if same, other := must[[]odooapi.Product](w, "products", odooapi.List, odooapi.Query{Limit: 1, Search: "  "}); len(same) != len(all) || h.Get(rpc.HeaderTotal) != other.Get(rpc.HeaderTotal) {
+	all, h := must[[]productRecord](w, "products", odooapi.List, odooapi.Query{Limit: 1})
+	if same, other := must[[]productRecord](w, "products", odooapi.List, odooapi.Query{Limit: 1, Search: "  "}); len(same) != len(all) || h.Get(rpc.HeaderTotal) != other.Get(rpc.HeaderTotal) {
 		w.t.Errorf("nothing but spaces finds %s of %s", other.Get(rpc.HeaderTotal), h.Get(rpc.HeaderTotal))
 	}
 }

@@ -645,7 +645,7 @@ export interface paths {
         };
         /**
          * List sales
-         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name. Archived records are left out, unless a filter names `active`, or `id` is given.
+         * @description Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name.
          *
          *     Role: viewer or more.
          */

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"github.com/resonance/resonance/pkg/erp"
 	"hash/fnv"
 	"io"
 	"io/fs"
@@ -35,7 +36,15 @@ const (
 )
 
 // sections are the first parts of the admin's own addresses, besides /.
-var sections = []string{"login", "sync", "orders", "products", "partners", "suppliers", "customers", "sales"}
+var sections = func() []string {
+	all := []string{"login", "sync", "orders"}
+	for _, r := range erp.Resources {
+		if r.Page != "" {
+			all = append(all, r.Page)
+		}
+	}
+	return all
+}()
 
 // Admin is the build, or what stands in for it.
 type Admin struct {

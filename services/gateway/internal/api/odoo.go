@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
@@ -35,26 +36,29 @@ const (
 	staleName   = "X-Resonance-Stale"
 )
 
-// odooResource is one of odooapi.Resources, or of odooapi.Options.
+// odooResource is one of erp.Resources, or of erp.Options.
 type odooResource struct {
 	*API
-	name  string
+	*erp.Resource
+
 	table *table
 }
 
-func newOdooResource(a *API, name string) *odooResource {
-	columns := odooapi.Fields[name]
-	if columns == nil {
-		columns = odooapi.Options[name]
-	}
-	return &odooResource{API: a, name: name, table: &table{
-		columns: columns, size: "limit",
-		choices: map[string]map[string][]string{"sales": {"state": {"draft", "sent", "sale", "cancel"}}}[name],
+func newOdooResource(a *API, r *erp.Resource) *odooResource {
+	t := &table{
+		size: "limit", choices: map[string][]string{},
 		own: map[string]func(*query, *listing, string){
 			"id": func(q *query, l *listing, _ string) { q.odooIDs(l) },
 			"q":  (*query).search, "search": (*query).search,
 		},
-	}}
+	}
+	for _, f := range r.Fields {
+		t.columns = append(t.columns, column{f.Name, f.Kind, f.Can})
+		if f.Values != nil {
+			t.choices[f.Name] = f.Values
+		}
+	}
+	return &odooResource{API: a, Resource: r, table: t}
 }
 
 // odooIDs reads id=1&id=2, which Refine's getMany sends.
@@ -129,7 +133,7 @@ func scopeOf(w http.ResponseWriter, r *http.Request) (odooapi.Scope, error) {
 
 // hidesInternal reports whether the caller may not see which partners are internal users of Odoo.
 func (o *odooResource) hidesInternal(r *http.Request) bool {
-	return odooapi.IsPartners(o.name) && !exchangeOf(r.Context()).who.Role.Includes(auth.Operator)
+	return o.HideInternal && !exchangeOf(r.Context()).who.Role.Includes(auth.Operator)
 }
 
 // ref reads which record of Odoo's a request is about.
@@ -148,7 +152,7 @@ func ref(w http.ResponseWriter, r *http.Request) (odooapi.RecordRef, error) {
 
 // askOdoo asks odoo-bridge, which may have to wait for Odoo.
 func (o *odooResource) askOdoo(ctx context.Context, verb string, req any) (bus.Reply, error) {
-	return o.askPatiently(ctx, odooapi.Subject(o.name, verb), req)
+	return o.askPatiently(ctx, odooapi.Subject(o.Name, verb), req)
 }
 
 // askPatiently asks a service that may have to wait for Odoo or Airtable.
@@ -256,7 +260,7 @@ func (o *odooResource) get(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (o *odooResource) fields(w http.ResponseWriter, r *http.Request) error {
+func (o *odooResource) listFields(w http.ResponseWriter, r *http.Request) error {
 	scope, err := scopeOf(w, r)
 	if err != nil {
 		return err
@@ -279,7 +283,7 @@ func tagOf(reply bus.Reply) string {
 	return weakETag(reply.Data, "")
 }
 
-func (o *odooResource) summary(w http.ResponseWriter, r *http.Request) error {
+func (o *odooResource) totals(w http.ResponseWriter, r *http.Request) error {
 	scope, err := scopeOf(w, r)
 	if err != nil {
 		return err
@@ -306,8 +310,8 @@ func (o *odooResource) summary(w http.ResponseWriter, r *http.Request) error {
 // imageTypes are what browsers show and cannot run. SVG is not among them.
 var imageTypes = []string{"image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp", "image/x-icon"}
 
-// image answers a picture's bytes. What is none that browsers merely show is a file to keep.
-func (o *odooResource) image(w http.ResponseWriter, r *http.Request) error {
+// picture answers a picture's bytes. What is none that browsers merely show is a file to keep.
+func (o *odooResource) picture(w http.ResponseWriter, r *http.Request) error {
 	which, err := ref(w, r)
 	if err != nil {
 		return err
@@ -381,7 +385,7 @@ func (o *odooResource) create(w http.ResponseWriter, r *http.Request) error {
 	if err := json.Unmarshal(reply.Data, &made); err != nil || made.ID == 0 {
 		return nonsense(fmt.Errorf("a record without an id: %w", err))
 	}
-	w.Header().Set("Location", fmt.Sprintf("/api/v1/%s/%d", o.name, made.ID))
+	w.Header().Set("Location", fmt.Sprintf("/api/v1/%s/%d", o.Name, made.ID))
 	writeRecord(w, http.StatusCreated, reply)
 	return nil
 }

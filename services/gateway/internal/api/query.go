@@ -15,7 +15,6 @@ import (
 	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
@@ -59,7 +58,14 @@ func (l *listing) orders() ordersapi.Query {
 }
 
 // column is what lists can be filtered and sorted by.
-type column = odooapi.Field
+type column struct {
+	Name string
+	Kind rpc.Kind
+	Can  rpc.Can
+}
+
+// Has reports whether the column can be used in all those ways.
+func (c column) Has(can rpc.Can) bool { return c.Can&can == can }
 
 // table is what a list can be asked by.
 type table struct {
@@ -84,10 +90,10 @@ func ordersTable(catalog *columns.Catalog) *table {
 	for _, c := range schema.Columns {
 		of := column{Name: c.Name, Kind: orderKinds[c.Kind]}
 		if c.Filter {
-			of.Can |= odooapi.Filtered
+			of.Can |= rpc.Filtered
 		}
 		if c.Sort {
-			of.Can |= odooapi.Sorted
+			of.Can |= rpc.Sorted
 		}
 		t.columns = append(t.columns, of)
 		if c.Kind == schema.Choice {
@@ -101,7 +107,7 @@ func ordersTable(catalog *columns.Catalog) *table {
 }
 
 // column finds a column that can be used so; a link also goes by <link>_id.
-func (t *table) column(name string, can odooapi.Can) (column, bool) {
+func (t *table) column(name string, can rpc.Can) (column, bool) {
 	for _, c := range t.columns {
 		if c.Has(can) && (c.Name == name || c.Kind == rpc.Link && c.Name+"_id" == name) {
 			return c, true
@@ -111,7 +117,7 @@ func (t *table) column(name string, can odooapi.Can) (column, bool) {
 }
 
 // names lists the columns that can be used so.
-func (t *table) names(can odooapi.Can) (names []string) {
+func (t *table) names(can rpc.Can) (names []string) {
 	for _, c := range t.columns {
 		if c.Has(can) {
 			names = append(names, c.Name)
@@ -374,13 +380,13 @@ func (q *query) classicFilter(name string) {
 		if name == "end_date" {
 			op = rpc.Lte
 		}
-		c, _ := q.column("order_date", odooapi.Filtered)
+		c, _ := q.column("order_date", rpc.Filtered)
 		if v := q.one(name); v != "" && q.checkValue(name, c, operator{op: op}, v) {
 			q.filters = append(q.filters, rpc.Filter{Field: c.Name, Op: op, Values: []string{v}})
 		}
 		q.dateRange()
 	default: // any of a column's choices
-		c, _ := q.column(name, odooapi.Filtered)
+		c, _ := q.column(name, rpc.Filtered)
 		q.add(name, c, operator{op: rpc.In, arity: -1}, q.list(c.Name, q.values[name]))
 	}
 }
@@ -394,7 +400,7 @@ func (q *query) dateRange() {
 
 // filter reads column=value or column_<operator>=value, and reports whether it is the latter.
 func (q *query) filter(name string) (refined bool) {
-	if c, ok := q.column(name, odooapi.Filtered); ok {
+	if c, ok := q.column(name, rpc.Filtered); ok {
 		values := q.values[name]
 		if len(values) > 1 {
 			q.add(name, c, operator{op: rpc.In, arity: -1}, values)
@@ -409,7 +415,7 @@ func (q *query) filter(name string) (refined bool) {
 		return false
 	}
 	op, known := operators[name[i+1:]]
-	c, ok := q.column(name[:i], odooapi.Filtered)
+	c, ok := q.column(name[:i], rpc.Filtered)
 	if !ok || !known {
 		q.unknown(name)
 		return false
@@ -578,9 +584,9 @@ func (q *query) sort() []rpc.Sort {
 				q.wrong("_order", fault.T("debe ser asc o desc", "must be asc or desc"))
 			}
 		}
-		c, ok := q.column(field, odooapi.Sorted)
+		c, ok := q.column(field, rpc.Sorted)
 		if !ok {
-			list := strings.Join(q.names(odooapi.Sorted), ", ")
+			list := strings.Join(q.names(rpc.Sorted), ", ")
 			q.wrong(name, fault.T("debe ser una lista de: "+list, "must be a list of: "+list))
 			return nil
 		}

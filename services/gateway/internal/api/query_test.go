@@ -12,7 +12,6 @@ import (
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/pkg/rpc/odooapi"
 )
 
 func filter(field string, op rpc.Op, values ...string) rpc.Filter {
@@ -28,7 +27,7 @@ func seeded() *table {
 
 func TestColumnsAreAllOfThem(t *testing.T) {
 	t.Parallel()
-	if got, want := slices.Sorted(slices.Values(orderColumns)), slices.Sorted(slices.Values(ordersTable(nil).names(odooapi.Filtered|odooapi.Sorted))); !slices.Equal(got, want) {
+	if got, want := slices.Sorted(slices.Values(orderColumns)), slices.Sorted(slices.Values(ordersTable(nil).names(rpc.Filtered|rpc.Sorted))); !slices.Equal(got, want) {
 		t.Errorf("columns %v, rpc has %v", got, want)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
-	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
@@ -154,7 +153,7 @@ func (t *table) params(allow allowed, standard string, own []*huma.Param) []*hum
 	}
 	params = append(params, own...)
 	if allow >= filtersAndSort {
-		sorted := t.names(odooapi.Sorted)
+		sorted := t.names(rpc.Sorted)
 		some := strings.Join(sorted[1:min(3, len(sorted))], ",")
 		params = append(params,
 			param("sort", "columns with commas between; - before one for descending. Default: "+standard, text(), "-"+some),
@@ -167,12 +166,12 @@ func (t *table) params(allow allowed, standard string, own []*huma.Param) []*hum
 			param("_end", fmt.Sprintf("the row after the last, at most %d after _start", maxPageSize), whole(1, 0), 10))
 	}
 	for _, c := range t.columns {
-		if c.Has(odooapi.Filtered) && t.own[c.Name] == nil {
+		if c.Has(rpc.Filtered) && t.own[c.Name] == nil {
 			params = append(params, param(c.Name, "equals; repeat it for any of several", t.schema(c), nil))
 		}
 	}
 	for _, c := range t.columns {
-		if !c.Has(odooapi.Filtered) {
+		if !c.Has(rpc.Filtered) {
 			continue
 		}
 		suffixes := []string{"ne", "gte", "lte"}

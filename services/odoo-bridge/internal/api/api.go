@@ -1,4 +1,4 @@
-// Package api answers the requests of pkg/rpc/odooapi on NATS.
+// Package api answers the requests of pkg/rpc/odoo.go on NATS.
 package api
 
 import (
@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
@@ -27,7 +28,7 @@ import (
 	"github.com/resonance/resonance/services/odoo-bridge/internal/writes"
 )
 
-// Bounds of a request, besides those in odooapi.
+// Bounds of a request, besides those in pkg/rpc.
 const (
 	maxOffset  = 10_000_000
 	maxFilters = 50
@@ -40,7 +41,7 @@ type Source interface {
 	List(ctx context.Context, name string, scope resource.Scope, q odooapi.Query) (resource.Page, error)
 	Read(ctx context.Context, name string, scope resource.Scope, ids []int64) ([]resource.Record, error)
 	Image(ctx context.Context, name string, scope resource.Scope, q odooapi.ImageRef) (resource.Image, error)
-	Summary(ctx context.Context, scope resource.Scope, q odooapi.Query) (resource.Summary, error)
+	Summary(ctx context.Context, name string, scope resource.Scope, q odooapi.Query) (resource.Summary, error)
 }
 
 // Config is what the API answers from.
@@ -71,30 +72,39 @@ func Service(c Config) bus.Service {
 		a.Scope = c.Store.Scope
 	}
 	endpoints := map[string]bus.Handler{odooapi.SubjectLogin: handle(a.login)}
-	for _, name := range odooapi.Resources {
-		for verb, h := range map[string]bus.Handler{
-			odooapi.List: handle(a.list(name)), odooapi.Get: handle(a.get(name)), odooapi.Create: handle(a.create(name)),
-			odooapi.Update: handle(a.update(name)), odooapi.Archive: handle(a.onRef(name, odooapi.Archive, c.Store.Archive)), odooapi.ListFields: handle(a.fields(name)),
-		} {
-			endpoints[odooapi.Subject(name, verb)] = h
+	for _, r := range erp.Resources {
+		verbs := map[string]bus.Handler{
+			odooapi.List: handle(a.list(r)), odooapi.Get: handle(a.get(r)), odooapi.ListFields: handle(a.fields(r)),
 		}
-		if name != sales {
-			endpoints[odooapi.Subject(name, odooapi.Image)] = handle(a.image(name))
+		if r.Writable() {
+			verbs[odooapi.Create], verbs[odooapi.Update] = handle(a.create(r)), handle(a.update(r))
+		}
+		if r.Archive != "" {
+			verbs[odooapi.Archive] = handle(a.onRef(r, odooapi.Archive, c.Store.Archive))
+		}
+		if r.Image {
+			verbs[odooapi.Image] = handle(a.image(r))
+		}
+		if r.Summary != nil {
+			verbs[odooapi.Summary] = handle(a.summary(r))
+		}
+		for _, action := range r.Actions {
+			verbs[action.Name] = handle(a.onRef(r, action.Name, func(ctx context.Context, name string, scope resource.Scope, id int64, attempt resource.Attempt) (resource.Record, error) {
+				return c.Store.Act(ctx, name, action.Name, scope, id, attempt)
+			}))
+		}
+		for verb, h := range verbs {
+			endpoints[odooapi.Subject(r.Name, verb)] = h
 		}
 	}
-	for name := range odooapi.Options {
-		endpoints[odooapi.Subject(name, odooapi.List)] = handle(a.list(name))
+	for _, r := range erp.Options {
+		endpoints[odooapi.Subject(r.Name, odooapi.List)] = handle(a.list(r))
 	}
-	endpoints[odooapi.Subject(sales, odooapi.Confirm)] = handle(a.onRef(sales, odooapi.Confirm, onSale(c.Store.Confirm)))
-	endpoints[odooapi.Subject(sales, odooapi.Cancel)] = handle(a.onRef(sales, odooapi.Cancel, onSale(c.Store.Cancel)))
-	endpoints[odooapi.Subject(sales, odooapi.Summary)] = handle(a.summary)
 	return bus.Service{
-		Name: "odoo", Description: "Products, partners and sales of Odoo", Version: c.Version,
+		Name: "odoo", Description: "Records of Odoo", Version: c.Version,
 		Endpoints: endpoints, Workers: 128, Timeout: c.Timeout, // most of them wait for Odoo
 	}
 }
-
-const sales = "sales"
 
 type api struct{ Config }
 
@@ -109,7 +119,7 @@ func handle[Q any](answer func(context.Context, Q) (bus.Reply, error)) bus.Handl
 	}
 }
 
-func (a api) list(name string) func(context.Context, odooapi.Query) (bus.Reply, error) {
+func (a api) list(r *erp.Resource) func(context.Context, odooapi.Query) (bus.Reply, error) {
 	return func(ctx context.Context, q odooapi.Query) (bus.Reply, error) {
 		if q.Limit < 1 || q.Limit > odooapi.MaxLimit || q.Offset < 0 || q.Offset > maxOffset {
 			return bus.Reply{}, fault.New(fault.Invalid, fault.T("Parámetros de paginación inválidos", "Invalid pagination parameters"))
@@ -117,11 +127,11 @@ func (a api) list(name string) func(context.Context, odooapi.Query) (bus.Reply, 
 		if err := check(q); err != nil {
 			return bus.Reply{}, err
 		}
-		scope, err := a.viewing(ctx, name, q.Scope)
+		scope, err := a.viewing(ctx, r, q.Scope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		page, err := a.Source.List(ctx, name, scope, q)
+		page, err := a.Source.List(ctx, r.Name, scope, q)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -166,16 +176,16 @@ var (
 
 func isText(s string) bool { return utf8.ValidString(s) && utf8.RuneCountInString(s) <= maxText }
 
-func (a api) get(name string) func(context.Context, odooapi.RecordRef) (bus.Reply, error) {
+func (a api) get(r *erp.Resource) func(context.Context, odooapi.RecordRef) (bus.Reply, error) {
 	return func(ctx context.Context, q odooapi.RecordRef) (bus.Reply, error) {
 		if !isID(q.ID) {
 			return bus.Reply{}, noRecord(q.ID)
 		}
-		scope, err := a.viewing(ctx, name, q.Scope)
+		scope, err := a.viewing(ctx, r, q.Scope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		records, err := a.Source.Read(ctx, name, scope, []int64{q.ID})
+		records, err := a.Source.Read(ctx, r.Name, scope, []int64{q.ID})
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -202,13 +212,13 @@ func (a api) scope(ctx context.Context, asked odooapi.Scope, id int64) (resource
 
 // viewing resolves on whose terms a resource is read. Answers that do not depend on who reads them are
 // the same for all, in the cache too.
-func (a api) viewing(ctx context.Context, name string, asked odooapi.Scope) (resource.Scope, error) {
+func (a api) viewing(ctx context.Context, r *erp.Resource, asked odooapi.Scope) (resource.Scope, error) {
 	scope, err := a.Scope(ctx, asked)
-	scope.HideInternal = asked.HideInternal && odooapi.IsPartners(name)
+	scope.HideInternal = asked.HideInternal && r.HideInternal
 	return scope, err
 }
 
-func (a api) create(name string) func(context.Context, odooapi.Write) (bus.Reply, error) {
+func (a api) create(r *erp.Resource) func(context.Context, odooapi.Write) (bus.Reply, error) {
 	return func(ctx context.Context, w odooapi.Write) (bus.Reply, error) {
 		if w.ID != 0 {
 			return bus.Reply{}, fault.Field("id", fault.T("lo pone Odoo", "is given by Odoo"))
@@ -221,29 +231,29 @@ func (a api) create(name string) func(context.Context, odooapi.Write) (bus.Reply
 			w.Key = nuid.Next()
 		}
 		// Not of the language, in which a browser may ask again.
-		request, err := digestOf(name, odooapi.Create, scope.Company, w.Values)
+		request, err := digestOf(r.Name, odooapi.Create, scope.Company, w.Values)
 		if err != nil {
 			return bus.Reply{}, err
 		}
 		return a.once(ctx, w.Key, request, func(ctx context.Context, _ *writes.Claim) (bus.Reply, error) {
-			r, err := a.Store.Create(ctx, name, scope, w, referenceOf(w.Key, request))
-			return a.written(ctx, name, 0, r, err)
+			record, err := a.Store.Create(ctx, r.Name, scope, w, referenceOf(w.Key, request))
+			return a.written(ctx, r, 0, record, err)
 		})
 	}
 }
 
-func (a api) update(name string) func(context.Context, odooapi.Write) (bus.Reply, error) {
+func (a api) update(r *erp.Resource) func(context.Context, odooapi.Write) (bus.Reply, error) {
 	return func(ctx context.Context, w odooapi.Write) (bus.Reply, error) {
 		scope, err := a.scope(ctx, w.Scope, w.ID)
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		request, err := digestOf(name, odooapi.Update, scope.Company, w.ID, w.Values, w.IfMatch)
+		request, err := digestOf(r.Name, odooapi.Update, scope.Company, w.ID, w.Values, w.IfMatch)
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		return a.alone(ctx, name, w.ID, scope, w.Key, request, func(ctx context.Context, attempt resource.Attempt) (resource.Record, error) {
-			return a.Store.Update(ctx, name, scope, w, attempt)
+		return a.alone(ctx, r, w.ID, scope, w.Key, request, func(ctx context.Context, attempt resource.Attempt) (resource.Record, error) {
+			return a.Store.Update(ctx, r.Name, scope, w, attempt)
 		})
 	}
 }
@@ -251,37 +261,31 @@ func (a api) update(name string) func(context.Context, odooapi.Write) (bus.Reply
 // action is a write that needs nothing but a record.
 type action func(ctx context.Context, name string, scope resource.Scope, id int64, attempt resource.Attempt) (resource.Record, error)
 
-func onSale(f func(context.Context, resource.Scope, int64, resource.Attempt) (resource.Record, error)) action {
-	return func(ctx context.Context, _ string, scope resource.Scope, id int64, attempt resource.Attempt) (resource.Record, error) {
-		return f(ctx, scope, id, attempt)
-	}
-}
-
-func (a api) onRef(name, verb string, do action) func(context.Context, odooapi.RecordRef) (bus.Reply, error) {
+func (a api) onRef(r *erp.Resource, verb string, do action) func(context.Context, odooapi.RecordRef) (bus.Reply, error) {
 	return func(ctx context.Context, q odooapi.RecordRef) (bus.Reply, error) {
 		scope, err := a.scope(ctx, q.Scope, q.ID)
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		request, err := digestOf(name, verb, scope.Company, q.ID)
+		request, err := digestOf(r.Name, verb, scope.Company, q.ID)
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		return a.alone(ctx, name, q.ID, scope, q.Key, request, func(ctx context.Context, attempt resource.Attempt) (resource.Record, error) {
-			return do(ctx, name, scope, q.ID, attempt)
+		return a.alone(ctx, r, q.ID, scope, q.Key, request, func(ctx context.Context, attempt resource.Attempt) (resource.Record, error) {
+			return do(ctx, r.Name, scope, q.ID, attempt)
 		})
 	}
 }
 
 // alone changes a record while no one else does, once for its key if it has one.
-func (a api) alone(ctx context.Context, name string, id int64, scope resource.Scope, key, request string, do func(context.Context, resource.Attempt) (resource.Record, error)) (bus.Reply, error) {
+func (a api) alone(ctx context.Context, r *erp.Resource, id int64, scope resource.Scope, key, request string, do func(context.Context, resource.Attempt) (resource.Record, error)) (bus.Reply, error) {
 	return a.once(ctx, key, request, func(ctx context.Context, claim *writes.Claim) (bus.Reply, error) {
 		if claim.Done() {
-			r, err := a.Store.One(ctx, name, scope, id)
-			return replyOf(r), err
+			record, err := a.Store.One(ctx, r.Name, scope, id)
+			return replyOf(record), err
 		}
 		waiting, stop := context.WithTimeout(ctx, a.Timeout/2) // the rest is for the write itself
-		lock, err := a.Writes.Lock(waiting, fmt.Sprintf("%s.%d", resource.Model(name), id), key)
+		lock, err := a.Writes.Lock(waiting, fmt.Sprintf("%s.%d", r.Model, id), key)
 		stop()
 		if err != nil {
 			return bus.Reply{}, err
@@ -293,8 +297,8 @@ func (a api) alone(ctx context.Context, name string, id int64, scope resource.Sc
 		case claim.Repeated():
 			attempt = resource.Repeated
 		}
-		r, err := do(ctx, attempt)
-		reply, err := a.written(ctx, name, id, r, err)
+		record, err := do(ctx, attempt)
+		reply, err := a.written(ctx, r, id, record, err)
 		if !errors.Is(err, odoo.ErrOutcomeUnknown) {
 			lock.Release(ctx)
 			return reply, err
@@ -305,7 +309,7 @@ func (a api) alone(ctx context.Context, name string, id int64, scope resource.Sc
 				defer lock.Release(ctx)
 				if a.wasMade(ctx, do) {
 					claim.Finish(ctx)
-					_, _ = a.written(ctx, name, id, r, nil)
+					_, _ = a.written(ctx, r, id, record, nil)
 				}
 			})
 		}
@@ -370,46 +374,50 @@ func referenceOf(key, request string) string {
 
 // written tells what changed, and answers with the record. A write that Odoo did not refuse may
 // have been made, whatever became of its answer.
-func (a api) written(ctx context.Context, name string, id int64, r resource.Record, err error) (bus.Reply, error) {
+func (a api) written(ctx context.Context, r *erp.Resource, id int64, record resource.Record, err error) (bus.Reply, error) {
 	if err != nil && !mayHaveBeenMade(err) {
 		return bus.Reply{}, err
 	}
 	var ids []int64
-	if id = max(id, r.ID); id != 0 {
+	if id = max(id, record.ID); id != 0 {
 		ids = []int64{id}
 	}
-	changed := map[string][]int64{name: ids}
-	switch {
-	case odooapi.IsPartners(name):
-		changed["partners"], changed["suppliers"], changed["customers"] = ids, ids, ids
-	case name == sales:
-		if products := productsOf(r); len(products) > 0 { // their forecast
-			changed["products"] = products
+	changed := map[string][]int64{}
+	for _, other := range erp.Resources {
+		if other.Model == r.Model {
+			changed[other.Name] = ids
+		}
+	}
+	for _, touches := range r.Touches {
+		if linked := linkedBy(record, touches); len(linked) > 0 {
+			changed[touches.Resource] = linked
 		}
 	}
 	a.Changed(ctx, changed)
 	if err != nil {
 		return bus.Reply{}, err
 	}
-	return replyOf(r), nil
+	return replyOf(record), nil
 }
 
-func productsOf(r resource.Record) []int64 {
-	var sale odooapi.Sale
-	if json.Unmarshal(r.Data, &sale) != nil {
+// linkedBy gives the records that the lines of one link to.
+func linkedBy(record resource.Record, t erp.Touches) (ids []int64) {
+	var members map[string]json.RawMessage
+	var lines []map[string]json.RawMessage
+	if json.Unmarshal(record.Data, &members) != nil || json.Unmarshal(members[t.Lines], &lines) != nil {
 		return nil
 	}
-	var ids []int64
-	for _, line := range sale.Lines {
-		if line.Product != nil {
-			ids = append(ids, line.Product.ID)
+	for _, line := range lines {
+		var ref odooapi.Ref
+		if json.Unmarshal(line[t.Link], &ref) == nil && ref.ID != 0 {
+			ids = append(ids, ref.ID)
 		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
 }
 
-func (a api) image(name string) func(context.Context, odooapi.ImageRef) (bus.Reply, error) {
+func (a api) image(r *erp.Resource) func(context.Context, odooapi.ImageRef) (bus.Reply, error) {
 	return func(ctx context.Context, q odooapi.ImageRef) (bus.Reply, error) {
 		if q.Size == 0 {
 			q.Size = odooapi.ImageSizes[0]
@@ -421,11 +429,11 @@ func (a api) image(name string) func(context.Context, odooapi.ImageRef) (bus.Rep
 		if !isID(q.ID) {
 			return bus.Reply{}, noRecord(q.ID)
 		}
-		scope, err := a.viewing(ctx, name, q.Scope)
+		scope, err := a.viewing(ctx, r, q.Scope)
 		if err != nil {
 			return bus.Reply{}, err
 		}
-		image, err := a.Source.Image(ctx, name, scope, q)
+		image, err := a.Source.Image(ctx, r.Name, scope, q)
 		if err != nil {
 			return bus.Reply{}, err
 		}
@@ -435,25 +443,27 @@ func (a api) image(name string) func(context.Context, odooapi.ImageRef) (bus.Rep
 	}
 }
 
-func (a api) summary(ctx context.Context, q odooapi.Query) (bus.Reply, error) {
-	if err := check(q); err != nil {
-		return bus.Reply{}, err
+func (a api) summary(r *erp.Resource) func(context.Context, odooapi.Query) (bus.Reply, error) {
+	return func(ctx context.Context, q odooapi.Query) (bus.Reply, error) {
+		if err := check(q); err != nil {
+			return bus.Reply{}, err
+		}
+		scope, err := a.Scope(ctx, q.Scope)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		sum, err := a.Source.Summary(ctx, r.Name, scope, q)
+		if err != nil {
+			return bus.Reply{}, err
+		}
+		data, err := json.Marshal(sum.SalesSummary)
+		return bus.Reply{Header: header(sum.Freshness), Data: data}, err
 	}
-	scope, err := a.Scope(ctx, q.Scope)
-	if err != nil {
-		return bus.Reply{}, err
-	}
-	sum, err := a.Source.Summary(ctx, scope, q)
-	if err != nil {
-		return bus.Reply{}, err
-	}
-	data, err := json.Marshal(sum.SalesSummary)
-	return bus.Reply{Header: header(sum.Freshness), Data: data}, err
 }
 
-func (a api) fields(name string) func(context.Context, odooapi.Scope) (bus.Reply, error) {
+func (a api) fields(r *erp.Resource) func(context.Context, odooapi.Scope) (bus.Reply, error) {
 	return func(ctx context.Context, _ odooapi.Scope) (bus.Reply, error) {
-		fields, err := a.Store.Fields(ctx, name)
+		fields, err := a.Store.Fields(ctx, r.Name)
 		if err != nil {
 			return bus.Reply{}, err
 		}

@@ -26,7 +26,7 @@ type Source interface {
 	List(ctx context.Context, name string, scope resource.Scope, q odooapi.Query) (resource.Page, error)
 	Read(ctx context.Context, name string, scope resource.Scope, ids []int64) ([]resource.Record, error)
 	Image(ctx context.Context, name string, scope resource.Scope, q odooapi.ImageRef) (resource.Image, error)
-	Summary(ctx context.Context, scope resource.Scope, q odooapi.Query) (resource.Summary, error)
+	Summary(ctx context.Context, name string, scope resource.Scope, q odooapi.Query) (resource.Summary, error)
 }
 
 // Config tunes a Cache.
@@ -174,11 +174,11 @@ func (c *Cache) Image(ctx context.Context, name string, scope resource.Scope, q 
 	return img, nil
 }
 
-// Summary counts the sales that match.
-func (c *Cache) Summary(ctx context.Context, scope resource.Scope, q odooapi.Query) (resource.Summary, error) {
+// Summary counts the records that match.
+func (c *Cache) Summary(ctx context.Context, name string, scope resource.Scope, q odooapi.Query) (resource.Summary, error) {
 	q.Scope = odooapi.Scope{}
-	v, f, err := c.answer(ctx, keyOf("sales", summary, 0, scope, q), func(ctx context.Context) (any, error) {
-		return c.source.Summary(ctx, scope, q)
+	v, f, err := c.answer(ctx, keyOf(name, summary, 0, scope, q), func(ctx context.Context) (any, error) {
+		return c.source.Summary(ctx, name, scope, q)
 	})
 	if err != nil {
 		return resource.Summary{}, err

@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/natstest"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
@@ -28,14 +29,14 @@ import (
 
 const soon = 30 * time.Second
 
-// erp is an Odoo that says how often it was asked.
-type erp struct {
+// fakeOdoo is an Odoo that says how often it was asked.
+type fakeOdoo struct {
 	asked atomic.Int64
 	away  atomic.Bool
 	size  int
 }
 
-func (o *erp) say() (json.RawMessage, error) {
+func (o *fakeOdoo) say() (json.RawMessage, error) {
 	n := o.asked.Add(1)
 	if o.away.Load() {
 		return nil, fault.Away("Odoo", errors.New("no route"))
@@ -43,7 +44,7 @@ func (o *erp) say() (json.RawMessage, error) {
 	return json.RawMessage(fmt.Sprintf(`{"n":%d,"pad":"%s"}`, n, strings.Repeat("x", o.size))), nil
 }
 
-func (o *erp) List(context.Context, string, resource.Scope, odooapi.Query) (resource.Page, error) {
+func (o *fakeOdoo) List(context.Context, string, resource.Scope, odooapi.Query) (resource.Page, error) {
 	data, err := o.say()
 	return resource.Page{Records: []resource.Record{{ID: 1, Data: data}}, Total: 1}, err
 }
@@ -51,7 +52,7 @@ func (o *erp) List(context.Context, string, resource.Scope, odooapi.Query) (reso
 // broken is a record that Odoo cannot read, nor any others in the same call.
 const broken = 666
 
-func (o *erp) Read(_ context.Context, _ string, _ resource.Scope, ids []int64) ([]resource.Record, error) {
+func (o *fakeOdoo) Read(_ context.Context, _ string, _ resource.Scope, ids []int64) ([]resource.Record, error) {
 	data, err := o.say()
 	if slices.Contains(ids, broken) {
 		return nil, &fault.Error{Code: fault.Unavailable, Err: &odoo.RefusalError{Reason: odoo.Broken}}
@@ -65,17 +66,17 @@ func (o *erp) Read(_ context.Context, _ string, _ resource.Scope, ids []int64) (
 	return all, err
 }
 
-func (o *erp) Image(context.Context, string, resource.Scope, odooapi.ImageRef) (resource.Image, error) {
+func (o *fakeOdoo) Image(context.Context, string, resource.Scope, odooapi.ImageRef) (resource.Image, error) {
 	data, err := o.say()
 	return resource.Image{Type: "image/png", Data: data}, err
 }
 
-func (o *erp) Summary(context.Context, resource.Scope, odooapi.Query) (resource.Summary, error) {
+func (o *fakeOdoo) Summary(context.Context, string, resource.Scope, odooapi.Query) (resource.Summary, error) {
 	_, err := o.say()
 	return resource.Summary{}, err
 }
 
-func (o *erp) Terms(context.Context, int64) (resource.Terms, error) {
+func (o *fakeOdoo) Terms(context.Context, int64) (resource.Terms, error) {
 	if o.away.Load() {
 		return resource.Terms{}, fault.Away("Odoo", errors.New("no route"))
 	}
@@ -104,14 +105,14 @@ type rig struct {
 	*Cache
 
 	t     *testing.T
-	odoo  *erp
+	odoo  *fakeOdoo
 	clock *hands
 }
 
 // newRig starts a cache that has been told that somebody looked.
 func newRig(t *testing.T, n *natstest.Server, memory int64) *rig {
 	t.Helper()
-	r := &rig{t: t, odoo: &erp{}, clock: &hands{now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)}}
+	r := &rig{t: t, odoo: &fakeOdoo{}, clock: &hands{now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)}}
 	c, err := New(Config{
 		Namespace: "test", Fresh: 5 * time.Second, MaxAge: time.Hour, Memory: memory, Timeout: soon, Replicas: 1,
 		Log: slog.New(slog.DiscardHandler), Now: r.clock.Now, Terms: r.odoo.Terms,
@@ -158,7 +159,7 @@ func (r *rig) look(changes map[string]Change) {
 
 func everything() map[string]Change {
 	all := map[string]Change{}
-	for _, name := range odooapi.Resources {
+	for _, name := range erp.Names() {
 		all[name] = Change{All: true}
 	}
 	return all

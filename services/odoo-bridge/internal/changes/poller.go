@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/lease"
-	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/cache"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
@@ -123,13 +123,13 @@ type watch struct {
 	saved    time.Time
 	dirty    bool // the state differs from what is saved, and that matters
 
-	began   bool           // the journals were told that anything may have changed before
-	full    time.Time      // of the last reading of all ids
-	totals  map[string]int // by model, at the last look
-	created map[string]int // records that were found new since, by model
-	newest  int64          // the highest id of a line seen
-	blind   []string       // resources whose changes the last whole look could not see
-	refused bool           // Odoo refused the short look: each is a whole one until all ids are read again
+	began   bool             // the journals were told that anything may have changed before
+	full    time.Time        // of the last reading of all ids
+	totals  map[string]int   // by model, at the last look
+	created map[string]int   // records that were found new since, by model
+	newest  map[string]int64 // the highest id of a line seen, by model
+	blind   []string         // resources whose changes the last whole look could not see
+	refused bool             // Odoo refused the short look: each is a whole one until all ids are read again
 	changes map[string]cache.Change
 	touched map[string]ids // to be looked up
 	pending map[string]map[int64]event.Change
@@ -142,7 +142,8 @@ type watch struct {
 // run looks and publishes by turns until ctx ends. It returns an error when the lease should be
 // taken anew.
 func (w *watch) run(ctx context.Context) (err error) {
-	w.changes, w.touched, w.pending, w.mute = map[string]cache.Change{}, map[string]ids{}, map[string]map[int64]event.Change{}, map[string]bool{}
+	w.changes, w.touched, w.pending = map[string]cache.Change{}, map[string]ids{}, map[string]map[int64]event.Change{}
+	w.mute, w.newest = map[string]bool{}, map[string]int64{}
 	if w.state, w.revision, err = load(ctx, w.kv, w.cfg.Key); err != nil {
 		return err
 	}
@@ -250,8 +251,8 @@ func (w *watch) poll(ctx context.Context) ([]string, error) {
 	if quiet {
 		return w.blind, nil
 	}
-	blind := slices.Sorted(maps.Keys(odooapi.Options)) // seldom asked for: not worth a look each time
-	if !w.began {                                      // what changed while nobody looked
+	blind := optionNames() // seldom asked for: not worth a look each time
+	if !w.began {          // what changed while nobody looked
 		for _, name := range slices.Concat(names, blind) {
 			w.forget(name, cache.Change{All: true})
 		}
@@ -274,7 +275,7 @@ func (w *watch) poll(ctx context.Context) ([]string, error) {
 		}
 		w.take(one, found[i])
 	}
-	if err := w.compare(ctx, names, totals); err != nil {
+	if err := w.compare(ctx, names, watches, totals); err != nil {
 		return nil, err
 	}
 	if len(w.changes) > 0 {
@@ -334,6 +335,13 @@ func (w *watch) quiet(ctx context.Context, watches []resource.Watch) (quiet bool
 		w.state.Cursors[one.Model] = at
 	}
 	return true, totals, nil
+}
+
+func optionNames() (names []string) {
+	for _, r := range erp.Options {
+		names = append(names, r.Name)
+	}
+	return names
 }
 
 // forget notes what the cache has to forget.
@@ -414,7 +422,7 @@ func (w *watch) ask(ctx context.Context, watches []resource.Watch) ([]touches, e
 // take notes which records of a model were written since the last look.
 func (w *watch) take(one resource.Watch, found touches) {
 	was, seen := w.state.Seen[one.Model], map[int64]time.Time{}
-	highest := w.newest
+	highest := w.newest[one.Model]
 	for _, t := range found.rows {
 		if old, ok := was[t.ID]; ok && old.Equal(t.At) {
 			seen[t.ID] = t.At
@@ -432,26 +440,30 @@ func (w *watch) take(one resource.Watch, found touches) {
 			w.forget(name, cache.Change{All: true})
 		}
 		switch {
-		case one.Lines():
-			if t.ID > w.newest {
+		case one.Lines:
+			if t.ID > w.newest[one.Model] {
 				w.created[one.Model]++
 				highest = max(highest, t.ID)
 			}
-		case one.Own() && !w.state.Known[one.Resources[0]].has(t.ID):
+		case one.Own && !w.state.Known[one.Resources[0]].has(t.ID):
 			w.created[one.Model]++
 		}
 	}
-	w.newest = highest
+	w.newest[one.Model] = highest
 	w.state.Cursors[one.Model], w.state.Seen[one.Model] = found.at, seen
 }
 
 // compare finds records that are new or gone. Deletions leave no trace but a total that is not what it
 // was, with those that were found new.
-func (w *watch) compare(ctx context.Context, names []string, totals map[string]int) error {
+func (w *watch) compare(ctx context.Context, names []string, watches []resource.Watch, totals map[string]int) error {
 	full := !w.began || time.Since(w.full) > w.cfg.Full
 	differs := func(model string) bool { return totals[model] != w.totals[model]+w.created[model] }
-	if w.totals != nil && differs(resource.LinesModel) { // some are gone, of which Odoo says nothing in their sale
-		w.forget("sales", cache.Change{All: true})
+	for _, one := range watches {
+		if one.Lines && w.totals != nil && differs(one.Model) { // some are gone, of which Odoo says nothing in their record
+			for _, name := range one.Resources {
+				w.forget(name, cache.Change{All: true})
+			}
+		}
 	}
 	for _, name := range names {
 		if w.state.Known[name] == nil { // its module was installed since
@@ -460,7 +472,7 @@ func (w *watch) compare(ctx context.Context, names []string, totals map[string]i
 		if err := w.lookUp(ctx, name); err != nil {
 			return err
 		}
-		if !full && !differs(resource.ModelOf(name)) {
+		if !full && !differs(resource.Model(name)) {
 			continue
 		}
 		list, err := w.odoo.IDs(ctx, name)
@@ -517,7 +529,7 @@ func (w *watch) lookUp(ctx context.Context, name string) error {
 	touched, known := w.touched[name], w.state.Known[name]
 	var asked []int64 // new, or no longer of this resource, or never, as a partner who is no supplier
 	for id := range touched {
-		if resource.IsFilter(name) || !known.has(id) {
+		if erp.Named(name).Filter() || !known.has(id) {
 			asked = append(asked, id)
 		}
 	}
@@ -531,7 +543,7 @@ func (w *watch) lookUp(ctx context.Context, name string) error {
 	}
 	for id := range touched {
 		switch is := members.has(id); {
-		case known.has(id) && resource.IsFilter(name) && !is:
+		case known.has(id) && erp.Named(name).Filter() && !is:
 			w.note(name, id, event.Deleted)
 		case known.has(id):
 			if w.pending[name][id] != event.Created {
@@ -548,8 +560,8 @@ func (w *watch) lookUp(ctx context.Context, name string) error {
 // more tells whether there are events to publish.
 func (w *watch) more() bool {
 	n := 0
-	for _, name := range odooapi.Resources {
-		n += len(w.pending[name])
+	for _, r := range erp.Resources {
+		n += len(w.pending[r.Name])
 	}
 	pendingEvents.Set(float64(n))
 	return w.state != nil && (n > 0 || len(w.touched) > 0)

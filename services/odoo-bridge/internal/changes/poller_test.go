@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/resonance/resonance/pkg/natstest"
-	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	odootest "github.com/resonance/resonance/sandbox/odoo"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/cache"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
@@ -219,7 +218,7 @@ func (r *rig) steps(t *testing.T, next func()) {
 	s := r.odoo
 	all := cache.Change{All: true}
 	want := map[string]cache.Change{"products": all, "partners": all, "suppliers": all, "customers": all, "sales": all}
-	for name := range odooapi.Options {
+	for _, name := range optionNames() {
 		want[name] = all
 	}
 	if diff := cmp.Diff(want, r.after(t)); diff != "" {

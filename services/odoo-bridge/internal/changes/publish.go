@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/event"
-	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/resource"
 )
 
@@ -26,7 +26,7 @@ const (
 
 // publishSome publishes events of some records. What fails stays pending.
 func (w *watch) publishSome(ctx context.Context) error {
-	for _, name := range odooapi.Resources {
+	for _, name := range erp.Names() {
 		if len(w.touched[name]) > 0 {
 			if w.state.Known[name] == nil {
 				delete(w.touched, name)

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/resonance/resonance/pkg/rpc/odooapi"
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 
@@ -16,68 +17,44 @@ import (
 type Watch struct {
 	Model     string
 	Resources []string // whose records are touched
-	Linked    []string // whose records only show the name: nobody can tell which of them
+	Linked    []string // of which any record may look different: they show its name
+	Own       bool     // its records are those of Resources
+	Lines     bool     // its records are the lines of those of Resources, whose deletion they do not show
 	link      string   // leads to the touched record; "" when it is the record itself
-	needs     string   // only where products have this field
 	reached   []reach
 }
 
-// reach is a way from the records of a root to those of a watched model.
+// reach is a way from the records of a root to those of a watched model: every record that is shown is one of a root's, or
+// belongs to one.
 type reach struct{ root, path string }
 
-// The roots: every record that is shown is one of these, or belongs to one.
-const (
-	ofProduct = "product.product"
-	ofPartner = "res.partner"
-)
+// treeDepth is how deep records may be nested for a short look to see all that the full name of one is made of.
+const treeDepth = 8
 
-// watches are what a real Odoo 19 was seen to need: stock moves without a word in the product's
-// write_date, and so do the texts of a sale's lines. {uom} and {taxes} stand for what lines call them.
-var watches = []Watch{
-	{Model: ofProduct, Resources: []string{"products"}, Linked: []string{"sales"}, reached: []reach{{ofProduct, ""}}},
-	{Model: "product.template", Resources: []string{"products"}, Linked: []string{"sales"}, link: "product_variant_ids", reached: []reach{{ofProduct, "product_tmpl_id."}}},
-	{Model: "stock.quant", Resources: []string{"products"}, link: "product_id", needs: "qty_available", reached: []reach{{ofProduct, "stock_quant_ids."}}},
-	{Model: "stock.move", Resources: []string{"products"}, link: "product_id", needs: "virtual_available", reached: []reach{{ofProduct, "stock_move_ids."}}},
-	{Model: "product.category", Linked: []string{"products"}, reached: categories()},
-	{Model: "uom.uom", Linked: []string{"products", "sales"}, reached: []reach{{ofProduct, "uom_id."}, {ofPartner, "sale_order_ids.order_line.{uom}."}}},
-	{Model: ofPartner, Resources: partners, Linked: append(slices.Clone(partners), "sales"), reached: []reach{{ofPartner, ""}}},
-	{Model: ordersModel, Resources: []string{"sales"}, reached: []reach{{ofPartner, "sale_order_ids."}}},
-	{Model: LinesModel, Resources: []string{"sales"}, link: "order_id", reached: []reach{{ofPartner, "sale_order_ids.order_line."}}},
-	{Model: "account.tax", Linked: []string{"sales"}, reached: []reach{{ofPartner, "sale_order_ids.order_line.{taxes}."}}},
+// watchList collects watches by model.
+type watchList []Watch
+
+func (l *watchList) at(model string) *Watch {
+	i := slices.IndexFunc(*l, func(w Watch) bool { return w.Model == model })
+	if i < 0 {
+		i = len(*l)
+		*l = append(*l, Watch{Model: model})
+	}
+	return &(*l)[i]
 }
 
-// maxCategories is how deep categories may be nested for a short look to see all that the full name of a
-// product's category is made of.
-const maxCategories = 8
-
-func categories() []reach {
-	all := []reach{{ofProduct, "categ_id."}}
-	for range maxCategories - 1 {
-		all = append(all, reach{ofProduct, all[len(all)-1].path + "parent_id."})
+// reach adds ways to a model from the records of a resource.
+func (w *Watch) reach(r *erp.Resource, paths ...string) {
+	root := erp.Path{Model: r.Model}
+	if r.Via != nil {
+		root = *r.Via
 	}
-	return all
-}
-
-// partners are the resources of res.partner.
-var partners = []string{"partners", "suppliers", "customers"}
-
-const ordersModel = "sale.order"
-
-// LinesModel has the lines of sales.
-const LinesModel = "sale.order.line"
-
-// Linked are the resources of which any record may look different once one of a resource was written:
-// they show its name, or share fields with it, as the variants of a product do.
-func Linked(name string) []string {
-	if name == "products" {
-		return []string{"products", "sales"}
-	}
-	for _, w := range watches {
-		if w.link == "" && slices.Contains(w.Resources, name) {
-			return w.Linked
+	for _, path := range paths {
+		way := reach{root.Model, root.Path + path}
+		if !slices.Contains(w.reached, way) {
+			w.reached = append(w.reached, way)
 		}
 	}
-	return nil
 }
 
 // Watches gives the models to watch in this Odoo.
@@ -86,15 +63,66 @@ func (s *Store) Watches(ctx context.Context) ([]Watch, error) {
 	if err != nil {
 		return nil, err
 	}
-	products := sc.resources["products"]
-	var all []Watch
-	for _, w := range watches {
-		there := slices.ContainsFunc(slices.Concat(w.Resources, w.Linked), func(name string) bool { return sc.resources[name] != nil })
-		if there && (w.needs == "" || products != nil && products.field(w.needs) != "") {
-			all = append(all, w)
+	var all watchList
+	for _, d := range erp.Resources {
+		r := sc.resources[d.Name]
+		if r == nil {
+			continue
+		}
+		own := all.at(d.Model)
+		own.Own, own.Resources = true, append(own.Resources, d.Name)
+		own.reach(d, "")
+		if r.lines != nil {
+			lines := all.at(r.of.Model)
+			lines.Lines, lines.link, lines.Resources = true, r.of.Parent, append(lines.Resources, d.Name)
+			lines.reach(d, r.field(r.lines.Name)+".")
+		}
+		for _, watch := range d.Watches {
+			if watch.Needs != "" && r.field(watch.Needs) == "" {
+				continue
+			}
+			paths := r.paths(watch)
+			w := all.at(watch.Model)
+			w.reach(d, paths...)
+			if watch.Link == "" {
+				w.Linked = append(w.Linked, d.Name)
+			} else {
+				w.link, w.Resources = watch.Link, append(w.Resources, d.Name)
+			}
 		}
 	}
 	return all, nil
+}
+
+// paths are the ways from a record to those of a watched model.
+func (r *resource) paths(w erp.Watch) []string {
+	path := w.Path
+	if r.lines != nil {
+		for _, f := range r.lines.Fields {
+			path = strings.ReplaceAll(path, "{"+f.Name+"}", r.lines.field(f.Name))
+		}
+	}
+	if path == "" || strings.Contains(path, "..") { // of another resource, or of a field that this Odoo has not
+		return nil
+	}
+	paths := []string{path}
+	for w.Parent != "" && len(paths) < treeDepth {
+		paths = append(paths, paths[len(paths)-1]+w.Parent)
+	}
+	return paths
+}
+
+// Linked are the resources of which any record may look different once one of a resource was written: they show its name,
+// or share fields with it, as the variants of a product do.
+func Linked(name string) (names []string) {
+	written := erp.Named(name)
+	for _, r := range erp.Resources {
+		shows := slices.ContainsFunc(r.Watches, func(w erp.Watch) bool { return w.Link == "" && w.Model == written.Model })
+		if shows || r == written && r.Siblings {
+			names = append(names, r.Name)
+		}
+	}
+	return names
 }
 
 // Resources gives the names of the resources this Odoo has.
@@ -103,7 +131,7 @@ func (s *Store) Resources(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(odooapi.Resources), func(name string) bool { return sc.resources[name] == nil }), nil
+	return slices.DeleteFunc(erp.Names(), func(name string) bool { return sc.resources[name] == nil }), nil
 }
 
 // ErrUnwatchable is returned for a model that our user may not read, or that there is not.
@@ -140,19 +168,24 @@ func (s *Store) Touched(ctx context.Context, w Watch, since time.Time, limit int
 		t.ID, _ = row["id"].(int64)
 		text, _ := row["write_date"].(string)
 		t.At, _ = time.Parse(odooTime, text)
-		switch w.link {
-		case "":
+		if w.Own {
 			t.Touched = []int64{t.ID}
-		case "product_variant_ids":
-			t.Touched = idsOf(row[w.link])
-		default:
-			if ref, ok := refOf(row[w.link]); ok {
-				t.Touched = []int64{ref.ID}
-			}
+		} else {
+			t.Touched = linkedIDs(row[w.link])
 		}
 		touches = append(touches, t)
 	}
 	return touches, nil
+}
+
+// linkedIDs gives the ids of a link, many2one or of many.
+func linkedIDs(v any) []int64 {
+	if list, _ := v.([]any); len(list) == 2 {
+		if _, named := list[1].(string); named {
+			return idsOf(list[:1])
+		}
+	}
+	return idsOf(v)
 }
 
 func idsOf(answer any) []int64 {
@@ -172,7 +205,7 @@ func (s *Store) IDs(ctx context.Context, name string) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.ids(ctx, r.model, r.belonging())
+	return s.ids(ctx, r.Model, r.belonging())
 }
 
 // ids gives the ids in a domain, ascending.
@@ -186,45 +219,26 @@ func (s *Store) ids(ctx context.Context, model string, domain []any) ([]int64, e
 	return idsOf(answer), nil
 }
 
-// Lines reports that these are the lines of sales, whose deletion the sale does not tell of.
-func (w Watch) Lines() bool { return w.Model == LinesModel }
-
-// Own reports that the records of the model are those of a resource, the first of Resources.
-func (w Watch) Own() bool { return w.link == "" && len(w.Resources) > 0 }
-
-// ModelOf gives the model whose records a resource has.
-func ModelOf(name string) string { return tables[name].model }
-
 // Members gives those of ids that are records of the resource, ascending.
 func (s *Store) Members(ctx context.Context, name string, ids []int64) ([]int64, error) {
 	_, r, err := s.resource(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return s.ids(ctx, r.model, append(one(leaf("id", "in", ids)), r.belonging()...))
+	return s.ids(ctx, r.Model, append(one(leaf("id", "in", ids)), r.belonging()...))
 }
 
-// Written reports whether any record of the watched models was written since, as far as it belongs to a
-// product or a partner: in one call for each of the two, however many models are watched.
+// Written reports whether any record of the watched models was written since, as far as it belongs to a record of a root:
+// in one call for each root, however many models are watched.
 func (s *Store) Written(ctx context.Context, watches []Watch, since time.Time) (bool, error) {
-	sc, err := s.schema(ctx)
-	if err != nil {
-		return false, err
-	}
-	names := strings.NewReplacer("{uom}", sc.lines.field("uom"), "{taxes}", sc.lines.field("taxes"))
 	at := since.UTC().Format(odooTime)
 	terms := map[string][][]any{}
 	for _, w := range watches {
 		for _, r := range w.reached {
-			if path := names.Replace(r.path); !strings.Contains(path, "..") && (path == "" || r.root == ofProduct || sc.resources["sales"] != nil) {
-				terms[r.root] = append(terms[r.root], one(leaf(path+"write_date", ">=", at)))
-			}
+			terms[r.root] = append(terms[r.root], one(leaf(r.path+"write_date", ">=", at)))
 		}
 	}
-	for _, root := range []string{ofProduct, ofPartner} {
-		if len(terms[root]) == 0 {
-			continue
-		}
+	for _, root := range slices.Sorted(maps.Keys(terms)) {
 		answer, err := s.odoo.Call(ctx, odoo.Call{Model: root, Method: "search", Context: everything(map[string]any{}), Read: true, Args: []odoo.Arg{
 			{Name: "domain", Value: either(terms[root]...)}, {Name: "offset", Value: 0}, {Name: "limit", Value: 1},
 		}})
@@ -247,14 +261,16 @@ func (s *Store) Totals(ctx context.Context) (map[string]int, error) {
 		return nil, err
 	}
 	var models []string
-	for name, model := range map[string]string{"products": ofProduct, "partners": ofPartner, "sales": ordersModel} {
-		if sc.resources[name] != nil {
-			models = append(models, model)
+	for _, d := range erp.Resources {
+		if r := sc.resources[d.Name]; r != nil {
+			models = append(models, d.Model)
+			if r.lines != nil {
+				models = append(models, r.of.Model)
+			}
 		}
 	}
-	if sc.resources["sales"] != nil {
-		models = append(models, LinesModel)
-	}
+	slices.Sort(models)
+	models = slices.Compact(models)
 	totals := map[string]int{}
 	if sc.counts {
 		answer, err := s.odoo.Call(ctx, odoo.Call{Model: "ir.model", Method: "search_read", Read: true, Args: []odoo.Arg{
@@ -283,10 +299,6 @@ func (s *Store) CountsApart(ctx context.Context) (bool, error) {
 	sc, err := s.schema(ctx)
 	return err == nil && !sc.counts, err
 }
-
-// IsFilter reports whether a resource has only some of the records of its model: a record can leave it
-// without being deleted.
-func IsFilter(name string) bool { return name == "suppliers" || name == "customers" }
 
 func (s *Store) countOf(ctx context.Context, model string, domain []any) (int, error) {
 	answer, err := s.odoo.Call(ctx, odoo.Call{

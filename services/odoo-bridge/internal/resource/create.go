@@ -22,16 +22,16 @@ const externalModule = "resonance"
 // Create makes a record and gives it as Odoo completed it. Called again with the same reference it makes no other one,
 // and gives the record as it is now. The reference is of letters, digits and "_".
 func (s *Store) Create(ctx context.Context, name string, scope Scope, w odooapi.Write, reference string) (Record, error) {
-	sc, r, err := s.resource(ctx, name)
+	_, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Record{}, err
 	}
-	values, err := s.values(sc, r, w.Values, true)
+	values, err := r.values(w.Values, true)
 	if err != nil {
 		return Record{}, err
 	}
-	if r.rank != "" && r.has[r.rank].kind != "" {
-		values[r.rank] = int64(1)
+	if r.Rank != "" && r.has[r.Rank].kind != "" {
+		values[r.Rank] = int64(1)
 	}
 	defaults, err := s.fromForm(ctx, r, scope, 0, values)
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Store) createOnce(ctx context.Context, r *resource, scope Scope, values
 		columns, row = append(columns, name), append(row, text)
 	}
 	call := odoo.Call{
-		Model: r.model, Method: "load", Context: vals, Repeatable: true,
+		Model: r.Model, Method: "load", Context: vals, Repeatable: true,
 		Args: []odoo.Arg{{Name: "fields", Value: columns}, {Name: "data", Value: []any{row}}},
 	}
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
@@ -128,7 +128,7 @@ func loaded(answer any) (int64, error) {
 // explainCreate is explain, for a refusal of load: it does not tell a missing right from other refusals.
 func (s *Store) explainCreate(ctx context.Context, r *resource, scope Scope, values map[string]any, err error) error {
 	if odoo.IsReason(err, odoo.Invalid) {
-		may, failed := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: "check_access_rights", Read: true, Args: []odoo.Arg{
+		may, failed := s.odoo.Call(ctx, odoo.Call{Model: r.Model, Method: "check_access_rights", Read: true, Args: []odoo.Arg{
 			{Name: "operation", Value: "create"}, {Name: "raise_exception", Value: false},
 		}})
 		if failed == nil && may == false {

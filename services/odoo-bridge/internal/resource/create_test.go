@@ -2,6 +2,7 @@ package resource
 
 import (
 	"context"
+	"github.com/resonance/resonance/pkg/erp"
 	"testing"
 
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
@@ -23,7 +24,7 @@ func TestCreateOnceAmongTwins(t *testing.T) {
 	t.Parallel()
 	twin := &contended{}
 	s := New(Config{}, twin)
-	id, err := s.createOnce(t.Context(), tables["products"].in(nil, 0), Scope{}, map[string]any{"name": "x"}, nil, "resonance.x")
+	id, err := s.createOnce(t.Context(), fitted(erp.Products, nil, 0), Scope{}, map[string]any{"name": "x"}, nil, "resonance.x")
 	if id != 7 || err != nil || twin.calls != 4 {
 		t.Errorf("%d %v after %d calls", id, err, twin.calls)
 	}

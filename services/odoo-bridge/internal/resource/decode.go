@@ -25,11 +25,11 @@ func rows(answer any) []map[string]any {
 	return records
 }
 
-// record writes one of Odoo's records as the public JSON, fields in the table's order.
+// record writes one of Odoo's records as the public JSON, fields in the order of its description.
 func (r *resource) record(row map[string]any, extra ...member) (Record, error) {
 	id, ok := row["id"].(int64)
 	if !ok {
-		return Record{}, fmt.Errorf("a record of %s without id", r.model)
+		return Record{}, fmt.Errorf("a record of %s without id", r.Model)
 	}
 	data, err := encode(append(r.members(row), extra...))
 	return Record{ID: id, Data: data}, err
@@ -60,19 +60,11 @@ func encode(members []member) (json.RawMessage, error) {
 }
 
 func (r *resource) members(row map[string]any) []member {
-	members := make([]member, 0, len(r.columns)+1)
-	v := view{r: r, record: row, lowStock: r.lowStock}
-	for _, c := range r.columns {
-		var value any
-		if c.value != nil {
-			value = c.value(v)
-		} else if from := r.from[c.name]; from != "" {
-			value = convert(row[from], r.has[from].kind)
-			if c.name == r.merged.column && value == r.merged.value {
-				value = r.merged.as
-			}
+	members := make([]member, 0, len(r.Fields))
+	for _, f := range r.Fields {
+		if f.Lines == nil {
+			members = append(members, member{f.Name, r.value(f, row)})
 		}
-		members = append(members, member{c.name, value})
 	}
 	return members
 }

@@ -49,8 +49,8 @@ func (r *resource) domain(scope Scope, q odooapi.Query) ([]any, error) {
 	}
 	if search := strings.TrimSpace(odoo.CleanText(q.Search)); search != "" { // pasted with white space, as often as not
 		var terms [][]any
-		for _, f := range r.fields {
-			if from := r.field(f.Name); f.Has(odooapi.Searched) && from != "" {
+		for _, f := range r.Fields {
+			if from := r.field(f.Name); f.Has(rpc.Searched) && from != "" {
 				terms = append(terms, one(leaf(from, "ilike", escapeLike(search))))
 			}
 		}
@@ -62,7 +62,7 @@ func (r *resource) domain(scope Scope, q odooapi.Query) ([]any, error) {
 // visible is the domain of what may be shown on those terms. Odoo stores of each partner whether it
 // is no internal user.
 func (r *resource) visible(scope Scope) []any {
-	if scope.HideInternal && odooapi.IsPartners(r.name) {
+	if scope.HideInternal && r.HideInternal {
 		return one(leaf("partner_share", "=", true))
 	}
 	return nil
@@ -72,10 +72,14 @@ func (r *resource) visible(scope Scope) []any {
 // Odoo does not tell suppliers from customers: both are every company and every contact of none.
 func (r *resource) belonging() []any {
 	switch {
-	case r.rank == "":
-		return r.base
-	case r.has[r.rank].kind != "":
-		return one(leaf(r.rank, ">", 0))
+	case r.Rank == "":
+		var domain []any
+		for _, c := range r.Only {
+			domain = append(domain, leaf(c.Field, c.Op, c.Value))
+		}
+		return domain
+	case r.has[r.Rank].kind != "":
+		return one(leaf(r.Rank, ">", 0))
 	}
 	return either(one(leaf("is_company", "=", true)), one(leaf("parent_id", "=", false)))
 }
@@ -107,16 +111,16 @@ var (
 
 // condition gives the terms of one filter, which must hold together.
 func (r *resource) condition(f rpc.Filter) ([]any, error) {
-	c, field, ok := r.column(f.Field)
-	if !ok || !field.Has(odooapi.Filtered) {
+	field, ok := r.Field(f.Field)
+	if !ok || !field.Has(rpc.Filtered) {
 		return nil, unknownField(f.Field)
 	}
 	if err := checkCount(f); err != nil {
 		return nil, err
 	}
 	from := r.field(f.Field)
-	if c.where != nil {
-		return r.derived(c, f)
+	if where, apart := r.where(field); apart {
+		return flagCondition(where, f)
 	}
 	if from == "" {
 		return nil, notInstalled(f.Field)
@@ -150,8 +154,8 @@ func null(from string, kind rpc.Kind, op rpc.Op) []any {
 	return one(leaf(from, "!=", false))
 }
 
-// derived is a filter by a Bool that Odoo has no field of its own for.
-func (r *resource) derived(c column, f rpc.Filter) ([]any, error) {
+// flagCondition is a filter by a Bool that Odoo may have no field of its own for.
+func flagCondition(where func(bool) []any, f rpc.Filter) ([]any, error) {
 	if f.Op == rpc.Null || f.Op == rpc.Nnull {
 		return nil, wrongOperator(f)
 	}
@@ -170,7 +174,7 @@ func (r *resource) derived(c column, f rpc.Filter) ([]any, error) {
 	default:
 		return nil, wrongOperator(f)
 	}
-	yes, no := c.where(r, true), c.where(r, false)
+	yes, no := where(true), where(false)
 	switch {
 	case yes == nil:
 		return nil, notInstalled(f.Field)
@@ -203,10 +207,10 @@ func (r *resource) compare(from string, kind rpc.Kind, f rpc.Filter) ([]any, err
 		return []any{leaf(from, ">=", values[0]), leaf(from, "<=", values[1])}, nil
 	case f.Op == rpc.Nbetween:
 		return either(one(leaf(from, "<", values[0])), one(leaf(from, ">", values[1]))), nil
-	case !ordered && f.Field == r.merged.column && r.merges():
-		values = slices.DeleteFunc(values, func(v any) bool { return v == r.merged.value })
-		if slices.Contains(values, any(r.merged.as)) {
-			values = slices.Concat(values, []any{r.merged.value})
+	case !ordered && f.Field == r.was.Field && r.merges():
+		values = slices.DeleteFunc(values, func(v any) bool { return v == r.was.Value })
+		if slices.Contains(values, any(r.was.Now)) {
+			values = slices.Concat(values, []any{r.was.Value})
 		}
 		op := "in"
 		if f.Op == rpc.Ne || f.Op == rpc.Nin {
@@ -333,11 +337,15 @@ var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 // sortBy gives Odoo's order, which id makes total.
 func (r *resource) sortBy(sorts []rpc.Sort) (string, error) {
 	var keys []string
+	if len(sorts) == 0 {
+		name, desc := strings.CutPrefix(r.Sort, "-")
+		sorts = []rpc.Sort{{Field: name, Desc: desc}}
+	}
 	for _, s := range sorts {
-		_, field, ok := r.column(s.Field)
+		field, ok := r.Field(s.Field)
 		from := r.field(s.Field)
 		switch {
-		case !ok || !field.Has(odooapi.Sorted):
+		case !ok || !field.Has(rpc.Sorted):
 			return "", unknownField(s.Field)
 		case from == "":
 			return "", notInstalled(s.Field)
@@ -347,9 +355,6 @@ func (r *resource) sortBy(sorts []rpc.Sort) (string, error) {
 			from += " desc"
 		}
 		keys = append(keys, from)
-	}
-	if len(keys) == 0 {
-		keys = []string{r.order}
 	}
 	return strings.Join(append(keys, "id"), ", "), nil
 }

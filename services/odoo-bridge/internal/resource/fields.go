@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -10,37 +11,32 @@ import (
 
 // Fields tells which fields of a resource this Odoo has, and what can be done with them in it.
 func (s *Store) Fields(ctx context.Context, name string) ([]odooapi.FieldInfo, error) {
-	sc, r, err := s.resource(ctx, name)
+	_, r, err := s.resource(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return r.about(sc), nil
+	return r.about(), nil
 }
 
-var kindNames = map[rpc.Kind]string{
-	rpc.Text: "text", rpc.Number: "number", rpc.Date: "date", rpc.Time: "time", rpc.Bool: "bool", rpc.Link: "link", rpc.List: "list",
-}
+// kindNames are what clients are told of kinds.
+var kindNames = map[rpc.Kind]string{rpc.Links: "list", rpc.Lines: "list"}
 
-func (r *resource) about(sc *schema) []odooapi.FieldInfo {
+func (r *resource) about() []odooapi.FieldInfo {
 	fields := []odooapi.FieldInfo{}
-	for _, f := range r.fields {
-		c, _, _ := r.column(f.Name)
+	for _, f := range r.Fields {
 		from := r.field(f.Name)
-		if from == "" && f.Name != "lines" && (c.where == nil || c.where(r, true) == nil) {
+		if where, apart := r.where(f); from == "" && (!apart || where(true) == nil) {
 			continue
 		}
 		is := odooapi.FieldInfo{
-			Name: f.Name, Type: kindNames[f.Kind], Filter: f.Has(odooapi.Filtered), Sort: f.Has(odooapi.Sorted) && r.has[from].sortable,
-			Write: f.Has(odooapi.Written), Required: f.Has(odooapi.Required), Options: f.Options(),
+			Name: f.Name, Type: cmp.Or(kindNames[f.Kind], string(f.Kind)), Filter: f.Has(rpc.Filtered), Sort: f.Has(rpc.Sorted) && r.has[from].sortable,
+			Write: f.Has(rpc.Written) && (f.Was == nil || from != "" || r.merges()), Required: f.Has(rpc.Required), Options: f.Options,
 		}
-		if f.Name == r.merged.flag && from == "" {
-			is.Write = is.Write && r.merges()
-		}
-		if f.Name == "lines" {
-			is.Fields = sc.lines.about(sc)
+		if f.Lines != nil {
+			is.Fields = r.lines.about()
 		}
 		for _, value := range r.has[from].selection {
-			if f.Name != r.merged.column || value != r.merged.value {
+			if f.Name != r.was.Field || value != r.was.Value {
 				is.Values = append(is.Values, value)
 			}
 		}

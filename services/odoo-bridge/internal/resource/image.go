@@ -31,7 +31,7 @@ func (s *Store) Image(ctx context.Context, name string, scope Scope, q odooapi.I
 	}
 	field := fmt.Sprintf("image_%d", q.Size)
 	answer, err := s.odoo.Call(ctx, odoo.Call{
-		Model: r.model, Method: "search_read", Context: everything(scope.context()), Read: true, Args: []odoo.Arg{
+		Model: r.Model, Method: "search_read", Context: everything(scope.context()), Read: true, Args: []odoo.Arg{
 			{Name: "domain", Value: append(one(leaf("id", "=", q.ID)), r.visible(scope)...)}, {Name: "fields", Value: []any{field}},
 		},
 	})
@@ -48,7 +48,7 @@ func (s *Store) Image(ctx context.Context, name string, scope Scope, q odooapi.I
 	}
 	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
 	if err != nil {
-		return Image{}, unexpected(fmt.Errorf("%s of %s %d: %w", field, r.model, q.ID, err))
+		return Image{}, unexpected(fmt.Errorf("%s of %s %d: %w", field, r.Model, q.ID, err))
 	}
 	kind := http.DetectContentType(data)
 	if !strings.HasPrefix(kind, "image/") {

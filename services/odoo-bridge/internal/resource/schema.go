@@ -2,16 +2,17 @@ package resource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/text/language"
 
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
@@ -36,7 +37,6 @@ type info struct {
 type schema struct {
 	at        time.Time
 	resources map[string]*resource
-	lines     *resource
 	terms     Terms
 	search    searchForm
 	formatted bool // has formatted_read_group
@@ -186,43 +186,57 @@ func (s *Store) forget() {
 
 func (s *Store) probe(ctx context.Context) (*schema, error) {
 	sc := &schema{at: time.Now(), resources: map[string]*resource{}}
-	var models [3]map[string]info
-	var lineModel map[string]info
-	all := []*table{tables["products"], tables["partners"], tables["sales"]}
-	group, ctx := errgroup.WithContext(ctx)
-	for i, t := range all {
-		group.Go(func() (err error) { models[i], err = s.fieldsOf(ctx, t); return err })
+	names := map[string][]any{} // of fields, by model
+	for _, d := range erp.Resources {
+		names[d.Model] = append(names[d.Model], allNames(d.Fields)...)
+		if _, lines := d.Lines(); lines != nil {
+			names[lines.Model] = append(names[lines.Model], allNames(lines.Fields)...)
+		}
 	}
-	group.Go(func() (err error) { lineModel, err = s.fieldsOf(ctx, lines); return err })
+	models := map[string]map[string]info{}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	for model, names := range names {
+		group.Go(func() error {
+			has, err := s.fieldsOf(ctx, model, names)
+			mu.Lock()
+			defer mu.Unlock()
+			models[model] = has
+			return err
+		})
+	}
 	group.Go(func() error { return s.probeUser(ctx, sc) })
 	group.Go(func() error { return s.probeMethods(ctx, sc) })
 	if err := group.Wait(); err != nil {
 		return nil, unexpected(err)
 	}
-	if models[1] == nil {
-		return nil, unexpected(errors.New("Odoo has no res.partner yet"))
+	if models[basic] == nil {
+		return nil, unexpected(fmt.Errorf("Odoo has no %s yet", basic))
 	}
-	for i, t := range all {
-		if models[i] != nil {
-			sc.resources[t.name] = t.in(models[i], s.cfg.LowStock)
+	for _, d := range erp.Resources {
+		if models[d.Model] != nil {
+			sc.resources[d.Name] = fitted(d, models, s.cfg.LowStock)
 		}
 	}
-	for _, name := range []string{"suppliers", "customers"} {
-		sc.resources[name] = tables[name].in(models[1], s.cfg.LowStock)
-	}
-	sc.lines = lines.in(lineModel, s.cfg.LowStock)
 	return sc, nil
 }
 
-// fieldsOf asks for the fields that a table knows; nil when there is no such model.
-func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error) {
-	var names []any
-	for _, c := range t.columns {
-		for _, from := range c.from {
-			names = append(names, from)
+// basic is a model that every Odoo has.
+const basic = "res.partner"
+
+// allNames are the names that fields have in any version.
+func allNames(fields []erp.Field) (names []any) {
+	for _, f := range fields {
+		for _, name := range odooNames(f) {
+			names = append(names, name)
 		}
 	}
-	answer, err := s.odoo.Call(ctx, odoo.Call{Model: t.model, Method: "fields_get", Read: true, Args: []odoo.Arg{
+	return names
+}
+
+// fieldsOf asks what a model has of the named fields; nil when there is no such model.
+func (s *Store) fieldsOf(ctx context.Context, model string, names []any) (map[string]info, error) {
+	answer, err := s.odoo.Call(ctx, odoo.Call{Model: model, Method: "fields_get", Read: true, Args: []odoo.Arg{
 		{Name: "allfields", Value: names},
 		{Name: "attributes", Value: []any{"type", "sortable", "readonly", "required", "relation", "selection", "depends"}},
 	}})
@@ -231,7 +245,7 @@ func (s *Store) fieldsOf(ctx context.Context, t *table) (map[string]info, error)
 	}
 	fields, ok := answer.(map[string]any)
 	if err == nil && !ok {
-		err = fmt.Errorf("fields_get of %s gave %T", t.model, answer)
+		err = fmt.Errorf("fields_get of %s gave %T", model, answer)
 	}
 	if err != nil {
 		return nil, err
@@ -331,7 +345,7 @@ func (s *Store) listed(ctx context.Context, model string, condition []any, field
 // probeMethods finds the best way to ask for rows with their count, and for groups.
 func (s *Store) probeMethods(ctx context.Context, sc *schema) error {
 	for _, form := range []searchForm{specification, fieldList} {
-		_, err := s.odoo.Call(ctx, odoo.Call{Model: "res.partner", Method: "web_search_read", Read: true, Args: []odoo.Arg{
+		_, err := s.odoo.Call(ctx, odoo.Call{Model: basic, Method: "web_search_read", Read: true, Args: []odoo.Arg{
 			{Name: "domain", Value: []any{}}, {Name: form.parameter(), Value: form.fields([]any{"name", "parent_id"}, map[string]info{"parent_id": {kind: "many2one"}})},
 			{Name: "offset", Value: 0}, {Name: "limit", Value: 1},
 		}})
@@ -343,7 +357,7 @@ func (s *Store) probeMethods(ctx context.Context, sc *schema) error {
 			return err
 		}
 	}
-	_, err := s.odoo.Call(ctx, odoo.Call{Model: "res.partner", Method: "formatted_read_group", Read: true, Args: []odoo.Arg{
+	_, err := s.odoo.Call(ctx, odoo.Call{Model: basic, Method: "formatted_read_group", Read: true, Args: []odoo.Arg{
 		{Name: "domain", Value: []any{leaf("id", "=", 0)}}, {Name: "groupby", Value: []any{}}, {Name: "aggregates", Value: []any{"__count"}},
 	}})
 	sc.formatted = err == nil
@@ -351,7 +365,7 @@ func (s *Store) probeMethods(ctx context.Context, sc *schema) error {
 		return err
 	}
 	counted, err := s.odoo.Call(ctx, odoo.Call{Model: "ir.model", Method: "search_read", Read: true, Args: []odoo.Arg{
-		{Name: "domain", Value: one(leaf("model", "=", ofPartner))}, {Name: "fields", Value: []any{"count"}},
+		{Name: "domain", Value: one(leaf("model", "=", basic))}, {Name: "fields", Value: []any{"count"}},
 	}})
 	if err != nil && !Refused(err) {
 		return err

@@ -116,7 +116,7 @@ func (s *Store) List(ctx context.Context, name string, scope Scope, q odooapi.Qu
 		everything(vals)
 	}
 	found, total, err := s.search(ctx, sc.search, r, domain, order, q.Offset, q.Limit, vals)
-	if r.option() && noModel(err) {
+	if r.IsOption() && noModel(err) {
 		return Page{}, noModule(name)
 	}
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *Store) search(ctx context.Context, form searchForm, r *resource, domain
 	if form != separately {
 		method, parameter = "web_search_read", form.parameter()
 	}
-	answer, err := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: method, Context: vals, Read: true, Args: []odoo.Arg{
+	answer, err := s.odoo.Call(ctx, odoo.Call{Model: r.Model, Method: method, Context: vals, Read: true, Args: []odoo.Arg{
 		{Name: "domain", Value: domain}, {Name: parameter, Value: form.fields(r.reads(), r.has)},
 		{Name: "offset", Value: offset}, {Name: "limit", Value: limit}, {Name: "order", Value: order},
 	}})
@@ -156,22 +156,22 @@ func (s *Store) search(ctx context.Context, form searchForm, r *resource, domain
 		return found, int64(offset + len(found)), nil
 	}
 	count, err := s.odoo.Call(ctx, odoo.Call{
-		Model: r.model, Method: "search_count", Context: vals, Read: true, Args: []odoo.Arg{{Name: "domain", Value: domain}},
+		Model: r.Model, Method: "search_count", Context: vals, Read: true, Args: []odoo.Arg{{Name: "domain", Value: domain}},
 	})
 	if err != nil {
 		return nil, 0, err
 	}
 	total, ok := count.(int64)
 	if !ok {
-		return nil, 0, fmt.Errorf("search_count of %s gave %T", r.model, count)
+		return nil, 0, fmt.Errorf("search_count of %s gave %T", r.Model, count)
 	}
 	return found, total, nil
 }
 
-// Read gives those of the records that exist, archived ones too, in no particular order. Sales have
-// their lines. It takes one call of Odoo, for sales up to three, however many ids there are.
+// Read gives those of the records that exist, archived ones too, in no particular order, with their lines. It takes one
+// call of Odoo, with lines up to three, however many ids there are.
 func (s *Store) Read(ctx context.Context, name string, scope Scope, ids []int64) ([]Record, error) {
-	sc, r, err := s.resource(ctx, name)
+	_, r, err := s.resource(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -180,17 +180,17 @@ func (s *Store) Read(ctx context.Context, name string, scope Scope, ids []int64)
 		return nil, s.failed(err)
 	}
 	var lines map[int64][]json.RawMessage
-	if name == "sales" {
-		if lines, err = s.linesOf(ctx, sc, scope, ids); err != nil {
+	if r.lines != nil {
+		if lines, err = s.linesOf(ctx, r, scope, ids); err != nil {
 			return nil, s.failed(err)
 		}
 	}
 	records := make([]Record, len(found))
 	for i, row := range found {
 		var extra []member
-		if name == "sales" {
+		if r.lines != nil {
 			id, _ := row["id"].(int64)
-			extra = []member{{"lines", append([]json.RawMessage{}, lines[id]...)}}
+			extra = []member{{r.lines.Name, append([]json.RawMessage{}, lines[id]...)}}
 		}
 		if records[i], err = r.record(row, extra...); err != nil {
 			return nil, unexpected(err)
@@ -232,7 +232,7 @@ func notFound(id int64) error {
 // rowsOf reads every record under a condition, archived or not, by the method every Odoo has.
 func (s *Store) rowsOf(ctx context.Context, r *resource, scope Scope, condition []any, order string) ([]map[string]any, error) {
 	answer, err := s.odoo.Call(ctx, odoo.Call{
-		Model: r.model, Method: "search_read", Context: everything(scope.context("bin_size")), Read: true, Args: []odoo.Arg{
+		Model: r.Model, Method: "search_read", Context: everything(scope.context("bin_size")), Read: true, Args: []odoo.Arg{
 			{Name: "domain", Value: append(one(condition), r.visible(scope)...)}, {Name: "fields", Value: r.reads()},
 			{Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "order", Value: order},
 		},
@@ -248,7 +248,7 @@ func (s *Store) resource(ctx context.Context, name string) (*schema, *resource, 
 	}
 	r := sc.resources[name]
 	if r == nil {
-		r = optionOf(name)
+		r = option(name)
 	}
 	if r == nil {
 		return nil, nil, noModule(name)

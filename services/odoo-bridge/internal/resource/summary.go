@@ -14,21 +14,22 @@ type Summary struct {
 	odooapi.SalesSummary
 }
 
-// Summary counts the sales that match, by state, and by month and state, each by currency.
-func (s *Store) Summary(ctx context.Context, scope Scope, q odooapi.Query) (Summary, error) {
-	sc, r, err := s.resource(ctx, "sales")
+// Summary counts the records that match, by state, and by month and state, each by currency.
+func (s *Store) Summary(ctx context.Context, name string, scope Scope, q odooapi.Query) (Summary, error) {
+	sc, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Summary{}, err
 	}
+	state, month, currency := r.field(r.Summary.State), r.field(r.Summary.Date)+":month", r.field(r.Summary.Currency)
 	domain, err := r.domain(scope, q)
 	if err != nil {
 		return Summary{}, err
 	}
 	var sum Summary
-	if sum.ByState, err = s.groups(ctx, sc, r, scope, domain, "state", "currency_id"); err != nil {
+	if sum.ByState, err = s.groups(ctx, sc, r, scope, domain, state, currency); err != nil {
 		return Summary{}, s.failed(err)
 	}
-	if sum.ByMonth, err = s.groups(ctx, sc, r, scope, domain, "date_order:month", "state", "currency_id"); err != nil {
+	if sum.ByMonth, err = s.groups(ctx, sc, r, scope, domain, month, state, currency); err != nil {
 		return Summary{}, s.failed(err)
 	}
 	for _, t := range sum.ByState {
@@ -39,8 +40,10 @@ func (s *Store) Summary(ctx context.Context, scope Scope, q odooapi.Query) (Summ
 
 // groups asks Odoo to add up. Before 17 a state that was merged since makes two groups of one.
 func (s *Store) groups(ctx context.Context, sc *schema, r *resource, scope Scope, domain []any, by ...any) ([]odooapi.SalesTotal, error) {
-	call := odoo.Call{Model: r.model, Method: "read_group", Context: scope.context(), Read: true, Args: []odoo.Arg{
-		{Name: "domain", Value: domain}, {Name: "fields", Value: []any{"amount_untaxed", "amount_total"}}, {Name: "groupby", Value: by},
+	of := r.Summary
+	untaxed, total := r.field(of.Untaxed), r.field(of.Total)
+	call := odoo.Call{Model: r.Model, Method: "read_group", Context: scope.context(), Read: true, Args: []odoo.Arg{
+		{Name: "domain", Value: domain}, {Name: "fields", Value: []any{untaxed, total}}, {Name: "groupby", Value: by},
 		{Name: "offset", Value: 0}, {Name: "limit", Value: false}, {Name: "orderby", Value: false}, {Name: "lazy", Value: false},
 	}}
 	suffix := ""
@@ -48,7 +51,7 @@ func (s *Store) groups(ctx context.Context, sc *schema, r *resource, scope Scope
 		suffix = ":sum"
 		call.Method, call.Args = "formatted_read_group", []odoo.Arg{
 			{Name: "domain", Value: domain}, {Name: "groupby", Value: by},
-			{Name: "aggregates", Value: []any{"__count", "amount_untaxed:sum", "amount_total:sum"}},
+			{Name: "aggregates", Value: []any{"__count", untaxed + ":sum", total + ":sum"}},
 		}
 	}
 	answer, err := s.odoo.Call(ctx, call)
@@ -59,19 +62,19 @@ func (s *Store) groups(ctx context.Context, sc *schema, r *resource, scope Scope
 	at := map[string]int{}
 	for _, row := range rows(answer) {
 		t := odooapi.SalesTotal{}
-		t.State, _ = row["state"].(string)
-		if t.State == r.merged.value {
-			t.State = r.merged.as
+		t.State, _ = row[r.field(of.State)].(string)
+		if t.State == r.was.Value {
+			t.State = r.was.Now
 		}
-		if month := monthOf(row); month != "" && len(by) == 3 {
+		if month := monthOf(row, r.field(of.Date)); month != "" && len(by) == 3 {
 			t.Month = &month
 		}
-		if currency, ok := refOf(row["currency_id"]); ok {
+		if currency, ok := refOf(row[r.field(of.Currency)]); ok {
 			t.Currency = &currency
 		}
 		t.Count, _ = row["__count"].(int64)
-		t.AmountUntaxed, _ = number(row["amount_untaxed"+suffix])
-		t.AmountTotal, _ = number(row["amount_total"+suffix])
+		t.AmountUntaxed, _ = number(row[untaxed+suffix])
+		t.AmountTotal, _ = number(row[total+suffix])
 		key := t.State
 		if t.Month != nil {
 			key = *t.Month + key
@@ -92,9 +95,9 @@ func (s *Store) groups(ctx context.Context, sc *schema, r *resource, scope Scope
 }
 
 // monthOf reads the month of a group as YYYY-MM, never from its label, which is in a language.
-func monthOf(row map[string]any) string {
+func monthOf(row map[string]any, date string) string {
 	var start string
-	if pair, ok := row["date_order:month"].([]any); ok && len(pair) > 0 { // formatted_read_group: [start, label]
+	if pair, ok := row[date+":month"].([]any); ok && len(pair) > 0 { // formatted_read_group: [start, label]
 		start, _ = pair[0].(string)
 	}
 	ranges, _ := row["__range"].(map[string]any) // read_group, from 15
@@ -105,7 +108,7 @@ func monthOf(row map[string]any) string {
 	}
 	domain, _ := row["__domain"].([]any) // in 14 nothing but the condition of the group, before those asked for
 	for _, v := range domain {
-		if l, ok := v.([]any); ok && len(l) == 3 && l[0] == "date_order" && l[1] == ">=" && start == "" {
+		if l, ok := v.([]any); ok && len(l) == 3 && l[0] == date && l[1] == ">=" && start == "" {
 			start, _ = l[2].(string)
 		}
 	}

@@ -14,6 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
@@ -41,15 +44,15 @@ var errPending = odooapi.OutcomeUnknown(odoo.ErrOutcomeUnknown)
 // Update changes the fields that w names. A repeated write that the record shows already is not made again, whatever
 // IfMatch says: it changed the tag itself.
 func (s *Store) Update(ctx context.Context, name string, scope Scope, w odooapi.Write, attempt Attempt) (Record, error) {
-	sc, r, err := s.resource(ctx, name)
+	_, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Record{}, err
 	}
-	values, err := s.values(sc, r, w.Values, false)
+	values, err := r.values(w.Values, false)
 	if err != nil {
 		return Record{}, err
 	}
-	_, linesGiven := w.Values["lines"]
+	linesGiven := r.lines != nil && w.Values[r.lines.Name] != nil
 	var before Record
 	if w.IfMatch != "" || linesGiven || attempt != First {
 		if before, err = s.One(ctx, name, scope, w.ID); err != nil {
@@ -66,11 +69,11 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w odooapi.
 		}
 	}
 	if linesGiven {
-		if err := replaceLines(values, before); err != nil {
+		if err := r.replaceLines(values, before); err != nil {
 			return Record{}, err
 		}
 	}
-	if _, ok := values["partner_id"]; ok {
+	if r.Form != nil && values[r.Form.By] != nil {
 		filled, err := s.fromForm(ctx, r, scope, w.ID, values)
 		if err != nil {
 			return Record{}, err
@@ -78,12 +81,13 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w odooapi.
 		maps.Copy(values, filled)
 	}
 	active, hasActive := values["active"]
-	if r.archive {
+	archives := r.Archive == erp.Archives
+	if archives {
 		delete(values, "active")
 	}
 	if len(values) > 0 || !hasActive {
 		_, err := s.odoo.Call(ctx, odoo.Call{
-			Model: r.model, Method: "write", IDs: []int64{w.ID}, Context: scope.context(), Repeatable: !linesGiven,
+			Model: r.Model, Method: "write", IDs: []int64{w.ID}, Context: scope.context(), Repeatable: !linesGiven,
 			Args: []odoo.Arg{{Name: "vals", Value: values}},
 		})
 		if err != nil && linesGiven && outcomeUnknown(err) && s.hasChanged(ctx, name, scope, before) {
@@ -93,7 +97,7 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w odooapi.
 			return Record{}, s.explain(ctx, r, scope, w.ID, values, err, fault.Invalid)
 		}
 	}
-	if hasActive && r.archive {
+	if hasActive && archives {
 		if err := s.setActive(ctx, r, scope, w.ID, active == true); err != nil {
 			return Record{}, err
 		}
@@ -117,14 +121,14 @@ func doneUnlessMissing(id int64, err error) error {
 	return done(id, err)
 }
 
-// Archive hides a record from lists; a sale is cancelled, since Odoo archives none.
+// Archive hides a record from lists, or does what its resource says instead.
 func (s *Store) Archive(ctx context.Context, name string, scope Scope, id int64, attempt Attempt) (Record, error) {
 	_, r, err := s.resource(ctx, name)
 	if err != nil {
 		return Record{}, err
 	}
-	if !r.archive {
-		return s.Cancel(ctx, scope, id, attempt)
+	if r.Archive != erp.Archives {
+		return s.Act(ctx, name, r.Archive, scope, id, attempt)
 	}
 	if attempt == LookUp {
 		record, err := s.One(ctx, name, scope, id)
@@ -142,8 +146,8 @@ func (s *Store) Archive(ctx context.Context, name string, scope Scope, id int64,
 
 // setActive archives or restores, by the methods that take a product's template along.
 func (s *Store) setActive(ctx context.Context, r *resource, scope Scope, id int64, active bool) error {
-	if r.model == "res.partner" && !active {
-		if err := s.ownPartner(ctx, id); err != nil {
+	if r.Protected != nil && !active {
+		if err := s.checkProtected(ctx, r.Protected, id); err != nil {
 			return err
 		}
 	}
@@ -151,28 +155,26 @@ func (s *Store) setActive(ctx context.Context, r *resource, scope Scope, id int6
 	if active {
 		method = "action_unarchive"
 	}
-	_, err := s.odoo.Call(ctx, odoo.Call{Model: r.model, Method: method, IDs: []int64{id}, Context: everything(scope.context()), Repeatable: true})
+	_, err := s.odoo.Call(ctx, odoo.Call{Model: r.Model, Method: method, IDs: []int64{id}, Context: everything(scope.context()), Repeatable: true})
 	if err != nil {
 		return s.explain(ctx, r, scope, id, nil, err, fault.Conflict)
 	}
 	return nil
 }
 
-// ownPartner refuses a partner who stands for one of the companies: Odoo would archive it, although
-// the company's documents need it.
-func (s *Store) ownPartner(ctx context.Context, id int64) error {
-	companies, err := s.countOf(ctx, "res.company", one(leaf("partner_id", "=", id)))
-	if err != nil || companies == 0 {
+// checkProtected refuses a record that others stand on.
+func (s *Store) checkProtected(ctx context.Context, p *erp.Protected, id int64) error {
+	n, err := s.countOf(ctx, p.By, one(leaf(p.Field, "=", id)))
+	if err != nil || n == 0 {
 		return err
 	}
-	return fault.New(fault.Conflict, fault.T(
-		"Este contacto es el de una de las empresas de Odoo; no se puede archivar", "This contact is that of one of Odoo's companies; it cannot be archived"))
+	return fault.New(fault.Conflict, p.Text)
 }
 
 // values gives what Odoo is to write. The error names every field at fault.
-func (s *Store) values(sc *schema, r *resource, given map[string]json.RawMessage, create bool) (map[string]any, error) {
+func (r *resource) values(given map[string]json.RawMessage, create bool) (map[string]any, error) {
 	values, mistakes := map[string]any{}, map[string]fault.Text{}
-	r.fill(sc, values, mistakes, "", given, create)
+	r.fill(values, mistakes, "", given, create)
 	if len(mistakes) == 0 && len(values) == 0 && !create {
 		return nil, fault.New(fault.Invalid, fault.T("No hay nada que cambiar", "There is nothing to change"))
 	}
@@ -193,38 +195,41 @@ var (
 	textReadOnly = fault.T("es de solo lectura", "is read-only")
 	textUnknown  = fault.T("no es un campo conocido", "is not a known field")
 	textNoModule = fault.T("el módulo de este campo no está instalado en Odoo", "the module of this field is not installed in Odoo")
-	textNewLine  = fault.T("sobra: las líneas de un pedido nuevo no tienen identificador", "does not belong here: the lines of a new sale have no id")
+	textNewLine  = fault.T("sobra: las líneas de un registro nuevo no tienen identificador", "does not belong here: the lines of a new record have no id")
 	textEmpty    = fault.T("no puede quedar vacío", "cannot be empty")
 )
 
 // fill converts what is given into values, under Odoo's names; prefix is put before names in mistakes.
-func (r *resource) fill(sc *schema, values map[string]any, mistakes map[string]fault.Text, prefix string, given map[string]json.RawMessage, create bool) {
+func (r *resource) fill(values map[string]any, mistakes map[string]fault.Text, prefix string, given map[string]json.RawMessage, create bool) {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		raw := given[name]
-		field, ok := r.named(name)
+		field, ok := erp.Written(r.Fields, name)
 		from := r.field(field.Name)
 		var err *fault.Text
 		switch {
 		case !ok:
 			err = &textUnknown
 			name = clipName(name)
-		case !field.Has(odooapi.Written):
+		case !field.Has(rpc.Written):
 			err = &textReadOnly
-		case field.Name == "lines":
-			sc.lines.fillLines(sc, values, mistakes, raw, create)
-		case field.Name == "taxes":
-			err = fillTaxes(values, from, raw)
-		case field.Name == "is_storable" && from == "" && r.merges():
+		case name != field.Name && given[field.Name] != nil:
+			err = new(fault.T("no se combina con "+field.Name, "does not go with "+field.Name))
+		case field.Was != nil && from == "" && r.merges():
 			err = r.fillMerged(values, raw)
+		case field.Kind == rpc.Links:
+			err = fillLinks(values, from, raw)
 		case from == "":
 			err = &textNoModule
+		case field.Kind == rpc.Lines:
+			r.fillLines(values, mistakes, raw, create)
 		default:
 			var value any
-			if value, err = r.has[from].parse(field, raw); err == nil && outOfBounds(field, value) {
-				err = textOfBounds(field)
+			if value, err = r.has[from].parse(field, raw); err == nil && outOfRange(field.Range, value) {
+				text := fmt.Sprintf("%v y %v", field.Range.Min, field.Range.Max)
+				err = new(fault.T("debe estar entre "+text, "must be between "+strings.Replace(text, " y ", " and ", 1)))
 			}
 			if err == nil {
-				if _, merged := values[from]; !merged || value != r.merged.as {
+				if _, merged := values[from]; !merged || value != r.was.Now {
 					values[from] = value
 				}
 			}
@@ -233,24 +238,18 @@ func (r *resource) fill(sc *schema, values map[string]any, mistakes map[string]f
 			mistakes[prefix+name] = *err
 		}
 	}
-	for _, f := range r.fields {
+	for _, f := range r.Fields {
 		_, there := given[f.Name]
 		_, byID := given[f.Name+"_id"]
-		if create && f.Has(odooapi.Required) && !there && !byID {
+		if create && f.Has(rpc.Required) && !there && !byID {
 			mistakes[prefix+f.Name] = textMissing
 		}
 	}
 }
 
-func outOfBounds(field odooapi.Field, value any) bool {
-	least, most, bounded := field.Bounds()
+func outOfRange(r *erp.Range, value any) bool {
 	n, _ := number(value)
-	return bounded && !(n >= least && n <= most)
-}
-
-func textOfBounds(field odooapi.Field) *fault.Text {
-	least, most, _ := field.Bounds()
-	return new(fault.T(fmt.Sprintf("debe estar entre %v y %v", least, most), fmt.Sprintf("must be between %v and %v", least, most)))
+	return r != nil && !(n >= r.Min && n <= r.Max)
 }
 
 func clipName(name string) string {
@@ -260,33 +259,23 @@ func clipName(name string) string {
 	return name
 }
 
-// named finds a field by its name, a link also by <link>_id.
-func (r *resource) named(name string) (odooapi.Field, bool) {
-	for _, f := range r.fields {
-		if f.Name == name || f.Kind == rpc.Link && f.Name+"_id" == name {
-			return f, true
-		}
-	}
-	return odooapi.Field{}, false
-}
-
 // fillMerged writes a flag that this Odoo expresses as a value of a selection.
 func (r *resource) fillMerged(values map[string]any, raw json.RawMessage) *fault.Text {
 	var flag bool
 	if json.Unmarshal(raw, &flag) != nil || isNull(raw) {
 		return &mustBeBool
 	}
-	values[r.field(r.merged.column)] = map[bool]string{true: r.merged.value, false: r.merged.as}[flag]
+	values[r.field(r.was.Field)] = map[bool]string{true: r.was.Value, false: r.was.Now}[flag]
 	return nil
 }
 
 func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
 
 // parse reads a value to be written.
-func (in info) parse(field odooapi.Field, raw json.RawMessage) (any, *fault.Text) {
+func (in info) parse(field erp.Field, raw json.RawMessage) (any, *fault.Text) {
 	if isNull(raw) {
 		switch {
-		case in.required || field.Has(odooapi.Required) || in.kind == "boolean":
+		case in.required || field.Has(rpc.Required) || in.kind == "boolean":
 			return nil, &textEmpty
 		case field.Kind == rpc.Number:
 			return 0, nil
@@ -309,11 +298,14 @@ func (in info) parse(field odooapi.Field, raw json.RawMessage) (any, *fault.Text
 	if json.Unmarshal(raw, &text) != nil {
 		return nil, new(fault.T("debe ser un texto", "must be a text"))
 	}
+	if !jsontext.Value(raw).IsValid() { // half of a surrogate pair would become a character that nobody wrote
+		return nil, new(fault.T("no es texto válido", "is not valid text"))
+	}
 	if text = odoo.CleanText(text); len(text) > odooapi.MaxString {
 		return nil, new(fault.T(fmt.Sprintf("tiene más de %d bytes", odooapi.MaxString), fmt.Sprintf("has more than %d bytes", odooapi.MaxString)))
 	}
 	if strings.TrimSpace(text) == "" {
-		if in.required || field.Has(odooapi.Required) {
+		if in.required || field.Has(rpc.Required) {
 			return nil, &textEmpty
 		}
 		return false, nil
@@ -371,8 +363,8 @@ func parseLink(raw json.RawMessage) (any, *fault.Text) {
 	return id, nil
 }
 
-// fillTaxes reads a list of links; Odoo's command 6 replaces the whole set.
-func fillTaxes(values map[string]any, from string, raw json.RawMessage) *fault.Text {
+// fillLinks reads a list of links; Odoo's command 6 replaces the whole set.
+func fillLinks(values map[string]any, from string, raw json.RawMessage) *fault.Text {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil || len(list) > odooapi.MaxLines {
 		return new(fault.T("debe ser una lista de identificadores", "must be a list of ids"))
@@ -385,24 +377,32 @@ func fillTaxes(values map[string]any, from string, raw json.RawMessage) *fault.T
 		}
 		ids = append(ids, id)
 	}
-	if from != "" {
+	switch {
+	case from != "":
 		values[from] = []any{[]any{6, 0, ids}}
+	case len(ids) > 0: // none are read as an empty list
+		return &textNoModule
 	}
 	return nil
 }
 
-// fillLines reads lines as commands to Odoo: 1 changes one, 0 adds one. Command 1 reaches the line of any sale, so the
-// lines of a new sale have no ids, and replaceLines checks those of another.
-func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[string]fault.Text, raw json.RawMessage, newSale bool) {
-	var list []map[string]json.RawMessage
+// fillLines reads lines as commands to Odoo: 1 changes one, 0 adds one. Command 1 reaches the line of any record, so the
+// lines of a new one have no ids, and replaceLines checks those of another.
+func (r *resource) fillLines(values map[string]any, mistakes map[string]fault.Text, raw json.RawMessage, isNew bool) {
+	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil || len(list) > odooapi.MaxLines {
-		mistakes["lines"] = fault.T(fmt.Sprintf("debe ser una lista de hasta %d líneas", odooapi.MaxLines), fmt.Sprintf("must be a list of up to %d lines", odooapi.MaxLines))
+		mistakes[r.lines.Name] = fault.T(fmt.Sprintf("debe ser una lista de hasta %d líneas", odooapi.MaxLines), fmt.Sprintf("must be a list of up to %d lines", odooapi.MaxLines))
 		return
 	}
 	commands := []any{}
 	seen := map[any]bool{}
-	for i, given := range list {
-		prefix := fmt.Sprintf("lines.%d.", i)
+	for i, raw := range list {
+		var given map[string]json.RawMessage
+		if json.Unmarshal(raw, &given) != nil || given == nil {
+			mistakes[fmt.Sprintf("%s.%d", r.lines.Name, i)] = fault.T("debe ser un objeto", "must be an object")
+			continue
+		}
+		prefix := fmt.Sprintf("%s.%d.", r.lines.Name, i)
 		line := map[string]any{}
 		raw, changes := given["id"]
 		id := any(int64(0))
@@ -410,7 +410,7 @@ func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[str
 			var mistake *fault.Text
 			id, mistake = parseLink(raw)
 			switch {
-			case newSale:
+			case isNew:
 				mistake = &textNewLine
 			case mistake == nil && seen[id]:
 				mistake = new(fault.T("está repetido", "is repeated"))
@@ -421,52 +421,54 @@ func (r *resource) fillLines(sc *schema, values map[string]any, mistakes map[str
 		}
 		rest := maps.Clone(given)
 		delete(rest, "id")
-		r.fill(sc, line, mistakes, prefix, rest, !changes)
-		if raw, ok := given["display_type"]; ok && !isNull(raw) && !changes {
-			fillText(given, mistakes, prefix)
+		r.lines.fill(line, mistakes, prefix, rest, !changes)
+		if raw, ok := given[r.of.Text]; ok && !isNull(raw) && !changes {
+			checkText(r.of, given, mistakes, prefix)
 		}
-		line["sequence"] = i + 1 // the order of the list
+		line[r.of.Order] = i + 1
 		command := 0
 		if changes {
 			command = 1
 		}
 		commands = append(commands, []any{command, id, line})
 	}
-	values["order_line"] = commands
+	values[r.field(r.lines.Name)] = commands
 }
 
-// fillText checks a section or a note: a text, which has nothing of a product.
-func fillText(given map[string]json.RawMessage, mistakes map[string]fault.Text, prefix string) {
-	for _, f := range odooapi.LineFields {
+// checkText checks a section or a note among lines: a text, which has nothing of a product.
+func checkText(of *erp.Lines, given map[string]json.RawMessage, mistakes map[string]fault.Text, prefix string) {
+	for _, f := range of.Fields {
 		raw, ok := given[f.Name]
 		if !ok {
 			raw, ok = given[f.Name+"_id"]
 		}
 		ok = ok && !isNull(raw)
 		switch {
-		case f.Name == "name" && !ok:
+		case f.Name == of.Name && !ok:
 			mistakes[prefix+f.Name] = textMissing
-		case f.Name == "name" || f.Name == "display_type":
+		case f.Name == of.Name || f.Name == of.Text:
 		case ok:
-			mistakes[prefix+f.Name] = fault.T("no va con display_type", "does not go with display_type")
+			mistakes[prefix+f.Name] = fault.T("no va con "+of.Text, "does not go with "+of.Text)
 		case mistakes[prefix+f.Name] == textMissing:
 			delete(mistakes, prefix+f.Name)
 		}
 	}
 }
 
-// replaceLines adds the removal of the lines that are not among the new ones; one that is not this
-// sale's is a mistake.
-func replaceLines(values map[string]any, is Record) error {
-	var sale struct {
-		Lines []struct {
-			ID int64 `json:"id"`
-		} `json:"lines"`
+// replaceLines adds the removal of the lines that are not among the new ones; one that is not this record's is a mistake.
+func (r *resource) replaceLines(values map[string]any, is Record) error {
+	var record map[string]json.RawMessage
+	var lines []struct {
+		ID int64 `json:"id"`
 	}
-	if err := json.Unmarshal(is.Data, &sale); err != nil {
+	err := json.Unmarshal(is.Data, &record)
+	if err == nil {
+		err = json.Unmarshal(record[r.lines.Name], &lines)
+	}
+	if err != nil {
 		return unexpected(err)
 	}
-	commands, _ := values["order_line"].([]any)
+	commands, _ := values[r.field(r.lines.Name)].([]any)
 	kept := map[int64]bool{}
 	for i, c := range commands {
 		command, _ := c.([]any)
@@ -476,19 +478,19 @@ func replaceLines(values map[string]any, is Record) error {
 		id, _ := command[1].(int64)
 		kept[id] = true
 		known := false
-		for _, line := range sale.Lines {
+		for _, line := range lines {
 			known = known || line.ID == id
 		}
 		if !known {
-			return fault.Field(fmt.Sprintf("lines.%d.id", i), fault.T("no es una línea de este pedido", "is not a line of this sale"))
+			return fault.Field(fmt.Sprintf("%s.%d.id", r.lines.Name, i), fault.T("no es una línea de este registro", "is not a line of this record"))
 		}
 	}
-	for _, line := range sale.Lines {
+	for _, line := range lines {
 		if !kept[line.ID] {
 			commands = append(commands, []any{2, line.ID, 0})
 		}
 	}
-	values["order_line"] = commands
+	values[r.field(r.lines.Name)] = commands
 	return nil
 }
 
@@ -497,7 +499,7 @@ func replaceLines(values map[string]any, is Record) error {
 var parenthesized = regexp.MustCompile(`\((\w+)\)`)
 
 // explain finds out what a refused write was refused for. Odoo's sentences come in the client's
-// language, so what can be asked is asked: whether the record exists, whether the barcode is taken.
+// language, so what can be asked is asked: whether the record exists, whether a barcode is taken.
 func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64, values map[string]any, err error, code fault.Code) error {
 	var refusal *odoo.RefusalError
 	if !errors.As(err, &refusal) {
@@ -523,10 +525,13 @@ func (s *Store) explain(ctx context.Context, r *resource, scope Scope, id int64,
 		Code: code, Err: err, Fields: map[string]fault.Text{},
 		Detail: fault.T("Odoo no lo acepta: "+refusal.Message, "Odoo does not accept it: "+refusal.Message),
 	}
-	if barcode, ok := values["barcode"].(string); ok && s.count(ctx, r, Scope{}, leaf("barcode", "=", barcode), leaf("id", "!=", id)) > 0 {
-		f.Code, f.Fields["barcode"] = fault.Conflict, fault.T("ya lo tiene otro producto", "another product has it already")
-		f.Detail = fault.T("Otro producto tiene ya ese código de barras", "Another product has that barcode already")
-		return f
+	for _, field := range r.Fields {
+		from := r.field(field.Name)
+		value, ok := values[from].(string)
+		if field.Unique != nil && ok && s.count(ctx, r, Scope{}, leaf(from, "=", value), leaf("id", "!=", id)) > 0 {
+			f.Code, f.Detail, f.Fields[field.Name] = fault.Conflict, field.Unique.Detail, field.Unique.Field
+			return f
+		}
 	}
 	named := append(parenthesized.FindAllStringSubmatch(refusal.Message, -1), []string{"", refusal.Field})
 	for _, match := range named {
@@ -562,11 +567,13 @@ func (s *Store) brokenLinks(ctx context.Context, r *resource, values map[string]
 		}
 	}
 	collect(r, "", values)
-	commands, _ := values["order_line"].([]any)
-	for i, c := range commands {
-		if command, _ := c.([]any); len(command) == 3 {
-			if line, ok := command[2].(map[string]any); ok {
-				collect(s.probed.Load().lines, fmt.Sprintf("lines.%d.", i), line)
+	if r.lines != nil {
+		commands, _ := values[r.field(r.lines.Name)].([]any)
+		for i, c := range commands {
+			if command, _ := c.([]any); len(command) == 3 {
+				if line, ok := command[2].(map[string]any); ok {
+					collect(r.lines, fmt.Sprintf("%s.%d.", r.lines.Name, i), line)
+				}
 			}
 		}
 	}
@@ -602,7 +609,7 @@ func linkedBy(value any) (ids []int64) {
 // count counts records, archived ones too; -1 when Odoo does not say.
 func (s *Store) count(ctx context.Context, r *resource, scope Scope, conditions ...any) int64 {
 	answer, err := s.odoo.Call(ctx, odoo.Call{
-		Model: r.model, Method: "search_count", Context: everything(scope.context()), Read: true, Args: []odoo.Arg{{Name: "domain", Value: conditions}},
+		Model: r.Model, Method: "search_count", Context: everything(scope.context()), Read: true, Args: []odoo.Arg{{Name: "domain", Value: conditions}},
 	})
 	if n, ok := answer.(int64); ok && err == nil {
 		return n

@@ -50,12 +50,14 @@ func TestTaxOfAnotherCompany(t *testing.T) {
 		t.Fatalf("%d %v", len(records), err)
 	}
 	for _, r := range records {
-		var sale odooapi.Sale
+		var sale struct {
+			Lines []struct{ Taxes []odooapi.Ref }
+		}
 		if err := json.Unmarshal(r.Data, &sale); err != nil {
 			t.Fatal(err)
 		}
 		want := 1
-		if sale.ID == 2 {
+		if r.ID == 2 {
 			want = 0
 		}
 		if len(sale.Lines) != 1 || len(sale.Lines[0].Taxes) != want {
