@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/event"
@@ -106,7 +107,7 @@ var ErrDrift = errors.New("JetStream differs from what this version declares")
 
 // Ensure creates what is missing of the named streams and buckets, and checks the rest. What can be changed without
 // losing anything is changed: replicas (1, or 3 in a cluster) are raised to what is asked for, and never lowered, but for
-// those of ORDERS, which RebuildOrders raises. Every other difference in a setting that changes behaviour is named in an
+// those of ORDERS, which RebuildOrders raises; Ensure then waits up to 30 s for the new ones to be current. Every other difference in a setting that changes behaviour is named in an
 // error that wraps ErrDrift. Size limits are the operator's to set.
 func Ensure(ctx context.Context, js jetstream.JetStream, replicas int, names ...string) error {
 	for _, name := range names {
@@ -247,8 +248,42 @@ func repair(ctx context.Context, js jetstream.JetStream, have, want jetstream.St
 	if next.Discard == have.Discard && next.AllowDirect == have.AllowDirect && next.Replicas == have.Replicas && next.MaxBytes == have.MaxBytes {
 		return nil
 	}
-	_, err := js.UpdateStream(ctx, next)
-	return err
+	if _, err := js.UpdateStream(ctx, next); err != nil {
+		return err
+	}
+	if next.Replicas > have.Replicas {
+		return awaitReplicas(ctx, js, next.Name)
+	}
+	return nil
+}
+
+// How long awaitReplicas waits at most. A server that is down must not keep services from starting.
+const (
+	replicaTimeout  = 30 * time.Second
+	replicaInterval = 100 * time.Millisecond
+)
+
+// awaitReplicas returns when every replica of a stream is current. Before that the server that had the stream alone
+// still has the only complete copy: without it the others elect no leader, however long they wait.
+func awaitReplicas(ctx context.Context, js jetstream.JetStream, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, replicaTimeout)
+	defer cancel()
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		stream, err := js.Stream(withoutDeadline{ctx}, name)
+		if err != nil {
+			return struct{}{}, err
+		}
+		info := stream.CachedInfo()
+		if info.Cluster == nil || len(info.Cluster.Replicas)+1 < info.Config.Replicas ||
+			slices.ContainsFunc(info.Cluster.Replicas, func(p *jetstream.PeerInfo) bool { return !p.Current }) {
+			return struct{}{}, errors.New("replicas are not current")
+		}
+		return struct{}{}, nil
+	}, backoff.WithBackOff(backoff.NewConstantBackOff(replicaInterval)))
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 // drift collects differences between what is and what is declared.

@@ -199,6 +199,9 @@ func TestReplicas(t *testing.T) {
 	ensure(3)
 	for _, name := range streamNames() {
 		if name != bus.StreamOrders {
+			if lagging := notCurrent(ctx, t, js, name); len(lagging) > 0 { // without the first server there would be no leader
+				t.Errorf("%s is said to be there, and its replicas are not current: %v", name, lagging)
+			}
 			want(name, 3)
 		}
 	}
@@ -226,6 +229,24 @@ func TestReplicas(t *testing.T) {
 	if err != nil || stream.CachedInfo().State.Msgs != 1 {
 		t.Errorf("the edit: %v", err)
 	}
+}
+
+func notCurrent(ctx context.Context, t *testing.T, js jetstream.JetStream, stream string) (lagging []string) {
+	t.Helper()
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peers := s.CachedInfo().Cluster.Replicas
+	for _, r := range peers {
+		if !r.Current {
+			lagging = append(lagging, r.Name)
+		}
+	}
+	if missing := natstest.Nodes - 1 - len(peers); missing > 0 {
+		lagging = append(lagging, fmt.Sprint(missing, " more"))
+	}
+	return lagging
 }
 
 func streamNames() []string {
