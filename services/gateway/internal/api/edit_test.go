@@ -243,6 +243,22 @@ func TestEdit(t *testing.T) {
 	}
 }
 
+func TestSomeOf(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		names  []string
+		es, en string
+	}{
+		{[]string{"a"}, "a", "a"},
+		{[]string{"status", "priority"}, "status, priority o ambos", "status, priority or both"},
+		{[]string{"a", "b", "c"}, "uno o varios de a, b y c", "one or more of a, b and c"},
+	} {
+		if got := someOf(c.names); got.ES != c.es || got.EN != c.en {
+			t.Errorf("%v: %+v", c.names, got)
+		}
+	}
+}
+
 // What is wrong is a 400 that names it, in both languages, and the service is not even asked.
 func TestEditInvalid(t *testing.T) {
 	t.Parallel()
@@ -268,7 +284,7 @@ func TestEditInvalid(t *testing.T) {
 		{one, `{"status":null}`, "status: must be one of", []string{"status"}, nil},
 		{one, `{"status":null,"priority":"Low"}`, "status: must be one of", []string{"status"}, nil},
 		{one, `{"status":1}`, "status: must be a text", []string{"status"}, nil},
-		{one, `{}`, "status, priority or both are missing", nil, nil},
+		{one, `{}`, noValues.EN, nil, nil},
 		{one, ``, "The body of the request is missing", nil, nil},
 		{one, `{"status":`, "The body is not valid JSON", nil, nil},
 		{one, `{"status":"Sent"} {}`, "The body is not valid JSON", nil, nil},
@@ -291,14 +307,14 @@ func TestEditInvalid(t *testing.T) {
 		{many, `{}`, "Edits, or ids with values, are missing", nil, nil},
 		{many, `{"edits":[]}`, "are missing", nil, nil},
 		{many, `{"ids":[],"values":{"status":"Sent"}}`, "are missing", nil, nil},
-		{many, `{"ids":["rec1"]}`, "values: status, priority or both are missing", []string{"values"}, nil},
+		{many, `{"ids":["rec1"]}`, "values: " + noValues.EN, []string{"values"}, nil},
 		{many, `{"ids":["rec1"],"values":{"priority":null}}`, "values.priority: must be one of", []string{"values.priority"}, nil},
-		{many, `{"ids":["rec1"],"values":null}`, "values: status", []string{"values"}, nil},
+		{many, `{"ids":["rec1"],"values":null}`, "values: " + noValues.EN, []string{"values"}, nil},
 		{many, `{"ids":["rec1",null],"values":{"status":"Sent"}}`, "", []string{"ids[1]"}, nil},
 		{many, `{"edits":[{"record_id":null,"status":"Sent"}]}`, "", []string{"edits[0].record_id"}, nil},
 		{many, `{"edits":[{"record_id":"rec1","status":"Sent","if_match":null}]}`, "edits[0].if_match: must be", []string{"edits[0].if_match"}, nil},
 		{many, `{"edits":[null]}`, "", []string{"edits[0]"}, nil},
-		{many, `{"ids":["rec1"],"values":{}}`, "values: status, priority or both are missing", []string{"values"}, nil},
+		{many, `{"ids":["rec1"],"values":{}}`, "values: " + noValues.EN, []string{"values"}, nil},
 		{many, `{"ids":["rec1"],"values":{"status":"Lost"}}`, "must be one of", []string{"values.status"}, nil},
 		{many, `{"ids":["rec1"],"values":{"name":"x"}}`, "is not a known field", []string{"values.name"}, nil},
 		{many, `{"edits":[{"record_id":"rec1","status":"Sent"}],"ids":["rec2"],"values":{"status":"Sent"}}`, "does not go with ids", []string{"edits"}, nil},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
@@ -113,6 +115,32 @@ func TestExportCutOff(t *testing.T) {
 	}
 }
 
+// withLater puts the columns of later versions, empty, into a file that has those of version 1.
+func withLater(t *testing.T, file string, separator rune, head func(schema.Column) string) string {
+	t.Helper()
+	in := csv.NewReader(strings.NewReader(file))
+	in.Comma = separator
+	rows, err := in.ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	out := csv.NewWriter(&b)
+	out.Comma, out.UseCRLF = separator, true
+	for i, row := range rows {
+		for at, c := range exported {
+			if c.Since > 1 && i == 0 {
+				row = slices.Insert(row, at, head(c))
+			} else if c.Since > 1 {
+				row = slices.Insert(row, at, "")
+			}
+		}
+		_ = out.Write(row)
+	}
+	out.Flush()
+	return b.String()
+}
+
 // A file for people opens in their spreadsheet; one for programs is the same wherever they run.
 func TestExportInSpanish(t *testing.T) {
 	t.Parallel()
@@ -120,13 +148,14 @@ func TestExportInSpanish(t *testing.T) {
 	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectList: answer(
 		`[{"record_id":"rec1","name":"=1;2","customer":"Núñez; e hijos","status":"Pending","priority":"High","amount":-1250.50,"order_date":"2026-11-03","created_at":"c","updated_at":"u"},` +
 			`{"record_id":"rec2","name":null,"customer":null,"status":"Devuelto","priority":null,"amount":null,"order_date":null,"created_at":"c","updated_at":"u"}]`)})
-	const (
-		plain = "record_id,name,customer,status,priority,amount,order_date,created_at,updated_at\r\n" +
-			"rec1,'=1;2,Núñez; e hijos,Pending,High,-1250.50,2026-11-03,c,u\r\nrec2,,,Devuelto,,,,c,u\r\n"
-		spanish = "Id. de registro;Pedido;Cliente;Estado;Prioridad;Importe;Fecha;Creado;Modificado\r\n" +
-			"rec1;\"'=1;2\";\"Núñez; e hijos\";Pendiente;Alta;-1250,50;2026-11-03;c;u\r\nrec2;;;Devuelto;;;;c;u\r\n"
-		mexican = "Id. de registro,Pedido,Cliente,Estado,Prioridad,Importe,Fecha,Creado,Modificado\r\n" +
-			"rec1,'=1;2,Núñez; e hijos,Pendiente,Alta,-1250.50,2026-11-03,c,u\r\nrec2,,,Devuelto,,,,c,u\r\n"
+	name, title := func(c schema.Column) string { return c.Name }, func(c schema.Column) string { return c.Title.ES }
+	var (
+		plain = withLater(t, "record_id,name,customer,status,priority,amount,order_date,created_at,updated_at\r\n"+
+			"rec1,'=1;2,Núñez; e hijos,Pending,High,-1250.50,2026-11-03,c,u\r\nrec2,,,Devuelto,,,,c,u\r\n", ',', name)
+		spanish = withLater(t, "Id. de registro;Pedido;Cliente;Estado;Prioridad;Importe;Fecha;Creado;Modificado\r\n"+
+			"rec1;\"'=1;2\";\"Núñez; e hijos\";Pendiente;Alta;-1250,50;2026-11-03;c;u\r\nrec2;;;Devuelto;;;;c;u\r\n", ';', title)
+		mexican = withLater(t, "Id. de registro,Pedido,Cliente,Estado,Prioridad,Importe,Fecha,Creado,Modificado\r\n"+
+			"rec1,'=1;2,Núñez; e hijos,Pendiente,Alta,-1250.50,2026-11-03,c,u\r\nrec2,,,Devuelto,,,,c,u\r\n", ',', title)
 	)
 	for _, c := range []struct{ query, accept, want, name string }{
 		{"", "", plain, "orders.csv"},

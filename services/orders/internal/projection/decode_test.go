@@ -2,6 +2,7 @@ package projection
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 	"time"
 
@@ -42,11 +43,14 @@ func TestHistoryEntry(t *testing.T) {
 			if err := json.Unmarshal(change.History.Entry, &got); err != nil {
 				t.Fatalf("%s: %v", change.History.Entry, err)
 			}
-			values := map[string]any{"name": nil, "customer": nil, "status": nil, "priority": nil, "amount": nil, "order_date": nil}
+			values := map[string]any{}
+			for _, c := range event.Columns {
+				values[c.Name] = nil
+			}
 			if name == "full" {
-				values = map[string]any{
+				maps.Copy(values, map[string]any{
 					"name": *order.Name, "customer": *order.Customer, "status": "Sent", "priority": "High", "amount": 12.5, "order_date": "2026-11-03",
-				}
+				})
 			}
 			want := ordersapi.HistoryEntry{
 				ID: `id"1`, Change: "updated", At: at, Source: "api", Values: values, Previous: map[string]any{"status": "Draft"},

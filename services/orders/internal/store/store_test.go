@@ -914,8 +914,7 @@ func TestApplyFindsByKey(t *testing.T) {
 	if _, err := w.conn.Exec(t.Context(), "prepare apply as "+applySQL, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
 	}
-	const parameters = 33
-	nulls := strings.Repeat(", null", parameters)[2:]
+	nulls := strings.Repeat(", null", len(applyParameters))[2:]
 	rows, err := w.conn.Query(t.Context(), "explain execute apply ("+nulls+")", pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		t.Fatal(err)
