@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -143,10 +142,22 @@ func TestAddAColumn(t *testing.T) {
 	env["AIRTABLE_ENDPOINT_URL"], env["AIRTABLE_API_KEY"] = endpoint, sandbox.Config().APIKey
 	env["AIRTABLE_BASE_ID"], env["AIRTABLE_TABLE_ID"] = sandbox.Config().BaseID, sandbox.Config().TableID
 	env["ADMIN_PASSWORD"] = "correct horse battery"
-	p := launchAt(t, product, env)
+
+	// The product of before has stored the orders already.
+	p := launch(t, env)
 	p.ready()
 	c := client{p, p.login(env["ADMIN_PASSWORD"])}
 	p.until("all orders", func() bool { return p.total(c.token) == 12 })
+	if code, _ := p.signal(os.Interrupt); code != 0 {
+		t.Fatalf("exit %d", code)
+	}
+	p = launchAt(t, product, env)
+	p.ready()
+	c = client{p, p.login(env["ADMIN_PASSWORD"])}
+	p.until("the orders with a region", func() bool { return len(c.orders("region_nnull=true")) == 2 })
+	if n := c.events(); n != 12+2 {
+		t.Errorf("%d events: those of orders without a region say nothing new", n)
+	}
 
 	// It is served, and can be filtered and sorted by.
 	for query, want := range map[string]string{
@@ -324,11 +335,23 @@ func (c client) patch(id, body string, status int, header ...string) {
 // newest is the newest event of an order.
 func (c client) newest(id string) *jetstream.RawStreamMsg {
 	c.Helper()
+	msg, err := c.stream().GetLastMsgForSubject(c.Context(), event.OrderChangedSubject(id))
+	if err != nil {
+		c.Fatalf("newest event of %s: %v", id, err)
+	}
+	return msg
+}
+
+// events is how many events there are.
+func (c client) events() int { return int(c.stream().CachedInfo().State.Msgs) }
+
+func (c client) stream() jetstream.Stream {
+	c.Helper()
 	nc, err := nats.Connect(c.env["NATS_ADDR"])
 	if err != nil {
 		c.Fatal(err)
 	}
-	defer nc.Close()
+	c.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		c.Fatal(err)
@@ -337,11 +360,7 @@ func (c client) newest(id string) *jetstream.RawStreamMsg {
 	if err != nil {
 		c.Fatal(err)
 	}
-	msg, err := stream.GetLastMsgForSubject(c.Context(), event.OrderChangedSubject(id))
-	if err != nil {
-		c.Fatal(fmt.Errorf("newest event of %s: %w", id, err))
-	}
-	return msg
+	return stream
 }
 
 func contents(t *testing.T, path string) string {

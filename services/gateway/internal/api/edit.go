@@ -288,15 +288,15 @@ var noValues = func() fault.Text {
 
 // someOf lists columns of which one or several may be given.
 func someOf(names []string) fault.Text {
-	switch last := len(names) - 1; last {
-	case 0:
-		return fault.T(names[0], names[0])
+	switch len(names) {
 	case 1:
+		return fault.T(names[0], names[0])
+	case 2:
 		both := strings.Join(names, ", ")
 		return fault.T(both+" o ambos", both+" or both")
 	default:
-		list := strings.Join(names[:last], ", ")
-		return fault.T("uno o varios de "+list+" y "+names[last], "one or more of "+list+" and "+names[last])
+		list := strings.Join(names, ", ")
+		return fault.T(list+" o varios de ellos", list+" or several of them")
 	}
 }
 

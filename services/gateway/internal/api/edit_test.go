@@ -251,7 +251,7 @@ func TestSomeOf(t *testing.T) {
 	}{
 		{[]string{"a"}, "a", "a"},
 		{[]string{"status", "priority"}, "status, priority o ambos", "status, priority or both"},
-		{[]string{"a", "b", "c"}, "uno o varios de a, b y c", "one or more of a, b and c"},
+		{[]string{"a", "b", "c"}, "a, b, c o varios de ellos", "a, b, c or several of them"},
 	} {
 		if got := someOf(c.names); got.ES != c.es || got.EN != c.en {
 			t.Errorf("%v: %+v", c.names, got)
