@@ -61,14 +61,17 @@ func walk(t *testing.T, page string) (dir string) {
 	return dir
 }
 
-// insert puts a text before the element of a list that has a line with mark.
+// insert puts a text before the line with mark, or before the element of a list that begins on the line above it.
 func insert(t *testing.T, source, mark, text string) string {
 	t.Helper()
 	at := strings.Index(source, mark)
 	if at < 0 || strings.Count(source, mark) != 1 {
 		t.Fatalf("%q is there %d times", mark, strings.Count(source, mark))
 	}
-	at = strings.LastIndex(source[:at], "\t{\n") // the element begins
+	at = strings.LastIndex(source[:at], "\n") + 1
+	if element := "\t{\n"; strings.HasSuffix(source[:at], element) {
+		at -= len(element)
+	}
 	return source[:at] + text + source[at:]
 }
 

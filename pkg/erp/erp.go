@@ -15,7 +15,13 @@ import (
 
 // Resources are served by odoo-bridge under /api/v1, in the order that they are documented in. One that has only some of
 // the records of another's model, as customers do of partners, comes after that.
-var Resources = []*Resource{Products, Partners, Suppliers, Customers, Sales}
+var Resources = []*Resource{
+	Products,
+	Partners,
+	Suppliers,
+	Customers,
+	Sales,
+}
 
 // Resource describes records of one of Odoo's models.
 type Resource struct {

@@ -28,7 +28,8 @@ type field struct {
 	rel, inverse                          string
 	link, target                          string // via
 	fallback                              string // default
-	depends                               int    // the version since which it is computed from the partner of a sale
+	values                                []choice
+	depends                               int // the version since which it is computed from the partner of a sale
 	compute                               func(*env, *record) any
 }
 
@@ -56,6 +57,9 @@ func (s *schema) choices(m *model, f *field) []choice {
 	if f.link != "" {
 		target := s.models[m.fields[f.link].rel]
 		return s.choices(target, target.fields[f.target])
+	}
+	if f.values != nil {
+		return f.values
 	}
 	switch f.name {
 	case "type", "detailed_type":
@@ -218,6 +222,10 @@ func parseField(cells []string) *field {
 			f.link, f.target, _ = strings.Cut(arg, ".")
 		case "default":
 			f.fallback = arg
+		case "choices":
+			for value := range strings.SplitSeq(arg, ",") {
+				f.values = append(f.values, choice{value, value, value})
+			}
 		case "depends":
 			f.depends, _ = strconv.Atoi(arg)
 		case "since", "until", "module":

@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"github.com/resonance/resonance/pkg/erp"
 	"hash/fnv"
 	"io"
 	"io/fs"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/resonance/resonance/pkg/erp"
 )
 
 //go:embed all:dist

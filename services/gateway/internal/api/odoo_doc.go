@@ -201,16 +201,16 @@ func (a *API) describeOptions() {
 			all.Fields = r.Fields
 		}
 	}
-	any := newOdooResource(a, all)
+	options := newOdooResource(a, all)
 	schema := a.recordSchema(all.Fields, "country")
 	schema.Properties["country"] = &huma.Schema{Ref: "#/components/schemas/Ref", Description: schema.Properties["country"].Description}
 	record := a.defineSchema("LinkOption", schema)
-	op := any.listOperation(&huma.Param{Name: "list", In: "path", Required: true, Schema: names, Example: "states"})
+	op := options.listOperation(&huma.Param{Name: "list", In: "path", Required: true, Schema: names, Example: "states"})
 	op.OperationID, op.Path, op.Summary = "listOptions", "/api/v1/options/{list}", "List what a link can be set to"
 	op.Description = "Whether some record already is or not. " + op.Description + " `country` goes with `states` only."
 	op.Errors = []int{http.StatusNotFound}
-	op.Responses = any.page("OdooPageLinkOption", record)
-	any.reads(op, func(w http.ResponseWriter, r *http.Request) error {
+	op.Responses = options.page("OdooPageLinkOption", record)
+	options.reads(op, func(w http.ResponseWriter, r *http.Request) error {
 		o := lists[r.PathValue("list")]
 		if o == nil {
 			return errNoRoute

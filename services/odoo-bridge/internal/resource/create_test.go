@@ -2,9 +2,9 @@ package resource
 
 import (
 	"context"
-	"github.com/resonance/resonance/pkg/erp"
 	"testing"
 
+	"github.com/resonance/resonance/pkg/erp"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/odoo"
 )
 

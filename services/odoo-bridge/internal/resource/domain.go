@@ -59,25 +59,31 @@ func (r *resource) domain(scope Scope, q odooapi.Query) ([]any, error) {
 	return domain, nil
 }
 
-// visible is the domain of what may be shown on those terms. Odoo stores of each partner whether it
-// is no internal user.
+// visible is the domain of what may be shown on those terms. Odoo stores of each partner whether it is no internal user.
 func (r *resource) visible(scope Scope) []any {
+	var domain []any
 	if scope.HideInternal && r.HideInternal {
-		return one(leaf("partner_share", "=", true))
+		domain = one(leaf("partner_share", "=", true))
 	}
-	return nil
+	if !r.IsOption() { // what a record is set to is shown, even if others can no longer be set to it
+		domain = append(domain, r.only()...)
+	}
+	return domain
 }
 
-// belonging is the domain of what belongs to the resource at all. Without the accounting module
-// Odoo does not tell suppliers from customers: both are every company and every contact of none.
+func (r *resource) only() (domain []any) {
+	for _, c := range r.Only {
+		domain = append(domain, leaf(c.Field, c.Op, c.Value))
+	}
+	return domain
+}
+
+// belonging is the domain of what is listed. Without the accounting module Odoo does not tell suppliers from customers:
+// both are every company and every contact of none.
 func (r *resource) belonging() []any {
 	switch {
 	case r.Rank == "":
-		var domain []any
-		for _, c := range r.Only {
-			domain = append(domain, leaf(c.Field, c.Op, c.Value))
-		}
-		return domain
+		return r.only()
 	case r.has[r.Rank].kind != "":
 		return one(leaf(r.Rank, ">", 0))
 	}

@@ -80,30 +80,35 @@ func (s *Store) Update(ctx context.Context, name string, scope Scope, w odooapi.
 		}
 		maps.Copy(values, filled)
 	}
+	if err := s.write(ctx, r, scope, w.ID, values, before, linesGiven); err != nil {
+		return Record{}, err
+	}
+	record, err := s.One(ctx, name, scope, w.ID)
+	return record, doneUnlessMissing(w.ID, err)
+}
+
+// write writes values to a record, which was as given before if lines are among them.
+func (s *Store) write(ctx context.Context, r *resource, scope Scope, id int64, values map[string]any, before Record, lines bool) error {
 	active, hasActive := values["active"]
-	archives := r.Archive == erp.Archives
-	if archives {
+	if hasActive = hasActive && r.Archive == erp.Archives; hasActive {
 		delete(values, "active")
 	}
 	if len(values) > 0 || !hasActive {
 		_, err := s.odoo.Call(ctx, odoo.Call{
-			Model: r.Model, Method: "write", IDs: []int64{w.ID}, Context: scope.context(), Repeatable: !linesGiven,
+			Model: r.Model, Method: "write", IDs: []int64{id}, Context: scope.context(), Repeatable: !lines,
 			Args: []odoo.Arg{{Name: "vals", Value: values}},
 		})
-		if err != nil && linesGiven && outcomeUnknown(err) && s.hasChanged(ctx, name, scope, before) {
+		if err != nil && lines && outcomeUnknown(err) && s.hasChanged(ctx, r.Name, scope, before) {
 			err = nil
 		}
 		if err != nil {
-			return Record{}, s.explain(ctx, r, scope, w.ID, values, err, fault.Invalid)
+			return s.explain(ctx, r, scope, id, values, err, fault.Invalid)
 		}
 	}
-	if hasActive && archives {
-		if err := s.setActive(ctx, r, scope, w.ID, active == true); err != nil {
-			return Record{}, err
-		}
+	if hasActive {
+		return s.setActive(ctx, r, scope, id, active == true)
 	}
-	record, err := s.One(ctx, name, scope, w.ID)
-	return record, doneUnlessMissing(w.ID, err)
+	return nil
 }
 
 // hasChanged reports that a record is not as it was before a write whose answer got lost. Nobody else writes it through
