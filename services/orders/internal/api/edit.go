@@ -42,20 +42,20 @@ func (a *api) edit(ctx context.Context, q ordersapi.EditRequest) (bus.Reply, err
 	}
 	locking, cancel := part(ctx, 0.4)
 	defer cancel()
-	lock, err := a.store.Lock(locking, records)
+	lock, err := a.store.Lock(locking, records, timeLeft(ctx)+time.Second)
 	if err != nil {
 		return bus.Reply{}, err
 	}
 	defer lock.Release()
-	orders, err := lock.Orders(locking, records)
+	orders, err := a.store.EditedOrders(locking, records)
 	if err != nil {
 		return bus.Reply{}, err
 	}
-	unseen, err := a.unseen(locking, lock, &q)
+	unseen, err := a.unseen(locking, &q)
 	if err != nil {
 		return bus.Reply{}, err
 	}
-	earlier, err := a.earlier(locking, lock, &q)
+	earlier, err := a.earlier(locking, &q)
 	if err != nil {
 		return bus.Reply{}, err
 	}
@@ -66,7 +66,7 @@ func (a *api) edit(ctx context.Context, q ordersapi.EditRequest) (bus.Reply, err
 	if edits, err = a.accept(ctx, edits, results); err != nil {
 		return bus.Reply{}, err
 	}
-	shown, err := a.show(ctx, lock, edits, orders)
+	shown, err := a.show(ctx, edits, orders)
 	if err != nil {
 		return bus.Reply{}, err
 	}
@@ -107,9 +107,12 @@ func encodeResults(results []ordersapi.EditResult, size int) ([]byte, error) {
 
 // part gives a step its share of the time that is left, so that the steps after it have theirs.
 func part(ctx context.Context, share float64) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, time.Duration(share*float64(timeLeft(ctx))))
+}
+
+func timeLeft(ctx context.Context) time.Duration {
 	deadline, _ := ctx.Deadline() // bus sets one
-	left := time.Until(deadline)
-	return context.WithTimeout(ctx, time.Duration(share*float64(left)))
+	return time.Until(deadline)
 }
 
 func validate(q *ordersapi.EditRequest) error {
@@ -145,7 +148,7 @@ var notWritable = fault.T("no se puede escribir ese valor en esta columna", "can
 
 // unseen gives the records with an If-Match that have an accepted edit which the projection does not
 // show yet: nobody can have read the state that the tag would have to be compared with.
-func (a *api) unseen(ctx context.Context, lock *store.Lock, q *ordersapi.EditRequest) (map[string]bool, error) {
+func (a *api) unseen(ctx context.Context, q *ordersapi.EditRequest) (map[string]bool, error) {
 	var matched []string
 	for _, e := range q.Edits {
 		if e.IfMatch != "" {
@@ -180,7 +183,7 @@ func (a *api) unseen(ctx context.Context, lock *store.Lock, q *ordersapi.EditReq
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	known, err := lock.Edits(ctx, ids)
+	known, err := a.store.EditValues(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +308,7 @@ func (a *api) accept(ctx context.Context, edits []attempt, results []ordersapi.E
 // orders into orders as they were accepted: pending, even if Airtable has them by now. It gives those that
 // are shown. The others are accepted all the same, and the projection finds those it was not told of.
 func (a *api) show(
-	ctx context.Context, lock *store.Lock, edits []attempt, orders map[string]store.Served,
+	ctx context.Context, edits []attempt, orders map[string]store.Served,
 ) (shown map[string]event.EditValues, err error) {
 	if len(edits) == 0 {
 		return nil, nil
@@ -313,7 +316,7 @@ func (a *api) show(
 	waiting, cancel := part(ctx, 0.8)
 	defer cancel()
 	if seq := a.tell(waiting, edits); seq != 0 {
-		shown = a.shown(waiting, lock, seq, edits)
+		shown = a.shown(waiting, seq, edits)
 	}
 	for i := range edits {
 		e := &edits[i]
@@ -349,14 +352,14 @@ func (a *api) tell(ctx context.Context, edits []attempt) uint64 {
 }
 
 // shown waits until the edits are in every read, and gives those that are.
-func (a *api) shown(ctx context.Context, lock *store.Lock, seq uint64, edits []attempt) (known map[string]event.EditValues) {
+func (a *api) shown(ctx context.Context, seq uint64, edits []attempt) (known map[string]event.EditValues) {
 	ids := make([]string, len(edits))
 	for i, e := range edits {
 		ids[i] = e.ID
 	}
 	for ctx.Err() == nil {
 		a.progress.wait(ctx, seq, look)
-		found, err := lock.Edits(ctx, ids)
+		found, err := a.store.EditValues(ctx, ids)
 		if err != nil {
 			a.log.WarnContext(ctx, "pending edits not looked for", "error", err)
 			return known

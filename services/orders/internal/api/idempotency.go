@@ -28,19 +28,19 @@ type accepted struct {
 
 // earlier gives the edits that the request's idempotency key has been used for, by id. Those that the projection does
 // not have yet are on one of the streams: queued on EDITS, or settled on ORDERS.
-func (a *api) earlier(ctx context.Context, lock *store.Lock, q *ordersapi.EditRequest) (map[string]accepted, error) {
+func (a *api) earlier(ctx context.Context, q *ordersapi.EditRequest) (map[string]accepted, error) {
 	if q.IdempotencyKey == "" {
 		return nil, nil
 	}
-	projected, err := lock.Checkpoint(ctx, bus.StreamOrders) // before the edits are read, which are no older then
+	projected, err := a.store.Checkpoint(ctx, bus.StreamOrders) // before the edits are read, which are no older then
 	if err != nil {
-		return nil, err
+		return nil, fault.Away("Postgres", err)
 	}
 	ids := make([]string, len(q.Edits))
 	for i, e := range q.Edits {
 		ids[i] = editID(q, e.RecordID)
 	}
-	known, err := lock.Edits(ctx, ids)
+	known, err := a.store.EditValues(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -3,49 +3,110 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"hash/fnv"
 	"slices"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 )
 
-// Lock keeps others, in any instance, from editing the same orders. It ends with Release, or with
-// the process.
-type Lock struct{ tx pgx.Tx }
+// Records share locks: 1,024 of them are enough for requests to seldom wait for others' orders.
+const lockKeys = 1024
 
-// Lock waits until nobody else edits the orders.
-func (s *Store) Lock(ctx context.Context, records []string) (*Lock, error) {
-	// Records share locks, in number far below what Postgres has room for; the class keeps them
-	// apart from other locks. In ascending order two requests never wait for each other.
-	const class, locks = 0x0dde75, 1024
-	keys := make([]int32, len(records))
+// queues let the requests of one instance take a lock in turn. The table of locks is for other instances.
+type queues [lockKeys]chan struct{}
+
+func newQueues() *queues {
+	var q queues
+	for i := range q {
+		q[i] = make(chan struct{}, 1)
+	}
+	return &q
+}
+
+// Lock keeps others, in any instance, from editing the same orders. It is a row for each key in a table, so that no
+// connection is held while its holder waits for JetStream and for the projection.
+type Lock struct {
+	store  *Store
+	keys   []int32 // ascending: two requests never wait for each other
+	queued int     // keys whose queue this lock is at the head of
+	holder string
+}
+
+// Lock waits until nobody else edits the orders. The lock ends with Release, or after hold where its process has died.
+func (s *Store) Lock(ctx context.Context, records []string, hold time.Duration) (*Lock, error) {
+	l := &Lock{store: s, holder: event.NewID(), keys: make([]int32, len(records))}
 	for i, id := range records {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(id)) // never fails
-		keys[i] = int32(h.Sum32() % locks)
+		l.keys[i] = int32(h.Sum32() % lockKeys)
 	}
-	slices.Sort(keys)
-	tx, err := s.editing.Begin(ctx)
+	slices.Sort(l.keys)
+	l.keys = slices.Compact(l.keys)
+	for _, key := range l.keys {
+		select {
+		case s.queues[key] <- struct{}{}:
+			l.queued++
+		case <-ctx.Done():
+			l.leave()
+			return nil, fault.Away("orders", ctx.Err())
+		}
+	}
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 5*time.Millisecond, 50*time.Millisecond
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, l.try(ctx, hold) },
+		backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(0))
 	if err != nil {
-		return nil, readError(err)
-	}
-	l := &Lock{tx}
-	if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1, key) from unnest($2::int[]) key", class, slices.Compact(keys)); err != nil {
 		l.Release()
 		return nil, readError(err)
 	}
 	return l, nil
 }
 
+var errLocked = errors.New("another instance edits these orders")
+
+// try takes all keys that are free; errLocked says that some are not.
+func (l *Lock) try(ctx context.Context, hold time.Duration) error {
+	tag, err := l.store.editing.Exec(ctx, `
+		insert into orders.edit_locks (key, holder, until)
+		select key, $2, clock_timestamp() + $3::bigint * interval '1 millisecond' from unnest($1::int[]) key order by key
+		on conflict (key) do update set holder = excluded.holder, until = excluded.until
+		where edit_locks.until <= clock_timestamp()`, l.keys, l.holder, hold.Milliseconds())
+	switch {
+	case err != nil:
+		return backoff.Permanent(err)
+	case tag.RowsAffected() < int64(len(l.keys)):
+		if err := l.giveUp(ctx); err != nil {
+			return backoff.Permanent(err)
+		}
+		return errLocked
+	}
+	return nil
+}
+
+func (l *Lock) giveUp(ctx context.Context) error {
+	_, err := l.store.editing.Exec(ctx, "update orders.edit_locks set until = '-infinity' where key = any ($1::int[]) and holder = $2", l.keys, l.holder)
+	return err
+}
+
+func (l *Lock) leave() {
+	for _, key := range l.keys[:l.queued] {
+		<-l.store.queues[key]
+	}
+}
+
 // Release lets others edit.
 func (l *Lock) Release() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = l.tx.Rollback(ctx) // a connection that is lost has lost its locks
+	_ = l.giveUp(ctx) // without Postgres nobody edits until the lock has expired
+	l.leave()
 }
 
 // Served is an order as it is served.
@@ -54,9 +115,9 @@ type Served struct {
 	EditedAt time.Time // when its newest edit was accepted
 }
 
-// Orders gives those there are of the orders, by record id.
-func (l *Lock) Orders(ctx context.Context, records []string) (map[string]Served, error) {
-	rows, err := l.tx.Query(ctx, `
+// EditedOrders gives those there are of the orders, by record id.
+func (s *Store) EditedOrders(ctx context.Context, records []string) (map[string]Served, error) {
+	rows, err := s.editing.Query(ctx, `
 		select record_id, doc, coalesce((select max(at) from orders.edits where edits.record_id = o.record_id), '0001-01-01')
 		from orders.orders o where record_id = any ($1)`, records)
 	if err != nil {
@@ -75,9 +136,9 @@ func (l *Lock) Orders(ctx context.Context, records []string) (map[string]Served,
 	return all, readError(err)
 }
 
-// Edits gives what is wanted by those of the edits that are known.
-func (l *Lock) Edits(ctx context.Context, ids []string) (map[string]event.EditValues, error) {
-	rows, err := l.tx.Query(ctx, "select id, edit from orders.edits where id = any ($1)", ids)
+// EditValues gives what is wanted by those of the edits that are known.
+func (s *Store) EditValues(ctx context.Context, ids []string) (map[string]event.EditValues, error) {
+	rows, err := s.editing.Query(ctx, "select id, edit from orders.edits where id = any ($1)", ids)
 	if err != nil {
 		return nil, readError(err)
 	}
@@ -93,12 +154,6 @@ func (l *Lock) Edits(ctx context.Context, ids []string) (map[string]event.EditVa
 		return err
 	})
 	return all, readError(err)
-}
-
-// Checkpoint is how far the projection is, nil if there is none.
-func (l *Lock) Checkpoint(ctx context.Context, stream string) (*Checkpoint, error) {
-	cp, err := checkpoint(l.tx.Query(ctx, "select "+checkpointColumns+" from orders.checkpoint where stream = $1", stream))
-	return cp, readError(err)
 }
 
 // With gives the order as it will be served with another edit, pending.

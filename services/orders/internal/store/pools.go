@@ -245,7 +245,7 @@ func (s *Store) makePools(srv server) (*pools, error) {
 	})
 	p.adhoc, errs[1] = open(adhoc, pgx.QueryExecModeExec, map[string]string{"statement_timeout": "1500"})
 	p.editing, errs[2] = open(editing, pgx.QueryExecModeExec, map[string]string{
-		"statement_timeout": "5000", "idle_in_transaction_session_timeout": "10000", // waiting for others included
+		"statement_timeout": "5000", "synchronous_commit": "off", // locks need not outlast a crash
 	})
 	return p, errors.Join(errs[:]...)
 }

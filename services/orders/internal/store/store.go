@@ -36,8 +36,9 @@ type Store struct {
 	fixed pool
 	// adhoc runs what the filters of a request make up, planned with its values.
 	adhoc pool
-	// editing runs the transactions of edits, which wait for JetStream and the projection.
+	// editing runs the statements of edits, which are not held up by reads.
 	editing pool
+	queues  *queues
 }
 
 // Open makes a Store on the database of dsn. Its pool_max_conns is how many connections there may be in
@@ -47,7 +48,7 @@ func Open(dsn string) (*Store, error) {
 	if err != nil {
 		return nil, errors.New("not a Postgres URL or keyword/value string")
 	}
-	s := &Store{config: cfg, connecting: make(chan struct{}, 1)}
+	s := &Store{config: cfg, connecting: make(chan struct{}, 1), queues: newQueues()}
 	if plain, err := pgx.ParseConfig(dsn); err == nil && plain.RuntimeParams["pool_max_conns"] != "" {
 		s.limit = cfg.MaxConns
 		if s.limit < fewest {

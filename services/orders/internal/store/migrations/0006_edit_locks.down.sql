@@ -1,0 +1,1 @@
+drop table if exists orders.edit_locks;
