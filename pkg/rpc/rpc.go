@@ -3,6 +3,8 @@
 // on the subjects that the services' NATS micro endpoints listen to.
 package rpc
 
+import "github.com/resonance/resonance/pkg/event/schema"
+
 // Reply headers.
 const (
 	HeaderTotal       = "Total"        // exact number of rows that match, a decimal
@@ -55,19 +57,20 @@ type Sort struct {
 	Desc  bool   `json:"desc,omitempty"`
 }
 
-// Kind is the type of a column, which decides the operators and the syntax of its values.
-type Kind string
+// Kind is what the values of a column are, which decides the operators and the syntax of its values.
+type Kind = schema.Kind
 
-// Column kinds. Those from Bool on are of Odoo's fields.
+// The kinds that columns of orders and fields of Odoo share, and those of Odoo's fields alone.
 const (
-	Text   Kind = "text"
-	Number Kind = "number"
-	Date   Kind = "date" // YYYY-MM-DD
-	Time   Kind = "time" // RFC 3339
-	Bool   Kind = "bool" // true or false
-	Link   Kind = "link" // {id, name}: Eq, Ne, In and Nin take ids, the text operators look in the name
-	Links  Kind = "links"
-	Lines  Kind = "lines" // records that belong to one
+	Text   = schema.Text
+	Number = schema.Number
+	Date   = schema.Date
+	Time   = schema.Time
+
+	Bool  Kind = "bool" // true or false
+	Link  Kind = "link" // {id, name}: Eq, Ne, In and Nin take ids, the text operators look in the name
+	Links Kind = "links"
+	Lines Kind = "lines" // records that belong to one
 )
 
 // Can is what may be done with a column, besides reading it.

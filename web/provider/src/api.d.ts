@@ -1998,6 +1998,8 @@ export interface components {
             /** @description which fields of Airtable the orders' columns are read from, with notes where that needs attention */
             columns?: components["schemas"]["Column"][];
             current?: components["schemas"]["Run"];
+            /** @description why the sync does not work; absent if it does */
+            degraded?: string;
             /** @description those that Airtable has not taken yet */
             edits: components["schemas"]["Edits"];
             held_deletions?: components["schemas"]["Held"];

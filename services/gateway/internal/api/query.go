@@ -88,7 +88,7 @@ func ordersTable(catalog *columns.Catalog) *table {
 	}
 	classic := []string{"customer", "start_date", "end_date"}
 	for _, c := range schema.Columns {
-		of := column{Name: c.Name, Kind: orderKinds[c.Kind]}
+		of := column{Name: c.Name, Kind: c.Kind}
 		if c.Filter {
 			of.Can |= rpc.Filtered
 		}
@@ -147,11 +147,6 @@ var operators = map[string]operator{
 	"startswiths": {rpc.StartsWiths, 1, true}, "nstartswiths": {rpc.NstartsWiths, 1, true},
 	"endswith": {rpc.EndsWith, 1, true}, "nendswith": {rpc.NendsWith, 1, true},
 	"endswiths": {rpc.EndsWiths, 1, true}, "nendswiths": {rpc.NendsWiths, 1, true},
-}
-
-// orderKinds are how the columns of orders are compared.
-var orderKinds = map[schema.Kind]rpc.Kind{
-	schema.Text: rpc.Text, schema.Choice: rpc.Text, schema.Number: rpc.Number, schema.Date: rpc.Date, schema.Time: rpc.Time,
 }
 
 // query reads parameters and remembers what is wrong with each.
@@ -438,7 +433,7 @@ func (q *query) add(name string, c column, op operator, values []string) {
 	switch {
 	case len(values) == 0:
 		return
-	case op.text && c.Kind != rpc.Text && c.Kind != rpc.Link:
+	case op.text && !c.Kind.IsText() && c.Kind != rpc.Link:
 		q.wrong(name, fault.T("no se puede buscar texto en esa columna", "that column cannot be searched for text"))
 		return
 	case !op.text && !op.equality() && (c.Kind == rpc.Link || c.Kind == rpc.Bool):
@@ -508,7 +503,7 @@ func (q *query) checkValue(name string, c column, op operator, v string) bool {
 		q.wrong(name, mustBeBool)
 	case kind == rpc.Link && !validID(v):
 		q.wrong(name, fault.T("debe ser un identificador, un número entero positivo", "must be an id, a positive whole number"))
-	case kind == rpc.Text && op.equality():
+	case kind.IsText() && op.equality():
 		if choices := q.choices[c.Name]; choices != nil && !slices.Contains(choices, v) {
 			list := strings.Join(choices, ", ")
 			q.wrong(name, fault.T("debe ser uno de: "+list, "must be one of: "+list))

@@ -176,7 +176,7 @@ func (t *table) params(allow allowed, standard string, own []*huma.Param) []*hum
 		}
 		suffixes := []string{"ne", "gte", "lte"}
 		switch c.Kind {
-		case rpc.Text:
+		case schema.Text, schema.Choice:
 			suffixes = append(suffixes, "like")
 		case rpc.Link:
 			suffixes = []string{"ne", "like"}
