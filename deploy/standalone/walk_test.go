@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,22 +45,38 @@ func walk(t *testing.T, page string) (dir string) {
 		if where == nil {
 			t.Fatalf("%s does not say where this goes: %s", page, text)
 		}
-		path := filepath.Join(dir, where[1])
+		path := numbered(t, filepath.Join(dir, where[1]))
 		if where[2] != "" {
 			text = insert(t, contents(t, path), where[2], text)
-		} else if number, _, numbered := strings.Cut(filepath.Base(path), "_"); numbered {
-			others, _ := filepath.Glob(filepath.Join(filepath.Dir(path), number+"_*"))
-			for _, other := range others {
-				if name, _, _ := strings.Cut(filepath.Base(path), "."); !strings.HasPrefix(filepath.Base(other), name+".") {
-					t.Fatalf("%s is taken: raise the number of %s in %s", other, where[1], page)
-				}
-			}
 		}
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return dir
+}
+
+// numbered puts the number after the last one in the folder in the place of NNNN; a file's way back has its number.
+func numbered(t *testing.T, path string) string {
+	t.Helper()
+	dir, name := filepath.Split(path)
+	rest, numbered := strings.CutPrefix(name, "NNNN_")
+	if !numbered {
+		return path
+	}
+	files, err := os.ReadDir(dir) // in their order
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := files[len(files)-1].Name()
+	number, err := strconv.Atoi(last[:len("NNNN")])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stem, _, _ := strings.Cut(rest, "."); !strings.Contains(last, "_"+stem+".") {
+		number++
+	}
+	return filepath.Join(dir, fmt.Sprintf("%04d_%s", number, rest))
 }
 
 // insert puts a text before the line with mark, or before the element of a list that begins on the line above it.
