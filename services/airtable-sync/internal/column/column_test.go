@@ -187,6 +187,26 @@ func TestDigest(t *testing.T) {
 			t.Errorf("%s: is no news", name)
 		}
 	}
+	for one, same := range map[string]string{
+		`"a & <b>"`:     `"a \u0026 \u003cb\u003e"`,
+		`"a\n& b"`:      `"a\u000a\u0026 b"`,
+		`"una línea"`:   `"una l\u00ednea"`,
+		`"a/b\u2028c"`:  `"a\/b` + "\u2028" + `c"`,
+		`["a & b"]`:     `["a \u0026 b"]`,
+		`{"name":"a&b"}`: `{"name": "a\u0026b"}`,
+	} {
+		if digest(`{"fldNotes":`+one+`}`) != digest(`{"fldNotes":`+same+`}`) {
+			t.Errorf("%s and %s have two digests", one, same)
+		}
+	}
+	for cells, want := range map[string]string{ // those of orders that are published already must stay
+		`{"fldNotes":"plain & <simple>"}`:        "195cb892cd6721b5791f192d0a185f92",
+		`{"fldNotes":"two\nlines & \"quotes\""}`: "5db916e62e1ae74956cdd63bd19a4b3f",
+	} {
+		if got := digest(cells).String(); got != want {
+			t.Errorf("the digest of %s is %s, was %s", cells, got, want)
+		}
+	}
 	if ParseDigest(base.String()) != base || ParseDigest("nonsense") != (Digest{}) {
 		t.Error("digests do not survive their header")
 	}
