@@ -284,8 +284,14 @@ type Publisher struct {
 	bytes  int // in flight
 }
 
-// Publisher makes the syncer's way to publish.
-func (l *Ledger) Publisher() *Publisher { return &Publisher{Ledger: l} }
+// Publisher makes the syncer's way to publish in one run. Whatever the syncer asks Airtable in the run is asked
+// later than all that the edit writer has met so far, which therefore need not be remembered any longer.
+func (l *Ledger) Publisher() *Publisher {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.met)
+	return &Publisher{Ledger: l}
+}
 
 // Writer makes the edit writer's.
 func (l *Ledger) Writer() *Publisher { return &Publisher{Ledger: l, writer: true} }
