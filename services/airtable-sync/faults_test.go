@@ -191,6 +191,16 @@ func TestCutListingDeletesNothing(t *testing.T) {
 		}
 		w.converged()
 	})
+	t.Run("whose last page is full, and is read once more", func(t *testing.T) {
+		w := newWorld(t, airtabletest.Config{Orders: 400})
+		w.start()
+		if run := w.ok(w.synced()); run.Created != 400 || run.Progress.Records != 400 {
+			t.Fatalf("run %+v", run)
+		}
+		if got := w.sandbox.Calls().List; got != 5 {
+			t.Errorf("%d calls to list four pages", got)
+		}
+	})
 	t.Run("of what was modified", func(t *testing.T) {
 		c := &clock{}
 		w := newWorld(t, airtabletest.Config{Orders: 430, NoWebhookScope: true, Now: c.now})
@@ -202,7 +212,6 @@ func TestCutListingDeletesNothing(t *testing.T) {
 		c.advance(10 * time.Minute)
 		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.LostOffset, After: 1})
 		w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Incremental}))
-		w.ok(w.run(syncapi.RunRequest{Mode: syncapi.Incremental}))
 		w.converged()
 	})
 	t.Run("and the look-up is empty too", func(t *testing.T) {
@@ -211,7 +220,7 @@ func TestCutListingDeletesNothing(t *testing.T) {
 		w.ok(w.synced())
 		before := w.messages()
 		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.LostOffset, After: 1})
-		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, After: 1})
+		w.sandbox.Fail(airtabletest.Fault{On: airtabletest.List, Do: airtabletest.EmptyPage, After: 1, Times: 2})
 		if run := w.run(syncapi.RunRequest{}); run.State != syncapi.Failed || !strings.Contains(run.Reason.EN, "unreadable") {
 			t.Fatalf("run %+v", run)
 		}

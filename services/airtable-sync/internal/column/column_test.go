@@ -188,11 +188,11 @@ func TestDigest(t *testing.T) {
 		}
 	}
 	for one, same := range map[string]string{
-		`"a & <b>"`:     `"a \u0026 \u003cb\u003e"`,
-		`"a\n& b"`:      `"a\u000a\u0026 b"`,
-		`"una línea"`:   `"una l\u00ednea"`,
-		`"a/b\u2028c"`:  `"a\/b` + "\u2028" + `c"`,
-		`["a & b"]`:     `["a \u0026 b"]`,
+		`"a & <b>"`:      `"a \u0026 \u003cb\u003e"`,
+		`"a\n& b"`:       `"a\u000a\u0026 b"`,
+		`"una línea"`:    `"una l\u00ednea"`,
+		`"a/b\u2028c"`:   `"a\/b` + "\u2028" + `c"`,
+		`["a & b"]`:      `["a \u0026 b"]`,
 		`{"name":"a&b"}`: `{"name": "a\u0026b"}`,
 	} {
 		if digest(`{"fldNotes":`+one+`}`) != digest(`{"fldNotes":`+same+`}`) {

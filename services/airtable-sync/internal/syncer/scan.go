@@ -174,18 +174,9 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 	known, asked := s.ledger.Live(), s.ledger.Now()
 	s.progress(func(r *syncapi.Run) { r.Progress.Expected = known })
 	before := s.schema.Mapper().Fingerprint()
-	seen, began, cut, err := s.list(ctx, log, "")
+	seen, began, err := s.list(ctx, log, "")
 	if err != nil {
 		return err
-	}
-	if cut && s.firstScan() {
-		log.Warn("listing may be incomplete, listing again", "records", len(seen))
-		again, _, _, err := s.list(ctx, log, "")
-		if err != nil {
-			return err
-		}
-		maps.Copy(again, seen)
-		seen = again
 	}
 	if err := s.schema.Scanned(ctx); err != nil {
 		return err
@@ -239,14 +230,6 @@ func (s *Syncer) readAs(before string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state.Columns = now
-}
-
-// firstScan reports whether no scan of this stream has ended yet. The ledger knows too little then to notice what
-// a listing lacks, but the scan's mark tells the projection which of its rows are of orders that are gone.
-func (s *Syncer) firstScan() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.Scan == nil
 }
 
 // absent asks by id for the orders that a complete listing did not have, publishes what is news of those that
@@ -324,7 +307,7 @@ func (s *Syncer) incremental(ctx context.Context) error {
 	since := s.state.Since.Add(-overlap).UTC().Format("2006-01-02T15:04:05.000Z")
 	s.mu.Unlock()
 	formula := fmt.Sprintf("OR(IS_AFTER(LAST_MODIFIED_TIME(),'%s'),IS_AFTER(CREATED_TIME(),'%s'))", since, since)
-	_, began, cut, err := s.list(ctx, s.cfg.Log, formula)
+	_, began, err := s.list(ctx, s.cfg.Log, formula)
 	if err != nil {
 		return err
 	}
@@ -334,9 +317,7 @@ func (s *Syncer) incremental(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.suspected = cut && !s.suspected; !s.suspected { // else the next run lists from there again
-		s.state.Since = began
-	}
+	s.state.Since = began
 	s.state.reach(through)
 	s.orders = s.ledger.Live()
 	return nil
@@ -345,55 +326,55 @@ func (s *Syncer) incremental(ctx context.Context) error {
 // listed are the ids of records that Airtable has listed, and whether that was news.
 type listed map[string]bool
 
-// list reads a listing to its end and publishes what is news. It returns what it saw, when, by Airtable's
-// clock, the listing began, and whether it may have been cut, as its last page was full, or empty after others.
-// A listing whose iterator expires is started over.
-func (s *Syncer) list(ctx context.Context, log *slog.Logger, formula string) (seen listed, began time.Time, cut bool, err error) {
+// list reads a listing to its end and publishes what is news. It returns what it saw, and when, by Airtable's
+// clock, the listing began. A listing whose iterator expires is started over.
+func (s *Syncer) list(ctx context.Context, log *slog.Logger, formula string) (seen listed, began time.Time, err error) {
 	for try := range restarts {
-		seen, began, cut, err = s.listOnce(ctx, formula)
+		// Whether the end is the end is asked of the first try only: if the iterator does not survive that question,
+		// the listing that it made necessary confirms the first.
+		seen, began, err = s.listOnce(ctx, formula, try == 0)
 		if !airtable.IsIteratorExpired(err) {
 			break
 		}
 		log.Warn("the listing expired, starting over", "try", try+1, "error", err)
 		// What is on its way must be known before the same records are looked at again.
 		if err := s.out.Flush(ctx); err != nil {
-			return nil, time.Time{}, false, err
+			return nil, time.Time{}, err
 		}
 	}
 	if err != nil {
-		return nil, time.Time{}, false, err
+		return nil, time.Time{}, err
 	}
-	return seen, began, cut, s.out.Flush(ctx)
+	return seen, began, s.out.Flush(ctx)
 }
 
-func (s *Syncer) listOnce(ctx context.Context, formula string) (seen listed, began time.Time, cut bool, err error) {
+func (s *Syncer) listOnce(ctx context.Context, formula string, confirm bool) (seen listed, began time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	seen = make(listed, s.ledger.Live())
 	began = time.Now()
 	s.progress(func(r *syncapi.Run) { r.Progress.Records, r.Unchanged = 0, 0 })
 	without := 0
-	for page := range s.pages(ctx, formula) {
+	for page := range s.pages(ctx, formula, confirm) {
 		if page.err != nil {
-			return nil, time.Time{}, false, page.err
+			return nil, time.Time{}, page.err
 		}
-		cut = page.Full || len(page.Records) == 0 && !page.first
 		if page.first {
 			// Listed cells are live from here on, so the next run must look from here.
 			began = page.At
 		}
 		before := len(seen)
 		if err := s.take(ctx, page, seen); err != nil {
-			return nil, time.Time{}, false, err
+			return nil, time.Time{}, err
 		}
 		if without++; len(seen) > before {
 			without = 0
 		}
 		if without > barren {
-			return nil, time.Time{}, false, fmt.Errorf("%w: %d pages without a new record", airtable.ErrNonsense, barren)
+			return nil, time.Time{}, fmt.Errorf("%w: %d pages without a new record", airtable.ErrNonsense, barren)
 		}
 	}
-	return seen, began, cut, ctx.Err()
+	return seen, began, ctx.Err()
 }
 
 type page struct {
@@ -403,13 +384,15 @@ type page struct {
 	err   error
 }
 
-// pages lists ahead of its reader, which must end ctx when it stops early.
-func (s *Syncer) pages(ctx context.Context, formula string) <-chan page {
+// pages lists ahead of its reader, which must end ctx when it stops early. With confirm, a last page that is full, or
+// empty after others, is asked for once more: Airtable has been seen to lose the offset that leads on from there.
+func (s *Syncer) pages(ctx context.Context, formula string, confirm bool) <-chan page {
 	out := make(chan page, 2)
 	query := airtable.Query{Formula: formula, ByFieldID: s.schema.Mapper().ByID()}
 	go func() {
 		defer close(out)
-		for offset, first := "", true; first || offset != ""; first = false {
+		offset, confirmed := "", !confirm
+		for first := true; ; first = false {
 			asked := s.ledger.Now()
 			p, err := s.client.Page(ctx, query, offset)
 			select {
@@ -417,10 +400,16 @@ func (s *Syncer) pages(ctx context.Context, formula string) <-chan page {
 			case <-ctx.Done():
 				return
 			}
-			if err != nil {
+			switch {
+			case err != nil:
 				return
+			case p.Offset != "":
+				offset, confirmed = p.Offset, !confirm
+			case confirmed || !p.Full && (len(p.Records) > 0 || first):
+				return
+			default:
+				confirmed = true
 			}
-			offset = p.Offset
 		}
 	}()
 	return out
@@ -437,7 +426,7 @@ func (s *Syncer) take(ctx context.Context, p page, seen listed) error {
 		mapper = s.schema.Mapper()
 	}
 	changes := make([]ledger.Change, 0, len(p.Records))
-	created, updated, unchanged := 0, 0, 0
+	before, created, updated, unchanged := len(seen), 0, 0, 0
 	for _, r := range p.Records {
 		if !event.ValidRecordID(r.ID) {
 			return fmt.Errorf("%w: the record id %q", airtable.ErrNonsense, r.ID)
@@ -469,7 +458,7 @@ func (s *Syncer) take(ctx context.Context, p page, seen listed) error {
 		return err
 	}
 	s.progress(func(r *syncapi.Run) {
-		r.Progress.Records += len(p.Records)
+		r.Progress.Records += len(seen) - before
 		r.Created, r.Updated, r.Unchanged = r.Created+created, r.Updated+updated, r.Unchanged+unchanged
 	})
 	return nil

@@ -61,7 +61,6 @@ type Syncer struct {
 	rechecks  map[string]recheck       // state.Unconfirmed as the run began; nil once they were read
 	touched   map[string]touch         // by the webhook's word, where a full scan is to tell how
 	touchedAt time.Time                // by Airtable's clock, when the webhook was read
-	suspected bool                     // the last incremental listing may have been cut
 	checking  bool                     // this run is a scan that only checks
 
 	table    string    // its id, as payloads name it
