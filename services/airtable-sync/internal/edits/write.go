@@ -17,6 +17,9 @@ func (r *round) write(ctx context.Context, tasks []*task) error {
 	updates, ids := make([]airtable.Update, len(tasks)), make([]string, len(tasks))
 	for i, t := range tasks {
 		updates[i], ids[i] = r.update(t), t.id
+		for _, e := range t.edits { // from here on, whatever becomes of the answer
+			e.tried.Store(true)
+		}
 	}
 	work, done := grace(ctx)
 	defer done()
