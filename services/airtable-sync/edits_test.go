@@ -20,6 +20,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/pkg/servicetest"
@@ -35,7 +36,12 @@ func (w *world) accept(edits ...*event.OrderEdit) {
 	}
 	acks := make([]jetstream.PubAckFuture, len(edits))
 	for i, e := range edits {
-		msg, err := event.NewOrderEdit(event.Envelope{ID: event.NewID(), Source: "/orders", Time: e.RequestedAt}, e)
+		id := e.ID
+		if w.accepted[id] { // it is queued again
+			id = event.NewID()
+		}
+		w.accepted[e.ID] = true
+		msg, err := event.NewOrderEdit(event.Envelope{ID: id, Source: "/orders", Time: e.RequestedAt}, e)
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -239,6 +245,44 @@ func TestOneEditArrivesAtOnce(t *testing.T) {
 				t.Fatalf("%d updates in the status", got)
 			}
 		})
+	}
+}
+
+// An edit whose outcome the projection could not read is queued again by the orders service, and ends again: at first
+// as it did, then without the words that may be why.
+func TestOutcomeOfARequeuedEdit(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 5})
+	w.begun()
+	ids := w.sandbox.RecordIDs()
+	applied, rejected := edit(ids[0], w.other(ids[0]), ""), edit(ids[1], "Lost", "")
+	reasons := map[string][]string{}
+	for range 3 {
+		w.accept(applied, rejected)
+		w.until("the edits", func() bool { return w.waiting() == 0 })
+	}
+	for _, msg := range w.stored(event.OrdersEdited) {
+		e, env, err := event.ParseOrderEdited(msg.Subject(), msg.Headers(), msg.Data())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]event.EditState{applied.ID: event.Applied, rejected.ID: event.Rejected}[e.ID]; e.State != want {
+			t.Errorf("%s: %s, want %s", env.ID, e.State, want)
+		}
+		reason := ""
+		if e.Reason != nil {
+			reason = e.Reason.EN
+		}
+		reasons[e.ID] = append(reasons[e.ID], reason)
+	}
+	if got := reasons[applied.ID]; len(got) != 3 {
+		t.Errorf("the applied edit ended %d times", len(got))
+	}
+	got := reasons[rejected.ID]
+	if len(got) != 3 || !strings.Contains(got[0], "not a choice") || got[1] != got[0] || !strings.Contains(got[2], "dead letters") {
+		t.Errorf("the rejected edit ended with %q", got)
+	}
+	if w.sandbox.Calls().Write > 3 { // both at once, and each alone
+		t.Errorf("calls %+v", w.sandbox.Calls())
 	}
 }
 
@@ -829,18 +873,19 @@ func TestSettledEditsAreNotTriedAgain(t *testing.T) {
 	w := newWorld(t, airtabletest.Config{Orders: 20})
 	stop := w.begun()
 	ids := w.sandbox.RecordIDs()
-	if err := w.sandbox.RemoveChoice("Status", "Cancelled"); err != nil {
-		t.Fatal(err)
-	}
+	stop()
 	good, bad := edit(ids[1], w.other(ids[1]), ""), edit(ids[2], "Cancelled", "")
 	w.accept(good, bad)
-	w.applied(good)
-	w.rejected(bad, "not a choice")
-	stop()
+	reason := fault.T("no es una opción", "not a choice")
+	for _, ended := range []event.OrderEdited{good.Settled(nil), bad.Settled(&reason)} {
+		msg, err := event.NewOrderEdited(event.Envelope{ID: event.EditedID(ended.ID, ended.State), Source: "/x", Time: time.Now()}, &ended)
+		w.must(err)
+		_, err = bus.Publish(t.Context(), w.js, msg)
+		w.must(err)
+	}
 	if err := w.sandbox.UpdateRecord(ids[1], airtabletest.Fields{"Status": "Pending"}); err != nil {
 		t.Fatal(err)
 	}
-	w.accept(good, bad)
 	w.sandbox.ResetCalls()
 	w.begun()
 	w.applied(good)

@@ -33,6 +33,7 @@ type world struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	starts   map[string]bool // ids of runs that synced has returned
+	accepted map[string]bool // ids of edits that were put into EDITS
 }
 
 func newWorld(t *testing.T, cfg airtabletest.Config, customizeNATS ...func(*server.Options)) *world {
@@ -43,7 +44,7 @@ func newWorld(t *testing.T, cfg airtabletest.Config, customizeNATS ...func(*serv
 	sandbox, endpoint := airtabletest.Start(t, cfg)
 	n := natstest.Start(t, customizeNATS...)
 	nc, js := n.Connect()
-	return &world{T: t, sandbox: sandbox, endpoint: endpoint, nats: n, nc: nc, js: js, starts: map[string]bool{}}
+	return &world{T: t, sandbox: sandbox, endpoint: endpoint, nats: n, nc: nc, js: js, starts: map[string]bool{}, accepted: map[string]bool{}}
 }
 
 func (w *world) config(change ...func(*airtablesync.Config)) airtablesync.Config {

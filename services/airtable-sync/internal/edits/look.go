@@ -235,8 +235,8 @@ func valueOf(o *event.Order, c column.Column) *string {
 
 // past is what ORDERS still holds about one record.
 type past struct {
-	settled   map[string]bool // edits
-	effective map[string]bool // edits that a change came of
+	settled   map[string][]ending // by edit, oldest first
+	effective map[string]bool     // edits that a change came of
 	applied   []*event.OrderEdited
 	changes   []change // oldest first
 }
@@ -246,13 +246,19 @@ type change struct {
 	stored time.Time
 }
 
+// ending is the event that settled an edit.
+type ending struct {
+	*event.OrderEdited
+	stored time.Time
+}
+
 // history reads what ORDERS holds about a record, which is little: bus.HistoryPerOrder of each kind.
 func (w *Writer) history(ctx context.Context, id string) (*past, error) {
 	stream, err := w.js.Stream(ctx, bus.StreamOrders)
 	if err != nil {
 		return nil, fmt.Errorf("look up the past of %s: %w", id, err)
 	}
-	p := &past{settled: map[string]bool{}, effective: map[string]bool{}}
+	p := &past{settled: map[string][]ending{}, effective: map[string]bool{}}
 	for _, subject := range []string{event.OrderChangedSubject(id), event.TypeOrderEdited + "." + id} {
 		for seq := uint64(1); ; {
 			msg, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
@@ -282,7 +288,7 @@ func (p *past) read(msg *jetstream.RawStreamMsg) {
 	if err != nil || e.State == event.Pending {
 		return
 	}
-	p.settled[e.ID] = true
+	p.settled[e.ID] = append(p.settled[e.ID], ending{e, msg.Time})
 	if e.State == event.Applied {
 		p.applied = append(p.applied, e)
 	}

@@ -27,11 +27,11 @@ func (e *edit) value(c column.Column) (string, bool) {
 	return v, ok
 }
 
-// messageID is the id of the newest message of an edit.
-func (q *queue) messageID(e *edit) string {
+// newest is the newest message of an edit.
+func (q *queue) newest(e *edit) jetstream.Msg {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return e.messages[slices.Max(slices.Collect(maps.Keys(e.messages)))].Headers().Get(jetstream.MsgIDHeader)
+	return e.messages[slices.Max(slices.Collect(maps.Keys(e.messages)))]
 }
 
 // editable are the columns that edits change.

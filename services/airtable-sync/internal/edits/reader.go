@@ -137,7 +137,8 @@ func (r *reader) take(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgM
 	}
 	// Claimed before it is in the queue, so that it never is there unclaimed.
 	r.ledger.Claim(e.RecordID)
-	tried := meta.Sequence.Stream <= r.horizon || meta.NumDelivered > 1
+	requeued := m.Headers().Get(jetstream.MsgIDHeader) != e.ID
+	tried := requeued || meta.Sequence.Stream <= r.horizon || meta.NumDelivered > 1
 	if !r.queue.add(e, tried, meta.Sequence.Stream, m) {
 		r.ledger.Release(e.RecordID)
 	}

@@ -3,9 +3,11 @@ package edits
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
 	"github.com/resonance/resonance/services/airtable-sync/internal/column"
@@ -135,8 +137,10 @@ func (r *round) recall(ctx context.Context, tasks []*task) (rest []*task, err er
 			o := outcome{id: t.id}
 			for _, e := range t.edits {
 				switch {
-				case t.past.settled[e.ID]:
-					o.known = append(o.known, e)
+				case len(t.past.settled[e.ID]) > 0:
+					if err := r.resettle(&o, e, t.past.settled[e.ID]); err != nil {
+						return nil, err
+					}
 				case t.past.effective[e.ID]:
 					o.applied = append(o.applied, e)
 				}
@@ -145,7 +149,7 @@ func (r *round) recall(ctx context.Context, tasks []*task) (rest []*task, err er
 			if wants, _ := t.wants(); len(wants) == 0 { // later ones have overwritten them
 				o.applied, t.edits = append(o.applied, t.edits...), nil
 			}
-			if len(o.known)+len(o.applied) > 0 {
+			if len(o.edits()) > 0 {
 				done = append(done, o)
 			}
 		}
@@ -154,6 +158,28 @@ func (r *round) recall(ctx context.Context, tasks []*task) (rest []*task, err er
 		}
 	}
 	return rest, r.settle(ctx, done)
+}
+
+// resettle ends an edit that has ended before. If it was queued again since, its projection passed over the event that
+// says so, as it does with what it cannot store: the edit ends once more as it did, then without the reason it had.
+func (r *round) resettle(o *outcome, e *edit, endings []ending) error {
+	meta, err := r.queue.newest(e).Metadata()
+	if err != nil {
+		return fmt.Errorf("read the edits: %w", err)
+	}
+	last := endings[len(endings)-1]
+	switch {
+	case !meta.Timestamp.After(last.stored):
+		o.known = append(o.known, e)
+	case last.State == event.Applied:
+		o.applied = append(o.applied, e)
+	case len(endings) == 1:
+		o.rejected = append(o.rejected, rejection{e, *last.Reason})
+	default:
+		o.rejected = append(o.rejected, rejection{e, fault.T("Airtable rechazó la edición; el motivo no se pudo guardar y está en las cartas muertas",
+			"Airtable rejected the edit; the reason could not be stored and is among the dead letters")})
+	}
+	return nil
 }
 
 // columns rejects edits of columns that the table does not have.

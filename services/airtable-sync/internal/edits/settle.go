@@ -182,7 +182,8 @@ func (r *round) publishEnds(ctx context.Context, outcomes []outcome) error {
 	var flight []sent
 	send := func(e *edit, reason *fault.Text) error {
 		ended := e.Settled(reason)
-		msg, err := event.NewOrderEdited(event.Envelope{ID: event.EditedID(r.queue.messageID(e), ended.State), Source: r.client.Source(), Time: time.Now()}, &ended)
+		id := event.EditedID(r.queue.newest(e).Headers().Get(jetstream.MsgIDHeader), ended.State)
+		msg, err := event.NewOrderEdited(event.Envelope{ID: id, Source: r.client.Source(), Time: time.Now()}, &ended)
 		if err != nil {
 			return err
 		}
