@@ -1,9 +1,12 @@
 package api
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -85,5 +88,36 @@ func TestEditOfLargeOrders(t *testing.T) {
 	resp := r.do(http.MethodPatch, "/api/orders/rec1", r.as("operator"), jsonBody(`{"status":"Sent"}`)).want(http.StatusOK)
 	if resp.Header.Get("ETag") != `"strong"` || string(resp.body) != orderJSON("rec1") {
 		t.Errorf("%v %s", resp.Header, resp.body)
+	}
+}
+
+// What a client says it can decompress it can: lists in an envelope and bare ones, small ones and large.
+func TestCompressedLists(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.serveOrders(map[string]bus.Handler{ordersapi.SubjectList: func(_ context.Context, data []byte) (bus.Reply, error) {
+		var q ordersapi.Query
+		if err := json.Unmarshal(data, &q); err != nil {
+			return bus.Reply{}, err
+		}
+		rows := strings.Repeat(","+orderJSON("rec1"), q.Limit)[1:]
+		return answer("["+rows+"]", rpc.HeaderTotal, "100")(t.Context(), nil)
+	}})
+	for _, query := range []string{"page_size=1", "page_size=100", "_start=0&_end=1", "_start=0&_end=100"} {
+		plain := r.get("/api/orders?" + query).want(http.StatusOK)
+		resp := r.get("/api/orders?"+query, header("Accept-Encoding", "gzip")).want(http.StatusOK)
+		var body io.Reader = bytes.NewReader(resp.body)
+		if coding := resp.Header.Get("Content-Encoding"); coding == "gzip" {
+			var err error
+			if body, err = gzip.NewReader(body); err != nil {
+				t.Errorf("%s: %v", query, err)
+				continue
+			}
+		} else if len(plain.body) > 10_000 {
+			t.Errorf("%s: %d bytes are not compressed", query, len(plain.body))
+		}
+		if text, err := io.ReadAll(body); err != nil || !bytes.Equal(text, plain.body) {
+			t.Errorf("%s: %v: %d bytes, want %d", query, err, len(text), len(plain.body))
+		}
 	}
 }
