@@ -366,10 +366,21 @@ func TestOdooUsersLogIn(t *testing.T) {
 	if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
 		t.Errorf("without odoo-bridge: %d %v %s", status, header, body)
 	}
+	keys, err := odooapi.NewKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
 	srv, err := bus.Serve(nc, slog.New(slog.DiscardHandler), bus.Service{
 		Name: "odoo", Version: "1.0.0", Workers: 4, Timeout: 20 * time.Second, Endpoints: map[string]bus.Handler{
-			odooapi.SubjectLogin: func(_ context.Context, data []byte) (bus.Reply, error) {
-				if string(data) != `{"username":"eva","password":"s3cret"}` {
+			odooapi.SubjectLoginKey: func(context.Context, []byte) (bus.Reply, error) {
+				return bus.Reply{Data: []byte(`{"key":"` + keys.Public + `"}`)}, nil
+			},
+			odooapi.LoginSubject(keys.Public): func(_ context.Context, data []byte) (bus.Reply, error) {
+				var sealed odooapi.SealedLogin
+				if err := json.Unmarshal(data, &sealed); err != nil {
+					return bus.Reply{}, err
+				}
+				if c, err := keys.Open(sealed); err != nil || c != (odooapi.Credentials{Username: "eva", Password: "s3cret"}) {
 					return bus.Reply{}, fault.New(fault.Unauthenticated, fault.T("no", "no"))
 				}
 				return bus.Reply{Data: []byte(`{"uid":7,"name":"Eva Núñez","role":"viewer"}`)}, nil

@@ -61,15 +61,14 @@ func (l *link) Ask(ctx context.Context, subject string, req any) (bus.Reply, err
 	return bus.Ask(ctx, nc, subject, req)
 }
 
-// odooLogin is an auth.OdooLogin.
+// odooLogin is an auth.OdooLogin. The password leaves this process sealed for one instance of odoo-bridge.
 func (l *link) odooLogin(ctx context.Context, c odooapi.Credentials) (odooapi.User, error) {
-	var user odooapi.User
-	reply, err := l.Ask(ctx, odooapi.SubjectLogin, c)
+	user, err := odooapi.Login(c, func(subject string, req any) ([]byte, error) {
+		reply, err := l.Ask(ctx, subject, req)
+		return reply.Data, err
+	})
 	if err != nil {
-		return user, err
-	}
-	if err := json.Unmarshal(reply.Data, &user); err != nil {
-		return user, fault.From(fmt.Errorf("the login at Odoo: %w", err))
+		return user, fault.From(err)
 	}
 	return user, nil
 }

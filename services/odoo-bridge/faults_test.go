@@ -312,11 +312,11 @@ func TestRights(t *testing.T) {
 			if login == "admin" {
 				password = login
 			}
-			reply, err := w.ask(odooapi.SubjectLogin, odooapi.Credentials{Username: login, Password: password})
+			u, err := w.user(login, password)
 			if err != nil {
 				t.Fatal(full(err))
 			}
-			if u := strict[odooapi.User](t, reply.Data); u.Role != role {
+			if u.Role != role {
 				t.Errorf("%d: %+v, want %s", version, u, role)
 			}
 		}

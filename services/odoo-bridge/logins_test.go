@@ -1,6 +1,8 @@
 package odoobridge_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -18,8 +20,15 @@ import (
 var ana = odootest.User{Login: "ana", Password: "pw", Role: odootest.Sales}
 
 func (w *world) login(user, password string) error {
-	_, err := w.ask(odooapi.SubjectLogin, odooapi.Credentials{Username: user, Password: password})
+	_, err := w.user(user, password)
 	return err
+}
+
+func (w *world) user(user, password string) (odooapi.User, error) {
+	return odooapi.Login(odooapi.Credentials{Username: user, Password: password}, func(subject string, req any) ([]byte, error) {
+		reply, err := w.ask(subject, req)
+		return reply.Data, err
+	})
 }
 
 // Wrong passwords of some do not lock the others out: Odoo counts all of them as ours.
@@ -93,5 +102,55 @@ func TestExceptionAtLogin(t *testing.T) {
 	w.refuses("products", odooapi.List, odooapi.Query{Limit: 1}, fault.Unavailable)
 	if text := lines.String(); strings.Contains(text, "res.partner") || strings.Contains(text, "ODOO_USERNAME") || !strings.Contains(text, "AttributeError") {
 		t.Error(text)
+	}
+}
+
+// Nobody who hears everything on NATS reads a password (invariant 9).
+func TestPasswordsAreSealed(t *testing.T) {
+	t.Parallel()
+	s, url := odootest.Start(t, odootest.Config{Users: []odootest.User{{Login: "admin", Password: "admin"}, {Login: "ana", Password: "s3cret password"}}})
+	w := newWorld(t, target{url: url, db: s.Config().Database, user: "admin", pass: "admin", protocol: odoo.XMLRPC, sandbox: s}, nil)
+	heard, err := w.nc.SubscribeSync(">")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.login("ana", "s3cret password"); err != nil {
+		t.Fatal(full(err))
+	}
+	logins := 0
+	for {
+		msg, err := heard.NextMsg(10 * time.Millisecond)
+		if err != nil {
+			break
+		}
+		if strings.HasPrefix(msg.Subject, "odoo.session.login") {
+			logins++
+		}
+		for _, secret := range []string{"s3cret password", base64.StdEncoding.EncodeToString([]byte("s3cret password"))} {
+			if bytes.Contains(msg.Data, []byte(secret)) {
+				t.Errorf("%s has the password: %s", msg.Subject, msg.Data)
+			}
+		}
+	}
+	if logins != 1 {
+		t.Errorf("%d requests to log in", logins)
+	}
+	other, err := odooapi.NewKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := odooapi.Seal(other.Public, odooapi.Credentials{Username: "ana", Password: "s3cret password"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := w.ask(odooapi.SubjectLoginKey, struct{}{})
+	if err != nil {
+		t.Fatal(full(err))
+	}
+	public := strict[odooapi.LoginKey](t, key.Data).Key
+	for name, l := range map[string]odooapi.SealedLogin{"for another": sealed, "by nobody": {Sealed: sealed.Sealed}, "nothing": {Sender: other.Public}, "no key": {Sender: "X", Sealed: []byte("xkv1")}} {
+		if _, err := w.ask(odooapi.LoginSubject(public), l); fault.CodeOf(err) != fault.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

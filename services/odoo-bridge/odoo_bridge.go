@@ -20,6 +20,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/pkg/service"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/api"
 	"github.com/resonance/resonance/services/odoo-bridge/internal/cache"
@@ -129,9 +130,13 @@ func (c *Config) connect(ctx context.Context, nc *nats.Conn) (described bus.Serv
 	if err != nil {
 		return bus.Service{}, nil, fmt.Errorf("JetStream: %w", err)
 	}
+	keys, err := odooapi.NewKeyPair()
+	if err != nil {
+		return bus.Service{}, nil, err
+	}
 	// Odoo may work on a call that nobody waits for any more.
 	coordinator := writes.New(writes.Config{LockTTL: 2*c.Timeout + 3*time.Second, Replicas: c.NATSReplicas}, js)
-	answers := api.Config{Source: store, Store: store, Writes: coordinator, Login: client.Login, Version: Version, Timeout: c.Timeout + time.Second}
+	answers := api.Config{Source: store, Store: store, Writes: coordinator, Login: client.Login, Keys: keys, Version: Version, Timeout: c.Timeout + time.Second}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	stop = func() { cancel(); running.Wait(); client.Close() }

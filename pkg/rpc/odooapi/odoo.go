@@ -26,10 +26,6 @@ const (
 // Subject is where verb of resource is served: odoo.<resource>.<verb>.
 func Subject(resource, verb string) string { return "odoo." + resource + "." + verb }
 
-// SubjectLogin is where Odoo's own users are checked: Credentials → User. Unauthenticated when
-// Odoo does not know them, Forbidden for portal users. odoo-bridge logs and keeps nothing of it.
-const SubjectLogin = "odoo.session.login"
-
 // Reply headers of odoo-bridge, besides HeaderTotal and HeaderETag.
 const (
 	HeaderAge   = "Age"   // whole seconds since Odoo said this; absent when it was asked just now

@@ -58,6 +58,7 @@ type Config struct {
 	// Go runs what outlives its request, until the service stops.
 	Go      func(func(ctx context.Context))
 	Login   func(ctx context.Context, c odooapi.Credentials) (odooapi.User, error)
+	Keys    *odooapi.KeyPair // that logins are sealed for; nil where nobody can log in
 	Version string
 	Timeout time.Duration // the longest a request may take
 }
@@ -71,7 +72,10 @@ func Service(c Config) bus.Service {
 	if a.Scope == nil {
 		a.Scope = c.Store.Scope
 	}
-	endpoints := map[string]bus.Handler{odooapi.SubjectLogin: handle(a.login)}
+	endpoints := map[string]bus.Handler{odooapi.SubjectLoginKey: a.loginKey}
+	if c.Keys != nil {
+		endpoints[odooapi.LoginSubject(c.Keys.Public)] = handle(a.login)
+	}
 	for _, r := range erp.Resources {
 		verbs := map[string]bus.Handler{
 			odooapi.List: handle(a.list(r)), odooapi.Get: handle(a.get(r)), odooapi.ListFields: handle(a.fields(r)),
@@ -472,7 +476,16 @@ func (a api) fields(r *erp.Resource) func(context.Context, odooapi.Scope) (bus.R
 	}
 }
 
-func (a api) login(ctx context.Context, c odooapi.Credentials) (bus.Reply, error) {
+func (a api) loginKey(context.Context, []byte) (bus.Reply, error) {
+	data, err := json.Marshal(odooapi.LoginKey{Key: a.Keys.Public})
+	return bus.Reply{Data: data}, err
+}
+
+func (a api) login(ctx context.Context, l odooapi.SealedLogin) (bus.Reply, error) {
+	c, err := a.Keys.Open(l)
+	if err != nil {
+		return bus.Reply{}, fault.Wrap(fault.Invalid, fault.T("El acceso no está cifrado para esta instancia", "The login is not sealed for this instance"), err)
+	}
 	user, err := a.Login(ctx, c)
 	if err != nil {
 		return bus.Reply{}, err
