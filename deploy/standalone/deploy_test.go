@@ -55,7 +55,7 @@ func TestComposeFile(t *testing.T) {
 				t.Errorf("%s: %s %v", name, variable, got)
 			}
 		}
-		if secrets := project.Services[name].Secrets; len(secrets) != 1 || project.Secrets[secrets[0].Source].File != "/etc/resonance.creds" {
+		if secrets := project.Services[name].Secrets; len(secrets) != 5 || project.Secrets[secrets[0].Source].File != "/etc/resonance.creds" {
 			t.Errorf("%s: secrets %v", name, secrets)
 		}
 	}

@@ -18,15 +18,25 @@ import (
 type Options struct {
 	URL  string // nats://host:port, several separated by commas
 	Name string // the connection's name, shown by `nats server report connections`
-	// Creds is the path of a credentials file; empty for none.
-	Creds string
+
+	// Paths of files; empty for none. At most one of Creds and Nkey is set, and Cert and Key only together.
+	Creds string // credentials: a JWT and its seed
+	Nkey  string // the seed of a user's NKey
+	CA    string // certificates that the server's has to be signed by, PEM; the system's if empty
+	Cert  string // the client's certificate, PEM
+	Key   string // its private key, PEM
+
 	// OnReconnect is called after each reconnection.
 	OnReconnect func()
 }
 
+// InboxPrefix begins the subjects of replies to the connection of that name. Each user may subscribe to its own only,
+// since who hears _INBOX.> reads everybody's replies (invariant 10).
+func InboxPrefix(name string) string { return "_INBOX." + name }
+
 // Connect waits until NATS is there, and reconnects for ever after. While disconnected, publishing
 // fails at once instead of being buffered (invariant 1). It returns an error when ctx ends, or at
-// once when NATS refuses us, or the URL or the credentials file cannot be read.
+// once when NATS refuses us, or the URL or one of the files cannot be read.
 func Connect(ctx context.Context, log *slog.Logger, o Options) (*nats.Conn, error) {
 	opts := []nats.Option{
 		nats.Name(o.Name),
@@ -58,9 +68,11 @@ func Connect(ctx context.Context, log *slog.Logger, o Options) (*nats.Conn, erro
 			log.Warn("NATS reported an error", "error", err, "subject", subject)
 		}),
 	}
-	if o.Creds != "" {
-		opts = append(opts, nats.UserCredentials(o.Creds))
+	secure, err := o.security()
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w", redact(o.URL), err)
 	}
+	opts = append(opts, secure...)
 	const patience = 5 * time.Second
 	said := time.Now().Add(time.Second - patience)
 	for {
@@ -80,6 +92,31 @@ func Connect(ctx context.Context, log *slog.Logger, o Options) (*nats.Conn, erro
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// security is how the connection is authenticated and encrypted.
+func (o *Options) security() ([]nats.Option, error) {
+	var opts []nats.Option
+	if o.Name != "" {
+		opts = append(opts, nats.CustomInboxPrefix(InboxPrefix(o.Name)))
+	}
+	if o.Creds != "" {
+		opts = append(opts, nats.UserCredentials(o.Creds))
+	}
+	if o.Nkey != "" {
+		nkey, err := nats.NkeyOptionFromSeed(o.Nkey)
+		if err != nil {
+			return nil, fmt.Errorf("NKey %s: %w", o.Nkey, err)
+		}
+		opts = append(opts, nkey)
+	}
+	if o.CA != "" {
+		opts = append(opts, nats.RootCAs(o.CA))
+	}
+	if o.Cert != "" {
+		opts = append(opts, nats.ClientCert(o.Cert, o.Key))
+	}
+	return opts, nil
 }
 
 // refused reports whether waiting cannot help.

@@ -24,6 +24,10 @@ import (
 type Base struct {
 	NATSURL      string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222"`
 	NATSCreds    string `env:"NATS_CREDS"`                   // path of a credentials file
+	NATSNkey     string `env:"NATS_NKEY"`                    // path of the seed of a user's NKey
+	NATSCA       string `env:"NATS_CA"`                      // path of the certificates that sign the server's; "": the system's
+	NATSCert     string `env:"NATS_CERT"`                    // path of the client's certificate
+	NATSKey      string `env:"NATS_KEY"`                     // path of its private key
 	NATSReplicas int    `env:"NATS_REPLICAS" envDefault:"1"` // of streams and buckets: 3 in a cluster
 	MetricsAddr  string `env:"METRICS_ADDR"`                 // host:port of /healthz, /readyz and /metrics; "" for none
 	Debug        bool   `env:"DEBUG"`                        // log from Debug up
@@ -42,7 +46,7 @@ func (b *Base) Validate() error {
 	if b.NATSReplicas < 1 || b.NATSReplicas > 5 {
 		errs = append(errs, fmt.Errorf("NATS_REPLICAS: %d is not between 1 and 5", b.NATSReplicas))
 	}
-	errs = append(errs, checkNATS(b.NATSURL, b.NATSCreds))
+	errs = append(errs, checkNATS(b.NATSURL), b.checkFiles())
 	if b.MetricsAddr != "" {
 		errs = append(errs, CheckAddr("METRICS_ADDR", b.MetricsAddr))
 	}
@@ -141,7 +145,7 @@ func CheckAddr(variable, addr string) error {
 }
 
 // checkNATS checks what no waiting for NATS would mend. It repeats no URL: they may hold passwords.
-func checkNATS(urls, creds string) error {
+func checkNATS(urls string) error {
 	var errs []error
 	for i, u := range strings.Split(urls, ",") {
 		if u = strings.TrimSpace(u); !strings.Contains(u, "://") {
@@ -152,10 +156,30 @@ func checkNATS(urls, creds string) error {
 			errs = append(errs, fmt.Errorf("NATS_URL: number %d is not nats://host:port", i+1))
 		}
 	}
-	if creds != "" {
-		if _, err := os.Stat(creds); err != nil {
-			errs = append(errs, fmt.Errorf("NATS_CREDS: %w", err))
+	return errors.Join(errs...)
+}
+
+// checkFiles checks that what authenticates the connection to NATS can be read, and fits together.
+func (b *Base) checkFiles() error {
+	var errs []error
+	for _, f := range [][2]string{
+		{"NATS_CREDS", b.NATSCreds}, {"NATS_NKEY", b.NATSNkey}, {"NATS_CA", b.NATSCA}, {"NATS_CERT", b.NATSCert}, {"NATS_KEY", b.NATSKey},
+	} {
+		if f[1] == "" {
+			continue
 		}
+		file, err := os.Open(f[1])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", f[0], err))
+			continue
+		}
+		errs = append(errs, file.Close())
+	}
+	if b.NATSCreds != "" && b.NATSNkey != "" {
+		errs = append(errs, errors.New("NATS_NKEY: cannot be set together with NATS_CREDS"))
+	}
+	if (b.NATSCert == "") != (b.NATSKey == "") {
+		errs = append(errs, errors.New("NATS_CERT: is set together with NATS_KEY, or not at all"))
 	}
 	return errors.Join(errs...)
 }

@@ -232,11 +232,11 @@ func TestLoadReportsEveryMistake(t *testing.T) {
 	t.Parallel()
 	c := start(t, "show", "TEST_OTHER=many\n",
 		"TEST_INTERVAL=many", "TEST_WAIT=5", "NATS_REPLICAS=7", "METRICS_ADDR=nowhere", "LOG_FORMAT=xml", "DEBUG=perhaps",
-		"NATS_URL=nats://ok:4222,http://user:s3cret@h,nats://user:s3cret@[::1", "NATS_CREDS=/does/not/exist")
+		"NATS_URL=nats://ok:4222,http://user:s3cret@h,nats://user:s3cret@[::1", "NATS_CREDS=/does/not/exist", "NATS_NKEY=/does/not/exist", "NATS_CERT=/dev/null")
 	lines := c.exits(1)
 	for _, variable := range []string{
 		`TEST_OTHER: "many"`, `TEST_INTERVAL: "many"`, `TEST_WAIT: "5"`, "NATS_REPLICAS: 7", "METRICS_ADDR: ", "LOG_FORMAT: ",
-		`DEBUG: "perhaps"`, "NATS_URL: number 2", "NATS_CREDS: ", "TEST_NEEDED",
+		`DEBUG: "perhaps"`, "NATS_URL: number 2", "NATS_CREDS: ", "NATS_NKEY: ", "NATS_CERT: ", "TEST_NEEDED",
 	} {
 		n := 0
 		for _, line := range lines {
@@ -248,7 +248,7 @@ func TestLoadReportsEveryMistake(t *testing.T) {
 			t.Errorf("%q is on %d lines", variable, n)
 		}
 	}
-	if text := strings.Join(lines, "\n"); t.Failed() || len(lines) != 10 || strings.Contains(text, "s3cret") {
+	if text := strings.Join(lines, "\n"); t.Failed() || len(lines) != 12 || strings.Contains(text, "s3cret") {
 		t.Errorf("%d lines:\n%s", len(lines), text)
 	}
 }

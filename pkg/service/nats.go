@@ -40,7 +40,10 @@ func (b *Base) WithNATS(ctx context.Context, l Link, run func(context.Context, *
 }
 
 func (b *Base) withNATS(ctx context.Context, l Link, run func(context.Context, *nats.Conn) error) (err error) {
-	nc, err := bus.Connect(ctx, b.Log, bus.Options{URL: b.NATSURL, Creds: b.NATSCreds, Name: l.Name, OnReconnect: l.OnReconnect})
+	nc, err := bus.Connect(ctx, b.Log, bus.Options{
+		URL: b.NATSURL, Name: l.Name, OnReconnect: l.OnReconnect,
+		Creds: b.NATSCreds, Nkey: b.NATSNkey, CA: b.NATSCA, Cert: b.NATSCert, Key: b.NATSKey,
+	})
 	if err != nil {
 		return err
 	}
