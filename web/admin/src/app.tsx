@@ -1,20 +1,15 @@
-import { Refine, useCan, useResourceParams } from "@refinedev/core";
+import { type AuthProvider, Refine, useCan, useResourceParams } from "@refinedev/core";
 import routerProvider, { UnsavedChangesNotifier } from "@refinedev/react-router";
 import { retry } from "@resonance/refine";
 import { App as AntApp, ConfigProvider } from "antd";
-import enLocale from "antd/es/locale/en_GB";
-import esLocale from "antd/es/locale/es_ES";
-import dayjs from "dayjs";
-import "dayjs/locale/es";
-import "dayjs/locale/en-gb";
-import { type ReactNode, Suspense, useSyncExternalStore } from "react";
+import { type ReactNode, Suspense, useState, useSyncExternalStore } from "react";
 import { BrowserRouter, Navigate, Outlet, Route, Routes, useLocation, useSearchParams } from "react-router";
 import { Empty, Forbidden, NotFound, PageLoading } from "./components/states.tsx";
-import { language } from "./i18n/index.ts";
+import { fileOf, useLanguage } from "./i18n/index.ts";
 import { Layout } from "./layout/layout.tsx";
 import { useNotifications } from "./notifications.tsx";
 import Login from "./pages/login/index.tsx";
-import { useDark, usePreference } from "./preferences.ts";
+import { useDark } from "./preferences.ts";
 import { resonance } from "./resonance.ts";
 import { resources } from "./resources.tsx";
 import * as pages from "./routes.tsx";
@@ -22,10 +17,9 @@ import { themeOf } from "./theme.ts";
 
 export function App() {
   const dark = useDark();
-  const locale = usePreference(language);
-  dayjs.locale(locale === "en" ? "en-gb" : "es");
+  const { antd } = fileOf(useLanguage());
   return (
-    <ConfigProvider theme={themeOf(dark)} locale={locale === "en" ? enLocale : esLocale} renderEmpty={() => <Empty />}>
+    <ConfigProvider theme={themeOf(dark)} locale={antd} renderEmpty={() => <Empty />}>
       <AntApp>
         <BrowserRouter>
           <Providers>
@@ -42,7 +36,7 @@ function Providers({ children }: { children: ReactNode }) {
   return (
     <Refine
       dataProvider={resonance.dataProvider}
-      authProvider={resonance.authProvider}
+      authProvider={authProvider}
       liveProvider={resonance.liveProvider}
       accessControlProvider={resonance.accessControlProvider}
       i18nProvider={resonance.i18nProvider}
@@ -115,6 +109,20 @@ function Pages() {
   );
 }
 
+let loggingOut = false;
+
+const authProvider: AuthProvider = {
+  ...resonance.authProvider,
+  logout: async (params) => {
+    loggingOut = true;
+    try {
+      return await resonance.authProvider.logout(params);
+    } finally {
+      loggingOut = false;
+    }
+  },
+};
+
 const { session } = resonance.client;
 const listenSession = (listener: () => void) => session.listen(listener);
 
@@ -123,9 +131,11 @@ const useSession = () => useSyncExternalStore(listenSession, () => session.get()
 
 function Inside({ children }: { children: ReactNode }) {
   const { pathname, search } = useLocation();
+  const [was] = useState(() => session.get() !== undefined);
   if (useSession()) return children;
   const to = pathname + search;
-  return <Navigate to={to === "/" ? "/login" : `/login?to=${encodeURIComponent(to)}`} replace />;
+  const state = { ended: was && !loggingOut };
+  return <Navigate to={to === "/" ? "/login" : `/login?to=${encodeURIComponent(to)}`} state={state} replace />;
 }
 
 /** The login, which leads back to where somebody was. */

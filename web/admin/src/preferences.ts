@@ -51,9 +51,10 @@ export class Preference<T extends string> {
 
 export const usePreference = <T extends string>({ listen, get }: Preference<T>): T => useSyncExternalStore(listen, get);
 
-export type Theme = "system" | "light" | "dark";
+export const themes = ["system", "light", "dark"] as const;
+export type Theme = (typeof themes)[number];
 
-export const theme = new Preference<Theme>("theme", ["system", "light", "dark"], () => "system");
+export const theme = new Preference<Theme>("theme", themes, () => "system");
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 

@@ -1,13 +1,12 @@
 import { useCustom } from "@refinedev/core";
 import type { SyncEvent, SyncRun, SyncRunEvent, SyncState } from "@resonance/refine";
 import { useEffect, useState } from "react";
-import { language } from "./i18n/index.ts";
-import { usePreference } from "./preferences.ts";
+import { useLanguage } from "./i18n/index.ts";
 import { resonance } from "./resonance.ts";
 
 /** How the sync stands: read as a whole now and then, and kept up by what is told meanwhile. */
 export function useSync() {
-  const spoken = usePreference(language);
+  const spoken = useLanguage();
   const { query } = useCustom<SyncState>({
     url: "/api/orders/sync",
     method: "get",

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { formatOf } from "../src/i18n/format.ts";
 
-const es = formatOf("es");
-const en = formatOf("en");
+const es = formatOf("es-ES");
+const en = formatOf("en-GB");
 const plain = (text: string) => text.replace(/[\u00a0\u202f]/g, " ");
 
 describe("formats", () => {

@@ -10,7 +10,7 @@ import {
   sortOf,
   sortText,
 } from "../src/components/records/filters.ts";
-import { decimal } from "../src/components/records/number-input.tsx";
+import { decimal } from "../src/components/records/numbers.ts";
 
 describe("changes", () => {
   it("are what differs, and null where nothing is left", () => {

@@ -116,7 +116,7 @@ export class Visitors {
     const context = await this.#browser.newContext({
       viewport,
       colorScheme: theme,
-      locale: language === "es" ? "es-ES" : "en-GB",
+      locale: { es: "es-ES", en: "en-GB", pt: "pt-PT" }[language],
       timezoneId: "Europe/Madrid",
       reducedMotion: "reduce",
       hasTouch: viewport === phone,

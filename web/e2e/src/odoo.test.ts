@@ -42,6 +42,39 @@ look("a field that is missing is said before anything is sent", {}, async (tab) 
   assert.deepEqual(sent, []);
 });
 
+look("a number that cannot be is said, and stays as it was typed", {}, async (tab) => {
+  const { page } = tab;
+  await tab.go("/products/create");
+  const sent: string[] = [];
+  page.on("request", (request) => request.method() === "POST" && sent.push(request.url()));
+  await page.getByLabel(tab.t("products.fields.name")).fill("Corner flag");
+  const price = page.getByLabel(tab.t("products.fields.list_price"));
+  for (const [typed, text] of [
+    ["-5", tab.t("records.least", { min: 0 })],
+    ["abc", tab.t("records.notNumber")],
+  ] as const) {
+    await price.fill(typed);
+    await save(tab);
+    await page.getByText(text, { exact: true }).waitFor();
+    assert.ok((await price.inputValue()).startsWith(typed));
+  }
+  assert.deepEqual(sent, []);
+});
+
+look("the address of a list says what it shows, and a page beyond the last is the last", {}, async (tab) => {
+  const { page } = tab;
+  await tab.go("/products");
+  await page.getByRole("searchbox").fill("ball");
+  await page.waitForURL(`${tab.url}/products?q=ball`);
+  await page.getByRole("columnheader", { name: tab.t("products.fields.list_price") }).click();
+  await page.waitForURL(`${tab.url}/products?q=ball&sort=list_price`);
+  await page.goBack();
+  await page.waitForURL(`${tab.url}/products?q=ball`);
+  await tab.go("/products?page=99");
+  await page.waitForURL((url) => url.pathname === "/products" && url.search !== "?page=99");
+  await page.getByRole("row").nth(1).waitFor();
+});
+
 look("what is archived can be undone, and a page that is left does not lose it", {}, async (tab) => {
   const { page } = tab;
   const { product } = here;

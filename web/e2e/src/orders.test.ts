@@ -216,6 +216,24 @@ look("an order shows its history and all of its fields, and is edited there too"
   await page.getByText(tab.t("orders.history.source.api")).first().waitFor();
 });
 
+look("a range the wrong way round is explained, and turned", {}, async (tab) => {
+  const { page } = tab;
+  const { total } = await list("amount_gte=100&amount_lte=500");
+  await tab.go("/orders?amount_gte=500&amount_lte=100");
+  await page.getByText(tab.t("orders.filters.crossed")).waitFor();
+  await page.getByRole("button", { name: tab.t("orders.filters.swap") }).click();
+  await counted(tab, total);
+  assert.match(page.url(), /amount_gte=100&amount_lte=500/);
+});
+
+look("an order from Airtable is not called made when it was first read", {}, async (tab) => {
+  const { page } = tab;
+  const [order] = (await list("status=Delivered")).data;
+  assert.ok(order);
+  await tab.go(`/orders/show/${order.record_id}`);
+  await page.getByText(tab.t("orders.history.imported")).waitFor();
+});
+
 look("viewers see all and change nothing", { as: "viewer" }, async (tab) => {
   const { page } = tab;
   await tab.go("/orders");

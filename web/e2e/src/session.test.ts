@@ -116,6 +116,7 @@ look(
     await expire(page);
     await page.getByRole("link", { name: tab.t("nav.customers"), exact: true }).click();
     await page.waitForURL(/\/login/);
+    await page.getByText(tab.t("login.ended")).waitFor();
     await tab.login("operator");
     await page.waitForURL(/\/customers/);
     await tab.loaded();

@@ -1,30 +1,21 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import en from "../../admin/src/languages/en.ts";
+import es from "../../admin/src/languages/es.ts";
+import pt from "../../admin/src/languages/pt.ts";
 
-export type Language = "es" | "en";
+export type Language = "es" | "en" | "pt";
 
 interface Texts {
   [key: string]: string | Texts;
 }
 
-const source = join(import.meta.dirname, "../../admin/src");
-
-/** All texts of the admin in one language, by which the tests find what people see. */
-function read(language: Language): Map<string, string> {
-  const all = new Map<string, string>();
-  const add = (prefix: string, texts: Texts) => {
-    for (const [key, text] of Object.entries(texts)) {
-      if (typeof text === "string") all.set(prefix + key, text);
-      else add(`${prefix}${key}.`, text);
-    }
-  };
-  for (const file of readdirSync(source, { recursive: true, encoding: "utf8" })) {
-    if (file.endsWith(`${language}.json`)) add("", JSON.parse(readFileSync(join(source, file), "utf8")));
-  }
-  return all;
+/** All texts of a language, by which the tests find what people see. */
+function flat(texts: Texts, prefix = ""): [string, string][] {
+  return Object.entries(texts).flatMap(([key, text]): [string, string][] =>
+    typeof text === "string" ? [[prefix + key, text]] : flat(text, `${prefix}${key}.`),
+  );
 }
 
-const languages = { es: read("es"), en: read("en") };
+const languages = { es: new Map(flat(es.texts)), en: new Map(flat(en.texts)), pt: new Map(flat(pt.texts)) };
 
 /** The text of a key, with its values filled in. */
 export function text(language: Language, key: string, values: Record<string, string | number> = {}): string {

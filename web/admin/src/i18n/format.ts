@@ -1,6 +1,5 @@
 import { useMemo } from "react";
-import { usePreference } from "../preferences.ts";
-import { type Language, language } from "./index.ts";
+import { fileOf, useLanguage } from "./index.ts";
 
 /** Writes numbers, amounts and times as people of a language do. What is missing is a dash. */
 export interface Format {
@@ -23,19 +22,19 @@ export interface Format {
 }
 
 const missing = "–";
-const formats = new Map<Language, Format>();
+const formats = new Map<string, Format>();
 
-/** Gives the formats of a language, made once. */
-export function formatOf(of: Language): Format {
-  const made = formats.get(of) ?? make(of);
-  formats.set(of, made);
+/** Gives the formats of a locale, such as `es-ES`, made once. */
+export function formatOf(locale: string): Format {
+  const made = formats.get(locale) ?? make(locale);
+  formats.set(locale, made);
   return made;
 }
 
 /** The formats of the present language. */
 export function useFormat(): Format {
-  const now = usePreference(language);
-  return useMemo(() => formatOf(now), [now]);
+  const now = useLanguage();
+  return useMemo(() => formatOf(fileOf(now).locale), [now]);
 }
 
 const steps: [Intl.RelativeTimeFormatUnit, number][] = [
@@ -48,8 +47,7 @@ const steps: [Intl.RelativeTimeFormatUnit, number][] = [
   ["second", 1],
 ];
 
-function make(of: Language): Format {
-  const locale = of === "en" ? "en-GB" : "es-ES";
+function make(locale: string): Format {
   const numbers = cached(
     (key) => new Intl.NumberFormat(locale, { useGrouping: "always", ...JSON.parse(key) } as never),
   );

@@ -1,7 +1,7 @@
 import { BulbOutlined, DesktopOutlined, GlobalOutlined, MoonOutlined, SunOutlined } from "@ant-design/icons";
 import { useSetLocale, useTranslate } from "@refinedev/core";
 import { Button, Dropdown } from "antd";
-import { language } from "../i18n/index.ts";
+import { languages, useLanguage } from "../i18n/index.ts";
 import { type Theme, theme, usePreference } from "../preferences.ts";
 
 const themeIcons = { system: <DesktopOutlined />, light: <SunOutlined />, dark: <MoonOutlined /> };
@@ -31,7 +31,7 @@ export function ThemeChoice() {
 
 export function LanguageChoice() {
   const t = useTranslate();
-  const chosen = usePreference(language);
+  const chosen = useLanguage();
   const choose = useSetLocale();
   return (
     <Dropdown
@@ -41,10 +41,7 @@ export function LanguageChoice() {
         selectable: true,
         selectedKeys: [chosen],
         onClick: ({ key }) => choose(key),
-        items: [
-          { key: "es", label: <span lang="es">Español</span> },
-          { key: "en", label: <span lang="en">English</span> },
-        ],
+        items: languages.map(({ code, name }) => ({ key: code, label: <span lang={code}>{name}</span> })),
       }}
     >
       <Button type="text" icon={<GlobalOutlined />} title={t("header.language")}>

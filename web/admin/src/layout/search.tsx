@@ -1,9 +1,9 @@
 import { SearchOutlined } from "@ant-design/icons";
 import { useTranslate } from "@refinedev/core";
 import { Button, theme } from "antd";
-import { lazy, Suspense, useEffect, useState } from "react";
-
-const Palette = lazy(() => import("./palette.tsx"));
+import { useEffect, useState } from "react";
+import { flushSync } from "react-dom";
+import { Palette } from "./palette.tsx";
 
 const mac = /mac|iphone|ipad/i.test(navigator.userAgent);
 
@@ -18,7 +18,7 @@ export function Search({ short }: { short: boolean }) {
       if (event.key.toLowerCase() !== "k" || !(mac ? event.metaKey : event.ctrlKey) || event.shiftKey || event.altKey)
         return;
       event.preventDefault();
-      setOpen(true);
+      flushSync(() => setOpen(true)); // before the next key
     };
     addEventListener("keydown", key);
     return () => removeEventListener("keydown", key);
@@ -42,11 +42,7 @@ export function Search({ short }: { short: boolean }) {
           </kbd>
         )}
       </Button>
-      {open && (
-        <Suspense>
-          <Palette onClose={() => setOpen(false)} />
-        </Suspense>
-      )}
+      {open && <Palette onClose={() => setOpen(false)} />}
     </>
   );
 }

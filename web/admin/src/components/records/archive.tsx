@@ -5,7 +5,6 @@ import { resonance } from "../../resonance.ts";
 import { useUndoable } from "../../undo.ts";
 import { Chip } from "../tags.tsx";
 import { intended } from "./intended.ts";
-import "./texts.ts";
 
 interface Archivable {
   id: number;

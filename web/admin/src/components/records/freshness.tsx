@@ -6,7 +6,6 @@ import { useFormat } from "../../i18n/format.ts";
 import { Empty, ErrorState } from "../states.tsx";
 import { useNow } from "../time.tsx";
 import type { Freshness } from "./use-rows.ts";
-import "./texts.ts";
 
 interface Query {
   data?: unknown;

@@ -1,29 +1,55 @@
-import { InputNumber, type InputNumberProps } from "antd";
-import { language } from "../../i18n/index.ts";
-import { usePreference } from "../../preferences.ts";
+import { useTranslate } from "@refinedev/core";
+import { Input, type InputProps } from "antd";
+import type { Rule } from "antd/es/form";
+import { useState } from "react";
+import { fileOf, useLanguage } from "../../i18n/index.ts";
+import { decimal, parseNumber, type Typed } from "./numbers.ts";
 
-/** A number as the language writes it, with at least so many decimals once it is typed; not below 0. */
-export function NumberInput({ decimals = 0, ...props }: InputNumberProps<number> & { decimals?: number }) {
-  const separator = usePreference(language) === "es" ? "," : ".";
+interface Props extends Omit<InputProps, "value" | "onChange"> {
+  value?: Typed | undefined;
+  onChange?: (value: Typed) => void;
+  /** How many decimals are shown at least while it is not being typed. */
+  decimals?: number;
+}
+
+/** A number as the language writes it. What is typed stays as it is: `numberRules` say what is wrong with it. */
+export function NumberInput({ decimals = 0, value = null, onChange, ...props }: Props) {
+  const separator = separatorOf(fileOf(useLanguage()).locale);
+  const [typing, setTyping] = useState<string>();
+  const shown = typeof value === "number" ? decimal(String(value), decimals, separator) : (value ?? "");
   return (
-    <InputNumber<number>
-      min={0}
-      decimalSeparator={separator}
-      controls={false}
-      formatter={(value, { userTyping, input }) =>
-        userTyping ? input : decimal(String(value ?? ""), decimals, separator)
-      }
-      parser={(text) => (text ?? "").replace(separator, ".") as never} // it may be half a number yet
+    <Input
+      inputMode="decimal"
+      autoComplete="off"
       {...props}
-      style={{ width: "100%", ...props.style }}
+      value={typing ?? shown}
+      onChange={({ target }) => {
+        setTyping(target.value);
+        onChange?.(parseNumber(target.value, separator));
+      }}
+      onBlur={(event) => {
+        setTyping(undefined);
+        props.onBlur?.(event);
+      }}
     />
   );
 }
 
-/** `1.5` with at least so many decimals, after the separator of a language. */
-export function decimal(value: string, decimals: number, separator: string): string {
-  if (value === "") return "";
-  const [whole = "", part = ""] = value.split(".");
-  const padded = part.padEnd(decimals, "0");
-  return padded === "" ? whole : whole + separator + padded;
+/** What separates the decimals in a locale. */
+const separatorOf = (locale: string): string =>
+  new Intl.NumberFormat(locale).formatToParts(1.5).find(({ type }) => type === "decimal")?.value ?? ".";
+
+/** Refuses what is no number, or is out of bounds. */
+export function useNumberRules(): (bounds?: { min?: number; max?: number }) => Rule[] {
+  const t = useTranslate();
+  return ({ min = 0, max } = {}) => [
+    {
+      validator: async (_, value: Typed | undefined) => {
+        if (value === null || value === undefined || value === "") return;
+        if (typeof value !== "number") throw new Error(t("records.notNumber"));
+        if (value < min) throw new Error(t("records.least", { min }));
+        if (max !== undefined && value > max) throw new Error(t("records.most", { max }));
+      },
+    },
+  ];
 }

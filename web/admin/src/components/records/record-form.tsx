@@ -15,7 +15,6 @@ import { changes, given } from "./changes.ts";
 import { type Path, placeErrors } from "./errors.ts";
 import { AwayState, FreshnessNotice, useFailure } from "./freshness.tsx";
 import { whileAway } from "./use-rows.ts";
-import "./texts.ts";
 
 interface Options<T extends BaseRecord, V extends object> {
   resource: string;

@@ -6,7 +6,6 @@ import { useFormat } from "../../i18n/format.ts";
 import { Empty } from "../states.tsx";
 import { AwayState, FreshnessNotice, useFailure } from "./freshness.tsx";
 import type { Rows } from "./use-rows.ts";
-import "./texts.ts";
 
 interface Props<T extends BaseRecord> {
   rows: Rows<T>;

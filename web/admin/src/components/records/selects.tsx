@@ -3,7 +3,6 @@ import { keepPreviousData } from "@tanstack/react-query";
 import { Select, type SelectProps, Spin } from "antd";
 import { type ReactNode, useState } from "react";
 import { useSettled } from "../../connection.ts";
-import "./texts.ts";
 
 /** A record by its name, as links have it. */
 export interface Ref {

@@ -5,7 +5,6 @@ import type { ReactNode } from "react";
 import { useTyped } from "../use-typed.ts";
 import { archivedFilters, archivedOf, sortOf, sortText } from "./filters.ts";
 import type { Rows } from "./use-rows.ts";
-import "./texts.ts";
 
 /** A search that begins when the typing pauses. */
 export function SearchBox({

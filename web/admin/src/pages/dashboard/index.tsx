@@ -26,7 +26,6 @@ import { useSync } from "../../sync.ts";
 import { type ToneName, toneOf } from "../../theme.ts";
 import { Chart, type Metric } from "./chart.tsx";
 import { binsOf, lastDays, lengthOf, type Period, param, parse, preceding, stepOf, trend } from "./period.ts";
-import "./texts.ts";
 
 const RangePicker = lazy(() => import("./range.tsx"));
 
@@ -344,7 +343,7 @@ function Legend() {
       </span>
       <span style={item}>
         <span style={{ width: 18, borderBlockStart: `2px dashed ${token.colorWarning}` }} />
-        {t("dashboard.chart.then")}
+        {t("dashboard.chart.previous")}
       </span>
     </div>
   );

@@ -2,6 +2,7 @@ import { LockOutlined, UserOutlined } from "@ant-design/icons";
 import { type HttpError, useLogin, useTranslate } from "@refinedev/core";
 import { Alert, Button, Card, Form, Input, Typography } from "antd";
 import { useState } from "react";
+import { useLocation } from "react-router";
 import { LanguageChoice, ThemeChoice } from "../../layout/choices.tsx";
 import logo from "../../logo.svg";
 
@@ -14,6 +15,7 @@ export default function Login() {
   const t = useTranslate();
   const { mutateAsync: login, isPending } = useLogin<Credentials>();
   const [error, setError] = useState<HttpError | Error>();
+  const { ended } = (useLocation().state ?? {}) as { ended?: boolean };
 
   const submit = async (values: Credentials) => {
     setError(undefined);
@@ -36,6 +38,9 @@ export default function Login() {
           </Typography.Title>
         </div>
         <Typography.Paragraph type="secondary">{t("login.intro")}</Typography.Paragraph>
+        {ended && !error && (
+          <Alert type="info" showIcon role="status" message={t("login.ended")} style={{ marginBlockEnd: 16 }} />
+        )}
         {error && <Alert type="error" showIcon role="alert" message={error.message} style={{ marginBlockEnd: 16 }} />}
         <Form<Credentials> layout="vertical" requiredMark={false} onFinish={submit}>
           <Form.Item

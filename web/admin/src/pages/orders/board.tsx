@@ -41,7 +41,6 @@ import { crudFilters, type Filters, sortersOf } from "./query.ts";
 import { ViewSwitch } from "./shared.tsx";
 import { useOrderQuery } from "./use-query.ts";
 import { EditMark, Value } from "./values.tsx";
-import "./texts.ts";
 
 const step = 20; // cards that a column reads at a time
 

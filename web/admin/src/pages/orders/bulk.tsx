@@ -98,13 +98,14 @@ export function BulkBar({ selected, setSelected, query, total, edit }: Props) {
   );
 }
 
-/** Selects what is on other pages too, as long as it can be changed at once. */
+/** Selects what is on other pages too, as many as can be changed at once. */
 function SelectAll({ selected, setSelected, query, total }: Omit<Props, "edit">) {
   const t = useTranslate();
   const { number } = useFormat();
   const { message } = App.useApp();
   const [busy, setBusy] = useState(false);
-  if (selected.size >= total || selected.size < Math.min(query.pageSize, total) || total > most) return null;
+  const n = Math.min(total, most);
+  if (selected.size >= n || selected.size < Math.min(query.pageSize, total)) return null;
   const read = async () => {
     setBusy(true);
     try {
@@ -112,8 +113,7 @@ function SelectAll({ selected, setSelected, query, total }: Omit<Props, "edit">)
         resource: "orders",
         filters: crudFilters(query.filters),
         sorters: sortersOf(query.sort),
-        pagination: { mode: "off" },
-        meta: { maxRows: most },
+        pagination: { currentPage: 1, pageSize: n },
       });
       setSelected(new Map(data.map((order) => [order.id, order])));
     } catch (error) {
@@ -124,7 +124,7 @@ function SelectAll({ selected, setSelected, query, total }: Omit<Props, "edit">)
   };
   return (
     <Button type="link" loading={busy} onClick={() => void read()} style={{ paddingInline: 4 }}>
-      {t("orders.bulk.all", { n: number(total) })}
+      {t(total > most ? "orders.bulk.first" : "orders.bulk.all", { n: number(n) })}
     </Button>
   );
 }

@@ -6,7 +6,6 @@ import { useFormat } from "../../i18n/format.ts";
 import { resonance } from "../../resonance.ts";
 import { useUndoable } from "../../undo.ts";
 import { type Batch, type Field, has, OwnEdits, type Values, type Wanted } from "./own.ts";
-import "./texts.ts";
 
 const watched = 120_000; // ms after which Airtable's answer is only seen in the rows
 const gathering = 500; // ms in which refusals become one message

@@ -2,14 +2,14 @@ import { CloseOutlined, FilterOutlined } from "@ant-design/icons";
 import { useTranslate } from "@refinedev/core";
 import { Button, Checkbox, DatePicker, Drawer, Grid, Input, Space, theme } from "antd";
 import dayjs from "dayjs";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useId, useState } from "react";
 import { NumberInput } from "../../components/records/number-input.tsx";
 import { PriorityTag, StatusTag, useOrderTexts } from "../../components/tags.tsx";
 import { useTyped } from "../../components/use-typed.ts";
 import { useFormat } from "../../i18n/format.ts";
 import type { Field } from "./own.ts";
 import { Pop } from "./pop.tsx";
-import { choices, type FilterName, type Filters, listOf, other } from "./query.ts";
+import { choices, crossed, type FilterName, type Filters, listOf, other } from "./query.ts";
 import type { UsedQuery } from "./use-query.ts";
 
 interface Props {
@@ -59,23 +59,46 @@ export function AmountFilter({ filters, filter }: Props) {
     <Bound key={name} label={label} value={filters[name]} tell={(value) => filter({ [name]: value })} />
   );
   return (
-    <div style={{ display: "grid", gridTemplateColumns: "1fr auto 1fr", gap: 8, alignItems: "center" }}>
+    <div style={{ display: "grid", gridTemplateColumns: "1fr auto 1fr", gap: 8, alignItems: "start" }}>
       {bound("amount_gte", t("orders.filters.least"))}
-      <span aria-hidden>–</span>
+      <span aria-hidden style={{ lineHeight: "36px" }}>
+        –
+      </span>
       {bound("amount_lte", t("orders.filters.most"))}
+      {crossed(filters) === "amount" && (
+        <div role="alert" style={{ gridColumn: "1 / -1", fontSize: 13 }}>
+          {t("orders.filters.crossed")}
+        </div>
+      )}
     </div>
   );
 }
 
 function Bound({ label, value, tell }: { label: string; value?: string; tell: (value: string) => void }) {
+  const t = useTranslate();
   const [typed, type] = useTyped(value ?? "", tell);
+  const [wrong, setWrong] = useState<string>(); // what is typed and no number: no filter is made of it
+  const error = useId();
   return (
-    <NumberInput
-      aria-label={label}
-      placeholder={label}
-      value={typed === "" ? null : Number(typed)}
-      onChange={(next) => type(next === null || next === undefined ? "" : String(next))}
-    />
+    <div>
+      <NumberInput
+        aria-label={label}
+        aria-invalid={wrong !== undefined}
+        aria-describedby={wrong === undefined ? undefined : error}
+        placeholder={label}
+        status={wrong === undefined ? "" : "error"}
+        value={wrong ?? (typed === "" ? null : Number(typed))}
+        onChange={(next) => {
+          setWrong(typeof next === "string" ? next : undefined);
+          if (typeof next !== "string") type(next === null ? "" : String(next));
+        }}
+      />
+      {wrong !== undefined && (
+        <div id={error} role="alert" style={{ color: "var(--ant-color-error)", fontSize: 13 }}>
+          {t("records.notNumber")}
+        </div>
+      )}
+    </div>
   );
 }
 

@@ -14,8 +14,7 @@ import { ErrorState } from "../../components/states.tsx";
 import { PriorityTag, StatusTag } from "../../components/tags.tsx";
 import { Ago } from "../../components/time.tsx";
 import { useFormat } from "../../i18n/format.ts";
-import { language } from "../../i18n/index.ts";
-import { usePreference } from "../../preferences.ts";
+import { useLanguage } from "../../i18n/index.ts";
 import { resonance } from "../../resonance.ts";
 import { changedOf } from "./changes.ts";
 
@@ -30,7 +29,7 @@ interface HistoryPage {
 
 /** What happened to an order, newest first. It is a part of its record to Refine, and so is read again when that changes. */
 function useHistory(id: string) {
-  const locale = usePreference(language); // reasons are in a language
+  const locale = useLanguage(); // reasons are in a language
   return useInfiniteQuery({
     queryKey: ["data", "default", "orders", "history", id, locale],
     queryFn: async ({ pageParam, signal }) => {
@@ -94,12 +93,14 @@ function Entry({ entry }: { entry: HistoryEntry }) {
   const { token } = theme.useToken();
   const { change, source, actor, at, reason } = entry;
   const who = actor?.name || actor?.email || (source === "api" ? actor?.id : undefined);
+  // Of an order made in Airtable, this is when it was first read; its own time of creation stands beside the history.
+  const imported = change === "created" && source === "airtable";
   const verb = ["created", "updated", "deleted", "pending", "rejected"].includes(change) ? change : "updated";
   const changes = changedOf(entry);
   return (
     <div style={{ display: "grid", gap: 4, paddingBlockEnd: 4 }}>
       <div>
-        {t(`orders.history.${verb}`)}
+        {t(`orders.history.${imported ? "imported" : verb}`)}
         {verb === "updated" && changes.length === 0 && ` ${t("orders.history.elsewhere")}`}
       </div>
       {changes.length > 0 && (
@@ -136,7 +137,7 @@ function Entry({ entry }: { entry: HistoryEntry }) {
       <div style={{ color: token.colorTextSecondary, fontSize: 13 }}>
         {[
           who && <strong style={{ fontWeight: 500 }}>{who}</strong>,
-          t(`orders.history.source.${source}`, undefined, source),
+          !imported && t(`orders.history.source.${source}`, undefined, source),
           <Ago key="at" value={at} />,
         ]
           .filter(Boolean)

@@ -44,11 +44,10 @@ import { type Origin, showPath } from "./origin.ts";
 import { type Field, shown } from "./own.ts";
 import { Pop } from "./pop.tsx";
 import { columns as columnPreferences, density, useShownColumns } from "./preferences.ts";
-import { type ColumnName, columnNames, crudFilters, pageSizes, sortersOf } from "./query.ts";
+import { type ColumnName, columnNames, crossed, crudFilters, pageSizes, sortersOf, uncrossed } from "./query.ts";
 import { ExportButton, ViewSwitch } from "./shared.tsx";
 import { type UsedQuery, useOrderQuery } from "./use-query.ts";
 import { Value } from "./values.tsx";
-import "./texts.ts";
 
 /** The orders that match, page by page. */
 function usePage({ filters, sort, page, pageSize, change }: UsedQuery) {
@@ -120,11 +119,7 @@ export default function OrderList() {
           {read.isSuccess && total === 0 ? (
             <Card>
               {filtered ? (
-                <Empty
-                  title={t("orders.empty.filtered")}
-                  text={t("orders.empty.filteredText")}
-                  action={<Button onClick={query.clear}>{t("orders.filters.clear")}</Button>}
-                />
+                <NothingMatches query={query} />
               ) : (
                 <Empty
                   title={t("orders.empty.all")}
@@ -152,6 +147,31 @@ export default function OrderList() {
       )}
       {may && selection.selected.size > 0 && <BulkBar {...selection} query={query} total={total} edit={edit} />}
     </Page>
+  );
+}
+
+function NothingMatches({ query }: { query: UsedQuery }) {
+  const t = useTranslate();
+  const wrong = crossed(query.filters);
+  return (
+    <Empty
+      title={t("orders.empty.filtered")}
+      text={t(wrong ? "orders.filters.crossed" : "orders.empty.filteredText")}
+      action={
+        <>
+          {wrong && (
+            <Button
+              type="primary"
+              onClick={() => query.filter(uncrossed(query.filters))}
+              style={{ marginInlineEnd: 8 }}
+            >
+              {t("orders.filters.swap")}
+            </Button>
+          )}
+          <Button onClick={query.clear}>{t("orders.filters.clear")}</Button>
+        </>
+      }
+    />
   );
 }
 

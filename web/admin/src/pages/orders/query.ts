@@ -106,6 +106,23 @@ function isDate(text: string): boolean {
   return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
 }
 
+/** Which range ends before it begins, so that nothing can match. */
+export function crossed({ amount_gte, amount_lte, start_date, end_date }: Filters): "amount" | "date" | undefined {
+  if (amount_gte && amount_lte && Number(amount_gte) > Number(amount_lte)) return "amount";
+  if (start_date && end_date && start_date > end_date) return "date";
+  return undefined;
+}
+
+/** The same filters with such ranges the other way round. */
+export function uncrossed(filters: Filters): Filters {
+  const { amount_gte = "", amount_lte = "", start_date = "", end_date = "" } = filters;
+  return {
+    ...filters,
+    ...(crossed({ amount_gte, amount_lte }) && { amount_gte: amount_lte, amount_lte: amount_gte }),
+    ...(crossed({ start_date, end_date }) && { start_date: end_date, end_date: start_date }),
+  };
+}
+
 /** The chosen values of a filter that has several. */
 export const listOf = (value: string | undefined): string[] => (value ? value.split(",") : []);
 

@@ -22,7 +22,6 @@ import { useKey } from "./keys.ts";
 import { type Origin, showPath, useOrigin } from "./origin.ts";
 import { type Field, shown, type Values } from "./own.ts";
 import { Value } from "./values.tsx";
-import "./texts.ts";
 
 export default function OrderShow() {
   const { id } = useResourceParams();

@@ -7,7 +7,6 @@ import { Cell, RecordForm, Section, useRecordForm } from "../../components/recor
 import { Back } from "../../components/records/record-page.tsx";
 import { RecordSelect } from "../../components/records/selects.tsx";
 import { useKind } from "./partner.tsx";
-import "./texts.ts";
 
 const fields = [
   "name",

@@ -12,7 +12,6 @@ import { ArchivedFilter, FilterSelect, Toolbar } from "../../components/records/
 import { useRows } from "../../components/records/use-rows.ts";
 import { Empty } from "../../components/states.tsx";
 import { PartnerPicture, shortState, useKind } from "./partner.tsx";
-import "./texts.ts";
 
 export default function PartnerList() {
   const t = useTranslate();
@@ -21,7 +20,10 @@ export default function PartnerList() {
   const { md } = Grid.useBreakpoint();
   const may = useMay(kind);
   const archive = useArchive(kind);
-  const rows = useRows<Partner>({ field: "name", order: "asc" });
+  const rows = useRows<Partner>({
+    sort: { field: "name", order: "asc" },
+    filters: ["is_company", "country", "state"],
+  });
   const countries = filterIds(rows.filters, "country");
 
   const create = may && (

@@ -2,7 +2,6 @@ import { ShopOutlined, UserOutlined } from "@ant-design/icons";
 import { useResourceParams } from "@refinedev/core";
 import type { Partner } from "@resonance/refine";
 import { Picture } from "../../components/records/picture.tsx";
-import "./texts.ts";
 
 const kinds = ["partners", "customers", "suppliers"] as const;
 export type Kind = (typeof kinds)[number];

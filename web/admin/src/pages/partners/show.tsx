@@ -12,7 +12,6 @@ import { Chip } from "../../components/tags.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { SaleTag } from "../sales/sale.tsx";
 import { addressLines, type Kind, PartnerPicture, useKind, webAddress } from "./partner.tsx";
-import "./texts.ts";
 
 export default function PartnerShow() {
   const t = useTranslate();
@@ -133,18 +132,13 @@ function LatestSales({ partner }: { partner: Partner }) {
     </span>
   );
   const failure = useFailure(query);
-  const all = new URLSearchParams({
-    "filters[0][field]": "partner",
-    "filters[0][operator]": "eq",
-    "filters[0][value]": String(partner.id),
-  });
   return (
     <Panel
       flush
       title={t("partners.sales.title")}
       extra={
         <span style={{ display: "flex", alignItems: "center", gap: 12 }}>
-          {(result.total ?? 0) > few && <Link to={`/sales?${all}`}>{t("partners.sales.all")}</Link>}
+          {(result.total ?? 0) > few && <Link to={`/sales?partner=${partner.id}`}>{t("partners.sales.all")}</Link>}
           {may && partner.active && (
             <Link to={`/sales/create?partner=${partner.id}`}>
               <Button size="small" icon={<PlusOutlined />} tabIndex={-1}>

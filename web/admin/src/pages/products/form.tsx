@@ -3,12 +3,11 @@ import type { Product } from "@resonance/refine";
 import { Checkbox, Form, Input, Select, Space } from "antd";
 import { Page } from "../../components/page.tsx";
 import { useHas } from "../../components/records/fields.ts";
-import { NumberInput } from "../../components/records/number-input.tsx";
+import { NumberInput, useNumberRules } from "../../components/records/number-input.tsx";
 import { Cell, RecordForm, Section, useRecordForm } from "../../components/records/record-form.tsx";
 import { Back } from "../../components/records/record-page.tsx";
 import { RecordSelect } from "../../components/records/selects.tsx";
 import { typeKey } from "./product.tsx";
-import "./texts.ts";
 
 const fields = [
   "name",
@@ -36,6 +35,7 @@ const read = (product: Product): Values => ({
 /** Makes a product, or changes one. */
 export function ProductForm() {
   const t = useTranslate();
+  const rules = useNumberRules();
   const { id, action } = useResourceParams();
   const { show, list } = useNavigation();
   const editing = action === "edit" ? String(id) : undefined;
@@ -119,13 +119,13 @@ export function ProductForm() {
             </Section>
             <Section title={t("products.sections.price")}>
               <Cell>
-                <Form.Item name="list_price" label={label("list_price")}>
+                <Form.Item name="list_price" label={label("list_price")} rules={rules()}>
                   <NumberInput decimals={2} suffix={product?.currency?.name} />
                 </Form.Item>
               </Cell>
               {costs && (
                 <Cell>
-                  <Form.Item name="standard_price" label={label("standard_price")}>
+                  <Form.Item name="standard_price" label={label("standard_price")} rules={rules()}>
                     <NumberInput decimals={2} suffix={product?.currency?.name} />
                   </Form.Item>
                 </Cell>
@@ -149,12 +149,12 @@ export function ProductForm() {
                 </Cell>
               )}
               <Cell span={8}>
-                <Form.Item name="weight" label={label("weight")}>
+                <Form.Item name="weight" label={label("weight")} rules={rules()}>
                   <NumberInput />
                 </Form.Item>
               </Cell>
               <Cell span={8}>
-                <Form.Item name="volume" label={label("volume")}>
+                <Form.Item name="volume" label={label("volume")} rules={rules()}>
                   <NumberInput />
                 </Form.Item>
               </Cell>

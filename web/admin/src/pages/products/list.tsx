@@ -22,7 +22,6 @@ import { Empty } from "../../components/states.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { Preference, usePreference } from "../../preferences.ts";
 import { ProductPicture, StockTag, StockText, shortCategory } from "./product.tsx";
-import "./texts.ts";
 
 const view = new Preference<"table" | "grid">("products.view", ["table", "grid"], () => "table");
 
@@ -35,7 +34,11 @@ export default function ProductList() {
   const may = useMay("products");
   const archive = useArchive("products");
   const tracked = useHas("products", "qty_available");
-  const rows = useRows<Product>({ field: "name", order: "asc" }, 24);
+  const rows = useRows<Product>({
+    sort: { field: "name", order: "asc" },
+    filters: ["category", "low_stock", "is_storable", "qty_available"],
+    pageSize: 24,
+  });
   const { md } = Grid.useBreakpoint();
   const grid = usePreference(view) === "grid" && Boolean(md);
 

@@ -4,7 +4,6 @@ import type { Product } from "@resonance/refine";
 import { Picture } from "../../components/records/picture.tsx";
 import { Chip } from "../../components/tags.tsx";
 import { useFormat } from "../../i18n/format.ts";
-import "./texts.ts";
 
 /** The last part of `All / Field`. */
 export const shortCategory = (name: string | null | undefined): string => name?.split(" / ").at(-1) ?? "";

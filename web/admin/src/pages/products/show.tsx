@@ -8,7 +8,6 @@ import { Detail, Details } from "../../components/records/details.tsx";
 import { Columns, Panel, RecordPage, useRecord } from "../../components/records/record-page.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { ProductPicture, StockTag, stockOf, typeKey } from "./product.tsx";
-import "./texts.ts";
 
 export default function ProductShow() {
   const t = useTranslate();

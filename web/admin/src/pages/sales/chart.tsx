@@ -13,7 +13,6 @@ import { resonance } from "../../resonance.ts";
 import { toneOf } from "../../theme.ts";
 import { type State, states, stateTones } from "./sale.tsx";
 import { byMonth, byState, ceiling, currenciesOf, type Month } from "./summary.ts";
-import "./texts.ts";
 
 /** The summary of the sales that match. A change of any sale reads it again, as it does Refine's own lists. */
 function useSummary(filters: CrudFilter[]) {

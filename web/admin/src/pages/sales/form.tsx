@@ -6,7 +6,7 @@ import dayjs, { type Dayjs } from "dayjs";
 import { Link, useSearchParams } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { changes, given } from "../../components/records/changes.ts";
-import { NumberInput } from "../../components/records/number-input.tsx";
+import { NumberInput, useNumberRules } from "../../components/records/number-input.tsx";
 import { Cell, RecordForm, Section, useRecordForm } from "../../components/records/record-form.tsx";
 import { Back } from "../../components/records/record-page.tsx";
 import { RecordSelect, type Ref } from "../../components/records/selects.tsx";
@@ -14,7 +14,6 @@ import { Empty } from "../../components/states.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { estimate, estimateAll, type Line, linesChanged, readLine, writeLines } from "./lines.ts";
 import { allowed } from "./sale.tsx";
-import "./texts.ts";
 
 interface Values {
   partner: number | undefined;
@@ -220,6 +219,7 @@ function OneLine({
   const { md } = Grid.useBreakpoint();
   const form = Form.useFormInstance<Values>();
   const line: Line = Form.useWatch(["lines", field.name], { form, preserve: true }) ?? {};
+  const rules = useNumberRules();
   const own = (name: string) => `${t("sales.lines.line", { n })}: ${t(`sales.lines.${name}`)}`;
   const sum = estimate(line);
   const drop = (
@@ -272,7 +272,7 @@ function OneLine({
     </Form.Item>
   );
   const price = (
-    <Form.Item name={[field.name, "price_unit"]} {...item}>
+    <Form.Item name={[field.name, "price_unit"]} rules={rules()} {...item}>
       <NumberInput
         decimals={2}
         aria-label={own("price")}
@@ -283,8 +283,8 @@ function OneLine({
     </Form.Item>
   );
   const discount = (
-    <Form.Item name={[field.name, "discount"]} {...item}>
-      <NumberInput aria-label={own("discount")} max={100} placeholder="0" />
+    <Form.Item name={[field.name, "discount"]} rules={rules({ max: 100 })} {...item}>
+      <NumberInput aria-label={own("discount")} placeholder="0" />
     </Form.Item>
   );
   const subtotal = sum === undefined ? "–" : money(sum, currency ?? line.currency);

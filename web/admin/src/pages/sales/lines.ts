@@ -1,5 +1,6 @@
 import type { SaleLine } from "@resonance/refine";
 import { changes } from "../../components/records/changes.ts";
+import type { Typed } from "../../components/records/numbers.ts";
 import type { Ref } from "../../components/records/selects.tsx";
 
 /** A line as the form has it. A section or a note has text only. */
@@ -11,9 +12,9 @@ export interface Line {
   list?: number | null;
   currency?: string | undefined;
   name?: string | null;
-  qty?: number | null;
-  price_unit?: number | null;
-  discount?: number | null;
+  qty?: Typed;
+  price_unit?: Typed;
+  discount?: Typed;
   display_type?: string | null;
 }
 
@@ -62,8 +63,9 @@ export function linesChanged(lines: readonly Line[], before: readonly Line[]): b
 export function estimate({ qty, price_unit, list, discount, display_type }: Line): number | undefined {
   const price = price_unit ?? list;
   if (display_type) return 0;
-  if (typeof qty !== "number" || typeof price !== "number") return undefined;
-  return Math.round(qty * price * (1 - (discount ?? 0) / 100) * 100) / 100;
+  const off = discount ?? 0;
+  if (typeof qty !== "number" || typeof price !== "number" || typeof off !== "number") return undefined;
+  return Math.round(qty * price * (1 - off / 100) * 100) / 100;
 }
 
 /** The sum of all lines; undefined while one of them cannot be told. */

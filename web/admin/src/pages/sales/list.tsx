@@ -15,7 +15,6 @@ import { Empty } from "../../components/states.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { Summary } from "./chart.tsx";
 import { SaleTag, type State, states } from "./sale.tsx";
-import "./texts.ts";
 
 export default function SaleList() {
   const t = useTranslate();
@@ -23,7 +22,10 @@ export default function SaleList() {
   const { showUrl } = useNavigation();
   const { md } = Grid.useBreakpoint();
   const may = useMay("sales", "create");
-  const rows = useRows<Sale>({ field: "date_order", order: "desc" });
+  const rows = useRows<Sale>({
+    sort: { field: "date_order", order: "desc" },
+    filters: ["state", "partner", "invoice_status", "date_order"],
+  });
   const value = rows.value("state", "in");
   const chosen = (Array.isArray(value) ? value : []).filter((state): state is State => states.includes(state));
 

@@ -3,7 +3,6 @@ import { useTranslate } from "@refinedev/core";
 import type { Sale } from "@resonance/refine";
 import { Chip } from "../../components/tags.tsx";
 import type { ToneName } from "../../theme.ts";
-import "./texts.ts";
 
 export type State = Sale["state"];
 

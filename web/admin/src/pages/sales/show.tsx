@@ -9,7 +9,6 @@ import { Columns, Panel, RecordPage, useRecord } from "../../components/records/
 import { Empty } from "../../components/states.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { allowed, SaleTag } from "./sale.tsx";
-import "./texts.ts";
 
 export default function SaleShow() {
   const t = useTranslate();
