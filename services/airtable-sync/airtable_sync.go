@@ -209,7 +209,7 @@ func (c *Config) term(
 }
 
 func (c *Config) columns() column.Config {
-	return column.Config{Zone: c.zone, Named: c.byColumn()}
+	return column.Config{Now: c.Now, Zone: c.zone, Named: c.byColumn()}
 }
 
 func minutes(m float64) time.Duration { return time.Duration(m * float64(time.Minute)) }

@@ -42,6 +42,7 @@ type Mapper struct {
 type Config struct {
 	Named map[Column]string // fields of columns, by name or id
 	Zone  *time.Location    // of dates whose field leaves it to the reader; nil for UTC
+	Now   func() time.Time  // time.Now if nil
 }
 
 func (c Config) zone() *time.Location {

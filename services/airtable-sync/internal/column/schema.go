@@ -48,10 +48,15 @@ type memory struct {
 	Source string          `json:"source"`
 	Table  airtable.Table  `json:"table"` // as the metadata last described it
 	Kept   map[Column]Kept `json:"kept,omitempty"`
+	// Missing are the fields of Table, by id, that the metadata no longer lists, and since when.
+	Missing map[string]time.Time `json:"missing,omitempty"`
 }
 
 // NewSchema makes a schema that is not read yet.
 func NewSchema(client *airtable.Client, cfg Config, store Store, log *slog.Logger) *Schema {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	return &Schema{client: client, cfg: cfg, store: store, log: log, usage: newUsage(), before: newUsage(), logged: map[fault.Text]bool{}}
 }
 
@@ -89,10 +94,15 @@ func (s *Schema) refresh(ctx context.Context) error {
 	var fresh *Mapper
 	switch {
 	case err == nil:
+		missing, err := s.retain(ctx, &table)
+		if err != nil {
+			return err
+		}
 		if fresh, err = s.read(ctx, table); err != nil {
 			return err
 		}
-		s.memory = memory{Source: s.client.Source(), Table: table, Kept: fresh.kept(s.memory.Kept)}
+		fresh.noteMissing(missing)
+		s.memory = memory{Source: s.client.Source(), Table: table, Kept: fresh.kept(s.memory.Kept), Missing: missing}
 		s.remember(ctx)
 	case !isRefusal(err):
 		return err
@@ -121,16 +131,15 @@ func isRefusal(err error) bool {
 	return missing || airtable.IsForbidden(err)
 }
 
-// confirmations are the waits before the metadata is asked for again when an answer has to be confirmed.
+// confirmations are the waits before a first refusal of the metadata is believed.
 var confirmations = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond}
 
-// describe fetches the table's metadata. An answer that would take a field from a column, or the metadata
-// from a token that nothing is known of yet, counts only when it repeats (invariant 11).
+// describe fetches the table's metadata. A token that nothing is known of yet lacks the scope only if it is refused
+// repeatedly (invariant 11).
 func (s *Schema) describe(ctx context.Context) (airtable.Table, error) {
 	table, err := s.client.Schema(ctx)
 	for _, wait := range confirmations {
-		first := airtable.IsForbidden(err) && s.memory.Table.ID == "" && s.mapper.Load() == nil
-		if !first && (err != nil || !s.loses(table)) {
+		if !airtable.IsForbidden(err) || s.memory.Table.ID != "" || s.mapper.Load() != nil {
 			break
 		}
 		select {
@@ -143,17 +152,97 @@ func (s *Schema) describe(ctx context.Context) (airtable.Table, error) {
 	return table, err
 }
 
-// loses reports whether a column's field, as it was last known, is not in the table.
-func (s *Schema) loses(t airtable.Table) bool {
-	there := func(t airtable.Table, id string) bool {
-		return slices.ContainsFunc(t.Fields, func(f airtable.Field) bool { return f.ID == id })
+// confirmAfter is how long the metadata must have lacked a field until that is believed. Meanwhile the field costs
+// nothing: its cells, if it is gone, are in no record.
+const confirmAfter = 10 * time.Minute
+
+// retain adds to t, in their places, the known fields that t lacks and that may still be there (invariant 11): those
+// that it lacks for less than confirmAfter, and those that records have cells of. It returns since when they miss.
+func (s *Schema) retain(ctx context.Context, t *airtable.Table) (missing map[string]time.Time, err error) {
+	now, filled := s.cfg.Now(), (*usage)(nil)
+	if s.memory.Table.ID != t.ID {
+		return nil, nil
 	}
-	for _, k := range s.memory.Kept {
-		if there(s.memory.Table, k.Field.ID) && !there(t, k.Field.ID) {
+	place := 0
+	for _, f := range s.memory.Table.Fields {
+		if i := slices.IndexFunc(t.Fields, func(o airtable.Field) bool { return o.ID == f.ID }); i >= 0 {
+			place = i + 1
+			continue
+		}
+		since, before := s.memory.Missing[f.ID]
+		if !before {
+			since = now
+		}
+		if now.Sub(since) >= confirmAfter {
+			if filled == nil {
+				if filled, err = s.sample(ctx); err != nil {
+					return nil, err
+				}
+			}
+			if filled.cells[f.ID] == nil {
+				s.log.Warn("field removed", "field", f.Name, "id", f.ID)
+				continue
+			}
+			since = now
+		}
+		if missing == nil {
+			missing = map[string]time.Time{}
+		}
+		missing[f.ID] = since
+		t.Fields = slices.Insert(t.Fields, place, f)
+		place++
+	}
+	if len(missing) > 0 {
+		s.log.Warn("metadata incomplete, keeping the known fields", "missing", len(missing))
+	}
+	return missing, nil
+}
+
+// sample reads what is in the cells of a page of records.
+func (s *Schema) sample(ctx context.Context) (*usage, error) {
+	p, err := s.client.Page(ctx, airtable.Query{ByFieldID: true}, "")
+	if err != nil {
+		return nil, err
+	}
+	u := newUsage()
+	u.add(p.Records)
+	return u, nil
+}
+
+// Removed notes that Airtable has said of fields, by their ids, that they were removed: metadata without them is right.
+func (s *Schema) Removed(fields []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	missing := maps.Clone(s.memory.Missing)
+	if missing == nil {
+		missing = map[string]time.Time{}
+	}
+	for _, id := range fields {
+		missing[id] = time.Time{}
+	}
+	s.memory.Missing = missing
+}
+
+// Due reports whether the metadata should be read again, as fields that it lacked may be gone by now.
+func (s *Schema) Due() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, since := range s.memory.Missing {
+		if s.cfg.Now().Sub(since) >= confirmAfter {
 			return true
 		}
 	}
 	return false
+}
+
+// noteMissing notes which columns have a field that the metadata lacks.
+func (m *Mapper) noteMissing(missing map[string]time.Time) {
+	for c, i := range m.columns {
+		if f := m.table.Fields[i]; !missing[f.ID].IsZero() {
+			m.note(c, "El esquema de Airtable ya no incluye «"+f.Name+"»: la columna se vacía si sigue faltando",
+				"Airtable's schema no longer lists “"+f.Name+"”: the column becomes empty if it stays missing")
+		}
+	}
 }
 
 // read makes a mapper of the metadata. Where more than one field could be a column's, or where dates are
@@ -164,12 +253,10 @@ func (s *Schema) read(ctx context.Context, t airtable.Table) (*Mapper, error) {
 	if typ, _ := date.Value(); !m.rivals && !isText(typ) {
 		return m, nil
 	}
-	p, err := s.client.Page(ctx, airtable.Query{ByFieldID: true}, "")
+	u, err := s.sample(ctx)
 	if err != nil {
 		return nil, err
 	}
-	u := newUsage()
-	u.add(p.Records)
 	return WithSchema(t, s.cfg, s.memory.Kept, u), nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/services/airtable-sync/internal/airtable"
@@ -17,10 +18,15 @@ import (
 type base struct {
 	metadata []string
 	asked    int
+	empty    bool // no record has a cell
 }
 
 func (b *base) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
+	if b.empty && !strings.HasPrefix(r.URL.Path, "/v0/meta/") {
+		_, _ = w.Write([]byte(`{"records":[]}`))
+		return
+	}
 	if !strings.HasPrefix(r.URL.Path, "/v0/meta/") {
 		_, _ = w.Write([]byte(`{"records":[{"id":"recA1b2C3d4E5f6G7","createdTime":"2026-01-01T00:00:00.000Z","fields":{"fldCliente":["recCLI00000000001"],"fldQuien":["Ferretería Sol"],"fldTotal":5}}]}`))
 		return
@@ -68,18 +74,23 @@ func TestSchema(t *testing.T) {
 	without := strings.Replace(described, total, "", 1)
 	elsewhere := `{"tables":[{"id":"tblCustomers","name":"Clientes","primaryFieldId":"fldNombre","fields":[]}]}`
 	full := map[string]string{"customer": "Quién", "amount": "Total", "order_date": "Cuándo", "status": "Luz", "name": "Ref", "priority": ""}
+	const later = confirmAfter
 	for name, c := range map[string]struct {
-		then   []string // how the metadata is answered after it was read once
-		amount string   // the title of its field
+		then   []string        // how the metadata is answered after it was read once
+		after  []time.Duration // when it is read, each since the time before
+		empty  bool            // no record has a cell by then
+		amount string          // the title of its field
 		frozen bool
 	}{
-		"as before":                       {[]string{described}, "Total", false},
-		"refused":                         {[]string{""}, "Total", true},
-		"the table is missing":            {[]string{elsewhere}, "Total", true},
-		"a field is missing once":         {[]string{without, described}, "Total", false},
-		"a field is missing, then 403":    {[]string{without, ""}, "Total", true},
-		"a field is missing for good":     {[]string{without}, "", false},
-		"refused, and a field is missing": {[]string{"", without}, "Total", true},
+		"as before":                       {[]string{described}, []time.Duration{later}, false, "Total", false},
+		"refused":                         {[]string{""}, []time.Duration{later}, false, "Total", true},
+		"the table is missing":            {[]string{elsewhere}, []time.Duration{later}, false, "Total", true},
+		"a field is missing once":         {[]string{without, described, without}, []time.Duration{0, later, 0}, true, "Total", false},
+		"a field is missing for a moment": {[]string{without}, []time.Duration{0, time.Second, 0, later - 2*time.Second}, true, "Total", false},
+		"a field is missing, then 403":    {[]string{without, ""}, []time.Duration{0, later}, true, "Total", true},
+		"a field is missing for good":     {[]string{without}, []time.Duration{0, later}, true, "", false},
+		"records have the field's cells":  {[]string{without}, []time.Duration{0, later, later}, false, "Total", false},
+		"refused, and a field is missing": {[]string{"", without}, []time.Duration{later, 0}, true, "Total", false},
 	} {
 		for _, restarted := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
@@ -89,28 +100,33 @@ func TestSchema(t *testing.T) {
 				defer server.Close()
 				log := slog.New(slog.DiscardHandler)
 				client := airtable.New(airtable.Config{Endpoint: server.URL, Key: "k", Base: "app1", Table: "tblOrders", Log: log})
-				s := NewSchema(client, Config{}, store, log)
+				now := time.Now()
+				cfg := Config{Now: func() time.Time { return now }}
+				s := NewSchema(client, cfg, store, log)
 				if _, err := s.Load(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				before := s.Mapper().Fingerprint()
-				if restarted {
-					s = NewSchema(client, Config{}, store, log)
-				}
-				b.metadata, b.asked = c.then, 0
-				read, err := s.Load(t.Context())
-				if !read {
-					err = s.Refresh(t.Context())
-				}
-				if err != nil {
-					t.Fatalf("%s: %v", name, err)
+				b.metadata, b.asked, b.empty = c.then, 0, c.empty
+				for _, after := range c.after {
+					now = now.Add(after)
+					if restarted {
+						s = NewSchema(client, cfg, store, log)
+					}
+					read, err := s.Load(t.Context())
+					if !read {
+						err = s.Refresh(t.Context())
+					}
+					if err != nil {
+						t.Fatalf("%s: %v", name, err)
+					}
 				}
 				for _, column := range store.published.Columns {
-					want := full[column.Name]
+					want, known := full[column.Name]
 					if column.Name == "amount" {
 						want = c.amount
 					}
-					if column.Title != want {
+					if known && column.Title != want {
 						t.Errorf("%s, restarted %t: %s is read from %q", name, restarted, column.Name, column.Title)
 					}
 				}
@@ -119,6 +135,29 @@ func TestSchema(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Metadata that lists only some fields changes no digest, whatever fields it lacks.
+func TestFieldsMissingForAMomentAreNoNews(t *testing.T) {
+	t.Parallel()
+	b := &base{metadata: []string{described}}
+	server := httptest.NewServer(b)
+	defer server.Close()
+	log := slog.New(slog.DiscardHandler)
+	client := airtable.New(airtable.Config{Endpoint: server.URL, Key: "k", Base: "app1", Table: "tblOrders", Log: log})
+	s := NewSchema(client, Config{}, &keptStore{}, log)
+	if _, err := s.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := record(t, `{"fldCliente":["recCLI00000000001"],"fldTotal":5,"fldLuz":"Enviado","fldWhen":"2026-06-30T22:30:00.000Z"}`)
+	was, digest := s.Mapper().Order(r, day)
+	b.metadata = []string{`{"tables":[{"id":"tblOrders","name":"Pedidos","primaryFieldId":"fldRef","fields":[` + strings.TrimSuffix(total, ",") + `]}]}`}
+	if err := s.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if is, d := s.Mapper().Order(r, day); d != digest || string(is.Fields) != string(was.Fields) {
+		t.Errorf("%s with digest %s, was %s with %s", is.Fields, d, was.Fields, digest)
 	}
 }
 

@@ -43,6 +43,7 @@ type news struct {
 	asked   ledger.Moment    // before that
 	newest  time.Time        // of the payloads
 	fields  bool             // the table's fields are others
+	removed []string         // ids of fields
 	unread  bool             // there is more than was read
 	broken  bool             // the webhook tells nothing any more
 	scan    fault.Text       // why only a full scan can tell what happened
@@ -70,6 +71,7 @@ func (s *Syncer) webhook(ctx context.Context, log *slog.Logger, scanning bool) (
 	case err != nil:
 		return "", fault.Text{}, err
 	}
+	s.schema.Removed(n.removed)
 	s.actors = make(map[string]*event.Actor, len(n.touched))
 	for id, t := range n.touched {
 		s.actors[id] = t.by
@@ -210,7 +212,7 @@ func (n *news) hear(p *airtable.Payload, table string) error {
 			n.scan = fault.T("una columna de la tabla ha cambiado", "a field of the table was changed")
 		}
 	}
-	if len(change.DestroyedFields) > 0 {
+	if n.removed = append(n.removed, change.DestroyedFields...); len(change.DestroyedFields) > 0 {
 		n.scan = fault.T("se quitó una columna de la tabla", "a field of the table was removed")
 	}
 	return nil

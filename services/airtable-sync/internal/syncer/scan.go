@@ -39,7 +39,10 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error)
 	s.rechecks = s.state.Unconfirmed
 	s.recheckAt = time.Time{}
 	s.mu.Unlock()
-	if s.refreshed, err = s.schema.Load(ctx); err != nil {
+	if s.refreshed, err = s.schema.Load(ctx); err == nil && !s.refreshed && s.schema.Due() {
+		s.refreshed, err = true, s.schema.Refresh(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	hooked := false
