@@ -1,5 +1,5 @@
 # Two commands do all the set-up: `make run` and `make test`.
-MODULES := pkg pkg/event sandbox/airtable sandbox/odoo services/airtable-sync services/gateway services/odoo-bridge services/orders deploy/standalone deploy/bench deploy/chaos examples/go
+MODULES := $(shell sed -n 's|^\t\./||p' go.work)
 BIN := .bin
 GOLANGCI_VERSION := v2.15.0
 LINTER := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
