@@ -212,6 +212,24 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// A text field may be mapped to a column that Postgres groups by: its values are bounded, and the rest still counts.
+func TestLongChoicesAreCut(t *testing.T) {
+	t.Parallel()
+	m := mapper(t)
+	long := strings.Repeat("ñ€", 2000)
+	o, digest := m.Order(record(t, `{"fldStatus":"`+long+`a","fldName":"`+long+`"}`), time.Now())
+	start, cut := strings.CutSuffix(*o.Status, "…")
+	if len(*o.Status) > 1000 || len(start) < 990 || !cut || !strings.HasPrefix(long, start) || !slices.Equal(o.Truncated, []string{"Status"}) {
+		t.Errorf("%d bytes of status, truncated %q", len(*o.Status), o.Truncated)
+	}
+	if *o.Name != long || !strings.Contains(string(o.Fields), long+"a") {
+		t.Error("what is not grouped by was cut")
+	}
+	if _, other := m.Order(record(t, `{"fldStatus":"`+long+`b","fldName":"`+long+`"}`), time.Now()); other == digest {
+		t.Error("a change of the rest is no news")
+	}
+}
+
 func learn(t *testing.T, pages ...string) *Mapper {
 	t.Helper()
 	m, u := WithoutSchema(Config{}), newUsage()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
@@ -433,7 +434,32 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 			o.UpdatedAt = t.UTC()
 		}
 	}
-	return o, m.digest(&o, cells, r)
+	digest := m.digest(&o, cells, r) // of the whole
+	for _, name := range event.EditableColumns {
+		column, _ := event.ColumnByName(name)
+		if v := column.Value(&o); v != nil && len(*v) > maxChoice {
+			bounded := Bounded(*v)
+			column.Set(&o, &bounded)
+			o.Truncated = append(o.Truncated, m.table.Fields[m.columns[Column(name)]].Name)
+		}
+	}
+	return o, digest
+}
+
+// maxChoice is how many bytes a value of the columns may have that orders are grouped by: a text field may be mapped
+// to them, and Postgres indexes them together, which must not exceed 2,704 bytes.
+const maxChoice = 1000
+
+// Bounded is s as Order shows it in a column with choices: longer values are cut and end in "…".
+func Bounded(s string) string {
+	if len(s) <= maxChoice {
+		return s
+	}
+	end := maxChoice - len("…")
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
 }
 
 // read reads a cell as the text of a column's value, "" for none.

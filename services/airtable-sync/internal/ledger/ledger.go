@@ -171,8 +171,7 @@ func (l *Ledger) Problems(limit int) (problems []syncapi.OrderProblem) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(l.truncated)) {
 		problems = append(problems, syncapi.OrderProblem{RecordID: id, Reason: fault.T(
-			"Es mayor de lo que admite un mensaje de NATS: sus celdas más largas se publican recortadas",
-			"It is larger than a NATS message may be: its longest cells are published truncated")})
+			"Tiene celdas demasiado largas, que se publican recortadas", "It has cells that are too long, which are published truncated")})
 	}
 	return problems[:min(len(problems), limit)]
 }
