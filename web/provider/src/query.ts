@@ -1,5 +1,6 @@
 import type { CrudFilter, CrudOperators, CrudSort } from "@refinedev/core";
 import type { Client } from "./client.ts";
+import { orderColumns } from "./columns.ts";
 import { ApiError } from "./error.ts";
 
 /** How many values an operator takes. */
@@ -27,7 +28,10 @@ for (const name of ["contains", "startswith", "endswith"] as const) {
 const parameters = new Set(["q", "start_date", "end_date"]);
 
 /** Parameters that mean "contains" or a list when they have no suffix: repeating them does not mean "any of". */
-const classic = new Set(["customer", "status", "priority"]);
+const classic = new Set<string>([
+  "customer",
+  ...orderColumns.filter(({ kind }) => kind === "choice").map(({ name }) => name),
+]);
 
 /**
  * Translates filters, which the API joins by AND. `key` is the column that Refine calls id. A filter without a value is none, as in the API.

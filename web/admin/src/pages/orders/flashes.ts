@@ -1,11 +1,11 @@
-import type { Order } from "@resonance/refine";
+import { type Order, orderColumns } from "@resonance/refine";
 import { useEffect, useRef, useState } from "react";
 import type { Wanted } from "./own.ts";
 
 const lasting = 2_400; // ms, as in orders.css
 
-const faceOf = ({ name, customer, status, priority, amount, order_date }: Order): string =>
-  JSON.stringify([name, customer, status, priority, amount, order_date]);
+const shown = orderColumns.map(({ name }) => name).filter((name) => name !== "created_at" && name !== "updated_at");
+const faceOf = (order: Order): string => JSON.stringify(shown.map((name) => order[name]));
 
 /**
  * The ids of orders that look different than they did before and that nobody changed here, for a moment. `place` says what is

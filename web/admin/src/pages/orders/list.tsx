@@ -1,6 +1,6 @@
 import { FilterFilled, SettingOutlined } from "@ant-design/icons";
 import { type HttpError, useList, useTranslate } from "@refinedev/core";
-import type { Order } from "@resonance/refine";
+import { type Order, orderColumns } from "@resonance/refine";
 import { keepPreviousData } from "@tanstack/react-query";
 import {
   Button,
@@ -25,6 +25,7 @@ import { Empty, ErrorState } from "../../components/states.tsx";
 import { Ago } from "../../components/time.tsx";
 import { useWidth } from "../../components/use-width.ts";
 import { useFormat } from "../../i18n/format.ts";
+import { useLanguage } from "../../i18n/index.ts";
 import { usePreference } from "../../preferences.ts";
 import { BulkBar } from "./bulk.tsx";
 import { OrderCard } from "./card.tsx";
@@ -44,7 +45,16 @@ import { type Origin, showPath } from "./origin.ts";
 import { type Field, shown } from "./own.ts";
 import { Pop } from "./pop.tsx";
 import { columns as columnPreferences, density, useShownColumns } from "./preferences.ts";
-import { type ColumnName, columnNames, crossed, crudFilters, pageSizes, sortersOf, uncrossed } from "./query.ts";
+import {
+  type ColumnName,
+  columnNames,
+  crossed,
+  crudFilters,
+  pageSizes,
+  sortersOf,
+  titleOf,
+  uncrossed,
+} from "./query.ts";
 import { ExportButton, ViewSwitch } from "./shared.tsx";
 import { type UsedQuery, useOrderQuery } from "./use-query.ts";
 import { Value } from "./values.tsx";
@@ -269,9 +279,10 @@ const placeholders = Array.from({ length: 10 }, (_, i) => ({ id: `…${i}` })) a
 
 function useColumns({ filters, filter, sort }: UsedQuery): TableColumnType<Order>[] {
   const t = useTranslate();
+  const language = useLanguage();
   const sorted = sort.replace(/^-/, "");
 
-  const heads: Record<ColumnName, TableColumnType<Order>> = {
+  const heads: Partial<Record<ColumnName, TableColumnType<Order>>> = {
     name: { width: 150, ellipsis: true },
     customer: {
       ellipsis: true,
@@ -321,12 +332,12 @@ function useColumns({ filters, filter, sort }: UsedQuery): TableColumnType<Order
     const Cell = cells[name];
     return {
       key: name,
-      title: t(`orders.fields.${name}`),
+      title: t(`orders.fields.${name}`, undefined, titleOf(name, language)),
       sorter: true,
       sortOrder: sorted === name ? (sort.startsWith("-") ? "descend" : "ascend") : null,
-      render: (_, order) => <Cell order={order} />,
+      render: (_, order) => (Cell ? <Cell order={order} /> : <PlainCell order={order} name={name} />),
       shouldCellUpdate: (now, before) => now !== before, // what else a cell shows, it sees to by itself
-      ...heads[name],
+      ...(heads[name] ?? { width: 150, ellipsis: true }),
     };
   });
 }
@@ -339,7 +350,7 @@ const Surroundings = createContext<{ edit: Edit | undefined; origin: Origin }>({
 
 type CellProps = { order: Order };
 
-const cells: Record<ColumnName, (props: CellProps) => ReactNode> = {
+const cells: Partial<Record<ColumnName, (props: CellProps) => ReactNode>> = {
   name: NameCell,
   customer: ({ order }) => order.customer ?? "–",
   status: ({ order }) => <ValueCell order={order} field="status" />,
@@ -349,6 +360,17 @@ const cells: Record<ColumnName, (props: CellProps) => ReactNode> = {
   updated_at: ({ order }) => <Ago value={order.updated_at} />,
   created_at: ({ order }) => useFormat().dateTime(order.created_at),
 };
+
+/** A column that nothing more is known of than its kind. */
+function PlainCell({ order, name }: CellProps & { name: ColumnName }) {
+  const { number, date, dateTime } = useFormat();
+  const value = order[name];
+  const kind = orderColumns.find((column) => column.name === name)?.kind;
+  if (value === null || value === undefined || value === "") return "–";
+  if (kind === "number") return number(Number(value));
+  if (kind === "date") return date(String(value));
+  return kind === "time" ? dateTime(String(value)) : String(value);
+}
 
 function NameCell({ order: { id, name } }: CellProps) {
   const t = useTranslate();
@@ -386,6 +408,7 @@ function head(
 /** How the table looks: its columns, and how much room a row has. */
 function ViewOptions() {
   const t = useTranslate();
+  const language = useLanguage();
   const shownColumns = useShownColumns();
   const now = usePreference(density);
   const [open, setOpen] = useState(false);
@@ -413,7 +436,7 @@ function ViewOptions() {
                 checked={shownColumns.includes(name)}
                 onChange={({ target }) => columnPreferences[name].set(target.checked ? "shown" : "hidden")}
               >
-                {t(`orders.fields.${name}`)}
+                {t(`orders.fields.${name}`, undefined, titleOf(name, language))}
               </Checkbox>
             ))}
           </fieldset>

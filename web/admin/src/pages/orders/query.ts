@@ -1,4 +1,5 @@
 import type { CrudFilter, CrudSort } from "@refinedev/core";
+import { type OrderColumnName, orderColumns } from "@resonance/refine";
 import { priorities, statuses } from "../../components/tags.tsx";
 
 /** What orders can be filtered by: the names of the API's parameters, which the address has too. */
@@ -33,18 +34,18 @@ export const choices = {
   priority: [...priorities, other] as string[],
 };
 
-export const columnNames = [
-  "name",
-  "customer",
-  "status",
-  "priority",
-  "amount",
-  "order_date",
-  "updated_at",
-  "created_at",
-] as const;
+/** A column of orders that can be shown, and sorted by. */
+export type ColumnName = Exclude<OrderColumnName, "record_id">;
 
-export type ColumnName = (typeof columnNames)[number];
+export const columnNames: readonly ColumnName[] = orderColumns
+  .map(({ name }) => name)
+  .filter((name): name is ColumnName => name !== "record_id");
+
+/** What a column is called where a language has no word of its own for it. */
+export const titleOf = (name: string, language: string): string => {
+  const title = orderColumns.find((column) => column.name === name)?.title;
+  return (language === "es" ? title?.es : title?.en) ?? name;
+};
 
 const defaultSort = "-order_date";
 export const pageSizes = [20, 50, 100];
