@@ -37,7 +37,7 @@ var whole = map[string]string{
 	"pkg/event/schema/order.changed.schema.json": "order.changed.schema.json.tmpl",
 	"pkg/event/schema/order.edited.schema.json":  "order.edited.schema.json.tmpl",
 	"services/airtable-sync/fields_gen.go":       "fields.go.tmpl",
-	"services/gateway/internal/api/order_gen.go": "gateway.go.tmpl",
+	"services/gateway/internal/orders/order_gen.go": "gateway.go.tmpl",
 	"web/provider/src/columns.ts":                "columns.ts.tmpl",
 }
 

@@ -17,6 +17,8 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/route"
+	"github.com/resonance/resonance/services/gateway/internal/session"
 )
 
 func TestListIsPassedThrough(t *testing.T) {
@@ -91,7 +93,7 @@ func TestETags(t *testing.T) {
 		r.get(path, header("If-None-Match", `"other"`)).want(http.StatusOK)
 	}
 	// The total is part of what a tag covers, though not of a bare array.
-	if weakETag([]byte("[]"), "1") == weakETag([]byte("[]"), "2") {
+	if route.WeakETag([]byte("[]"), "1") == route.WeakETag([]byte("[]"), "2") {
 		t.Error("another total has the same tag")
 	}
 }
@@ -144,9 +146,9 @@ func TestTokenIsDemanded(t *testing.T) {
 			}
 		}
 	}
-	var me Me
+	var me session.Me
 	r.get("/api/me").decode(http.StatusOK, &me)
-	if me != (Me{"viewer", "viewer", auth.Viewer, "local"}) {
+	if me != (session.Me{Username: "viewer", Name: "viewer", Role: auth.Viewer, Provider: "local"}) {
 		t.Errorf("%+v", me)
 	}
 	if p := r.do(http.MethodPost, "/api/orders/sync", r.as(auth.Viewer)).problem(http.StatusForbidden); p.Detail != "No tiene permiso para esto" {
@@ -164,7 +166,7 @@ func TestLoginForms(t *testing.T) {
 		body("application/json; charset=utf-8", `{"username":"viewer","password":"correct horse","remember":true}`),
 	} {
 		resp := r.do(http.MethodPost, "/token", good)
-		var tokens Tokens
+		var tokens session.Tokens
 		resp.decode(http.StatusOK, &tokens)
 		if tokens.TokenType != "bearer" || tokens.ExpiresIn != 900 || tokens.Role != auth.Viewer || tokens.RefreshToken == "" || resp.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%+v %v", tokens, resp.Header)
@@ -201,14 +203,14 @@ func TestLoginForms(t *testing.T) {
 func TestRefreshOverHTTP(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	var first, second, again Tokens
+	var first, second, again session.Tokens
 	r.do(http.MethodPost, "/token", form("username=operator&password=correct+horse")).decode(http.StatusOK, &first)
 	r.do(http.MethodPost, "/token/refresh", jsonBody(`{"refresh_token":"`+first.RefreshToken+`"}`)).decode(http.StatusOK, &second)
 	r.do(http.MethodPost, "/token/refresh", form("grant_type=refresh_token&refresh_token="+first.RefreshToken)).decode(http.StatusOK, &again)
 	if second.RefreshToken == first.RefreshToken || again.RefreshToken != second.RefreshToken || second.Role != auth.Operator {
 		t.Errorf("first %+v\nsecond %+v\nagain %+v", first, second, again)
 	}
-	var me Me
+	var me session.Me
 	r.do(http.MethodGet, "/api/me", bearer(second.AccessToken)).decode(http.StatusOK, &me)
 	r.do(http.MethodPost, "/token/revoke", form("refresh_token="+second.RefreshToken)).want(http.StatusNoContent)
 	r.do(http.MethodPost, "/token/refresh", form("refresh_token="+second.RefreshToken)).problem(http.StatusUnauthorized)
@@ -353,7 +355,7 @@ func (panicker) Ask(context.Context, string, any) (bus.Reply, error) { panic("a 
 func TestPanicsAreAnswered(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.api.services = panicker{}
+	r.api.Services = panicker{}
 	resp := r.get("/api/orders")
 	resp.problem(http.StatusInternalServerError)
 	if strings.Contains(string(resp.body), "secret") {

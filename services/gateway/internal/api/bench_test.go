@@ -17,6 +17,7 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 // BenchmarkList is what the gateway costs on its hot path: a page of ten with its total, token
@@ -37,7 +38,7 @@ func BenchmarkList(b *testing.B) {
 	}
 	floor := chi.NewRouter()
 	floor.Get("/api/orders", func(w http.ResponseWriter, q *http.Request) {
-		ctx, cancel := context.WithTimeout(q.Context(), patience)
+		ctx, cancel := context.WithTimeout(q.Context(), route.Timeout)
 		defer cancel()
 		m, err := r.nc.RequestWithContext(ctx, ordersapi.SubjectList, []byte(q.URL.RawQuery))
 		if err != nil {

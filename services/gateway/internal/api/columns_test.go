@@ -11,7 +11,7 @@ import (
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
-	"github.com/resonance/resonance/pkg/rpc"
+	"github.com/resonance/resonance/services/gateway/internal/orders"
 )
 
 // spanish is a base in Spanish with a choice of its own, and no priority.
@@ -21,42 +21,6 @@ var spanish = columns.Source{Name: columns.Main, Columns: []columns.Column{
 	}},
 	{Name: "priority", Kind: schema.Text, Notes: []fault.Text{fault.T("no hay", "there is none")}},
 }}
-
-// Whatever the base offers can be filtered by, in its own words and in the canonical ones.
-func TestFilterByOwnChoices(t *testing.T) {
-	t.Parallel()
-	catalog := &columns.Catalog{}
-	catalog.Set(spanish)
-	for query, want := range map[string]rpc.Filter{
-		"status=Pendiente":                                 filter("status", rpc.Eq, "Pending"),
-		"status=pending":                                   filter("status", rpc.Eq, "Pending"),
-		"status= ENVIADO ,pendiente":                       filter("status", rpc.In, "Sent", "Pending"),
-		"status=devuelto, sin cobrar":                      filter("status", rpc.Eq, "Devuelto, sin cobrar"),
-		"status_in=Devuelto, sin cobrar&status_in=Enviado": filter("status", rpc.In, "Devuelto, sin cobrar", "Sent"),
-		"status_ne=Enviado":                                filter("status", rpc.Ne, "Sent"),
-		"priority=Alta":                                    filter("priority", rpc.Eq, "Alta"), // of a column that offers nothing, all there is
-		"status_contains=evuel":                            filter("status", rpc.Contains, "evuel"),
-	} {
-		l, err := ordersTable(catalog).parse(strings.NewReplacer(" ", "%20").Replace(query), everything)
-		if err != nil || !reflect.DeepEqual(l.Filters, []rpc.Filter{want}) {
-			t.Errorf("%s: %+v, %v", query, l.Filters, err)
-		}
-	}
-	// What has a meaning everywhere can be asked for everywhere, also where the base has no such choice.
-	if l, err := ordersTable(catalog).parse("status_nin=Sent,Delivered", everything); err != nil || !reflect.DeepEqual(l.Filters, []rpc.Filter{filter("status", rpc.Nin, "Sent", "Delivered")}) {
-		t.Errorf("%+v, %v", l.Filters, err)
-	}
-	for _, query := range []string{"status=Lost", "status_ne=Entregado", "status=Pendiente,Lost"} {
-		_, err := ordersTable(catalog).parse(query, everything)
-		if f := fault.From(err); err == nil || !strings.Contains(f.Detail.ES, "«Pending» («Pendiente»), «Sent» («Enviado »), «Devuelto, sin cobrar»") {
-			t.Errorf("%s: %v", query, err)
-		}
-	}
-	// While nobody has said what there is, nothing is refused.
-	if l, err := ordersTable(&columns.Catalog{}).parse("status=Nuevo", everything); err != nil || !reflect.DeepEqual(l.Filters, []rpc.Filter{filter("status", rpc.Eq, "Nuevo")}) {
-		t.Errorf("%+v, %v", l.Filters, err)
-	}
-}
 
 // Edits take them too, and hand the canonical value on.
 func TestEditOwnChoices(t *testing.T) {
@@ -95,16 +59,16 @@ func TestColumns(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.catalog.Set(spanish)
-	var got ColumnList
+	var got orders.ColumnList
 	r.get("/api/orders/columns", header("Accept-Language", "en")).decode(http.StatusOK, &got)
-	byName := map[string]Column{}
+	byName := map[string]orders.Column{}
 	for _, c := range got.Data {
 		byName[c.Name] = c
 	}
 	if len(got.Data) != len(orderColumns) || byName["amount"].Kind != schema.Number {
 		t.Errorf("%+v", got)
 	}
-	want := Column{Name: "status", Title: "Estado", Kind: schema.Choice, Choices: spanish.Columns[0].Offers, Filterable: true, Sortable: true, Editable: true}
+	want := orders.Column{Name: "status", Title: "Estado", Kind: schema.Choice, Choices: spanish.Columns[0].Offers, Filterable: true, Sortable: true, Editable: true}
 	if got := byName["status"]; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 
 	"github.com/resonance/resonance/services/gateway/internal/admin"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 func humaConfig() huma.Config {
@@ -44,22 +46,22 @@ func humaConfig() huma.Config {
 
 // docRoutes serves the document, and Swagger UI from this binary.
 func (a *API) docRoutes() error {
-	document, err := json.Marshal(a.huma.OpenAPI())
+	document, err := json.Marshal(a.Huma.OpenAPI())
 	if err != nil {
 		return fmt.Errorf("OpenAPI document: %w", err)
 	}
-	tag := weakETag(document, "")
-	a.router.Get("/openapi.json", func(w http.ResponseWriter, r *http.Request) {
+	tag := route.WeakETag(document, "")
+	a.Router.Get("/openapi.json", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
-		writeJSON(w, r, tag, document)
+		route.WriteJSON(w, r, tag, document)
 	})
 	ui := v5emb.New("Resonance", "/openapi.json", "/docs")
 	docs := func(w http.ResponseWriter, r *http.Request) {
 		protectPage(w, "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:")
 		ui.ServeHTTP(w, r)
 	}
-	a.router.Get("/docs", docs)
-	a.router.Get("/docs/*", docs)
+	a.Router.Get("/docs", docs)
+	a.Router.Get("/docs/*", docs)
 	return nil
 }
 
@@ -69,14 +71,14 @@ func (a *API) adminRoutes() error {
 	if err != nil {
 		return err
 	}
-	a.router.Group(func(r chi.Router) {
+	a.Router.Group(func(r chi.Router) {
 		r.Use(func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				protectPage(w, admin.Policy)
 				next.ServeHTTP(w, req)
 			})
 		})
-		app.Mount(r, func(w http.ResponseWriter, req *http.Request) { fail(w, req, errNoRoute) })
+		app.Mount(r, func(w http.ResponseWriter, req *http.Request) { problem.Write(w, req, problem.ErrNoRoute) })
 	})
 	return nil
 }

@@ -130,19 +130,4 @@ func TestFilesAreLinked(t *testing.T) {
 	if list := r.get("/api/orders?_start=0&_end=3").want(http.StatusOK); string(list.body) != "["+linked("rec1")+","+orderJSON("rec2")+","+linked("rec3")+"]" {
 		t.Errorf("%s", list.body)
 	}
-	for _, text := range []string{`[{"record_id":"r","fields":{"a":[{"id":"att"`, `{"fields":{"a":[{"id":"attA","url":5}]}}`, `{"fields":"att","record_id":"att"}`, `"att"`, `[1,"att"]`} {
-		if out, err := linkFiles([]byte(text)); err == nil && string(out) != text {
-			t.Errorf("%s became %s", text, out)
-		}
-	}
-}
-
-func BenchmarkLinkFiles(b *testing.B) {
-	data := []byte("[" + strings.Repeat(withFile(orderJSON("rec1"))+",", 99) + withFile(orderJSON("rec1")) + "]")
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		if _, err := linkFiles(data); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

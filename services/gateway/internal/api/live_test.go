@@ -18,6 +18,7 @@ import (
 
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 	"github.com/resonance/resonance/services/gateway/internal/live"
+	"github.com/resonance/resonance/services/gateway/internal/push"
 )
 
 const livePatience = 30 * time.Second
@@ -91,7 +92,7 @@ func TestWebSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wsjson.Write(ctx, byMessage, Hello{Token: r.tokens[auth.Viewer]}); err != nil {
+	if err := wsjson.Write(ctx, byMessage, push.Hello{Token: r.tokens[auth.Viewer]}); err != nil {
 		t.Fatal(err)
 	}
 	for _, conn := range []*websocket.Conn{byHeader, byMessage} {
@@ -141,7 +142,7 @@ func TestWebSocketTokens(t *testing.T) {
 			}
 		}
 	}
-	for name, hello := range map[string]string{"bad token": `{"token":"nonsense"}`, "no token": `{}`, "no JSON": `x`, "too long": strings.Repeat("x", maxHello+1)} {
+	for name, hello := range map[string]string{"bad token": `{"token":"nonsense"}`, "no token": `{}`, "no JSON": `x`, "too long": strings.Repeat("x", (8<<10)+1)} {
 		conn, _, err := r.dial(ctx, "", "")
 		if err != nil {
 			t.Fatal(err)
@@ -149,7 +150,7 @@ func TestWebSocketTokens(t *testing.T) {
 		if err := conn.Write(ctx, websocket.MessageText, []byte(hello)); err != nil {
 			t.Fatal(err)
 		}
-		if code := closed(conn); code != closedToken && code != websocket.StatusMessageTooBig {
+		if code := closed(conn); code != websocket.StatusCode(4401) && code != websocket.StatusMessageTooBig {
 			t.Errorf("%s: closed with %v", name, code)
 		}
 	}
@@ -157,7 +158,7 @@ func TestWebSocketTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wsjson.Write(ctx, long, Hello{Token: r.tokens[auth.Viewer], Since: strings.Repeat("x", maxCursor+1)}); err != nil {
+	if err := wsjson.Write(ctx, long, push.Hello{Token: r.tokens[auth.Viewer], Since: strings.Repeat("x", 200+1)}); err != nil {
 		t.Fatal(err)
 	}
 	if code := closed(long); code != websocket.StatusPolicyViolation {
@@ -181,10 +182,10 @@ func TestWebSocketTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	readMessage(t, ctx, renewed)
-	if err := wsjson.Write(ctx, renewed, Hello{Token: r.tokens[auth.Viewer]}); err != nil {
+	if err := wsjson.Write(ctx, renewed, push.Hello{Token: r.tokens[auth.Viewer]}); err != nil {
 		t.Fatal(err)
 	}
-	if code := closed(expiring); code != closedToken {
+	if code := closed(expiring); code != websocket.StatusCode(4401) {
 		t.Errorf("an expired token: closed with %v", code)
 	}
 	r.hub.Sync(json.RawMessage(`{}`))

@@ -1,11 +1,8 @@
 package api
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -23,7 +20,9 @@ import (
 
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/telemetry"
-	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/access"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 // maxBody is the largest request body, in bytes.
@@ -39,53 +38,6 @@ var (
 	}, []string{"route"})
 )
 
-// exchange is what is known about a request while it is answered: for the log, the metrics and
-// the problems. It is the ResponseWriter too.
-type exchange struct {
-	http.ResponseWriter
-	id     string
-	who    auth.Identity
-	cause  error // of a problem; for the log only
-	status int
-	bytes  int64
-	cut    bool // the answer was cut off on purpose
-}
-
-type exchangeKey struct{}
-
-// exchangeOf returns the exchange of a request that observe let in, else an empty one.
-func exchangeOf(ctx context.Context) *exchange {
-	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
-		return x
-	}
-	return &exchange{}
-}
-
-func (x *exchange) WriteHeader(status int) {
-	if x.status == 0 && status >= http.StatusOK {
-		x.status = status
-	}
-	x.ResponseWriter.WriteHeader(status)
-}
-
-func (x *exchange) Write(p []byte) (int, error) {
-	if x.status == 0 {
-		x.status = http.StatusOK
-	}
-	n, err := x.ResponseWriter.Write(p)
-	x.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap is for http.ResponseController.
-func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
-
-// Hijack is for WebSockets.
-func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	x.status = http.StatusSwitchingProtocols
-	return http.NewResponseController(x.ResponseWriter).Hijack()
-}
-
 // behind makes r.RemoteAddr the client's own address: the last in X-Forwarded-For that no trusted
 // proxy has. What comes before it, and what others say there, anybody can say.
 func behind(proxies []netip.Prefix) func(http.Handler) http.Handler {
@@ -94,7 +46,7 @@ func behind(proxies []netip.Prefix) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ip, err := netip.ParseAddr(clientIP(r))
+			ip, err := netip.ParseAddr(route.ClientIP(r))
 			hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 			for _, hop := range slices.Backward(hops) {
 				if ip = ip.Unmap(); err != nil || !trusted(ip) {
@@ -115,25 +67,25 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 func (a *API) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		x := &exchange{ResponseWriter: w, id: r.Header.Get("X-Request-ID")}
-		if !requestID.MatchString(x.id) {
-			x.id = nuid.Next()
+		x := &access.Record{ResponseWriter: w, ID: r.Header.Get("X-Request-ID")}
+		if !requestID.MatchString(x.ID) {
+			x.ID = nuid.Next()
 		}
-		w.Header().Set("X-Request-ID", x.id)
+		w.Header().Set("X-Request-ID", x.ID)
 		ctx, end := telemetry.StartSpan(r.Context(), "http "+r.Method, propagation.HeaderCarrier(r.Header))
-		r = r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
+		r = r.WithContext(access.With(ctx, x))
 		defer func() {
 			p := recover()
 			if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // net/http compares so too
-				err := fault.Wrap(fault.Internal, errInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-				if x.status == 0 {
-					fail(x, r, err)
+				err := fault.Wrap(fault.Internal, problem.ErrInternal, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+				if x.Status == 0 {
+					problem.Write(x, r, err)
 				} else { // too late for a problem: it must not look complete
-					x.cause, p = err, http.ErrAbortHandler
+					x.Cause, p = err, http.ErrAbortHandler
 				}
 			}
-			x.cut = p != nil && x.status != 0 && p == http.ErrAbortHandler //nolint:errorlint // as above
-			end(x.cause)
+			x.Cut = p != nil && x.Status != 0 && p == http.ErrAbortHandler //nolint:errorlint // as above
+			end(x.Cause)
 			a.record(r, x, time.Since(began))
 			if p == http.ErrAbortHandler { //nolint:errorlint // as above
 				panic(p)
@@ -144,22 +96,22 @@ func (a *API) observe(next http.Handler) http.Handler {
 }
 
 // record logs and counts one answered request. The query is left out: people search for names.
-func (a *API) record(r *http.Request, x *exchange, took time.Duration) {
+func (a *API) record(r *http.Request, x *access.Record, took time.Duration) {
 	route := chi.RouteContext(r.Context()).RoutePattern()
 	if route == "" {
 		route = "unmatched"
 	}
-	if x.status == 0 {
-		x.status = http.StatusOK
+	if x.Status == 0 {
+		x.Status = http.StatusOK
 	}
-	requests.WithLabelValues(route, methodLabel(r.Method), strconv.Itoa(x.status)).Inc()
+	requests.WithLabelValues(route, methodLabel(r.Method), strconv.Itoa(x.Status)).Inc()
 	durations.WithLabelValues(route).Observe(took.Seconds())
 
 	level := slog.LevelInfo
 	switch {
-	case x.status == http.StatusInternalServerError:
+	case x.Status == http.StatusInternalServerError:
 		level = slog.LevelError
-	case x.status > http.StatusInternalServerError, x.cut:
+	case x.Status > http.StatusInternalServerError, x.Cut:
 		level = slog.LevelWarn
 	case route == "/healthz" || route == "/readyz" || route == "/metrics":
 		level = slog.LevelDebug
@@ -173,13 +125,13 @@ func (a *API) record(r *http.Request, x *exchange, took time.Duration) {
 	}
 	attrs := make([]slog.Attr, 0, 9)
 	attrs = append(attrs,
-		slog.String("method", methodLabel(r.Method)), slog.String("path", path), slog.Int("status", x.status),
-		slog.Int64("bytes", x.bytes), slog.Duration("took", took), slog.String("request_id", x.id), slog.String("remote", r.RemoteAddr))
-	if x.who.Username != "" {
-		attrs = append(attrs, slog.String("user", x.who.Username))
+		slog.String("method", methodLabel(r.Method)), slog.String("path", path), slog.Int("status", x.Status),
+		slog.Int64("bytes", x.Bytes), slog.Duration("took", took), slog.String("request_id", x.ID), slog.String("remote", r.RemoteAddr))
+	if x.Who.Username != "" {
+		attrs = append(attrs, slog.String("user", x.Who.Username))
 	}
-	if x.cause != nil && level > slog.LevelInfo {
-		attrs = append(attrs, slog.Any("error", x.cause))
+	if x.Cause != nil && level > slog.LevelInfo {
+		attrs = append(attrs, slog.Any("error", x.Cause))
 	}
 	a.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
@@ -209,7 +161,7 @@ func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > maxBody {
 			w.Header().Set("Connection", "close") // rather than read it all
-			fail(w, r, errTooLarge)
+			problem.Write(w, r, problem.ErrTooLarge)
 			return
 		}
 		if r.ContentLength != 0 {

@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 // The client is the last in X-Forwarded-For that is no trusted proxy; whoever is none is not believed.
@@ -27,7 +29,7 @@ func TestBehindProxies(t *testing.T) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 		r.RemoteAddr, r.Header["X-Forwarded-For"] = c.remote, c.forwarded
 		behind(proxies)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			if got := clientIP(r); got != c.want {
+			if got := route.ClientIP(r); got != c.want {
 				t.Errorf("%s for %q is %s, want %s", c.remote, c.forwarded, got, c.want)
 			}
 		})).ServeHTTP(httptest.NewRecorder(), r)

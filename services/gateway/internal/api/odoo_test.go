@@ -24,6 +24,9 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/odoo"
+	"github.com/resonance/resonance/services/gateway/internal/route"
+	"github.com/resonance/resonance/services/gateway/internal/session"
 )
 
 // odooBridge stands in for odoo-bridge: 23 records of each resource, 7 is the only one to be had
@@ -45,15 +48,15 @@ func (r *rig) serveOdoo(say map[string]bus.Handler) *odooBridge {
 	endpoints := map[string]bus.Handler{}
 	for name, example := range examples() {
 		var record map[string]any
-		decodeJSON(r.TB, []byte(string(mustJSON(example))), &record)
+		decodeJSON(r.TB, []byte(jsonOf(r, example)), &record)
 		record["id"] = 7
-		one := string(mustJSON(record))
+		one := jsonOf(r, record)
 		for verb, h := range map[string]bus.Handler{
 			odooapi.List: answer("["+one+"]", rpc.HeaderTotal, "23"), odooapi.Get: answer(one, rpc.HeaderETag, `"r1"`),
 			odooapi.Create: answer(one, rpc.HeaderETag, `"r1"`), odooapi.Update: answer(one, rpc.HeaderETag, `"r2"`),
 			odooapi.Archive: answer(one, rpc.HeaderETag, `"r2"`), "confirm": answer(one, rpc.HeaderETag, `"r2"`),
-			"cancel": answer(one, rpc.HeaderETag, `"r2"`), odooapi.Summary: answer(string(mustJSON(exampleSalesSummary))),
-			odooapi.ListFields: answer(string(mustJSON(exampleFields))),
+			"cancel": answer(one, rpc.HeaderETag, `"r2"`), odooapi.Summary: answer(jsonOf(r, odoo.ExampleSalesSummary)),
+			odooapi.ListFields: answer(jsonOf(r, odoo.ExampleFields)),
 			odooapi.Image:      answer(pixel, rpc.HeaderETag, `"i1"`, rpc.HeaderContentType, "image/png"),
 		} {
 			subject := odooapi.Subject(name, verb)
@@ -91,11 +94,11 @@ func (b *odooBridge) handle(subject, verb string, h bus.Handler) bus.Handler {
 		case q.Company == 99:
 			return bus.Reply{}, fault.New(fault.Forbidden, fault.T("No hay acceso a la empresa 99", "There is no access to company 99"))
 		case q.ID == 409 || string(q.Values["name"]) == `"taken"` || string(q.Values["client_order_ref"]) == `"taken"`:
-			return bus.Reply{}, odooFaults[fault.Conflict]
+			return bus.Reply{}, odoo.ExampleFaults[fault.Conflict]
 		case verb != odooapi.List && verb != odooapi.Create && verb != odooapi.Summary && verb != odooapi.ListFields && q.ID != 7:
-			return bus.Reply{}, odooFaults[fault.NotFound]
+			return bus.Reply{}, odoo.ExampleFaults[fault.NotFound]
 		case q.IfMatch != "" && q.IfMatch != `"r1"`:
-			return bus.Reply{}, odooFaults[fault.Stale]
+			return bus.Reply{}, odoo.ExampleFaults[fault.Stale]
 		}
 		return h(ctx, data)
 	}
@@ -394,12 +397,12 @@ func TestOdooFreshness(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	old := []string{odooapi.HeaderAge, "41", odooapi.HeaderStale, "true", rpc.HeaderETag, `"r1"`, rpc.HeaderTotal, "1"}
-	one := string(mustJSON(erp.Products.Example(true)))
+	one := jsonOf(r, erp.Products.Example(true))
 	r.serveOdoo(map[string]bus.Handler{
 		odooapi.Subject("products", odooapi.List):  answer("["+one+"]", old...),
 		odooapi.Subject("products", odooapi.Get):   answer(one, old...),
 		odooapi.Subject("products", odooapi.Image): answer(pixel, append(old, rpc.HeaderContentType, "image/png")...),
-		odooapi.Subject("sales", odooapi.Summary):  answer(string(mustJSON(exampleSalesSummary)), old...),
+		odooapi.Subject("sales", odooapi.Summary):  answer(jsonOf(r, odoo.ExampleSalesSummary), old...),
 		odooapi.Subject("sales", odooapi.Get):      answer(one, odooapi.HeaderAge, "3", rpc.HeaderETag, `"r1"`),
 		odooapi.Subject("sales", odooapi.List):     answer("["+one+"]", odooapi.HeaderAge, "x\r\nEvil: 1", rpc.HeaderTotal, "1"),
 	})
@@ -652,7 +655,7 @@ func TestOdooMayTakeItsTime(t *testing.T) {
 		odooapi.Subject("products", odooapi.List): func(ctx context.Context, data []byte) (bus.Reply, error) {
 			waiting <- struct{}{}
 			select {
-			case <-time.After(patience + 200*time.Millisecond):
+			case <-time.After(route.Timeout + 200*time.Millisecond):
 			case <-ctx.Done():
 			}
 			return answer("[]", rpc.HeaderTotal, "0")(ctx, data)
@@ -678,7 +681,7 @@ func TestOdooMayTakeItsTime(t *testing.T) {
 	<-waiting
 	began := time.Now()
 	close(r.draining)
-	if status := <-answered; status != http.StatusServiceUnavailable || time.Since(began) > odooPatience-2*time.Second {
+	if status := <-answered; status != http.StatusServiceUnavailable || time.Since(began) > route.PeerTimeout-2*time.Second {
 		t.Errorf("%d after %s", status, time.Since(began))
 	}
 }
@@ -700,14 +703,14 @@ func TestOdooLogin(t *testing.T) {
 		}
 	})
 	r.serveOdoo(nil)
-	var tokens Tokens
+	var tokens session.Tokens
 	r.do("POST", "/token", form("username=eva@example.com&password=s3cret+in+Odoo")).decode(http.StatusOK, &tokens)
 	if tokens.Role != auth.Operator {
 		t.Errorf("%+v", tokens)
 	}
-	var me Me
+	var me session.Me
 	r.do("GET", "/api/me", bearer(tokens.AccessToken)).decode(http.StatusOK, &me)
-	if me != (Me{Username: "eva@example.com", Name: "Eva Núñez", Role: auth.Operator, Provider: "odoo"}) {
+	if me != (session.Me{Username: "eva@example.com", Name: "Eva Núñez", Role: auth.Operator, Provider: "odoo"}) {
 		t.Errorf("%+v", me)
 	}
 	r.do("POST", "/token/refresh", form("refresh_token="+tokens.RefreshToken)).decode(http.StatusOK, &tokens)

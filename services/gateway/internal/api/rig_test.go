@@ -32,6 +32,7 @@ import (
 	"github.com/resonance/resonance/pkg/servicetest"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 	"github.com/resonance/resonance/services/gateway/internal/live"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
 )
 
 // orderColumns are the columns there are.
@@ -318,9 +319,9 @@ func (p response) want(status int) response {
 }
 
 // problem checks that the answer is a whole problem, whose errors name exactly fields.
-func (p response) problem(status int, fields ...string) Problem {
+func (p response) problem(status int, fields ...string) problem.Problem {
 	p.rig.Helper()
-	var got Problem
+	var got problem.Problem
 	p.decode(status, &got)
 	if p.Header.Get("Content-Type") != "application/problem+json" || got.Status != status || got.Title != http.StatusText(status) ||
 		got.Detail == "" || got.Type != "about:blank" || got.Instance != "urn:request:"+p.Header.Get("X-Request-ID") {
@@ -340,4 +341,17 @@ func (p response) problem(status int, fields ...string) Problem {
 func poll(t testing.TB, ok func() bool) {
 	t.Helper()
 	servicetest.Eventually(t, "what the test waits for", ok)
+}
+
+func jsonOf(t testing.TB, v any) string {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func filter(field string, op rpc.Op, values ...string) rpc.Filter {
+	return rpc.Filter{Field: field, Op: op, Values: values}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
+	"github.com/resonance/resonance/services/gateway/internal/airtable"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 )
 
@@ -73,13 +74,13 @@ func TestSyncWaitsForTheEnd(t *testing.T) {
 		done <- r.do(http.MethodPost, "/api/orders/sync", r.as(auth.Operator), jsonBody(`{"mode":"incremental","confirm_deletions":true}`))
 	}()
 	<-s.waiting
-	var state SyncState
+	var state airtable.SyncState
 	r.get("/api/orders/sync").decode(http.StatusOK, &state) // while another waits
 	if state.State != "running" || state.Current == nil || state.Current.ID != "run1" {
 		t.Errorf("%+v", state)
 	}
 	close(s.finish)
-	var run Run
+	var run airtable.Run
 	(<-done).decode(http.StatusOK, &run)
 	if run.ID != "run1" || run.State != syncapi.Succeeded || run.Updated != 3 {
 		t.Errorf("%+v", run)
@@ -97,13 +98,13 @@ func TestSyncThatFails(t *testing.T) {
 	close(s.finish)
 	r.serve("airtable-sync", s.endpoints(t))
 	for lang, want := range map[string]string{"": "Airtable no responde", "en": "Airtable does not answer"} {
-		var run Run
+		var run airtable.Run
 		r.do(http.MethodPost, "/api/orders/sync", r.as(auth.Admin), header("Accept-Language", lang)).decode(http.StatusOK, &run)
 		if run.State != syncapi.Failed || run.Reason != want {
 			t.Errorf("%+v", run)
 		}
 	}
-	var state SyncState
+	var state airtable.SyncState
 	r.get("/api/orders/sync", header("Accept-Language", "en")).decode(http.StatusOK, &state)
 	if state.ModeReason != "because" || state.IntervalReason != "slower" || state.Budget == nil || state.Budget.Calls != 7 || state.Budget.Warning != "little left" || len(state.Recent) != 1 || state.Recent[0].Reason != "Airtable does not answer" {
 		t.Errorf("%+v", state)
@@ -116,7 +117,7 @@ func TestSyncRespondAsync(t *testing.T) {
 	s := newSyncer()
 	r.serve("airtable-sync", s.endpoints(t))
 	resp := r.do(http.MethodPost, "/api/orders/sync", r.as(auth.Operator), header("Prefer", "Respond-Async"))
-	var accepted SyncAccepted
+	var accepted airtable.SyncAccepted
 	resp.decode(http.StatusAccepted, &accepted)
 	if accepted.RunID != "run1" || accepted.Run == nil || accepted.Run.State != syncapi.Running ||
 		resp.Header.Get("Location") != "/api/orders/sync" || resp.Header.Get("Preference-Applied") != "respond-async" {
@@ -134,7 +135,7 @@ func TestSyncWhileDraining(t *testing.T) {
 	go func() { done <- r.do(http.MethodPost, "/api/orders/sync", r.as(auth.Operator)) }()
 	<-s.waiting
 	close(r.draining)
-	var accepted SyncAccepted
+	var accepted airtable.SyncAccepted
 	(<-done).decode(http.StatusAccepted, &accepted)
 	if accepted.RunID != "run1" {
 		t.Errorf("%+v", accepted)

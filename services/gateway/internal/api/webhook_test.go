@@ -10,6 +10,7 @@ import (
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
+	"github.com/resonance/resonance/services/gateway/internal/airtable"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 
 func (r *rig) ping(text, mac string, options ...option) response {
 	r.Helper()
-	return r.do(http.MethodPost, "/webhooks/airtable", append([]option{jsonBody(text), header(macName, mac)}, options...)...)
+	return r.do(http.MethodPost, "/webhooks/airtable", append([]option{jsonBody(text), header(airtable.HeaderMAC, mac)}, options...)...)
 }
 
 // A ping reaches the syncer byte by byte, and who is not Airtable learns no more than that.
@@ -49,7 +50,7 @@ func TestPing(t *testing.T) {
 	}
 	r.ping("", goodMAC).want(http.StatusNoContent) // it is not for us to say what Airtable sends
 	<-got
-	largest := strings.Repeat(" ", maxPing)
+	largest := strings.Repeat(" ", (64 << 10))
 	r.ping(largest, goodMAC).want(http.StatusNoContent)
 	<-got
 
@@ -58,12 +59,12 @@ func TestPing(t *testing.T) {
 	}
 	<-got
 	for _, mac := range []string{"", "hmac-sha256=", strings.TrimPrefix(goodMAC, "hmac-sha256="), goodMAC + "0", strings.Repeat("x", 10_000)} {
-		r.ping(pingBody, mac).problem(http.StatusBadRequest, macName)
+		r.ping(pingBody, mac).problem(http.StatusBadRequest, airtable.HeaderMAC)
 	}
 	r.ping(largest+" ", goodMAC).problem(http.StatusRequestEntityTooLarge)
 	r.ping(largest+" ", goodMAC, func(q *http.Request) {
 		q.ContentLength = -1
-		q.Body = io.NopCloser(io.LimitReader(spaces{}, maxPing+1))
+		q.Body = io.NopCloser(io.LimitReader(spaces{}, (64<<10)+1))
 	}).problem(http.StatusRequestEntityTooLarge)
 	r.do(http.MethodGet, "/webhooks/airtable").problem(http.StatusMethodNotAllowed)
 	if len(got) > 0 {

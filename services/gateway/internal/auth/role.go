@@ -32,3 +32,11 @@ type Identity struct {
 	Name     string // as people say it; "": only the username is known
 	Odoo     bool   // one of Odoo's users, not of ours
 }
+
+// Provider is who knows the user: odoo or local.
+func (i Identity) Provider() string {
+	if i.Odoo {
+		return "odoo"
+	}
+	return "local"
+}

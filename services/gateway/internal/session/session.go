@@ -1,4 +1,5 @@
-package api
+// Package session serves logging in and out.
+package session
 
 import (
 	"context"
@@ -12,7 +13,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/services/gateway/internal/access"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 // Credentials is what POST /token takes, as a form (OAuth 2.0, RFC 6749 section 4.3) or as JSON.
@@ -48,76 +52,70 @@ type Me struct {
 }
 
 func meOf(id auth.Identity) Me {
-	me := Me{Username: id.Username, Name: id.Name, Role: id.Role, Provider: "local"}
+	me := Me{Username: id.Username, Name: id.Name, Role: id.Role, Provider: id.Provider()}
 	if me.Name == "" {
 		me.Name = me.Username
-	}
-	if id.Odoo {
-		me.Provider = "odoo"
 	}
 	return me
 }
 
-func (a *API) loginRoutes() {
+// session serves logging in and out.
+type session struct{ *route.Routes }
+
+// Register adds the routes of tokens.
+func Register(r *route.Routes) {
+	a := &session{r}
 	//nolint:gosec // G101: an example
 	tokens := Tokens{AccessToken: "eyJhbGciOiJIUzI1NiIs…", TokenType: "bearer", ExpiresIn: 900, RefreshToken: "p5x0bW9jay1yZWZyZXNo…", Role: auth.Operator}
 	refresh := RefreshToken{RefreshToken: tokens.RefreshToken}
-	whose, errs := "", asking(http.StatusUnauthorized, http.StatusUnsupportedMediaType, http.StatusTooManyRequests)
-	if a.auth.AsksOdoo() {
+	whose, errs := "", route.AskErrors(http.StatusUnauthorized, http.StatusUnsupportedMediaType, http.StatusTooManyRequests)
+	if a.Auth.AsksOdoo() {
 		whose = " The credentials are those of Odoo's users, an API key in place of the password where Odoo demands one; sessions end 24 hours after the login. " +
 			"403: the user is no internal one of Odoo's. Administrators of Resonance's own can log in too."
 		errs = append(errs, http.StatusForbidden)
 	}
-	a.route(huma.Operation{
+	a.Add(huma.Operation{
 		OperationID: "login", Method: http.MethodPost, Path: "/token", Tags: []string{"session"},
 		Summary:     "Log in",
 		Description: "Gives an access token for 15 minutes and a refresh token for 30 days. Wrong guesses are slowed down." + whose,
-		RequestBody: formOrJSON[Credentials](a, Credentials{Username: "ana", Password: "correcto caballo"}),
-		Responses:   ok[Tokens](a, "Logged in", tokens),
+		RequestBody: formOrJSON[Credentials](a.Routes, Credentials{Username: "ana", Password: "correcto caballo"}),
+		Responses:   route.OK[Tokens](a.Routes, "Logged in", tokens),
 		Errors:      errs,
 	}, "", a.login)
-	a.route(huma.Operation{
+	a.Add(huma.Operation{
 		OperationID: "refresh", Method: http.MethodPost, Path: "/token/refresh", Tags: []string{"session"},
 		Summary: "Exchange a refresh token for new tokens",
 		Description: "The old refresh token still answers calls in parallel, for a minute, with the same new one. " +
 			"Used after that it ends the session: somebody else may have it.",
-		RequestBody: formOrJSON[RefreshToken](a, refresh),
-		Responses:   ok[Tokens](a, "New tokens", tokens),
-		Errors:      asking(http.StatusUnauthorized, http.StatusUnsupportedMediaType),
+		RequestBody: formOrJSON[RefreshToken](a.Routes, refresh),
+		Responses:   route.OK[Tokens](a.Routes, "New tokens", tokens),
+		Errors:      route.AskErrors(http.StatusUnauthorized, http.StatusUnsupportedMediaType),
 	}, "", a.refresh)
-	a.route(huma.Operation{
+	a.Add(huma.Operation{
 		OperationID: "logout", Method: http.MethodPost, Path: "/token/revoke", Tags: []string{"session"},
 		Summary:     "Log out",
 		Description: "Ends the session of a refresh token; one that is not good ends nothing and is no error. Access tokens stay good until they expire.",
-		RequestBody: formOrJSON[RefreshToken](a, refresh),
+		RequestBody: formOrJSON[RefreshToken](a.Routes, refresh),
 		Responses:   map[string]*huma.Response{"204": {Description: "The session is over"}},
-		Errors:      asking(http.StatusUnsupportedMediaType),
+		Errors:      route.AskErrors(http.StatusUnsupportedMediaType),
 	}, "", a.revoke)
-	register(a, huma.Operation{
+	route.Register(a.Routes, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/api/me", Tags: []string{"session"},
-		Summary: "Who am I", Responses: ok[Me](a, "The caller", Me{Username: "ana", Name: "Ana Ruiz", Role: auth.Operator, Provider: "odoo"}),
+		Summary: "Who am I", Responses: route.OK[Me](a.Routes, "The caller", Me{Username: "ana", Name: "Ana Ruiz", Role: auth.Operator, Provider: "odoo"}),
 	}, auth.Viewer, func(ctx context.Context, _ *struct{}) (*struct{ Body Me }, error) {
-		return &struct{ Body Me }{meOf(exchangeOf(ctx).who)}, nil
+		return &struct{ Body Me }{meOf(access.Of(ctx).Who)}, nil
 	})
 }
 
 // formOrJSON documents a body that may be either.
-func formOrJSON[T any](a *API, example T) *huma.RequestBody {
-	media := &huma.MediaType{Schema: schemaOf[T](a), Example: asJSON(example)}
+func formOrJSON[T any](a *route.Routes, example T) *huma.RequestBody {
+	media := &huma.MediaType{Schema: route.SchemaOf[T](a), Example: route.AsJSON(example)}
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/x-www-form-urlencoded": media, "application/json": media,
 	}}
 }
 
-// ok documents a 200.
-func ok[T any](a *API, description string, example T) map[string]*huma.Response {
-	return map[string]*huma.Response{"200": {
-		Description: description,
-		Content:     map[string]*huma.MediaType{"application/json": {Schema: schemaOf[T](a), Example: asJSON(example)}},
-	}}
-}
-
-func (a *API) login(w http.ResponseWriter, r *http.Request) error {
+func (a *session) login(w http.ResponseWriter, r *http.Request) error {
 	values, err := readValues(r, "username", "password")
 	if err != nil {
 		return err
@@ -125,20 +123,20 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	if g, ok := values["grant_type"]; ok && g != "" && g != "password" {
 		return fault.Field("grant_type", fault.T("debe ser password", "must be password"))
 	}
-	limit := patience
-	if a.auth.AsksOdoo() {
-		limit = odooPatience
+	limit := route.Timeout
+	if a.Auth.AsksOdoo() {
+		limit = route.PeerTimeout
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limit)
 	defer cancel()
-	grant, err := a.auth.Login(ctx, values["username"], values["password"], clientIP(r))
+	grant, err := a.Auth.Login(ctx, values["username"], values["password"], route.ClientIP(r))
 	if err != nil {
 		return err
 	}
 	return writeTokens(w, grant)
 }
 
-func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
+func (a *session) refresh(w http.ResponseWriter, r *http.Request) error {
 	values, err := readValues(r, "refresh_token")
 	if err != nil {
 		return err
@@ -146,23 +144,23 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
 	if g, ok := values["grant_type"]; ok && g != "" && g != "refresh_token" {
 		return fault.Field("grant_type", fault.T("debe ser refresh_token", "must be refresh_token"))
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), route.Timeout)
 	defer cancel()
-	grant, err := a.auth.Refresh(ctx, values["refresh_token"])
+	grant, err := a.Auth.Refresh(ctx, values["refresh_token"])
 	if err != nil {
 		return err
 	}
 	return writeTokens(w, grant)
 }
 
-func (a *API) revoke(w http.ResponseWriter, r *http.Request) error {
+func (a *session) revoke(w http.ResponseWriter, r *http.Request) error {
 	values, err := readValues(r, "refresh_token")
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), route.Timeout)
 	defer cancel()
-	if err := a.auth.Revoke(ctx, values["refresh_token"]); err != nil {
+	if err := a.Auth.Revoke(ctx, values["refresh_token"]); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -170,8 +168,8 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) error {
 }
 
 func writeTokens(w http.ResponseWriter, g auth.Grant) error {
-	w.Header()["Content-Type"] = jsonType
-	w.Header()["Cache-Control"] = noStore
+	w.Header()["Content-Type"] = route.JSONType
+	w.Header()["Cache-Control"] = route.NoStore
 	//nolint:gosec,errchkjson // G117: handing out tokens is what this is for
 	_ = json.NewEncoder(w).Encode(Tokens{ // the client has gone
 		AccessToken: g.AccessToken, TokenType: "bearer", ExpiresIn: int(g.ExpiresIn.Seconds()), RefreshToken: g.RefreshToken, Role: g.Role,
@@ -183,11 +181,11 @@ func writeTokens(w http.ResponseWriter, g auth.Grant) error {
 func readValues(r *http.Request, required ...string) (map[string]string, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" && kind != "application/json" {
-		return nil, errMediaType
+		return nil, problem.ErrMediaType
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, translate(http.StatusBadRequest, "cannot read request body", []error{err})
+		return nil, problem.FromHuma(http.StatusBadRequest, "cannot read request body", []error{err})
 	}
 	values := map[string]string{}
 	mistakes := map[string]fault.Text{}
@@ -204,7 +202,7 @@ func readValues(r *http.Request, required ...string) (map[string]string, error) 
 			mistakes[name] = fault.T("falta", "is missing")
 		}
 	}
-	if f := invalid(mistakes); f != nil {
+	if f := problem.Invalid(mistakes); f != nil {
 		return nil, f
 	}
 	return values, nil

@@ -1,4 +1,4 @@
-package api
+package orders
 
 import (
 	"encoding/json"
@@ -10,6 +10,9 @@ import (
 	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/listquery"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 // Column is columns.Column as the API shows it, with its notes in the caller's language.
@@ -36,7 +39,8 @@ var exampleColumn = columns.Column{
 		"it is read from “Estado”; it could also be “Situación” (AIRTABLE_FIELD_STATUS decides)")},
 }
 
-func columnIn(lang string, c *columns.Column) Column {
+// ColumnIn gives a column with its notes in one language.
+func ColumnIn(lang string, c *columns.Column) Column {
 	out := Column{Name: c.Name, Title: c.Title, Kind: c.Kind, Choices: c.Offers, Editable: c.Editable}
 	core, _ := schema.Find(c.Name)
 	out.Filterable, out.Sortable = core.Filter, core.Sort
@@ -46,18 +50,18 @@ func columnIn(lang string, c *columns.Column) Column {
 	return out
 }
 
-func (a *API) columnRoutes() {
-	a.route(huma.Operation{
+func (a *ordersAPI) columnRoutes() {
+	a.Add(huma.Operation{
 		OperationID: "orderColumns", Method: http.MethodGet, Path: "/api/orders/columns", Tags: []string{"orders"},
 		Summary: "The columns of orders, and the choices they offer",
 		Description: "A choice has a value and a title. The value is what orders show and filters compare with; the title is the base's own word. " +
 			"Filters and edits take either; surrounding spaces, case and Unicode normalisation do not matter.",
-		Responses: ok[ColumnList](a, "The columns", ColumnList{Data: []Column{columnIn("es", &exampleColumn)}}), Errors: []int{http.StatusBadRequest},
+		Responses: route.OK[ColumnList](a.Routes, "The columns", ColumnList{Data: []Column{ColumnIn("es", &exampleColumn)}}), Errors: []int{http.StatusBadRequest},
 	}, auth.Viewer, func(w http.ResponseWriter, r *http.Request) error {
-		if err := noParams(r); err != nil {
+		if err := listquery.None(r); err != nil {
 			return err
 		}
-		lang := preferred(r.Header.Get("Accept-Language"))
+		lang := problem.Language(r.Header.Get("Accept-Language"))
 		var list ColumnList
 		for _, core := range schema.Columns {
 			c, known := a.catalog.Column(core.Name)
@@ -67,9 +71,9 @@ func (a *API) columnRoutes() {
 			if c.Kind == schema.Choice && len(c.Offers) == 0 { // until it is known what it offers any text will do
 				c.Kind = schema.Text
 			}
-			list.Data = append(list.Data, columnIn(lang, &c))
+			list.Data = append(list.Data, ColumnIn(lang, &c))
 		}
-		w.Header()["Content-Type"] = jsonType
+		w.Header()["Content-Type"] = route.JSONType
 		w.Header().Add("Vary", "Accept-Language")
 		_ = json.NewEncoder(w).Encode(list) // the client has gone
 		return nil

@@ -1,4 +1,6 @@
-package api
+// Package problem writes errors as RFC 9457 problems, in the language of the request. It knows nothing of what the
+// other packages serve.
+package problem
 
 import (
 	"encoding/json"
@@ -18,22 +20,25 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/services/gateway/internal/access"
 )
 
 // Codes that only HTTP has; services never send them.
 const (
-	methodNotAllowed fault.Code = http.StatusMethodNotAllowed
-	unsupportedMedia fault.Code = http.StatusUnsupportedMediaType
-	upgradeRequired  fault.Code = http.StatusUpgradeRequired
+	MethodNotAllowed fault.Code = http.StatusMethodNotAllowed
+	UnsupportedMedia fault.Code = http.StatusUnsupportedMediaType
+	UpgradeRequired  fault.Code = http.StatusUpgradeRequired
 )
 
+// Problems of requests anywhere.
 var (
-	errTooLarge = fault.New(fault.TooLarge,
+	ErrTooLarge = fault.New(fault.TooLarge,
 		fault.T("El cuerpo de la petición supera 1 MiB", "The body of the request is over 1 MiB"))
-	errMediaType = fault.New(unsupportedMedia,
+	ErrMediaType = fault.New(UnsupportedMedia,
 		fault.T("El tipo de contenido de la petición no se admite", "The content type of the request is not supported"))
-	errNoRoute  = fault.New(fault.NotFound, fault.T("No existe esa dirección", "There is no such address"))
-	errInternal = fault.T("Error interno", "Internal error")
+	ErrNoRoute   = fault.New(fault.NotFound, fault.T("No existe esa dirección", "There is no such address"))
+	ErrInternal  = fault.T("Error interno", "Internal error")
+	ErrWebSocket = fault.New(UpgradeRequired, fault.T("Esta dirección es de un WebSocket", "This address is of a WebSocket"))
 )
 
 // Problem is every error answer, by RFC 9457. It is what huma writes too.
@@ -58,7 +63,8 @@ func (p *Problem) GetStatus() int { return p.Status }
 // ContentType is what huma asks a body for.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
-func problemOf(f *fault.Error, lang, requestID string) *Problem {
+// Of gives the problem that answers f, in lang.
+func Of(f *fault.Error, lang, requestID string) *Problem {
 	p := &Problem{
 		Type: "about:blank", Title: http.StatusText(int(f.Code)), Status: int(f.Code),
 		Detail: f.Detail.In(lang), Message: f.Detail.In(lang), retryAfter: f.RetryAfter,
@@ -78,8 +84,8 @@ func problemOf(f *fault.Error, lang, requestID string) *Problem {
 	return p
 }
 
-// setHeaders sets what goes with a problem besides its body.
-func (p *Problem) setHeaders(set, add func(name, value string)) {
+// SetHeaders sets what goes with a problem besides its body.
+func (p *Problem) SetHeaders(set, add func(name, value string)) {
 	add("Vary", "Accept-Language")
 	set("Cache-Control", "no-store")
 	switch p.Status {
@@ -91,31 +97,35 @@ func (p *Problem) setHeaders(set, add func(name, value string)) {
 	}
 }
 
-// fail answers err as a problem. The cause goes to the access log, never to the client (invariant 9).
-func fail(w http.ResponseWriter, r *http.Request, err error) {
+// Write answers err as a problem. The cause goes to the access log, never to the client (invariant 9).
+func Write(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.From(err)
-	x := exchangeOf(r.Context())
-	x.cause = err
-	p := problemOf(f, preferred(r.Header.Get("Accept-Language")), x.id)
-	p.setHeaders(w.Header().Set, w.Header().Add)
+	x := access.Of(r.Context())
+	x.Cause = err
+	p := Of(f, Language(r.Header.Get("Accept-Language")), x.ID)
+	p.SetHeaders(w.Header().Set, w.Header().Add)
 	w.Header().Del("ETag")
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) //nolint:errchkjson // the client has gone
 }
 
-var languages = language.NewMatcher([]language.Tag{language.Spanish, language.English})
+// Languages matches what a client prefers: 0 is Spanish, 1 English.
+var Languages = language.NewMatcher([]language.Tag{language.Spanish, language.English})
 
-// preferred gives "en" when Accept-Language prefers it to Spanish, "es" otherwise.
-func preferred(accept string) string {
-	if accept == "" || len(accept) > maxAcceptLanguage {
+// MaxAcceptLanguage is how long an Accept-Language that is read may be, in bytes.
+const MaxAcceptLanguage = 200
+
+// Language gives "en" when Accept-Language prefers it to Spanish, "es" otherwise.
+func Language(accept string) string {
+	if accept == "" || len(accept) > MaxAcceptLanguage {
 		return "es"
 	}
 	tags, _, err := language.ParseAcceptLanguage(accept)
 	if err != nil {
 		return "es"
 	}
-	if _, i, confidence := languages.Match(tags...); i == 1 && confidence > language.No {
+	if _, i, confidence := Languages.Match(tags...); i == 1 && confidence > language.No {
 		return "en"
 	}
 	return "es"
@@ -124,26 +134,27 @@ func preferred(accept string) string {
 // humaOnce guards huma's package-level settings: its errors become Problems.
 var humaOnce sync.Once
 
-func setUpHuma() {
+// SetUpHuma makes huma answer with Problems, in the whole process.
+func SetUpHuma() {
 	humaOnce.Do(func() {
 		huma.DefaultArrayNullable = false
 		huma.ValidateStrictCasing = true
 		huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
-			return problemOf(translate(status, msg, errs), "es", "")
+			return Of(FromHuma(status, msg, errs), "es", "")
 		}
 		huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
-			f := translate(status, msg, errs)
-			x := exchangeOf(ctx.Context())
-			x.cause = f
-			p := problemOf(f, preferred(ctx.Header("Accept-Language")), x.id)
-			p.setHeaders(ctx.SetHeader, ctx.AppendHeader)
+			f := FromHuma(status, msg, errs)
+			x := access.Of(ctx.Context())
+			x.Cause = f
+			p := Of(f, Language(ctx.Header("Accept-Language")), x.ID)
+			p.SetHeaders(ctx.SetHeader, ctx.AppendHeader)
 			return p
 		}
 	})
 }
 
-// translate turns what huma found wrong, or a handler's own error, into a fault.
-func translate(status int, msg string, errs []error) *fault.Error {
+// FromHuma turns what huma found wrong, or a handler's own error, into a fault.
+func FromHuma(status int, msg string, errs []error) *fault.Error {
 	var f *fault.Error
 	var tooLarge *http.MaxBytesError
 	all := errors.Join(errs...)
@@ -151,17 +162,17 @@ func translate(status int, msg string, errs []error) *fault.Error {
 	case errors.As(all, &f):
 		return f
 	case errors.As(all, &tooLarge), status == http.StatusRequestEntityTooLarge:
-		return errTooLarge
+		return ErrTooLarge
 	case status == http.StatusUnsupportedMediaType:
-		return errMediaType
+		return ErrMediaType
 	case errors.Is(all, io.ErrUnexpectedEOF), msg == "cannot read request body", status == http.StatusRequestTimeout:
 		return fault.Wrap(fault.Invalid, fault.T("La petición llegó incompleta", "The request arrived incomplete"), all)
 	case msg == "request body is required":
 		return fault.New(fault.Invalid, fault.T("Falta el cuerpo de la petición", "The body of the request is missing"))
 	case status == http.StatusBadRequest, status == http.StatusUnprocessableEntity:
-		return invalid(fieldsOf(errs))
+		return Invalid(fieldsOf(errs))
 	default:
-		return fault.Wrap(fault.Internal, errInternal, all)
+		return fault.Wrap(fault.Internal, ErrInternal, all)
 	}
 }
 
@@ -175,8 +186,8 @@ func fieldsOf(errs []error) map[string]fault.Text {
 		}
 		detail := d.ErrorDetail()
 		_, field, _ := strings.Cut(detail.Location, ".")
-		if len(field) > maxValue { // a name of the client's own making
-			field = strings.ToValidUTF8(field[:maxValue], "") + "…"
+		if len(field) > maxName { // a name of the client's own making
+			field = strings.ToValidUTF8(field[:maxName], "") + "…"
 		}
 		text := textOf(detail.Message)
 		if field == "" && text.EN == detail.Message { // the JSON decoder's own words
@@ -187,11 +198,13 @@ func fieldsOf(errs []error) map[string]fault.Text {
 	return fields
 }
 
+const maxName = 200 // bytes of a field in a problem
+
 // maxMistakes is how many mistakes one problem names: a body may hold a thousand.
 const maxMistakes = 20
 
-// invalid makes a fault out of what is wrong, by field. It is nil when nothing is.
-func invalid(fields map[string]fault.Text) *fault.Error {
+// Invalid makes a fault out of what is wrong, by field. It is nil when nothing is.
+func Invalid(fields map[string]fault.Text) *fault.Error {
 	if len(fields) == 0 {
 		return nil
 	}

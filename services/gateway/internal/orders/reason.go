@@ -1,10 +1,9 @@
-package api
+package orders
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -13,6 +12,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 // Where services put the reason of a rejected edit: in an order's edit or an entry of the history,
@@ -34,7 +35,7 @@ func reasonsIn(lang string, data []byte) (_ []byte, changed bool, _ error) {
 		kind := d.PeekKind()
 		if (kind == '{' || kind == '[') && d.StackDepth() == 3 { // a field's own content
 			if err := d.SkipValue(); err != nil {
-				return nil, false, nonsense(err)
+				return nil, false, route.Unreadable(err)
 			}
 			continue
 		}
@@ -43,32 +44,28 @@ func reasonsIn(lang string, data []byte) (_ []byte, changed bool, _ error) {
 			break
 		}
 		if err != nil {
-			return nil, false, nonsense(err)
+			return nil, false, route.Unreadable(err)
 		}
 		if token.Kind() != '"' || token.String() != "reason" || d.PeekKind() != '{' || !reasonAt.MatchString(string(d.StackPointer())) {
 			continue
 		}
 		value, err := d.ReadValue()
 		if err != nil {
-			return nil, false, nonsense(err)
+			return nil, false, route.Unreadable(err)
 		}
 		var reason fault.Text
 		if err := json.Unmarshal(value, &reason); err != nil {
-			return nil, false, nonsense(err)
+			return nil, false, route.Unreadable(err)
 		}
 		text, err := json.Marshal(reason.In(lang))
 		if err != nil {
-			return nil, false, nonsense(err)
+			return nil, false, route.Unreadable(err)
 		}
 		end := int(d.InputOffset())
 		out = append(append(out, data[copied:end-len(value)]...), text...)
 		copied, changed = end, true
 	}
 	return append(out, data[copied:]...), changed, nil
-}
-
-func nonsense(err error) error {
-	return fault.Wrap(fault.Internal, errInternal, fmt.Errorf("a service's answer: %w", err))
 }
 
 // presented gives orders, or anything else of a service's, as clients see them: with links to their files,
@@ -83,7 +80,7 @@ func presented(lang string, data []byte) (_ []byte, localised bool, _ error) {
 
 // localised gives a service's answer in the language of the request, and says so to caches.
 func localised(w http.ResponseWriter, r *http.Request, data []byte) (_ []byte, changed bool, _ error) {
-	data, changed, err := presented(preferred(r.Header.Get("Accept-Language")), data)
+	data, changed, err := presented(problem.Language(r.Header.Get("Accept-Language")), data)
 	if changed {
 		w.Header().Add("Vary", "Accept-Language")
 	}

@@ -1,4 +1,5 @@
-package api
+// Package push sends clients what internal/live reads of changes: server-sent events and WebSockets.
+package push
 
 import (
 	"cmp"
@@ -13,8 +14,11 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/services/gateway/internal/access"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 	"github.com/resonance/resonance/services/gateway/internal/live"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 const (
@@ -35,25 +39,32 @@ type Hello struct {
 }
 
 var (
-	errWebSocket = fault.New(upgradeRequired, fault.T("Esta dirección es de un WebSocket", "This address is of a WebSocket"))
-
 	exampleCursor  = "c4u9oj8fyrk0.2s"
 	exampleMessage = live.Message{
 		Type: "changes", Cursor: exampleCursor,
 		Changes: []live.Changed{{Resource: "orders", Updated: []string{"recA1b2C3d4E5f6G7"}}},
 		Edits:   []live.Edited{{RecordID: "recA1b2C3d4E5f6G7", ID: "01JEDIT0000000000000000001", State: "applied"}},
 	}
-	sinceParam = param("since", "cursor of the last message seen: what happened after it is told first", text(), exampleCursor)
+	sinceParam = route.Param("since", "cursor of the last message seen: what happened after it is told first", route.Text(), exampleCursor)
 )
 
-func (a *API) liveRoutes() {
+// push tells clients what changes.
+type push struct {
+	*route.Routes
+	live    *live.Hub
+	origins []string // hosts whose pages may open a WebSocket, besides our own
+}
+
+// Register adds the routes of what changes.
+func Register(r *route.Routes, hub *live.Hub, origins []string) {
+	a := &push{r, hub, origins}
 	describe := "Says which records changed, not what they are now; what happens within 50 ms is one message. " +
 		"The first message is of type ready; with since (or Last-Event-ID) it holds what was missed, or under reset the resources to read again as a whole. " +
 		"Who reads too slowly is cut off and should come back with its cursor, as after any end of the connection."
-	a.route(huma.Operation{
+	a.Add(huma.Operation{
 		OperationID: "events", Method: http.MethodGet, Path: "/api/events", Tags: []string{"live"},
 		Summary: "What changes, as server-sent events", Description: describe,
-		Parameters: []*huma.Param{sinceParam, {Name: "Last-Event-ID", In: "header", Schema: text(), Description: "as since"}},
+		Parameters: []*huma.Param{sinceParam, {Name: "Last-Event-ID", In: "header", Schema: route.Text(), Description: "as since"}},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "Events without end: id is the cursor, event the type, data the message as JSON",
 			Content: map[string]*huma.MediaType{"text/event-stream": {
@@ -61,9 +72,9 @@ func (a *API) liveRoutes() {
 				Example: fmt.Sprintf("id: %s\nevent: changes\ndata: %s\n\n", exampleCursor, mustJSON(exampleMessage)),
 			}},
 		}},
-		Errors: asking(),
+		Errors: route.AskErrors(),
 	}, auth.Viewer, a.events)
-	a.route(huma.Operation{
+	a.Add(huma.Operation{
 		OperationID: "webSocket", Method: http.MethodGet, Path: "/ws", Tags: []string{"live"},
 		Summary: "What changes, over a WebSocket",
 		Description: describe + "\n\nThe token goes into the Authorization header or, from a browser, into the first message: " +
@@ -73,7 +84,7 @@ func (a *API) liveRoutes() {
 		Responses: map[string]*huma.Response{"101": {
 			Description: "Messages without end",
 			Content: map[string]*huma.MediaType{
-				"application/json": {Schema: schemaOf[live.Message](a), Example: asJSON(exampleMessage)},
+				"application/json": {Schema: route.SchemaOf[live.Message](a.Routes), Example: route.AsJSON(exampleMessage)},
 			},
 		}},
 		Errors: []int{http.StatusUnauthorized, http.StatusUpgradeRequired, http.StatusServiceUnavailable},
@@ -94,11 +105,11 @@ var errCrowded = &fault.Error{
 }
 
 // liveReady waits no longer for NATS than an answer may take.
-func (a *API) liveReady(ctx context.Context) error {
+func (a *push) liveReady(ctx context.Context) error {
 	if a.live.Clients() >= maxClients {
 		return errCrowded
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, route.Timeout)
 	defer cancel()
 	if err := a.live.Ready(ctx); err != nil {
 		return fault.Away("NATS", err)
@@ -106,7 +117,7 @@ func (a *API) liveReady(ctx context.Context) error {
 	return nil
 }
 
-func (a *API) subscribe(ctx context.Context, cursor string) (*live.Client, error) {
+func (a *push) subscribe(ctx context.Context, cursor string) (*live.Client, error) {
 	if len(cursor) > maxCursor {
 		return nil, fault.Field("since", fault.T("no es un cursor", "is not a cursor"))
 	}
@@ -116,8 +127,8 @@ func (a *API) subscribe(ctx context.Context, cursor string) (*live.Client, error
 	return a.live.Subscribe(ctx, cursor)
 }
 
-func (a *API) events(_ http.ResponseWriter, r *http.Request) error {
-	_, expires, err := a.auth.IdentifyUntil(r.Header.Get("Authorization"))
+func (a *push) events(_ http.ResponseWriter, r *http.Request) error {
+	_, expires, err := a.Auth.IdentifyUntil(r.Header.Get("Authorization"))
 	if err != nil {
 		return err
 	}
@@ -130,11 +141,11 @@ func (a *API) events(_ http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer client.Close()
-	w := exchangeOf(r.Context()) // past the compression, which would gather it
+	w := access.Of(r.Context()) // past the compression, which would gather it
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("X-Accel-Buffering", "no") // nor must proxies
-	h["Cache-Control"] = noStore
+	h["Cache-Control"] = route.NoStore
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{})
 	send := func(format string, args ...any) bool {
@@ -160,7 +171,7 @@ func (a *API) events(_ http.ResponseWriter, r *http.Request) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-a.draining:
+		case <-a.Draining:
 			return nil
 		case <-beat.C:
 			ok = send(": still there\n\n")
@@ -171,17 +182,17 @@ func (a *API) events(_ http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *API) webSocket(w http.ResponseWriter, r *http.Request) error {
+func (a *push) webSocket(w http.ResponseWriter, r *http.Request) error {
 	header := r.Header.Get("Authorization")
 	if header != "" {
-		if _, err := a.auth.Identify(header); err != nil {
+		if _, err := a.Auth.Identify(header); err != nil {
 			return err
 		}
 	}
 	cursor := r.URL.Query().Get("since")
 	if r.Header.Get("Upgrade") == "" {
 		w.Header().Set("Upgrade", "websocket")
-		return errWebSocket
+		return problem.ErrWebSocket
 	}
 	if err := a.liveReady(r.Context()); err != nil {
 		return err
@@ -194,14 +205,14 @@ func (a *API) webSocket(w http.ResponseWriter, r *http.Request) error {
 	conn.SetReadLimit(maxHello)
 	s := &socket{api: a, conn: conn}
 	code, reason := s.serve(r.Context(), header, cursor)
-	exchangeOf(r.Context()).who = s.who
+	access.Of(r.Context()).Who = s.who
 	_ = conn.Close(code, reason) // the client may have gone
 	return nil
 }
 
 // socket is one WebSocket.
 type socket struct {
-	api  *API
+	api  *push
 	conn *websocket.Conn
 	who  auth.Identity
 }
@@ -225,7 +236,7 @@ func (s *socket) serve(ctx context.Context, header, cursor string) (websocket.St
 			return closedToken, "no token"
 		}
 	}
-	who, expires, err := s.api.auth.IdentifyUntil(header)
+	who, expires, err := s.api.Auth.IdentifyUntil(header)
 	if err != nil {
 		return closedToken, "bad token"
 	}
@@ -251,7 +262,7 @@ func (s *socket) pump(ctx context.Context, client *live.Client, hellos <-chan He
 	defer beat.Stop()
 	for {
 		select {
-		case <-s.api.draining:
+		case <-s.api.Draining:
 			return websocket.StatusServiceRestart, "restarting"
 		case <-expiry.C:
 			return closedToken, "the token has expired"
@@ -259,7 +270,7 @@ func (s *socket) pump(ctx context.Context, client *live.Client, hellos <-chan He
 			if !ok {
 				return websocket.StatusNormalClosure, ""
 			}
-			who, expires, err := s.api.auth.IdentifyUntil("Bearer " + hello.Token)
+			who, expires, err := s.api.Auth.IdentifyUntil("Bearer " + hello.Token)
 			if err != nil || who.Username != s.who.Username {
 				return closedToken, "bad token"
 			}
@@ -305,8 +316,8 @@ func (s *socket) write(ctx context.Context, f live.Frame) bool {
 	return s.conn.Write(ctx, websocket.MessageText, f.Data) == nil
 }
 
-// wsOrigins are the hosts whose pages may open a WebSocket, besides our own.
-func wsOrigins(cors []string) []string {
+// Hosts are the hosts whose pages may open a WebSocket, besides our own.
+func Hosts(cors []string) []string {
 	var hosts []string
 	for _, origin := range cors {
 		if u, err := url.Parse(origin); err == nil && u.Host != "" {

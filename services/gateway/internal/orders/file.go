@@ -1,4 +1,4 @@
-package api
+package orders
 
 import (
 	"bytes"
@@ -24,7 +24,10 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
+	"github.com/resonance/resonance/services/gateway/internal/access"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/listquery"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 // fileWait is how long one part of a file may take to be read by the client.
@@ -35,16 +38,16 @@ var attachmentID = regexp.MustCompile(`^att[A-Za-z0-9]{1,61}$`)
 var errNoFile = fault.New(fault.NotFound, fault.T("El pedido no tiene ese archivo", "The order has no such file"))
 
 // fileRoute documents and adds the route of an order's files below path.
-func (a *API) fileRoute(path, suffix, note string) {
+func (a *ordersAPI) fileRoute(path, suffix, note string) {
 	content := map[string]*huma.MediaType{}
-	for _, kind := range append([]string{"application/octet-stream"}, imageTypes...) {
+	for _, kind := range append([]string{"application/octet-stream"}, route.ImageTypes...) {
 		content[kind] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, Example: "(bytes)"}
 	}
 	sizes := &huma.Schema{Type: huma.TypeString}
 	for _, size := range syncapi.FileThumbnails {
 		sizes.Enum = append(sizes.Enum, size)
 	}
-	op := cached(huma.Operation{
+	op := route.Cached(huma.Operation{
 		OperationID: "orderFile" + suffix, Method: http.MethodGet, Path: path + "/files/{attachment}", Tags: []string{"orders"},
 		Summary: "A file attached to an order" + note,
 		Description: "The bytes. `fields` of an order link here with `url`, because Airtable's own addresses expire after about two hours. " +
@@ -53,30 +56,30 @@ func (a *API) fileRoute(path, suffix, note string) {
 		Parameters: []*huma.Param{
 			recordParam,
 			{Name: "attachment", In: "path", Required: true, Description: "the attachment's `id`", Example: "attA1b2C3d4E5f6G7", Schema: &huma.Schema{Type: huma.TypeString, Pattern: attachmentID.String()}},
-			param("size", "a thumbnail in place of the file, where Airtable has one", sizes, "small"),
+			route.Param("size", "a thumbnail in place of the file, where Airtable has one", sizes, "small"),
 		},
-		Responses: map[string]*huma.Response{"200": {Description: "The file", Content: content}}, Errors: asking(http.StatusNotFound),
+		Responses: map[string]*huma.Response{"200": {Description: "The file", Content: content}}, Errors: route.AskErrors(http.StatusNotFound),
 	})
 	op.Responses["200"].Headers["Content-Disposition"] = &huma.Param{Schema: &huma.Schema{Type: huma.TypeString}}
-	a.route(op, auth.Viewer, a.file)
+	a.Add(op, auth.Viewer, a.file)
 }
 
 // file streams an attachment of an order, part after part. What fails on the first part is a problem; after
 // that only cutting the connection tells.
-func (a *API) file(w http.ResponseWriter, r *http.Request) error {
+func (a *ordersAPI) file(w http.ResponseWriter, r *http.Request) error {
 	id, err := recordID(r)
 	if err != nil {
 		return err
 	}
 	ref := syncapi.FileRef{RecordID: id, Attachment: r.PathValue("attachment")}
 	if !attachmentID.MatchString(ref.Attachment) {
-		return fault.Field("attachment", malformedID)
+		return fault.Field("attachment", listquery.MalformedID)
 	}
 	if ref.Thumbnail, err = thumbnail(r); err != nil {
 		return err
 	}
 	// Only what the order has now is asked for: anything else would cost a call of Airtable's API.
-	order, err := a.ask(r.Context(), ordersapi.SubjectGet, ordersapi.Ref{RecordID: id})
+	order, err := a.Ask(r.Context(), ordersapi.SubjectGet, ordersapi.Ref{RecordID: id})
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 	}
 	tag := `"` + strings.TrimSuffix(ref.Attachment+"-"+ref.Thumbnail, "-") + `"` // an attachment never changes
 	h := w.Header()
-	if has(r.Header["If-None-Match"], tag) {
+	if route.HasTag(r.Header["If-None-Match"], tag) {
 		h["Etag"] = []string{tag}
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -97,7 +100,7 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 	}
 	disposition := "inline"
 	kind, _, _ := strings.Cut(part.Header.Get(rpc.HeaderContentType), ";")
-	if kind = strings.ToLower(strings.TrimSpace(kind)); !slices.Contains(imageTypes, kind) {
+	if kind = strings.ToLower(strings.TrimSpace(kind)); !slices.Contains(route.ImageTypes, kind) {
 		kind, disposition = "application/octet-stream", "attachment"
 	}
 	if named := mime.FormatMediaType(disposition, map[string]string{"filename": name}); named != "" {
@@ -116,7 +119,7 @@ func (a *API) file(w http.ResponseWriter, r *http.Request) error {
 }
 
 // streamFile writes the first part and fetches the others.
-func (a *API) streamFile(w http.ResponseWriter, r *http.Request, ref syncapi.FileRef, part bus.Reply, size int64) error {
+func (a *ordersAPI) streamFile(w http.ResponseWriter, r *http.Request, ref syncapi.FileRef, part bus.Reply, size int64) error {
 	control := http.NewResponseController(w)
 	for {
 		_ = control.SetWriteDeadline(time.Now().Add(fileWait)) // not supported: no deadline
@@ -133,43 +136,35 @@ func (a *API) streamFile(w http.ResponseWriter, r *http.Request, ref syncapi.Fil
 			err = fmt.Errorf("%d bytes at %d of %d, now %d", len(part.Data), ref.Offset, size, now)
 		}
 		if err != nil {
-			exchangeOf(r.Context()).cause = fmt.Errorf("file cut off: %w", err)
+			access.Of(r.Context()).Cause = fmt.Errorf("file cut off: %w", err)
 			panic(http.ErrAbortHandler)
 		}
 	}
 }
 
 // filePart asks for a part of a file, and says how large the whole is.
-func (a *API) filePart(ctx context.Context, ref syncapi.FileRef) (part bus.Reply, size int64, err error) {
-	part, err = a.askPatiently(ctx, syncapi.SubjectFile, ref)
+func (a *ordersAPI) filePart(ctx context.Context, ref syncapi.FileRef) (part bus.Reply, size int64, err error) {
+	part, err = a.AskPatiently(ctx, syncapi.SubjectFile, ref)
 	if err != nil {
 		return part, 0, err
 	}
 	if size, err = strconv.ParseInt(part.Header.Get(syncapi.HeaderSize), 10, 64); err != nil || size < ref.Offset+int64(len(part.Data)) {
-		return part, 0, nonsense(errors.New("a part of a file without its size"))
+		return part, 0, route.Unreadable(errors.New("a part of a file without its size"))
 	}
 	return part, size, nil
 }
 
 // thumbnail reads size.
 func thumbnail(r *http.Request) (string, error) {
-	q, err := newQuery(r.URL.RawQuery, &table{})
+	q, err := listquery.Only(r, "size")
 	if err != nil {
 		return "", err
 	}
-	for name := range q.values {
-		if name != "size" {
-			q.unknown(name)
-		}
-	}
-	size := q.one("size")
+	size := q.One("size")
 	if size != "" && !slices.Contains(syncapi.FileThumbnails, size) {
-		q.wrong("size", oneOf(syncapi.FileThumbnails))
+		q.Wrong("size", listquery.OneOf(syncapi.FileThumbnails))
 	}
-	if f := invalid(q.mistake); f != nil {
-		return "", f
-	}
-	return size, nil
+	return size, q.Err()
 }
 
 // attachmentName finds an attachment in the fields of an order.
@@ -205,7 +200,7 @@ func linkFiles(data []byte) ([]byte, error) {
 	}
 	l := linker{data: data, decoder: jsontext.NewDecoder(bytes.NewReader(data), asServicesSend...)}
 	if err := l.orders(); err != nil && !errors.Is(err, io.EOF) {
-		return nil, nonsense(err)
+		return nil, route.Unreadable(err)
 	}
 	return append(l.out, data[l.copied:]...), nil
 }

@@ -1,4 +1,4 @@
-package api
+package orders
 
 import (
 	"context"
@@ -19,6 +19,9 @@ import (
 	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/services/gateway/internal/access"
+	"github.com/resonance/resonance/services/gateway/internal/listquery"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
 )
 
 const (
@@ -125,11 +128,11 @@ func dialectOf(lang, accept string) dialect {
 		return plainCSV
 	case lang == "es":
 		return spanishCSV
-	case accept == "" || len(accept) > maxAcceptLanguage:
+	case accept == "" || len(accept) > problem.MaxAcceptLanguage:
 		return plainCSV
 	}
 	tags, _, err := language.ParseAcceptLanguage(accept)
-	if _, i, confidence := languages.Match(tags...); err != nil || i != 0 || confidence == language.No {
+	if _, i, confidence := problem.Languages.Match(tags...); err != nil || i != 0 || confidence == language.No {
 		return plainCSV
 	}
 	d := spanishCSV
@@ -162,19 +165,19 @@ func (d *dialect) word(c schema.Column, value string) string {
 
 // export streams all orders that match, page after page by cursor, so that neither side holds them
 // all. What fails on the first page is a problem; after that only cutting the connection tells.
-func (a *API) export(w http.ResponseWriter, r *http.Request) error {
-	l, err := a.orders.parse(r.URL.RawQuery, filtersAndSort)
+func (a *ordersAPI) export(w http.ResponseWriter, r *http.Request) error {
+	l, err := a.table.Parse(r.URL.RawQuery, listquery.FiltersAndSort)
 	if err != nil {
 		return err
 	}
-	query := l.orders()
+	query := ordersQuery(&l)
 	query.Limit, query.NoTotal = exportPage, true
 	rows, next, err := a.exportRows(r.Context(), &query)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
-	d := dialectOf(l.lang, r.Header.Get("Accept-Language"))
+	d := dialectOf(l.Lang, r.Header.Get("Accept-Language"))
 	w.Header().Add("Vary", "Accept-Language")
 	w.Header().Set("Content-Disposition", `attachment; filename="`+d.filename+`"`)
 	_, _ = w.Write([]byte(bom)) // csv.Writer reports what fails
@@ -196,20 +199,20 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) error {
 		}
 		query.After = next
 		if rows, next, err = a.exportRows(r.Context(), &query); err != nil {
-			exchangeOf(r.Context()).cause = fmt.Errorf("export cut off: %w", err)
+			access.Of(r.Context()).Cause = fmt.Errorf("export cut off: %w", err)
 			panic(http.ErrAbortHandler)
 		}
 	}
 }
 
 // exportRows asks for one page, of as many orders as fit into one message.
-func (a *API) exportRows(ctx context.Context, query *ordersapi.Query) (rows []exportRow, next string, err error) {
-	reply, err := a.ask(ctx, ordersapi.SubjectList, query)
+func (a *ordersAPI) exportRows(ctx context.Context, query *ordersapi.Query) (rows []exportRow, next string, err error) {
+	reply, err := a.Ask(ctx, ordersapi.SubjectList, query)
 	if err != nil {
 		return nil, "", err
 	}
 	if err := jsonv2.Unmarshal(reply.Data, &rows, asServicesSend...); err != nil { // unlike encoding/json it tells "Status" from "status"
-		return nil, "", fault.Wrap(fault.Internal, errInternal, err)
+		return nil, "", fault.Wrap(fault.Internal, problem.ErrInternal, err)
 	}
 	return rows, reply.Header.Get(ordersapi.HeaderNext), nil
 }

@@ -1,4 +1,5 @@
-package api
+// Package airtable serves the sync with Airtable over HTTP, and receives its pings.
+package airtable
 
 import (
 	"context"
@@ -13,6 +14,10 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/listquery"
+	"github.com/resonance/resonance/services/gateway/internal/orders"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 // syncSlice is how long one question for the end of a run may take: a syncer that has died is
@@ -52,8 +57,8 @@ type SyncState struct {
 
 	OrderProblems []OrderProblem `json:"order_problems,omitempty" doc:"orders that are published truncated or not at all; twenty at most"`
 
-	Columns      []Column `json:"columns,omitempty" doc:"which fields of Airtable the orders' columns are read from, with notes where that needs attention"`
-	SchemaReason string   `json:"schema_reason,omitempty" doc:"why the columns are not read by the base's present schema; absent if they are"`
+	Columns      []orders.Column `json:"columns,omitempty" doc:"which fields of Airtable the orders' columns are read from, with notes where that needs attention"`
+	SchemaReason string          `json:"schema_reason,omitempty" doc:"why the columns are not read by the base's present schema; absent if they are"`
 }
 
 // OrderProblem is syncapi.OrderProblem with its reason in the caller's language.
@@ -91,7 +96,7 @@ func stateIn(lang string, s syncapi.Status) SyncState {
 		out.Budget = &Budget{Budget: *s.Budget, Warning: s.Budget.Warning.In(lang)}
 	}
 	for i := range s.Columns {
-		out.Columns = append(out.Columns, columnIn(lang, &s.Columns[i]))
+		out.Columns = append(out.Columns, orders.ColumnIn(lang, &s.Columns[i]))
 	}
 	for i := range s.Recent {
 		out.Recent = append(out.Recent, *runIn(lang, &s.Recent[i]))
@@ -102,40 +107,53 @@ func stateIn(lang string, s syncapi.Status) SyncState {
 	return out
 }
 
-func (a *API) syncRoutes() {
-	responses := ok[Run](a, "The run has ended; state and reason say how", *runIn("es", &exampleRun))
+// airtable serves the sync with Airtable, and takes its pings.
+type airtable struct {
+	*route.Routes
+	forged *auth.Brake // on pings that are not Airtable's
+}
+
+// Register adds the routes of the sync and of Airtable's webhook.
+func Register(r *route.Routes) {
+	a := &airtable{r, auth.NewBrake(time.Now, 60, 100*time.Millisecond)}
+	a.syncRoutes()
+	a.webhookRoutes()
+}
+
+func (a *airtable) syncRoutes() {
+	responses := route.OK[Run](a.Routes, "The run has ended; state and reason say how", *runIn("es", &exampleRun))
 	responses["202"] = &huma.Response{
 		Description: "The run goes on; GET /api/orders/sync shows how it stands",
 		Content: map[string]*huma.MediaType{
-			"application/json": {Schema: schemaOf[SyncAccepted](a), Example: asJSON(SyncAccepted{RunID: exampleRun.ID})},
+			"application/json": {Schema: route.SchemaOf[SyncAccepted](a.Routes), Example: route.AsJSON(SyncAccepted{RunID: exampleRun.ID})},
 		},
 		Headers: map[string]*huma.Param{
 			"Location":           {Schema: &huma.Schema{Type: huma.TypeString}},
 			"Preference-Applied": {Schema: &huma.Schema{Type: huma.TypeString}},
 		},
 	}
-	register(a, huma.Operation{
+	route.Register(a.Routes, huma.Operation{
 		OperationID: "syncNow", Method: http.MethodPost, Path: "/api/orders/sync", Tags: []string{"sync"},
 		Summary:     "Sync with Airtable now",
 		Description: "Waits until the run has ended. With Prefer: respond-async it does not wait. 503 when no syncer is active.",
 		Responses:   responses, MaxBodyBytes: -1, // limitBody limits it
-		Errors: asking(http.StatusUnsupportedMediaType),
+		Errors: route.AskErrors(http.StatusUnsupportedMediaType),
 	}, auth.Operator, a.syncNow)
-	a.route(huma.Operation{
+	a.Add(huma.Operation{
 		OperationID: "syncState", Method: http.MethodGet, Path: "/api/orders/sync", Tags: []string{"sync"},
-		Summary: "How the sync stands", Responses: ok[SyncState](a, "The state, with the progress of a run under way", stateIn("es", exampleSync)),
-		Errors: asking(),
+		Summary: "How the sync stands", Responses: route.OK[SyncState](a.Routes, "The state, with the progress of a run under way", stateIn("es", exampleSync)),
+		Errors: route.AskErrors(),
 	}, auth.Viewer, func(w http.ResponseWriter, r *http.Request) error {
-		if err := noParams(r); err != nil {
+		if err := listquery.None(r); err != nil {
 			return err
 		}
-		state, err := a.syncState(r.Context(), "", patience)
+		state, err := a.syncState(r.Context(), "", route.Timeout)
 		if err != nil {
 			return err
 		}
-		w.Header()["Content-Type"] = jsonType
+		w.Header()["Content-Type"] = route.JSONType
 		w.Header().Add("Vary", "Accept-Language")
-		_ = json.NewEncoder(w).Encode(stateIn(preferred(r.Header.Get("Accept-Language")), state)) // the client has gone
+		_ = json.NewEncoder(w).Encode(stateIn(problem.Language(r.Header.Get("Accept-Language")), state)) // the client has gone
 		return nil
 	})
 }
@@ -153,7 +171,7 @@ type syncInput struct {
 func (in *syncInput) Resolve(ctx huma.Context) []error {
 	_, w := humachi.Unwrap(ctx)
 	in.control = http.NewResponseController(w)
-	in.lang = preferred(ctx.Header("Accept-Language"))
+	in.lang = problem.Language(ctx.Header("Accept-Language"))
 	_ = in.control.SetReadDeadline(time.Time{}) // the body is read; else its deadline would end the wait
 	return nil
 }
@@ -165,21 +183,21 @@ type syncOutput struct {
 	Body       any
 }
 
-func (a *API) syncNow(ctx context.Context, in *syncInput) (*syncOutput, error) {
+func (a *airtable) syncNow(ctx context.Context, in *syncInput) (*syncOutput, error) {
 	var req syncapi.RunRequest
 	if in.Body != nil {
 		req = syncapi.RunRequest{Mode: in.Body.Mode, ConfirmDeletions: in.Body.ConfirmDeletions}
 	}
-	reply, err := a.ask(ctx, syncapi.SubjectRun, req)
+	reply, err := a.Ask(ctx, syncapi.SubjectRun, req)
 	if err != nil {
 		return nil, err
 	}
 	var accepted syncapi.RunAccepted
 	if err := json.Unmarshal(reply.Data, &accepted); err != nil {
-		return nil, fault.Wrap(fault.Internal, errInternal, err)
+		return nil, fault.Wrap(fault.Internal, problem.ErrInternal, err)
 	}
-	if _, async := preference([]string{in.Prefer}, "respond-async"); async {
-		state, err := a.syncState(ctx, "", patience)
+	if _, async := route.Preference([]string{in.Prefer}, "respond-async"); async {
+		state, err := a.syncState(ctx, "", route.Timeout)
 		if err != nil {
 			return nil, err
 		}
@@ -197,14 +215,14 @@ var errInterrupted = &fault.Error{
 }
 
 // awaitRun asks slice by slice until the run has ended, the client goes, or this process drains.
-func (a *API) awaitRun(ctx context.Context, runID string, in *syncInput) (*syncOutput, error) {
-	ctx, cancel := a.untilDraining(ctx)
+func (a *airtable) awaitRun(ctx context.Context, runID string, in *syncInput) (*syncOutput, error) {
+	ctx, cancel := a.UntilDraining(ctx)
 	defer cancel()
 	for {
 		asked := time.Now()
 		_ = in.control.SetWriteDeadline(time.Now().Add(2 * syncSlice)) // not supported: no deadline
 		state, err := a.syncState(ctx, runID, syncSlice)
-		if errors.Is(context.Cause(ctx), errDraining) {
+		if errors.Is(context.Cause(ctx), route.ErrDraining) {
 			return goesOn(runID, nil), nil
 		}
 		if err != nil {
@@ -220,31 +238,16 @@ func (a *API) awaitRun(ctx context.Context, runID string, in *syncInput) (*syncO
 	}
 }
 
-var errDraining = errors.New("draining")
-
-// untilDraining gives a context that ends, with the cause errDraining, when this process drains.
-func (a *API) untilDraining(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(parent)
-	go func() {
-		select {
-		case <-a.draining:
-			cancel(errDraining)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { cancel(nil) }
-}
-
-func (a *API) syncState(ctx context.Context, runID string, wait time.Duration) (syncapi.Status, error) {
+func (a *airtable) syncState(ctx context.Context, runID string, wait time.Duration) (syncapi.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	var state syncapi.Status
-	reply, err := a.services.Ask(ctx, syncapi.SubjectStatus, syncapi.StatusRequest{RunID: runID})
+	reply, err := a.Services.Ask(ctx, syncapi.SubjectStatus, syncapi.StatusRequest{RunID: runID})
 	if err != nil {
 		return state, err
 	}
 	if err := json.Unmarshal(reply.Data, &state); err != nil {
-		return state, fault.Wrap(fault.Internal, errInternal, err)
+		return state, fault.Wrap(fault.Internal, problem.ErrInternal, err)
 	}
 	return state, nil
 }
@@ -265,4 +268,20 @@ func findRun(s syncapi.Status, id string) *syncapi.Run {
 		}
 	}
 	return nil
+}
+
+var exampleRun = syncapi.Run{
+	ID: "r7Q2", Mode: syncapi.Incremental, Trigger: "request", State: syncapi.Succeeded, StartedAt: route.ExampleTime, FinishedAt: new(route.ExampleTime.Add(2 * time.Second)),
+	Progress: syncapi.Progress{Records: 3, Expected: 2000, Percent: 100}, Updated: 3, APICalls: 1,
+}
+
+var exampleSync = syncapi.Status{
+	Mode: syncapi.Incremental, ModeReason: fault.T("el token no puede gestionar webhooks", "the token may not manage webhooks"), State: "idle", Instance: "sync-1", IntervalSeconds: 300,
+	NextRunAt: new(route.ExampleTime.Add(5 * time.Minute)), LagSeconds: new(2.5), Last: &exampleRun, Orders: 2000,
+	APICalls: syncapi.APICalls{Total: 42, ByKind: map[string]int{"list": 41, "meta": 1}},
+	Budget: &syncapi.Budget{
+		Month: "2026-11", Since: route.ExampleTime, Calls: 910, ByKind: map[string]int{"list": 900, "meta": 10}, Limit: 1000,
+		PacePerDay: 280, Projected: 8500, SuggestedIntervalSeconds: 26000,
+		Warning: fault.T("a este ritmo las llamadas del mes se acaban en unas horas", "at this pace the month's calls are used up within hours"),
+	},
 }

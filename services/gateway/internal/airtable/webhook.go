@@ -1,4 +1,4 @@
-package api
+package airtable
 
 import (
 	"errors"
@@ -12,17 +12,20 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 const (
 	// maxPing is the largest ping, in bytes. Airtable's are some 150.
 	maxPing = 64 << 10
-	macName = "X-Airtable-Content-MAC"
+	// HeaderMAC is the header with which Airtable signs a ping.
+	HeaderMAC = "X-Airtable-Content-MAC"
 )
 
 // AirtablePing is what Airtable posts when a base has changed. It says that there is something to
 // fetch, not what.
-type AirtablePing struct {
+type AirtablePing struct { //nolint:revive // the name is in the document
 	Base      *AirtableRef `json:"base,omitempty"`
 	Webhook   *AirtableRef `json:"webhook,omitempty"`
 	Timestamp *time.Time   `json:"timestamp,omitempty"`
@@ -30,29 +33,29 @@ type AirtablePing struct {
 }
 
 // AirtableRef names a base or a webhook.
-type AirtableRef struct {
+type AirtableRef struct { //nolint:revive // the name is in the document
 	ID string   `json:"id,omitempty"`
 	_  struct{} `additionalProperties:"true"`
 }
 
-func (a *API) webhookRoutes() {
-	a.route(huma.Operation{
+func (a *airtable) webhookRoutes() {
+	a.Add(huma.Operation{
 		OperationID: "airtablePing", Method: http.MethodPost, Path: "/webhooks/airtable", Tags: []string{"sync"},
 		Summary: "Airtable's webhook",
 		Description: "For Airtable alone, which signs what it sends: 403 for anybody else. A sync begins at once. " +
 			"Addresses whose pings are not good are slowed down.",
 		Parameters: []*huma.Param{{
-			Name: macName, In: "header", Required: true, Description: "hmac-sha256= and the HMAC of the body, in hexadecimal",
+			Name: HeaderMAC, In: "header", Required: true, Description: "hmac-sha256= and the HMAC of the body, in hexadecimal",
 			Schema: &huma.Schema{Type: huma.TypeString}, Example: "hmac-sha256=5b0d0f8d2e6f4a7e8b1c9d3a6f5e4c2b1a0918273645f5e4d3c2b1a09f8e7d6c",
 		}},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {
-			Schema: schemaOf[AirtablePing](a),
-			Example: asJSON(AirtablePing{
-				Base: &AirtableRef{ID: "appA1b2C3d4E5f6G7"}, Webhook: &AirtableRef{ID: "achA1b2C3d4E5f6G7"}, Timestamp: &exampleTime,
+			Schema: route.SchemaOf[AirtablePing](a.Routes),
+			Example: route.AsJSON(AirtablePing{
+				Base: &AirtableRef{ID: "appA1b2C3d4E5f6G7"}, Webhook: &AirtableRef{ID: "achA1b2C3d4E5f6G7"}, Timestamp: &route.ExampleTime,
 			}),
 		}}},
 		Responses: map[string]*huma.Response{"204": {Description: "Taken"}},
-		Errors:    asking(http.StatusForbidden, http.StatusTooManyRequests),
+		Errors:    route.AskErrors(http.StatusForbidden, http.StatusTooManyRequests),
 	}, "", a.airtablePing)
 }
 
@@ -64,8 +67,8 @@ var (
 
 // airtablePing passes a ping on as it came, to who knows the secret. Pings that turn out not to be
 // Airtable's count against their address; good ones never wait.
-func (a *API) airtablePing(w http.ResponseWriter, r *http.Request) error {
-	from := auth.Network(clientIP(r))
+func (a *airtable) airtablePing(w http.ResponseWriter, r *http.Request) error {
+	from := auth.Network(route.ClientIP(r))
 	if wait := a.forged.Take(from); wait > 0 {
 		return &fault.Error{
 			Code: fault.TooMany, Detail: fault.T("Demasiadas peticiones; espere un momento", "Too many requests; wait a moment"), RetryAfter: wait,
@@ -78,19 +81,19 @@ func (a *API) airtablePing(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-func (a *API) passPing(w http.ResponseWriter, r *http.Request) error {
-	mac := r.Header.Get(macName) //nolint:canonicalheader // as Airtable writes it, which is how people search for it
+func (a *airtable) passPing(w http.ResponseWriter, r *http.Request) error {
+	mac := r.Header.Get(HeaderMAC) //nolint:canonicalheader // as Airtable writes it, which is how people search for it
 	if !macForm.MatchString(mac) {
-		return fault.Field(macName, fault.T("falta o no tiene la forma hmac-sha256=…", "is missing or not of the form hmac-sha256=…"))
+		return fault.Field(HeaderMAC, fault.T("falta o no tiene la forma hmac-sha256=…", "is missing or not of the form hmac-sha256=…"))
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPing))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return errPingTooLarge
 	}
 	if err != nil {
-		return translate(http.StatusBadRequest, "cannot read request body", []error{err})
+		return problem.FromHuma(http.StatusBadRequest, "cannot read request body", []error{err})
 	}
-	if _, err := a.ask(r.Context(), syncapi.SubjectPing, syncapi.Ping{Body: body, MAC: mac}); err != nil {
+	if _, err := a.Ask(r.Context(), syncapi.SubjectPing, syncapi.Ping{Body: body, MAC: mac}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

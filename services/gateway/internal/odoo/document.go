@@ -1,4 +1,4 @@
-package api
+package odoo
 
 import (
 	"fmt"
@@ -16,29 +16,35 @@ import (
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/listquery"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
+// Examples in the document.
 var (
-	exampleSalesSummary = odooapi.SalesSummary{
+	ExampleSalesSummary = odooapi.SalesSummary{
 		Total:   2,
 		ByState: []odooapi.SalesTotal{{State: "draft", Currency: &odooapi.Ref{ID: 1, Name: "EUR"}, Count: 2, AmountUntaxed: 599.6, AmountTotal: 725.52}},
 		ByMonth: []odooapi.SalesTotal{{Month: new("2026-11"), State: "draft", Currency: &odooapi.Ref{ID: 1, Name: "EUR"}, Count: 2, AmountUntaxed: 599.6, AmountTotal: 725.52}},
 	}
 )
 
-var exampleFields = []odooapi.FieldInfo{
+// ExampleFields is the example of a resource's fields.
+var ExampleFields = []odooapi.FieldInfo{
 	{Name: "id", Type: "number", Filter: true, Sort: true},
 	{Name: "name", Type: "text", Filter: true, Sort: true, Write: true, Required: true},
 	{Name: "category", Type: "link", Filter: true, Sort: true, Write: true, Options: "options/categories"},
 }
 
-func (a *API) odooRoutes() {
-	a.defineSchema("Ref", a.huma.OpenAPI().Components.Schemas.SchemaFromRef(schemaOf[odooapi.Ref](a).Ref))
+// Register adds the routes of Odoo's resources.
+func Register(a *route.Routes) {
+	defineSchema(a, "Ref", a.Huma.OpenAPI().Components.Schemas.SchemaFromRef(route.SchemaOf[odooapi.Ref](a).Ref))
 	for _, r := range erp.Resources {
 		newOdooResource(a, r).describe()
 	}
-	a.describeOptions()
-	a.nullableLinks(reflect.TypeFor[odooapi.SalesTotal]())
+	describeOptions(a)
+	nullableLinks(a, reflect.TypeFor[odooapi.SalesTotal]())
 }
 
 // describe adds the operations that the resource has.
@@ -46,7 +52,7 @@ func (o *odooResource) describe() {
 	upper := strings.ToUpper(o.One[:1]) + o.One[1:]
 	plural := strings.ToUpper(o.Name[:1]) + o.Name[1:]
 	path := "/api/v1/" + o.Name
-	record := o.defineSchema(o.Type, o.recordSchema(o.Fields, ""))
+	record := defineSchema(o.Routes, o.Type, recordSchema(o.Routes, o.Fields, ""))
 
 	list := o.listOperation()
 	list.OperationID, list.Path, list.Summary, list.Responses = "list"+plural, path, "List "+o.Name, o.page("OdooPage"+o.Type, record)
@@ -60,7 +66,7 @@ func (o *odooResource) describe() {
 	o.reads(huma.Operation{
 		OperationID: o.Name + "Fields", Path: path + "/fields", Summary: "The fields that " + o.Name + " have in this Odoo",
 		Description: "In the order they are shown in. A field whose module is not installed is not among them: it is null in every record, and cannot be filtered, sorted or written by.",
-		Responses:   ok[[]odooapi.FieldInfo](o.API, "The fields", exampleFields),
+		Responses:   route.OK[[]odooapi.FieldInfo](o.Routes, "The fields", ExampleFields),
 	}, o.listFields)
 	one := func(description string) map[string]*huma.Response {
 		return map[string]*huma.Response{"200": {
@@ -108,19 +114,19 @@ func (o *odooResource) describe() {
 		o.reads(huma.Operation{
 			OperationID: o.Name + "Summary", Path: path + "/summary", Summary: "Totals of " + o.Name + " by state and month",
 			Description: "Takes the filters of the list. Amounts of different currencies are never added.",
-			Parameters:  o.table.params(filters, "", o.ownParams()), Responses: ok[odooapi.SalesSummary](o.API, "The totals", exampleSalesSummary),
+			Parameters:  o.table.Params(listquery.Filters, "", o.ownParams()), Responses: route.OK[odooapi.SalesSummary](o.Routes, "The totals", ExampleSalesSummary),
 		}, o.totals)
 	}
 }
 
 // defineSchema adds a schema to the document, and refers to it.
-func (a *API) defineSchema(name string, s *huma.Schema) *huma.Schema {
-	a.huma.OpenAPI().Components.Schemas.Map()[name] = s
+func defineSchema(a *route.Routes, name string, s *huma.Schema) *huma.Schema {
+	a.Huma.OpenAPI().Components.Schemas.Map()[name] = s
 	return &huma.Schema{Ref: "#/components/schemas/" + name}
 }
 
 // recordSchema is that of a record, or of a line, as it is read.
-func (a *API) recordSchema(fields []erp.Field, optional string) *huma.Schema {
+func recordSchema(a *route.Routes, fields []erp.Field, optional string) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{}, AdditionalProperties: false}
 	ref := func(doc string) *huma.Schema { return &huma.Schema{Ref: "#/components/schemas/Ref", Description: doc} }
 	for _, f := range fields {
@@ -140,7 +146,7 @@ func (a *API) recordSchema(fields []erp.Field, optional string) *huma.Schema {
 		case rpc.Links:
 			is.Type, is.Items, is.Nullable = huma.TypeArray, ref(""), false
 		case rpc.Lines:
-			is.Type, is.Items, is.Nullable = huma.TypeArray, a.defineSchema(f.Lines.Type, a.recordSchema(f.Lines.Fields, "")), false
+			is.Type, is.Items, is.Nullable = huma.TypeArray, defineSchema(a, f.Lines.Type, recordSchema(a, f.Lines.Fields, "")), false
 		default:
 			is.Type = huma.TypeString
 			for _, v := range f.Values {
@@ -162,7 +168,7 @@ func (o *odooResource) page(name string, record *huma.Schema) map[string]*huma.R
 	}
 	limit := whole(1)
 	limit.Maximum = new(100.0)
-	page := o.defineSchema(name, &huma.Schema{
+	page := defineSchema(o.Routes, name, &huma.Schema{
 		Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"data", "total", "page", "limit", "pages"},
 		Properties: map[string]*huma.Schema{
 			"data": {Type: huma.TypeArray, Items: record}, "total": whole(0), "page": whole(1), "limit": limit, "pages": whole(0),
@@ -185,12 +191,12 @@ func (o *odooResource) page(name string, record *huma.Schema) map[string]*huma.R
 func (o *odooResource) listOperation(params ...*huma.Param) huma.Operation {
 	return huma.Operation{
 		Description: "Takes its own parameters and those of Refine's simple-rest data provider, as the list of orders does; a link is compared by its id and searched by its name.",
-		Parameters:  append(params, o.table.params(everything, o.Sort, o.ownParams())...),
+		Parameters:  append(params, o.table.Params(listquery.Everything, o.Sort, o.ownParams())...),
 	}
 }
 
 // describeOptions adds the lists of what links can be set to.
-func (a *API) describeOptions() {
+func describeOptions(a *route.Routes) {
 	lists := map[string]*odooResource{}
 	names := &huma.Schema{Type: huma.TypeString}
 	all := &erp.Resource{Name: "options", Sort: "name"} // with every field there is
@@ -202,9 +208,9 @@ func (a *API) describeOptions() {
 		}
 	}
 	options := newOdooResource(a, all)
-	schema := a.recordSchema(all.Fields, "country")
+	schema := recordSchema(a, all.Fields, "country")
 	schema.Properties["country"] = &huma.Schema{Ref: "#/components/schemas/Ref", Description: schema.Properties["country"].Description}
-	record := a.defineSchema("LinkOption", schema)
+	record := defineSchema(a, "LinkOption", schema)
 	op := options.listOperation(&huma.Param{Name: "list", In: "path", Required: true, Schema: names, Example: "states"})
 	op.OperationID, op.Path, op.Summary = "listOptions", "/api/v1/options/{list}", "List what a link can be set to"
 	op.Description = "Whether some record already is or not. " + op.Description + " `country` goes with `states` only."
@@ -213,7 +219,7 @@ func (a *API) describeOptions() {
 	options.reads(op, func(w http.ResponseWriter, r *http.Request) error {
 		o := lists[r.PathValue("list")]
 		if o == nil {
-			return errNoRoute
+			return problem.ErrNoRoute
 		}
 		return o.list(w, r)
 	}, "X-Total-Count")
@@ -222,7 +228,7 @@ func (a *API) describeOptions() {
 func (o *odooResource) describeImage(path string) {
 	one := o.One
 	content := map[string]*huma.MediaType{}
-	for _, kind := range append([]string{"application/octet-stream"}, imageTypes...) {
+	for _, kind := range append([]string{"application/octet-stream"}, route.ImageTypes...) {
 		content[kind] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, Example: "(bytes)"}
 	}
 	sizes := &huma.Schema{Type: huma.TypeInteger}
@@ -233,7 +239,7 @@ func (o *odooResource) describeImage(path string) {
 		OperationID: one + "Image", Path: path + "/{id}/image", Summary: "A " + one + "'s image",
 		Description: "The bytes. An <img> sends no token: fetch the image with `Authorization` and show it with URL.createObjectURL. " +
 			"404 for a " + one + " without one, as `has_image` says. What is no picture of these types, SVG among them, comes as application/octet-stream.",
-		Parameters: []*huma.Param{idParam, param("size", "pixels of the longer side; default 128", sizes, 256)},
+		Parameters: []*huma.Param{idParam, route.Param("size", "pixels of the longer side; default 128", sizes, 256)},
 		Responses:  map[string]*huma.Response{"200": {Description: "The image", Content: content}},
 		Errors:     []int{http.StatusNotFound},
 	}, o.picture)
@@ -242,9 +248,9 @@ func (o *odooResource) describeImage(path string) {
 // reads adds an operation whose answer can come from the cache.
 func (o *odooResource) reads(op huma.Operation, handle func(http.ResponseWriter, *http.Request) error, headers ...string) {
 	op.Method = http.MethodGet
-	op = cached(op, append(headers, "Age")...)
+	op = route.Cached(op, append(headers, "Age")...)
 	op.Responses["200"].Headers["Age"].Description = "seconds since Odoo said this"
-	op.Responses["200"].Headers[staleName] = &huma.Param{
+	op.Responses["200"].Headers[HeaderStale] = &huma.Param{
 		Description: "true: Odoo does not answer, and this may be out of date; else absent", Schema: &huma.Schema{Type: huma.TypeString},
 	}
 	o.add(op, auth.Viewer, handle)
@@ -255,7 +261,7 @@ func (o *odooResource) writes(op huma.Operation, handle func(http.ResponseWriter
 	op.Description = strings.TrimSpace(op.Description + " A 503 whose outcome is unknown says so: repeat the request with the `Idempotency-Key` of that answer.")
 	for _, response := range op.Responses {
 		response.Headers = maps.Clone(response.Headers)
-		response.Headers[keyName] = &huma.Param{Description: "that of the request, or the one that it was given", Schema: &huma.Schema{Type: huma.TypeString}}
+		response.Headers[KeyName] = &huma.Param{Description: "that of the request, or the one that it was given", Schema: &huma.Schema{Type: huma.TypeString}}
 	}
 	op.Errors = append(op.Errors, http.StatusConflict)
 	o.add(op, auth.Operator, handle)
@@ -272,18 +278,18 @@ func (o *odooResource) acts(id, method, path, summary, about string, responses m
 func (o *odooResource) add(op huma.Operation, role auth.Role, handle func(http.ResponseWriter, *http.Request) error) {
 	op.Tags = []string{"odoo"}
 	op.Parameters = append(op.Parameters, companyParam, languageParam)
-	op.Errors = asking(append(op.Errors, http.StatusForbidden)...)
+	op.Errors = route.AskErrors(append(op.Errors, http.StatusForbidden)...)
 	op.Responses = maps.Clone(op.Responses)
 	for _, code := range op.Errors {
-		if example := odooFaults[fault.Code(code)]; example != nil {
-			op.Responses[strconv.Itoa(code)] = o.problemResponse(example)
+		if example := ExampleFaults[fault.Code(code)]; example != nil {
+			op.Responses[strconv.Itoa(code)] = o.ProblemResponse(example)
 		}
 	}
-	o.route(op, role, handle)
+	o.Add(op, role, handle)
 }
 
-// odooFaults are examples of what Odoo, and who asks for it, does wrong.
-var odooFaults = map[fault.Code]*fault.Error{
+// ExampleFaults are examples of what Odoo, and who asks for it, does wrong.
+var ExampleFaults = map[fault.Code]*fault.Error{
 	fault.Invalid:  {Code: fault.Invalid, Detail: errPaging, Fields: map[string]fault.Text{"limit": fault.T("debe estar entre 1 y 100", "must be between 1 and 100")}},
 	fault.NotFound: fault.New(fault.NotFound, fault.T("No existe el registro 7 en Odoo", "There is no record 7 in Odoo")),
 	fault.Conflict: {
@@ -295,11 +301,11 @@ var odooFaults = map[fault.Code]*fault.Error{
 }
 
 var (
-	idParam       = &huma.Param{Name: "id", In: "path", Required: true, Schema: whole(1, math.MaxInt32), Example: 7}
-	companyParam  = &huma.Param{Name: companyName, In: "header", Description: "the id of the company to work in; default: that of the user by whom Resonance is known to Odoo", Schema: whole(1, math.MaxInt32), Example: 1}
+	idParam       = &huma.Param{Name: "id", In: "path", Required: true, Schema: route.Whole(1, math.MaxInt32), Example: 7}
+	companyParam  = &huma.Param{Name: HeaderCompany, In: "header", Description: "the id of the company to work in; default: that of the user by whom Resonance is known to Odoo", Schema: route.Whole(1, math.MaxInt32), Example: 1}
 	languageParam = &huma.Param{Name: "Accept-Language", In: "header", Description: "the language of Odoo's texts, if Odoo has it, and of problems", Schema: &huma.Schema{Type: huma.TypeString}, Example: "es-ES, es;q=0.9"}
 	keyParam      = &huma.Param{
-		Name: keyName, In: "header", Example: "7c1f0e52-9d0b-4b7e", Schema: &huma.Schema{Type: huma.TypeString},
+		Name: KeyName, In: "header", Example: "7c1f0e52-9d0b-4b7e", Schema: &huma.Schema{Type: huma.TypeString},
 		Description: "1 to 255 ASCII characters that name this request, of the caller's choice: repeated within a day, by the same user, it is made once, and answered with the record as it is now. 409 for another request with the key",
 	}
 	tagHeader = map[string]*huma.Param{"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}}
@@ -307,11 +313,11 @@ var (
 
 // ownParams documents o.table.own.
 func (o *odooResource) ownParams() []*huma.Param {
-	ids := &huma.Schema{Type: huma.TypeArray, Items: whole(1, math.MaxInt32), MaxItems: new(maxValues)}
-	searched := "is part of any of these: " + strings.Join(o.table.names(rpc.Searched), ", ")
+	ids := &huma.Schema{Type: huma.TypeArray, Items: route.Whole(1, math.MaxInt32), MaxItems: new(listquery.MaxValues)}
+	searched := "is part of any of these: " + strings.Join(o.table.Names(rpc.Searched), ", ")
 	return []*huma.Param{
-		param("search", searched, text(), "silla"), param("q", "the same as search", text(), "silla"),
-		param("id", fmt.Sprintf("these records, up to %d, archived ones too; the answer is a bare array", maxValues), ids, []any{7}),
+		route.Param("search", searched, route.Text(), "silla"), route.Param("q", "the same as search", route.Text(), "silla"),
+		route.Param("id", fmt.Sprintf("these records, up to %d, archived ones too; the answer is a bare array", listquery.MaxValues), ids, []any{7}),
 	}
 }
 
@@ -322,7 +328,7 @@ func (o *odooResource) body(create bool) *huma.RequestBody {
 		name, example = o.Type+"Create", o.CreateExample
 	}
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		"application/json": {Schema: o.defineSchema(name, writtenSchema(o.Fields, create)), Example: asJSON(example)},
+		"application/json": {Schema: defineSchema(o.Routes, name, writtenSchema(o.Fields, create)), Example: route.AsJSON(example)},
 	}}
 }
 
@@ -337,7 +343,7 @@ func writtenSchema(fields []erp.Field, create bool) *huma.Schema {
 		}
 		s.Properties[f.Name] = schemaOfField(f)
 		if f.Kind == rpc.Link {
-			s.Properties[f.Name+"_id"] = whole(1, math.MaxInt32)
+			s.Properties[f.Name+"_id"] = route.Whole(1, math.MaxInt32)
 			s.Properties[f.Name+"_id"].Nullable = !f.Has(rpc.Required)
 		}
 		switch {
@@ -368,8 +374,8 @@ func schemaOfField(f erp.Field) *huma.Schema {
 		s = &huma.Schema{Type: huma.TypeString, Format: "date-time"}
 	case rpc.Link:
 		s = &huma.Schema{Description: "the id, or {id, name} as it is read", OneOf: []*huma.Schema{
-			whole(1, math.MaxInt32),
-			{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"id": whole(1, math.MaxInt32)}, Required: []string{"id"}},
+			route.Whole(1, math.MaxInt32),
+			{Type: huma.TypeObject, Properties: map[string]*huma.Schema{"id": route.Whole(1, math.MaxInt32)}, Required: []string{"id"}},
 		}}
 		if !f.Has(rpc.Required) {
 			s.OneOf = append(s.OneOf, &huma.Schema{Type: "null"})
@@ -388,8 +394,8 @@ func schemaOfField(f erp.Field) *huma.Schema {
 }
 
 // nullableLinks says of T's links that they can be null: of pointers to structs huma does not.
-func (a *API) nullableLinks(t reflect.Type) {
-	s := a.huma.OpenAPI().Components.Schemas.SchemaFromRef(a.huma.OpenAPI().Components.Schemas.Schema(t, true, "").Ref)
+func nullableLinks(a *route.Routes, t reflect.Type) {
+	s := a.Huma.OpenAPI().Components.Schemas.SchemaFromRef(a.Huma.OpenAPI().Components.Schemas.Schema(t, true, "").Ref)
 	for f := range t.Fields() {
 		if f.Type == reflect.TypeFor[*odooapi.Ref]() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -1,4 +1,4 @@
-package api
+package orders
 
 import (
 	"context"
@@ -23,7 +23,11 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/services/gateway/internal/access"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/listquery"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 const (
@@ -61,7 +65,7 @@ func (v Wanted) String() string {
 // the prefix at.
 func (v OrderValues) values(catalog *columns.Catalog, at string, mistakes map[string]fault.Text) event.EditValues {
 	if v == (OrderValues{}) {
-		mistakes[strings.TrimSuffix(at, ".")] = noValues
+		mistakes[strings.TrimSuffix(at, ".")] = NoValues
 	}
 	all := event.EditValues{}
 	for name, v := range v.byColumn() {
@@ -74,7 +78,7 @@ func (v OrderValues) values(catalog *columns.Catalog, at string, mistakes map[st
 		case known && !column.Editable:
 			mistakes[at+name] = notEditable
 		case v.null, !offered, !event.ValidEditValue(found):
-			mistakes[at+name] = mustBeOffered(&column)
+			mistakes[at+name] = listquery.MustBeOffered(&column)
 		}
 		all[name] = found
 	}
@@ -100,12 +104,12 @@ type ManyEdits struct {
 
 // EditResult is what became of one of many edits: the order, or the problem.
 type EditResult struct {
-	RecordID string   `json:"record_id"`
-	Status   int      `json:"status" minimum:"200" maximum:"599" doc:"what the edit alone would have been answered with; 202: accepted, but reads do not show it yet"`
-	EditID   string   `json:"edit_id,omitempty"`
-	ETag     string   `json:"etag,omitempty" doc:"of the order, for If-Match"`
-	Order    *Order   `json:"order,omitempty" doc:"with the edit in its member edit"`
-	Problem  *Problem `json:"problem,omitempty"`
+	RecordID string           `json:"record_id"`
+	Status   int              `json:"status" minimum:"200" maximum:"599" doc:"what the edit alone would have been answered with; 202: accepted, but reads do not show it yet"`
+	EditID   string           `json:"edit_id,omitempty"`
+	ETag     string           `json:"etag,omitempty" doc:"of the order, for If-Match"`
+	Order    *Order           `json:"order,omitempty" doc:"with the edit in its member edit"`
+	Problem  *problem.Problem `json:"problem,omitempty"`
 }
 
 // EditResults answers PATCH /api/orders, in the order of the request.
@@ -126,7 +130,7 @@ type servedResults struct {
 	Results []servedResult `json:"results"`
 }
 
-func (a *API) editRoutes() {
+func (a *ordersAPI) editRoutes() {
 	const about = "Accepted, an edit is safe on disk and shows in every read at once (200) or, while a part of the system is out, soon (202), with `edit.state` pending until Airtable has taken it " +
 		"(applied) or refused it (rejected, with a reason; the values before it are back). " +
 		"`Prefer: wait=N` waits up to N seconds, 30 at most, for that. Made again with the same `Idempotency-Key` it is the same edit."
@@ -135,33 +139,33 @@ func (a *API) editRoutes() {
 		if path == "/api/orders/{record_id}" {
 			suffix, note = "Plain", " (for clients that build the address themselves)"
 		}
-		responses := ok[Order](a, "The order with the edit", exampleEdited)
+		responses := route.OK[Order](a.Routes, "The order with the edit", exampleEdited)
 		responses["200"].Headers = map[string]*huma.Param{
 			"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}, "Preference-Applied": {Schema: &huma.Schema{Type: huma.TypeString}},
 		}
 		later := *responses["200"]
 		later.Description = "The order with the edit, which is accepted and safe; reads do not show it yet"
 		responses["202"] = &later
-		register(a, huma.Operation{
+		route.Register(a.Routes, huma.Operation{
 			OperationID: "editOrder" + suffix, Method: http.MethodPatch, Path: path, Tags: []string{"orders"},
 			Summary:     "Edit an order's " + someOf(event.EditableColumns).EN + note,
 			Description: about + " With `If-Match` it is only made while the order has one of those ETags, as reading the order or editing it gives them; `W/` before one does not matter.",
 			Responses:   responses, MaxBodyBytes: -1, // limitBody limits it
-			Errors: asking(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnsupportedMediaType),
+			Errors: route.AskErrors(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnsupportedMediaType),
 		}, auth.Operator, a.editOrder)
 	}
-	responses := ok[EditResults](a, "A result for each edit, in their order", EditResults{Results: []EditResult{
+	responses := route.OK[EditResults](a.Routes, "A result for each edit, in their order", EditResults{Results: []EditResult{
 		{RecordID: exampleEdited.RecordID, Status: http.StatusOK, EditID: exampleEdited.Edit.ID, ETag: `"5f2c9a"`, Order: &exampleEdited},
-		{RecordID: "recZ9y8X7w6V5u4T", Status: http.StatusNotFound, Problem: problemOf(exampleFault(http.StatusNotFound), "es", "")},
+		{RecordID: "recZ9y8X7w6V5u4T", Status: http.StatusNotFound, Problem: problem.Of(route.ExampleFault(http.StatusNotFound), "es", "")},
 	}, Accepted: 1, Failed: 1})
 	responses["200"].Headers = map[string]*huma.Param{"Preference-Applied": {Schema: &huma.Schema{Type: huma.TypeString}}}
-	register(a, huma.Operation{
+	route.Register(a.Routes, huma.Operation{
 		OperationID: "editOrders", Method: http.MethodPatch, Path: "/api/orders", Tags: []string{"orders"},
 		Summary: fmt.Sprintf("Edit up to %d orders", ordersapi.MaxEdits),
 		Description: about + " Each edit is accepted or refused by itself; the request as a whole is refused when something in it is invalid. " +
 			"In place of `If-Match` each of the `edits` can have its `if_match`.",
 		Responses: responses, MaxBodyBytes: -1, // limitBody limits it
-		Errors: asking(http.StatusConflict, http.StatusUnsupportedMediaType),
+		Errors: route.AskErrors(http.StatusConflict, http.StatusUnsupportedMediaType),
 	}, auth.Operator, a.editOrders)
 }
 
@@ -178,7 +182,7 @@ type editing struct {
 // Resolve is called by huma.
 func (in *editing) Resolve(ctx huma.Context) []error {
 	in.r, in.w = humachi.Unwrap(ctx)
-	if err := noParams(in.r); err != nil {
+	if err := listquery.None(in.r); err != nil {
 		return []error{err}
 	}
 	return nil
@@ -197,13 +201,13 @@ type editOutput struct {
 	Body   []byte
 }
 
-func (a *API) editOrder(ctx context.Context, in *editInput) (*editOutput, error) {
+func (a *ordersAPI) editOrder(ctx context.Context, in *editInput) (*editOutput, error) {
 	mistakes := map[string]fault.Text{}
 	values := in.Body.values(a.catalog, "", mistakes)
-	if f := invalid(mistakes); f != nil {
+	if f := problem.Invalid(mistakes); f != nil {
 		return nil, f
 	}
-	tags, err := ifMatch("If-Match", in.r.Header["If-Match"])
+	tags, err := route.IfMatch("If-Match", in.r.Header["If-Match"])
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +227,7 @@ func (a *API) editOrder(ctx context.Context, in *editInput) (*editOutput, error)
 		return nil, err
 	}
 	h := in.w.Header()
-	h["Content-Type"] = jsonType
+	h["Content-Type"] = route.JSONType
 	h["Etag"] = []string{tag}
 	h.Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
 	return &editOutput{statusOf(&result), body}, nil
@@ -248,7 +252,7 @@ type manyInput struct {
 
 type manyOutput struct{ Body servedResults }
 
-func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error) {
+func (a *ordersAPI) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error) {
 	if _, ok := in.r.Header["If-Match"]; ok {
 		return nil, fault.Field("If-Match", fault.T("aquí no vale; use if_match en cada edición", "does not go here; use if_match in each edit"))
 	}
@@ -260,13 +264,13 @@ func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error
 	if err != nil {
 		return nil, err
 	}
-	lang := preferred(in.r.Header.Get("Accept-Language"))
+	lang := problem.Language(in.r.Header.Get("Accept-Language"))
 	in.w.Header().Add("Vary", "Accept-Language")
 	var out servedResults
 	for _, result := range results {
 		served := servedResult{EditResult: EditResult{RecordID: result.RecordID, Status: statusOf(&result)}}
 		if result.Fault != nil {
-			served.Problem = problemOf(faultOf(result.Fault), lang, "")
+			served.Problem = problem.Of(faultOf(result.Fault), lang, "")
 			served.Status = served.Problem.Status
 			out.Failed++
 		} else {
@@ -281,7 +285,8 @@ func (a *API) editOrders(ctx context.Context, in *manyInput) (*manyOutput, error
 	return &manyOutput{out}, nil
 }
 
-var noValues = func() fault.Text {
+// NoValues is said of an edit that changes nothing.
+var NoValues = func() fault.Text {
 	some := someOf(event.EditableColumns)
 	return fault.T("falta "+some.ES, some.EN+" are missing")
 }()
@@ -310,7 +315,7 @@ func (m *ManyEdits) edits(catalog *columns.Catalog) ([]ordersapi.EditOrder, erro
 	case len(m.Edits) > 0:
 		edits = m.single(catalog, mistakes)
 	case len(m.IDs) > 0 && m.Values == nil:
-		mistakes["values"] = noValues
+		mistakes["values"] = NoValues
 	case len(m.IDs) > 0:
 		values := m.Values.values(catalog, "values.", mistakes)
 		for _, id := range m.IDs {
@@ -326,13 +331,13 @@ func (m *ManyEdits) edits(catalog *columns.Catalog) ([]ordersapi.EditOrder, erro
 			at = fmt.Sprintf("edits[%d].record_id", i)
 		}
 		if !event.ValidRecordID(e.RecordID) {
-			mistakes[at] = malformedID
+			mistakes[at] = listquery.MalformedID
 		} else if seen[e.RecordID] {
 			mistakes[at] = fault.T(e.RecordID+" está repetido", e.RecordID+" is repeated")
 		}
 		seen[e.RecordID] = true
 	}
-	if f := invalid(mistakes); f != nil {
+	if f := problem.Invalid(mistakes); f != nil {
 		return nil, f
 	}
 	return edits, nil
@@ -343,7 +348,7 @@ func (m *ManyEdits) single(catalog *columns.Catalog, mistakes map[string]fault.T
 		at := fmt.Sprintf("edits[%d]", i)
 		edit := ordersapi.EditOrder{RecordID: e.RecordID, Values: e.values(catalog, at+".", mistakes)}
 		if e.IfMatch != (Wanted{}) {
-			tags, err := ifMatch(at+".if_match", []string{e.IfMatch.String()})
+			tags, err := route.IfMatch(at+".if_match", []string{e.IfMatch.String()})
 			if err != nil {
 				maps.Copy(mistakes, fault.From(err).Fields)
 			}
@@ -356,17 +361,17 @@ func (m *ManyEdits) single(catalog *columns.Catalog, mistakes map[string]fault.T
 
 // edit makes the edits, and waits for their outcome if the caller prefers so. The error is for all
 // of them; what concerns one is in its result.
-func (a *API) edit(ctx context.Context, in *editing, edits []ordersapi.EditOrder) ([]ordersapi.EditResult, error) {
-	key, err := idempotencyKey(in.r.Header["Idempotency-Key"])
+func (a *ordersAPI) edit(ctx context.Context, in *editing, edits []ordersapi.EditOrder) ([]ordersapi.EditResult, error) {
+	key, err := route.IdempotencyKey(in.r.Header["Idempotency-Key"])
 	if err != nil {
 		return nil, err
 	}
-	wait := preferredWait(in.r.Header["Prefer"])
+	wait := route.PreferredWait(in.r.Header["Prefer"])
 	control := http.NewResponseController(in.w)
-	_ = control.SetReadDeadline(time.Time{})                                  // the body is read; else its deadline would end the wait
-	_ = control.SetWriteDeadline(time.Now().Add(wait + exportWait + maxWait)) // not supported: no deadline
+	_ = control.SetReadDeadline(time.Time{})                                        // the body is read; else its deadline would end the wait
+	_ = control.SetWriteDeadline(time.Now().Add(wait + exportWait + route.MaxWait)) // not supported: no deadline
 
-	who := exchangeOf(ctx).who.Username
+	who := access.Of(ctx).Who.Username
 	req := ordersapi.EditRequest{Edits: edits, IdempotencyKey: key, Actor: event.Actor{ID: who}}
 	if strings.Contains(who, "@") {
 		req.Actor.Email = who
@@ -383,7 +388,7 @@ func (a *API) edit(ctx context.Context, in *editing, edits []ordersapi.EditOrder
 }
 
 // makeEdits asks for them part by part. The error is that of the first part when none was answered.
-func (a *API) makeEdits(ctx context.Context, req ordersapi.EditRequest) ([]ordersapi.EditResult, error) {
+func (a *ordersAPI) makeEdits(ctx context.Context, req ordersapi.EditRequest) ([]ordersapi.EditResult, error) {
 	parts := slices.Collect(slices.Chunk(req.Edits, editsTogether))
 	answers := make([][]ordersapi.EditResult, len(parts))
 	errs := make([]error, len(parts))
@@ -423,25 +428,25 @@ func (a *API) makeEdits(ctx context.Context, req ordersapi.EditRequest) ([]order
 	return results, nil
 }
 
-func (a *API) askEdits(ctx context.Context, req ordersapi.EditRequest) ([]ordersapi.EditResult, error) {
-	limit := patience
+func (a *ordersAPI) askEdits(ctx context.Context, req ordersapi.EditRequest) ([]ordersapi.EditResult, error) {
+	limit := route.Timeout
 	if len(req.Edits) > 1 {
 		limit = editsPatience
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	reply, err := a.services.Ask(ctx, ordersapi.SubjectEdit, req)
+	reply, err := a.Services.Ask(ctx, ordersapi.SubjectEdit, req)
 	if err != nil {
 		return nil, err
 	}
 	var results []ordersapi.EditResult
 	if err := json.Unmarshal(reply.Data, &results); err != nil {
-		return nil, nonsense(err)
+		return nil, route.Unreadable(err)
 	}
 	if !slices.EqualFunc(results, req.Edits, func(r ordersapi.EditResult, e ordersapi.EditOrder) bool {
 		return r.RecordID == e.RecordID && (r.Fault != nil || r.EditID != "")
 	}) {
-		return nil, nonsense(errors.New("the results are not those of the edits"))
+		return nil, route.Unreadable(errors.New("the results are not those of the edits"))
 	}
 	return results, nil
 }
@@ -456,8 +461,8 @@ func faultOf(f *ordersapi.EditFault) *fault.Error {
 
 // awaitEdits waits until no edit of results is pending, the time is over, the client goes or this
 // process drains; then it puts the orders of those that have settled as they are now into results.
-func (a *API) awaitEdits(ctx context.Context, results []ordersapi.EditResult, wait time.Duration) {
-	waiting, cancel := a.untilDraining(ctx)
+func (a *ordersAPI) awaitEdits(ctx context.Context, results []ordersapi.EditResult, wait time.Duration) {
+	waiting, cancel := a.UntilDraining(ctx)
 	defer cancel()
 	waiting, stop := context.WithTimeout(waiting, wait)
 	defer stop()
@@ -494,10 +499,10 @@ func (a *API) awaitEdits(ctx context.Context, results []ordersapi.EditResult, wa
 
 // editsOf gives those of the edits that are known. An error says nothing of any: the edits are accepted
 // whatever becomes of this question.
-func (a *API) editsOf(ctx context.Context, ids []string) (edits []ordersapi.Edit) {
+func (a *ordersAPI) editsOf(ctx context.Context, ids []string) (edits []ordersapi.Edit) {
 	for part := range slices.Chunk(ids, editsTogether) { // the replies to more might be too large
 		var some []ordersapi.Edit
-		reply, err := a.ask(ctx, ordersapi.SubjectEdits, ordersapi.EditsQuery{IDs: part})
+		reply, err := a.Ask(ctx, ordersapi.SubjectEdits, ordersapi.EditsQuery{IDs: part})
 		if err == nil && json.Unmarshal(reply.Data, &some) == nil {
 			edits = append(edits, some...)
 		}
@@ -507,7 +512,7 @@ func (a *API) editsOf(ctx context.Context, ids []string) (edits []ordersapi.Edit
 
 // readAgain puts the orders as they are now into results. An order that has gone is a fault; what else
 // fails leaves its result as it is, for the edit is accepted.
-func (a *API) readAgain(ctx context.Context, results []*ordersapi.EditResult) {
+func (a *ordersAPI) readAgain(ctx context.Context, results []*ordersapi.EditResult) {
 	var group errgroup.Group
 	group.SetLimit(asksAtOnce)
 	for _, result := range results {
@@ -519,8 +524,8 @@ func (a *API) readAgain(ctx context.Context, results []*ordersapi.EditResult) {
 	_ = group.Wait() // never an error
 }
 
-func (a *API) readOrder(ctx context.Context, result *ordersapi.EditResult) {
-	reply, err := a.ask(ctx, ordersapi.SubjectGet, ordersapi.Ref{RecordID: result.RecordID})
+func (a *ordersAPI) readOrder(ctx context.Context, result *ordersapi.EditResult) {
+	reply, err := a.Ask(ctx, ordersapi.SubjectGet, ordersapi.Ref{RecordID: result.RecordID})
 	if err == nil {
 		result.Order, result.ETag = reply.Data, reply.Header.Get(rpc.HeaderETag)
 		return

@@ -1,4 +1,4 @@
-package api
+package odoo
 
 import (
 	"encoding/json"
@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
 var (
@@ -22,15 +24,15 @@ var (
 func (o *odooResource) values(w http.ResponseWriter, r *http.Request, create bool) (map[string]json.RawMessage, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/json" {
-		return nil, errMediaType
+		return nil, problem.ErrMediaType
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, translate(http.StatusBadRequest, "cannot read request body", []error{err})
+		return nil, problem.FromHuma(http.StatusBadRequest, "cannot read request body", []error{err})
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{})                             // the body is read; else its deadline would end the wait
-	_ = control.SetWriteDeadline(time.Now().Add(odooPatience + maxWait)) // not supported: no deadline
+	_ = control.SetReadDeadline(time.Time{})                                        // the body is read; else its deadline would end the wait
+	_ = control.SetWriteDeadline(time.Now().Add(route.PeerTimeout + route.MaxWait)) // not supported: no deadline
 	values, err := object(body)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package api
+package route
 
 import (
 	"regexp"
@@ -11,14 +11,12 @@ import (
 
 // Bounds of request headers.
 const (
-	maxWait    = 30 * time.Second // of Prefer: wait=N
+	MaxWait    = 30 * time.Second // of Prefer: wait=N
 	maxIfMatch = 2000             // bytes
-
-	maxAcceptLanguage = 200 // bytes
 )
 
-// preference gives the value of a preference in the lines of Prefer; the first counts (RFC 7240, section 2).
-func preference(lines []string, name string) (value string, ok bool) {
+// Preference gives the value of a preference in the lines of Prefer; the first counts (RFC 7240, section 2).
+func Preference(lines []string, name string) (value string, ok bool) {
 	for _, line := range lines {
 		for p := range strings.SplitSeq(line, ",") {
 			p, _, _ = strings.Cut(p, ";")
@@ -31,21 +29,21 @@ func preference(lines []string, name string) (value string, ok bool) {
 	return "", false
 }
 
-// preferredWait reads Prefer: wait=N, in seconds. What is no number is no preference; 0 is not to wait.
-func preferredWait(lines []string) time.Duration {
-	value, _ := preference(lines, "wait")
+// PreferredWait reads Prefer: wait=N, in seconds. What is no number is no preference; 0 is not to wait.
+func PreferredWait(lines []string) time.Duration {
+	value, _ := Preference(lines, "wait")
 	seconds, err := strconv.ParseUint(value, 10, 31)
 	if err != nil {
 		return 0
 	}
-	return min(time.Duration(seconds)*time.Second, maxWait)
+	return min(time.Duration(seconds)*time.Second, MaxWait)
 }
 
 var entityTag = regexp.MustCompile(`^(?:W/)?("[!#-~]*")`) // RFC 9110, section 8.8.3, in ASCII
 
-// ifMatch reads the lines of If-Match as the services want it: * or strong tags. W/ is left out: a
+// IfMatch reads the lines of If-Match as the services want it: * or strong tags. W/ is left out: a
 // tag of an order names its state and not its bytes, and proxies that compress make it weak.
-func ifMatch(name string, lines []string) (string, error) {
+func IfMatch(name string, lines []string) (string, error) {
 	if len(lines) == 0 {
 		return "", nil
 	}
@@ -82,9 +80,9 @@ func ifMatch(name string, lines []string) (string, error) {
 
 var plainKey = regexp.MustCompile(`^[!-~]{1,255}$`)
 
-// idempotencyKey reads Idempotency-Key, which is a text in quotes by the IETF's draft and a bare one
+// IdempotencyKey reads Idempotency-Key, which is a text in quotes by the IETF's draft and a bare one
 // by most clients.
-func idempotencyKey(lines []string) (string, error) {
+func IdempotencyKey(lines []string) (string, error) {
 	const name = "Idempotency-Key"
 	if len(lines) == 0 {
 		return "", nil

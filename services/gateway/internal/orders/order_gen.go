@@ -1,6 +1,6 @@
 // Code generated from pkg/event/schema/columns.go by its generate; DO NOT EDIT.
 
-package api
+package orders
 
 import "time"
 

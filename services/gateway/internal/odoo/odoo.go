@@ -1,4 +1,5 @@
-package api
+// Package odoo serves Odoo's records over HTTP, as odoo-bridge has them.
+package odoo
 
 import (
 	"context"
@@ -13,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/nats-io/nats.go"
@@ -23,83 +23,77 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/odooapi"
+	"github.com/resonance/resonance/services/gateway/internal/access"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
+	"github.com/resonance/resonance/services/gateway/internal/listquery"
+	"github.com/resonance/resonance/services/gateway/internal/problem"
+	"github.com/resonance/resonance/services/gateway/internal/route"
 )
 
+// Headers of requests and answers.
 const (
-	// odooPatience is how long Odoo has to answer. odoo-bridge gives up earlier, and says why.
-	odooPatience = 15 * time.Second
-	// odooParting is how much of it is left once this process drains.
-	odooParting = 3 * time.Second
-
-	companyName = "X-Company-Id"
-	staleName   = "X-Resonance-Stale"
+	HeaderCompany = "X-Company-Id"
+	HeaderStale   = "X-Resonance-Stale"
 )
 
 // odooResource is one of erp.Resources, or of erp.Options.
 type odooResource struct {
-	*API
+	*route.Routes
 	*erp.Resource
 
-	table *table
+	table *listquery.Table
 }
 
-func newOdooResource(a *API, r *erp.Resource) *odooResource {
-	t := &table{
-		size: "limit", choices: map[string][]string{},
-		own: map[string]func(*query, *listing, string){
-			"id": func(q *query, l *listing, _ string) { q.odooIDs(l) },
-			"q":  (*query).search, "search": (*query).search,
+func newOdooResource(a *route.Routes, r *erp.Resource) *odooResource {
+	t := &listquery.Table{
+		Size: "limit", Choices: map[string][]string{},
+		Own: map[string]func(*listquery.Query, *listquery.Listing, string){
+			"id": func(q *listquery.Query, l *listquery.Listing, _ string) { odooIDs(q, l) },
+			"q":  search, "search": search,
 		},
 	}
 	for _, f := range r.Fields {
-		t.columns = append(t.columns, column{f.Name, f.Kind, f.Can})
+		t.Columns = append(t.Columns, listquery.Column{Name: f.Name, Kind: f.Kind, Can: f.Can})
 		if f.Values != nil {
-			t.choices[f.Name] = f.Values
+			t.Choices[f.Name] = f.Values
 		}
 	}
-	return &odooResource{API: a, Resource: r, table: t}
+	return &odooResource{Routes: a, Resource: r, table: t}
 }
 
 // odooIDs reads id=1&id=2, which Refine's getMany sends.
-func (q *query) odooIDs(l *listing) {
-	texts := q.values["id"]
-	if len(texts) > maxValues {
-		q.wrong("id", atMost(maxValues))
+func odooIDs(q *listquery.Query, l *listquery.Listing) {
+	texts := q.Values["id"]
+	if len(texts) > listquery.MaxValues {
+		q.Wrong("id", listquery.AtMost(listquery.MaxValues))
 		return
 	}
 	for _, text := range texts {
-		if !validID(text) {
-			q.wrong("id", malformedID)
+		if !listquery.ValidID(text) {
+			q.Wrong("id", listquery.MalformedID)
 			return
 		}
 		id, _ := strconv.ParseInt(text, 10, 64) // valid
-		l.ids = append(l.ids, id)
+		l.IDs = append(l.IDs, id)
 	}
-	slices.Sort(l.ids)
-	l.ids = slices.Compact(l.ids)
+	slices.Sort(l.IDs)
+	l.IDs = slices.Compact(l.IDs)
 }
 
 // search reads q or search, which are the same.
-func (q *query) search(l *listing, name string) {
-	if name == "search" && q.values.Has("q") {
-		q.wrong(name, fault.T("no se combina con q", "does not go with q"))
+func search(q *listquery.Query, l *listquery.Listing, name string) {
+	if name == "search" && q.Values.Has("q") {
+		q.Wrong(name, fault.T("no se combina con q", "does not go with q"))
 		return
 	}
-	l.Search = q.text(name)
-}
-
-// validID reports whether s is the id of one of Odoo's records.
-func validID(s string) bool {
-	id, err := strconv.ParseInt(s, 10, 32)
-	return err == nil && id > 0 && s[0] != '+'
+	l.Search = q.Text(name)
 }
 
 var errPaging = fault.T("Parámetros de paginación inválidos", "Invalid pagination parameters")
 
 // parse reads the query of a list. What is wrong with paging alone has a sentence of its own.
-func (o *odooResource) parse(r *http.Request, allow allowed) (listing, error) {
-	l, err := o.table.parse(r.URL.RawQuery, allow)
+func (o *odooResource) parse(r *http.Request, allow listquery.Allowed) (listquery.Listing, error) {
+	l, err := o.table.Parse(r.URL.RawQuery, allow)
 	if err == nil {
 		return l, nil
 	}
@@ -117,14 +111,14 @@ func (o *odooResource) parse(r *http.Request, allow allowed) (listing, error) {
 
 // scopeOf reads on whose terms Odoo is to answer, and tells caches that it matters.
 func scopeOf(w http.ResponseWriter, r *http.Request) (odooapi.Scope, error) {
-	w.Header().Add("Vary", "Accept-Language, "+companyName)
+	w.Header().Add("Vary", "Accept-Language, "+HeaderCompany)
 	var scope odooapi.Scope
-	if lang := r.Header.Get("Accept-Language"); len(lang) <= maxAcceptLanguage {
+	if lang := r.Header.Get("Accept-Language"); len(lang) <= problem.MaxAcceptLanguage {
 		scope.Lang = strings.ToValidUTF8(lang, "")
 	}
-	if company := r.Header.Get(companyName); company != "" {
-		if !validID(company) {
-			return scope, fault.Field(companyName, malformedID)
+	if company := r.Header.Get(HeaderCompany); company != "" {
+		if !listquery.ValidID(company) {
+			return scope, fault.Field(HeaderCompany, listquery.MalformedID)
 		}
 		scope.Company, _ = strconv.ParseInt(company, 10, 64) // valid
 	}
@@ -133,7 +127,7 @@ func scopeOf(w http.ResponseWriter, r *http.Request) (odooapi.Scope, error) {
 
 // hidesInternal reports whether the caller may not see which partners are internal users of Odoo.
 func (o *odooResource) hidesInternal(r *http.Request) bool {
-	return o.HideInternal && !exchangeOf(r.Context()).who.Role.Includes(auth.Operator)
+	return o.HideInternal && !access.Of(r.Context()).Who.Role.Includes(auth.Operator)
 }
 
 // ref reads which record of Odoo's a request is about.
@@ -143,8 +137,8 @@ func ref(w http.ResponseWriter, r *http.Request) (odooapi.RecordRef, error) {
 		return odooapi.RecordRef{}, err
 	}
 	text := r.PathValue("id")
-	if !validID(text) {
-		return odooapi.RecordRef{}, fault.Field("id", malformedID)
+	if !listquery.ValidID(text) {
+		return odooapi.RecordRef{}, fault.Field("id", listquery.MalformedID)
 	}
 	id, _ := strconv.ParseInt(text, 10, 64) // valid
 	return odooapi.RecordRef{Scope: scope, ID: id}, nil
@@ -152,26 +146,7 @@ func ref(w http.ResponseWriter, r *http.Request) (odooapi.RecordRef, error) {
 
 // askOdoo asks odoo-bridge, which may have to wait for Odoo.
 func (o *odooResource) askOdoo(ctx context.Context, verb string, req any) (bus.Reply, error) {
-	return o.askPatiently(ctx, odooapi.Subject(o.Name, verb), req)
-}
-
-// askPatiently asks a service that may have to wait for Odoo or Airtable.
-func (a *API) askPatiently(ctx context.Context, subject string, req any) (bus.Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, odooPatience)
-	defer cancel()
-	go func() {
-		select {
-		case <-a.draining:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case <-time.After(odooParting):
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return a.services.Ask(ctx, subject, req)
+	return o.AskPatiently(ctx, odooapi.Subject(o.Name, verb), req)
 }
 
 // write asks for a change, which key makes once. It tells a change that may have been made from one that was not.
@@ -185,21 +160,22 @@ func (o *odooResource) write(ctx context.Context, verb string, req any) (bus.Rep
 	return reply, err
 }
 
-const keyName = "Idempotency-Key"
+// KeyName is the header that makes repetitions of a write one.
+const KeyName = "Idempotency-Key"
 
 // keyOf reads the Idempotency-Key of a write, or makes one. The client is told it, so that it can repeat a request
 // whose outcome it does not know. For the service it is one with the user.
 func keyOf(w http.ResponseWriter, r *http.Request) (string, error) {
-	key, err := idempotencyKey(r.Header[keyName])
+	key, err := route.IdempotencyKey(r.Header[KeyName])
 	if err != nil {
 		return "", err
 	}
 	if key == "" {
 		key = rand.Text()
 	}
-	w.Header().Set(keyName, key)
-	who := meOf(exchangeOf(r.Context()).who)
-	sum := sha256.Sum256([]byte(who.Provider + "\n" + who.Username + "\n" + key))
+	w.Header().Set(KeyName, key)
+	who := access.Of(r.Context()).Who
+	sum := sha256.Sum256([]byte(who.Provider() + "\n" + who.Username + "\n" + key))
 	return hex.EncodeToString(sum[:16]), nil
 }
 
@@ -216,8 +192,8 @@ func (o *odooResource) read(w http.ResponseWriter, r *http.Request, verb string,
 		h["Age"] = []string{strconv.FormatUint(age, 10)}
 	}
 	if reply.Header.Get(odooapi.HeaderStale) == "true" {
-		h.Set(staleName, "true")
-		h["Cache-Control"] = noStore
+		h.Set(HeaderStale, "true")
+		h["Cache-Control"] = route.NoStore
 		r.Header.Del("If-None-Match")
 	}
 	return reply, nil
@@ -228,18 +204,18 @@ func (o *odooResource) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l, err := o.parse(r, everything)
+	l, err := o.parse(r, listquery.Everything)
 	if err != nil {
 		return err
 	}
 	scope.HideInternal = o.hidesInternal(r)
 	reply, err := o.read(w, r, odooapi.List, odooapi.Query{
-		Scope: scope, Offset: l.Offset, Limit: l.Limit, Sort: l.Sort, Filters: l.Filters, Search: l.Search, IDs: l.ids,
+		Scope: scope, Offset: l.Offset, Limit: l.Limit, Sort: l.Sort, Filters: l.Filters, Search: l.Search, IDs: l.IDs,
 	})
 	if err != nil {
 		return err
 	}
-	return writePage(w, r, reply, l, nil)
+	return listquery.WritePage(w, r, reply, l, asItIs, nil)
 }
 
 func (o *odooResource) get(w http.ResponseWriter, r *http.Request) error {
@@ -247,7 +223,7 @@ func (o *odooResource) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := noParams(r); err != nil {
+	if err := listquery.None(r); err != nil {
 		return err
 	}
 	which.HideInternal = o.hidesInternal(r)
@@ -256,7 +232,7 @@ func (o *odooResource) get(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
-	writeJSON(w, r, tagOf(reply), reply.Data)
+	route.WriteJSON(w, r, route.TagOf(reply), reply.Data)
 	return nil
 }
 
@@ -265,22 +241,15 @@ func (o *odooResource) listFields(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if err := noParams(r); err != nil {
+	if err := listquery.None(r); err != nil {
 		return err
 	}
 	reply, err := o.read(w, r, odooapi.ListFields, scope)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, r, weakETag(reply.Data, ""), reply.Data)
+	route.WriteJSON(w, r, route.WeakETag(reply.Data, ""), reply.Data)
 	return nil
-}
-
-func tagOf(reply bus.Reply) string {
-	if tag := reply.Header.Get(rpc.HeaderETag); tag != "" {
-		return tag
-	}
-	return weakETag(reply.Data, "")
 }
 
 func (o *odooResource) totals(w http.ResponseWriter, r *http.Request) error {
@@ -288,13 +257,13 @@ func (o *odooResource) totals(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l, err := o.parse(r, filters)
+	l, err := o.parse(r, listquery.Filters)
 	if err != nil {
 		return err
 	}
-	if len(l.ids) > 0 {
+	if len(l.IDs) > 0 {
 		only := rpc.Filter{Field: "id", Op: rpc.In}
-		for _, id := range l.ids {
+		for _, id := range l.IDs {
 			only.Values = append(only.Values, strconv.FormatInt(id, 10))
 		}
 		l.Filters = append(l.Filters, only)
@@ -303,12 +272,9 @@ func (o *odooResource) totals(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, r, weakETag(reply.Data, ""), reply.Data)
+	route.WriteJSON(w, r, route.WeakETag(reply.Data, ""), reply.Data)
 	return nil
 }
-
-// imageTypes are what browsers show and cannot run. SVG is not among them.
-var imageTypes = []string{"image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp", "image/x-icon"}
 
 // picture answers a picture's bytes. What is none that browsers merely show is a file to keep.
 func (o *odooResource) picture(w http.ResponseWriter, r *http.Request) error {
@@ -329,34 +295,26 @@ func (o *odooResource) picture(w http.ResponseWriter, r *http.Request) error {
 	h.Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	kind := reply.Header.Get(rpc.HeaderContentType)
-	if !slices.Contains(imageTypes, kind) {
+	if !slices.Contains(route.ImageTypes, kind) {
 		kind = "application/octet-stream"
 		h.Set("Content-Disposition", "attachment")
 	}
-	writeBody(w, r, []string{kind}, tagOf(reply), reply.Data)
+	route.WriteBody(w, r, []string{kind}, route.TagOf(reply), reply.Data)
 	return nil
 }
 
 // imageSize reads size, in pixels.
 func imageSize(r *http.Request) (int, error) {
-	q, err := newQuery(r.URL.RawQuery, &table{})
+	q, err := listquery.Only(r, "size")
 	if err != nil {
 		return 0, err
 	}
-	for name := range q.values {
-		if name != "size" {
-			q.unknown(name)
-		}
-	}
-	size := q.number("size", odooapi.ImageSizes[0], 1, math.MaxInt)
+	size := q.Number("size", odooapi.ImageSizes[0], 1, math.MaxInt)
 	if !slices.Contains(odooapi.ImageSizes, size) {
 		list := strings.Trim(strings.ReplaceAll(fmt.Sprint(odooapi.ImageSizes), " ", ", "), "[]")
-		q.wrong("size", fault.T("debe ser uno de: "+list, "must be one of: "+list))
+		q.Wrong("size", fault.T("debe ser uno de: "+list, "must be one of: "+list))
 	}
-	if f := invalid(q.mistake); f != nil {
-		return 0, f
-	}
-	return size, nil
+	return size, q.Err()
 }
 
 func (o *odooResource) create(w http.ResponseWriter, r *http.Request) error {
@@ -383,7 +341,7 @@ func (o *odooResource) create(w http.ResponseWriter, r *http.Request) error {
 		ID int64 `json:"id"`
 	}
 	if err := json.Unmarshal(reply.Data, &made); err != nil || made.ID == 0 {
-		return nonsense(fmt.Errorf("a record without an id: %w", err))
+		return route.Unreadable(fmt.Errorf("a record without an id: %w", err))
 	}
 	w.Header().Set("Location", fmt.Sprintf("/api/v1/%s/%d", o.Name, made.ID))
 	writeRecord(w, http.StatusCreated, reply)
@@ -395,10 +353,10 @@ func (o *odooResource) update(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := noParams(r); err != nil {
+	if err := listquery.None(r); err != nil {
 		return err
 	}
-	tag, err := ifMatch("If-Match", r.Header["If-Match"])
+	tag, err := route.IfMatch("If-Match", r.Header["If-Match"])
 	if err != nil {
 		return err
 	}
@@ -450,16 +408,19 @@ func unconditional(r *http.Request) error {
 	if _, ok := r.Header["If-Match"]; ok {
 		return fault.Field("If-Match", fault.T("solo vale con PATCH", "goes with PATCH only"))
 	}
-	return noParams(r)
+	return listquery.None(r)
 }
 
 // writeRecord answers a record that was just written.
 func writeRecord(w http.ResponseWriter, status int, reply bus.Reply) {
 	h := w.Header()
-	h["Etag"] = []string{tagOf(reply)}
-	h["Content-Type"] = jsonType
+	h["Etag"] = []string{route.TagOf(reply)}
+	h["Content-Type"] = route.JSONType
 	h["Content-Length"] = []string{strconv.Itoa(len(reply.Data))}
 	h.Set(gzhttp.HeaderNoCompression, "1") // as getOrder: the tag is strong
 	w.WriteHeader(status)
 	_, _ = w.Write(reply.Data) // the client has gone
 }
+
+// asItIs presents records of Odoo's, which need nothing done to them.
+func asItIs(_ string, data []byte) ([]byte, bool, error) { return data, false, nil }
