@@ -32,11 +32,9 @@ func (c *Config) Validate() error {
 	if c.DatabaseURL == "" {
 		return errors.Join(err, errors.New("DATABASE_URL: is required"))
 	}
-	s, bad := store.Open(c.DatabaseURL)
-	if bad != nil {
+	if bad := store.CheckDSN(c.DatabaseURL); bad != nil {
 		return errors.Join(err, fmt.Errorf("DATABASE_URL: %w", bad))
 	}
-	s.Close()
 	return err
 }
 

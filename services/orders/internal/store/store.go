@@ -41,20 +41,36 @@ type Store struct {
 	queues  *queues
 }
 
-// Open makes a Store on the database of dsn. Its pool_max_conns is how many connections there may be in
-// all; without it, a third of what the server allows. The error names nothing of dsn.
-func Open(dsn string) (*Store, error) {
-	cfg, err := pgxpool.ParseConfig(dsn)
+// CheckDSN says what is wrong with dsn, and names nothing of it.
+func CheckDSN(dsn string) error {
+	_, _, err := parseDSN(dsn)
+	return err
+}
+
+// parseDSN also gives the limit of connections that is in dsn, 0 if there is none.
+func parseDSN(dsn string) (cfg *pgxpool.Config, limit int32, err error) {
+	cfg, err = pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, errors.New("not a Postgres URL or keyword/value string")
+		return nil, 0, errors.New("not a Postgres URL or keyword/value string")
 	}
-	s := &Store{config: cfg, connecting: make(chan struct{}, 1), queues: newQueues()}
-	if plain, err := pgx.ParseConfig(dsn); err == nil && plain.RuntimeParams["pool_max_conns"] != "" {
-		s.limit = cfg.MaxConns
-		if s.limit < fewest {
-			return nil, fmt.Errorf("pool_max_conns must be %d or more", fewest)
-		}
+	plain, err := pgx.ParseConfig(dsn) // which leaves pgxpool's parameters where they are
+	if err != nil || plain.RuntimeParams["pool_max_conns"] == "" {
+		return cfg, 0, nil //nolint:nilerr // pgxpool could read it
 	}
+	if cfg.MaxConns < fewest {
+		return nil, 0, fmt.Errorf("pool_max_conns must be %d or more", fewest)
+	}
+	return cfg, cfg.MaxConns, nil
+}
+
+// Open makes a Store on the database of dsn. Its pool_max_conns is how many connections there may be in
+// all; without it, a third of what the server allows. The error is that of CheckDSN.
+func Open(dsn string) (*Store, error) {
+	cfg, limit, err := parseDSN(dsn)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{config: cfg, limit: limit, connecting: make(chan struct{}, 1), queues: newQueues()}
 	s.fixed = pool{s, func(p *pools) *pgxpool.Pool { return p.fixed }}
 	s.adhoc = pool{s, func(p *pools) *pgxpool.Pool { return p.adhoc }}
 	s.editing = pool{s, func(p *pools) *pgxpool.Pool { return p.editing }}
