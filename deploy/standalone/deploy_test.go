@@ -3,10 +3,12 @@ package main_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -183,5 +185,37 @@ func TestNATSConfig(t *testing.T) {
 	}
 	if reason := nc.LastError(); reason == nil || !strings.Contains(reason.Error(), "Permissions Violation") {
 		t.Errorf("last error %v", reason)
+	}
+}
+
+// Operators search for the messages that the page of operations lists: the code has them, word for word.
+func TestLogMessages(t *testing.T) {
+	t.Parallel()
+	var code strings.Builder
+	for _, dir := range []string{"../../pkg", "../../services", "."} {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				code.WriteString(contents(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, table, found := strings.Cut(contents(t, "../../docs/operations.md"), "## Log messages\n")
+	if !found {
+		t.Fatal("no such section")
+	}
+	for row := range strings.Lines(table) {
+		cells := strings.Split(row, " | ")
+		if !strings.HasPrefix(row, "| `") || len(cells) != 3 {
+			continue
+		}
+		for _, message := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[0], -1) {
+			if !strings.Contains(code.String(), strconv.Quote(message[1])) {
+				t.Errorf("nothing logs %q", message[1])
+			}
+		}
 	}
 }

@@ -25,9 +25,9 @@ import (
 )
 
 const (
-	inFlight = 128                    // messages of a request on their way to JetStream
-	longest  = 1000                   // bytes of a text in a request
-	look     = 100 * time.Millisecond // how long a request waits to be told before it looks for itself
+	inFlight      = 128                    // messages of a request on their way to JetStream
+	maxText       = 1000                   // bytes of a text in a request
+	checkInterval = 100 * time.Millisecond // how long a request waits for the projection's announcement before it reads
 )
 
 // edit accepts edits. The locks of their orders are held until the edits are in every read, so that
@@ -119,9 +119,9 @@ func validate(q *ordersapi.EditRequest) error {
 	switch n := len(q.Edits); {
 	case n < 1 || n > ordersapi.MaxEdits:
 		return fault.Field("edits", fault.T("deben ser de 1 a 1000", "must be 1 to 1000"))
-	case len(q.IdempotencyKey) > longest:
+	case len(q.IdempotencyKey) > maxText:
 		return fault.Field("idempotency_key", fault.T("es demasiado larga", "is too long"))
-	case q.Actor.ID == "" || max(len(q.Actor.ID), len(q.Actor.Email), len(q.Actor.Name)) > longest:
+	case q.Actor.ID == "" || max(len(q.Actor.ID), len(q.Actor.Email), len(q.Actor.Name)) > maxText:
 		return fault.Field("actor", fault.T("falta o es demasiado largo", "is missing or too long"))
 	}
 	seen := make(map[string]bool, len(q.Edits))
@@ -306,7 +306,7 @@ func (a *api) accept(ctx context.Context, edits []attempt, results []ordersapi.E
 
 // show publishes that the accepted edits are pending, waits until every read shows them, and puts their
 // orders into orders as they were accepted: pending, even if Airtable has them by now. It gives those that
-// are shown. The others are accepted all the same, and the projection finds those it was not told of.
+// are shown. The others are accepted all the same, and reconciliation publishes what is missing.
 func (a *api) show(
 	ctx context.Context, edits []attempt, orders map[string]store.Served,
 ) (shown map[string]event.EditValues, err error) {
@@ -315,8 +315,8 @@ func (a *api) show(
 	}
 	waiting, cancel := part(ctx, 0.8)
 	defer cancel()
-	if seq := a.tell(waiting, edits); seq != 0 {
-		shown = a.shown(waiting, seq, edits)
+	if seq := a.publishPending(waiting, edits); seq != 0 {
+		shown = a.awaitShown(waiting, seq, edits)
 	}
 	for i := range edits {
 		e := &edits[i]
@@ -329,8 +329,8 @@ func (a *api) show(
 	return shown, nil
 }
 
-// tell publishes that the edits are pending and gives the last sequence of that; 0 where it failed.
-func (a *api) tell(ctx context.Context, edits []attempt) uint64 {
+// publishPending publishes that the edits are pending and gives the last sequence of that; 0 where it failed.
+func (a *api) publishPending(ctx context.Context, edits []attempt) uint64 {
 	seqs := make([]uint64, len(edits))
 	var group errgroup.Group
 	group.SetLimit(inFlight)
@@ -345,29 +345,29 @@ func (a *api) tell(ctx context.Context, edits []attempt) uint64 {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		a.log.WarnContext(ctx, "pending edits are not told of yet", "edits", len(edits), "error", err)
+		a.log.WarnContext(ctx, "pending events not published", "edits", len(edits), "error", err)
 		return 0
 	}
 	return slices.Max(seqs)
 }
 
-// shown waits until the edits are in every read, and gives those that are.
-func (a *api) shown(ctx context.Context, seq uint64, edits []attempt) (known map[string]event.EditValues) {
+// awaitShown waits until the edits are in every read, and gives those that are.
+func (a *api) awaitShown(ctx context.Context, seq uint64, edits []attempt) (known map[string]event.EditValues) {
 	ids := make([]string, len(edits))
 	for i, e := range edits {
 		ids[i] = e.ID
 	}
 	for ctx.Err() == nil {
-		a.progress.wait(ctx, seq, look)
+		a.progress.wait(ctx, seq, checkInterval)
 		found, err := a.store.EditValues(ctx, ids)
 		if err != nil {
-			a.log.WarnContext(ctx, "pending edits not looked for", "error", err)
+			a.log.WarnContext(ctx, "pending edits not read", "error", err)
 			return known
 		}
 		if known = found; len(known) == len(ids) {
 			return known
 		}
-		seq = math.MaxUint64 // what was told is of another life of the stream
+		seq = math.MaxUint64 // the announced sequence was that of a stream since replaced
 	}
 	return known
 }

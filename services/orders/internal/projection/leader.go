@@ -73,7 +73,7 @@ func (l *leader) project(ctx context.Context) error {
 	if l.cp.ReplayUntil != nil && !l.cp.SameStream {
 		background.Go(func() { l.pollScan(read, marks) })
 	}
-	background.Go(func() { l.heal(read) })
+	background.Go(func() { l.reconcileEdits(read) })
 	tick := time.NewTicker(idleCheck)
 	defer tick.Stop()
 	if err := l.settle(work, syncapi.ScanMark{}); err != nil {
@@ -90,7 +90,7 @@ func (l *leader) project(ctx context.Context) error {
 			if !open {
 				return r.err
 			}
-			if err := l.take(work, r, r.gather(first)); err != nil {
+			if err := l.process(work, r, r.gather(first)); err != nil {
 				return err
 			}
 		case mark := <-marks:
@@ -109,13 +109,14 @@ func (l *leader) project(ctx context.Context) error {
 	}
 }
 
-// take writes a batch of r and acknowledges it.
-func (l *leader) take(ctx context.Context, r *reader, batch []*item) error {
+// process writes a batch of r and acknowledges it.
+func (l *leader) process(ctx context.Context, r *reader, batch []*item) error {
 	l.quiet = 0
 	if err := l.commit(ctx, batch); err != nil {
 		return err
 	}
-	if err := batch[len(batch)-1].msg.Ack(); err != nil { // the checkpoint counts; this is for those who watch the consumer
+	// The checkpoint, not the ack floor, decides where projection resumes. Acknowledging keeps `nats consumer report` meaningful.
+	if err := batch[len(batch)-1].msg.Ack(); err != nil {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	r.release(batch)
@@ -245,14 +246,14 @@ func (l *leader) commit(ctx context.Context, batch []*item) error {
 func (l *leader) hold(ctx context.Context, mark syncapi.ScanMark) (bool, error) {
 	const share, from = 5, 50
 	if mark == l.held {
-		return true, nil // counted and said already
+		return true, nil // counted and logged already
 	}
 	gone, all, err := l.w.Untouched(ctx, l.cp)
 	if err != nil || mark.Confirmed || all < from || gone*share <= all {
 		return false, err
 	}
 	l.held = mark
-	l.log.Error("orders that Airtable does not have any more are held until somebody confirms their deletion",
+	l.log.Error("deletions held",
 		"gone", gone, "orders", all, "confirm", `POST /api/orders/sync {"confirm_deletions": true}`)
 	return true, nil
 }
@@ -298,13 +299,13 @@ func (l *leader) scanned(ctx context.Context, mark syncapi.ScanMark) (bool, erro
 	return event.MessageID(msg.Header, msg.Time) == mark.MessageID, nil
 }
 
-// pollScan asks airtable-sync for its last complete scan until ctx ends. Nobody answering is no
-// news: the rows stay (invariant 6).
+// pollScan asks airtable-sync for its last complete scan until ctx ends. While nobody
+// answers the rows stay (invariant 6).
 func (l *leader) pollScan(ctx context.Context, marks chan<- syncapi.ScanMark) {
-	l.log.Info("rows of an earlier stream stay until a complete scan of Airtable is in this one")
+	l.log.Info("replay waits for a complete scan")
 	for {
 		if mark, err := l.askScan(ctx); err != nil {
-			l.log.Debug("no word of a complete scan", "error", err)
+			l.log.Debug("scan state unknown", "error", err)
 		} else if mark != nil {
 			select {
 			case marks <- *mark:
@@ -447,6 +448,6 @@ func (l *leader) park(ctx context.Context, it *item) error {
 		return err
 	}
 	deadLetters.Inc()
-	l.log.Error("event parked as a dead letter", "subject", it.msg.Subject(), "seq", it.seq, "reason", it.poison)
+	l.log.Error("event parked", "subject", it.msg.Subject(), "seq", it.seq, "reason", it.poison)
 	return nil
 }

@@ -174,7 +174,7 @@ func (p *Projector) openStream(ctx context.Context) (jetstream.Stream, error) {
 
 // standBy returns when this instance leads.
 func (p *Projector) standBy(ctx context.Context, w *store.Writer) error {
-	for said := false; ; {
+	for logged := false; ; {
 		once, cancel := context.WithTimeout(ctx, 5*time.Second)
 		leads, err := w.Lead(once)
 		cancel()
@@ -182,11 +182,11 @@ func (p *Projector) standBy(ctx context.Context, w *store.Writer) error {
 		case err != nil:
 			return fmt.Errorf("ask for the lead: %w", err)
 		case leads:
-			p.log.Info("this instance projects", "stream", bus.StreamOrders)
+			p.log.Info("leading", "role", "projector")
 			return nil
-		case !said:
-			p.log.Info("another instance projects; standing by")
-			said = true
+		case !logged:
+			p.log.Info("standby", "role", "projector")
+			logged = true
 		}
 		p.works()
 		select {

@@ -36,7 +36,7 @@ func Rebuild(ctx context.Context, s *store.Store, p *Projector, log *slog.Logger
 	defer projector.Wait()
 	defer stop()
 	projector.Go(func() { failed <- p.Run(running) })
-	said, unknown := time.Now(), rate.Sometimes{First: 1, Interval: logInterval}
+	logged, unknown := time.Now(), rate.Sometimes{First: 1, Interval: logInterval}
 	for {
 		select {
 		case <-ctx.Done():
@@ -55,8 +55,8 @@ func Rebuild(ctx context.Context, s *store.Store, p *Projector, log *slog.Logger
 		case cp.ReplayUntil == nil:
 			log.Info("rebuilt", "epoch", cp.Epoch, "seq", cp.Seq)
 			return nil
-		case time.Since(said) > time.Second:
-			said = time.Now()
+		case time.Since(logged) > time.Second:
+			logged = time.Now()
 			log.Info("rebuilding", "seq", cp.Seq, "until", *cp.ReplayUntil)
 		}
 	}

@@ -69,7 +69,7 @@ func (p *Projector) resume(ctx context.Context, w *store.Writer, stream jetstrea
 	if doubt == "" {
 		doubt = "a rebuild is asked for"
 	}
-	p.log.Info("replaying the stream", "reason", doubt, "epoch", next.Epoch, "until", until, "orders", len(newest))
+	p.log.Info("replay started", "reason", doubt, "epoch", next.Epoch, "until", until, "orders", len(newest))
 	return &next, newest, nil
 }
 

@@ -48,14 +48,14 @@ func TestStuckEditIsRequeuedRarely(t *testing.T) {
 	projecting.Wait()
 	log.Reset()
 
-	h := newHealer(p)
+	h := newEditReconciler(p)
 	edits, err := js.Stream(t.Context(), bus.StreamEdits)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var at []int
-	for look := range 100 {
-		if err := h.look(t.Context()); err != nil {
+	for n := range 100 {
+		if err := h.check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		info, err := edits.Info(t.Context())
@@ -65,8 +65,8 @@ func TestStuckEditIsRequeuedRarely(t *testing.T) {
 		if info.State.Msgs == 0 {
 			continue
 		}
-		at = append(at, look)
-		if err := h.look(t.Context()); err != nil { // it is queued
+		at = append(at, n)
+		if err := h.check(t.Context()); err != nil { // it is queued
 			t.Fatal(err)
 		}
 		if err := edits.Purge(t.Context()); err != nil { // and acknowledged, without an outcome
@@ -74,7 +74,7 @@ func TestStuckEditIsRequeuedRarely(t *testing.T) {
 		}
 	}
 	if len(at) < 3 || len(at) > 6 {
-		t.Errorf("requeued at looks %v", at)
+		t.Errorf("requeued at checks %v", at)
 	}
 	if n := strings.Count(log.String(), "edit requeued"); n > 2 {
 		t.Errorf("%d lines: %s", n, log.String())
@@ -148,9 +148,9 @@ func TestOutcomeRemovedUnread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHealer(p)
-	for range lossPatience {
-		if err := h.look(t.Context()); err != nil {
+	h := newEditReconciler(p)
+	for range minChecks {
+		if err := h.check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

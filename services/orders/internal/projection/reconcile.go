@@ -18,32 +18,32 @@ import (
 )
 
 const (
-	editGrace    = 2 * time.Second // what a request has to tell of an edit it accepted
+	editGrace    = 2 * time.Second // within which a request publishes the pending event of an edit that it accepted
 	editBatch    = 256
-	lossPatience = 3  // looks until edits that seem lost are looked for
-	lossRarely   = 60 // looks between searches that find nothing new
+	minChecks    = 3  // checks until edits that seem lost are searched for
+	maxChecks    = 60 // checks between searches that find nothing new
 	requeuedWarn = 5  // times that an edit is requeued until the log warns that its outcome keeps getting lost
 )
 
-// healer finds edits that a crash left half-way (invariant 7): in EDITS but not in the table, which it
-// tells of; or pending in the table but not in EDITS, which it offers again. Either must still be so
-// when the projection is past all that was in ORDERS then.
-type healer struct {
+// editReconciler repairs edits that a crash left half-accepted (invariant 7). An edit that is in EDITS but not in the
+// table gets its pending event published again; an edit that is pending in the table but missing from EDITS is
+// queued again. Either must still be so when the projection has passed all that was in ORDERS at the time.
+type editReconciler struct {
 	*Projector
-	created time.Time // EDITS's
-	next    uint64    // edits of EDITS before it are known
-	short   int       // looks since pending edits have been more than messages of EDITS
-	wait    int       // looks until they are looked for
-	// requeued is how often each pending edit was offered again. Searches that find these only become rarer.
+	streamCreated   time.Time // creation time of EDITS, to notice a replaced stream
+	nextSeq         uint64    // first sequence of EDITS that is not checked yet
+	missingChecks   int       // consecutive checks that found more pending edits than messages in EDITS
+	checksToRecover int       // how many such checks must pass before a search, doubled after each fruitless one
+	// requeued is how often each pending edit was queued again. Searches that find these only become rarer.
 	requeued map[string]int
 }
 
-// heal looks after edits until ctx ends. It costs two questions a look, and one more for each edit.
-func (p *Projector) heal(ctx context.Context) {
-	h := newHealer(p)
+// reconcileEdits repairs edits until ctx ends. A check costs two requests, and one more for each new edit.
+func (p *Projector) reconcileEdits(ctx context.Context) {
+	r := newEditReconciler(p)
 	failed := rate.Sometimes{First: 1, Interval: logInterval}
 	for {
-		if err := h.look(ctx); err != nil && ctx.Err() == nil {
+		if err := r.check(ctx); err != nil && ctx.Err() == nil {
 			failed.Do(func() { p.log.Warn("edit reconciliation failed", "error", err) })
 		}
 		select {
@@ -54,76 +54,76 @@ func (p *Projector) heal(ctx context.Context) {
 	}
 }
 
-func newHealer(p *Projector) *healer {
-	return &healer{Projector: p, wait: lossPatience, requeued: map[string]int{}}
+func newEditReconciler(p *Projector) *editReconciler {
+	return &editReconciler{Projector: p, checksToRecover: minChecks, requeued: map[string]int{}}
 }
 
-func (h *healer) look(ctx context.Context) error {
-	stream, err := h.js.Stream(ctx, bus.StreamEdits)
+func (r *editReconciler) check(ctx context.Context) error {
+	stream, err := r.js.Stream(ctx, bus.StreamEdits)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		err = errors.Join(err, bus.Ensure(ctx, h.js, h.replicas, bus.StreamEdits)) // for the next look
+		err = errors.Join(err, bus.Ensure(ctx, r.js, r.replicas, bus.StreamEdits)) // for the next check
 	}
 	if err != nil {
 		return fmt.Errorf("inspect %s: %w", bus.StreamEdits, err)
 	}
 	info := stream.CachedInfo()
-	if !info.Created.Equal(h.created) || info.State.LastSeq+1 < h.next {
-		h.created, h.next = info.Created, 1
+	if !info.Created.Equal(r.streamCreated) || info.State.LastSeq+1 < r.nextSeq {
+		r.streamCreated, r.nextSeq = info.Created, 1
 	}
-	if info.State.LastSeq >= h.next {
-		if err := h.tellUnknown(ctx, stream); err != nil {
+	if info.State.LastSeq >= r.nextSeq {
+		if err := r.publishMissing(ctx, stream); err != nil {
 			return err
 		}
 	}
-	pending, err := h.store.PendingEdits(ctx)
+	pending, err := r.store.PendingEdits(ctx)
 	if err != nil {
 		return fmt.Errorf("count pending edits: %w", err)
 	}
 	pendingEdits.Set(float64(pending))
 	if uint64(pending) <= info.State.Msgs {
-		h.short = 0
+		r.missingChecks = 0
 		if pending == 0 {
-			clear(h.requeued)
+			clear(r.requeued)
 		}
-		if len(h.requeued) == 0 { // else some are only queued until their outcome is lost again
-			h.wait = lossPatience
+		if len(r.requeued) == 0 { // else some are only queued until their outcome is lost again
+			r.checksToRecover = minChecks
 		}
 		return nil
 	}
-	if h.short++; h.short < h.wait {
+	if r.missingChecks++; r.missingChecks < r.checksToRecover {
 		return nil
 	}
-	h.short, h.wait = 0, min(2*h.wait, lossRarely)
-	found, err := h.offerLost(ctx, stream)
+	r.missingChecks, r.checksToRecover = 0, min(2*r.checksToRecover, maxChecks)
+	found, err := r.requeueLost(ctx, stream)
 	if found {
-		h.wait = lossPatience
+		r.checksToRecover = minChecks
 	}
 	return err
 }
 
-// tellUnknown publishes the pending event of edits that nobody has told of.
-func (h *healer) tellUnknown(ctx context.Context, stream jetstream.Stream) error {
+// publishMissing publishes the pending event of edits for which no request did.
+func (r *editReconciler) publishMissing(ctx context.Context, stream jetstream.Stream) error {
 	for {
-		edits, next, err := editsFrom(ctx, stream, h.next, time.Now().Add(-editGrace))
-		if err != nil || next == h.next {
+		edits, next, err := editsFrom(ctx, stream, r.nextSeq, time.Now().Add(-editGrace))
+		if err != nil || next == r.nextSeq {
 			return err
 		}
-		unknown, err := h.unknown(ctx, edits)
+		unknown, err := r.unknown(ctx, edits)
 		if err == nil && len(unknown) > 0 {
-			if err = h.caughtUp(ctx); err == nil {
-				unknown, err = h.unknown(ctx, unknown)
+			if err = r.caughtUp(ctx); err == nil {
+				unknown, err = r.unknown(ctx, unknown)
 			}
 		}
 		if err != nil {
 			return err
 		}
 		for _, e := range unknown {
-			h.log.Info("an accepted edit is told of", "record_id", e.RecordID, "edit_id", e.ID)
-			if err := h.publishEdited(ctx, event.OrderEdited{OrderEdit: *e, State: event.Pending}, e.RequestedAt); err != nil {
+			r.log.Info("pending event republished", "record_id", e.RecordID, "edit_id", e.ID)
+			if err := r.publishEdited(ctx, event.OrderEdited{OrderEdit: *e, State: event.Pending}, e.RequestedAt); err != nil {
 				return err
 			}
 		}
-		h.next = next
+		r.nextSeq = next
 	}
 }
 
@@ -148,12 +148,12 @@ func editsFrom(ctx context.Context, stream jetstream.Stream, seq uint64, before 
 	return edits, seq, nil
 }
 
-func (h *healer) unknown(ctx context.Context, edits []*event.OrderEdit) ([]*event.OrderEdit, error) {
+func (r *editReconciler) unknown(ctx context.Context, edits []*event.OrderEdit) ([]*event.OrderEdit, error) {
 	ids := make([]string, len(edits))
 	for i, e := range edits {
 		ids[i] = e.ID
 	}
-	known, err := h.store.KnownEdits(ctx, ids)
+	known, err := r.store.KnownEdits(ctx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("look edits up: %w", err)
 	}
@@ -167,14 +167,14 @@ func (h *healer) unknown(ctx context.Context, edits []*event.OrderEdit) ([]*even
 }
 
 // caughtUp returns when the projection has passed all that is in ORDERS now.
-func (h *healer) caughtUp(ctx context.Context) error {
-	stream, err := h.js.Stream(ctx, bus.StreamOrders)
+func (r *editReconciler) caughtUp(ctx context.Context) error {
+	stream, err := r.js.Stream(ctx, bus.StreamOrders)
 	if err != nil {
 		return fmt.Errorf("inspect %s: %w", bus.StreamOrders, err)
 	}
 	info := stream.CachedInfo()
 	for {
-		cp, err := h.store.Checkpoint(ctx, bus.StreamOrders)
+		cp, err := r.store.Checkpoint(ctx, bus.StreamOrders)
 		if err != nil {
 			return fmt.Errorf("read the checkpoint: %w", err)
 		}
@@ -189,10 +189,10 @@ func (h *healer) caughtUp(ctx context.Context) error {
 	}
 }
 
-// offerLost publishes the pending edits that are in EDITS no more on it again, and reports whether
-// it could do something for one that it has not offered before.
-func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) (found bool, err error) {
-	suspects, err := h.store.PendingEditIDs(ctx)
+// requeueLost queues the pending edits again that are missing from EDITS, and reports whether it could do something
+// for one that it has not queued before.
+func (r *editReconciler) requeueLost(ctx context.Context, stream jetstream.Stream) (found bool, err error) {
+	suspects, err := r.store.PendingEditIDs(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read pending edits: %w", err)
 	}
@@ -200,7 +200,7 @@ func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) (found 
 	for _, id := range suspects {
 		pending[id] = true
 	}
-	maps.DeleteFunc(h.requeued, func(id string, _ int) bool { return !pending[id] })
+	maps.DeleteFunc(r.requeued, func(id string, _ int) bool { return !pending[id] })
 	queued := map[string]bool{}
 	for next := uint64(1); ; {
 		edits, after, err := editsFrom(ctx, stream, next, time.Time{})
@@ -224,26 +224,26 @@ func (h *healer) offerLost(ctx context.Context, stream jetstream.Stream) (found 
 	if len(missing) == 0 {
 		return false, nil
 	}
-	if err := h.caughtUp(ctx); err != nil {
+	if err := r.caughtUp(ctx); err != nil {
 		return false, err
 	}
-	lost, err := h.store.LostEdits(ctx, slices.Collect(maps.Keys(missing)))
+	lost, err := r.store.LostEdits(ctx, slices.Collect(maps.Keys(missing)))
 	if err != nil {
 		return false, fmt.Errorf("read lost edits: %w", err)
 	}
 	for _, e := range lost {
-		offered, err := h.offer(ctx, e, missing)
+		queued, err := r.requeue(ctx, e, missing)
 		if err != nil {
 			return found, err
 		}
-		found = found || offered && h.requeued[e.ID] <= 1
+		found = found || queued && r.requeued[e.ID] <= 1
 	}
 	return found, nil
 }
 
-// offer puts a lost edit in the queue again, without what newer edits of its order have overwritten
+// requeue puts a lost edit into the queue again, without what newer edits of its order have overwritten
 // since. While one of those is in the queue the edit waits, for it would overtake (invariant 4).
-func (h *healer) offer(ctx context.Context, lost store.LostEdit, missing map[string]bool) (offered bool, err error) {
+func (r *editReconciler) requeue(ctx context.Context, lost store.LostEdit, missing map[string]bool) (queued bool, err error) {
 	e := lost.OrderEdit
 	e.Values = maps.Clone(e.Values)
 	for _, newer := range lost.Newer {
@@ -255,38 +255,38 @@ func (h *healer) offer(ctx context.Context, lost store.LostEdit, missing map[str
 		}
 	}
 	if len(e.Values) == 0 {
-		h.log.Info("an edit whose outcome was lost went into a newer one", "record_id", e.RecordID, "edit_id", e.ID)
-		return true, h.publishEdited(ctx, lost.Settled(nil), time.Now())
+		r.log.Info("lost edit superseded by a newer one", "record_id", e.RecordID, "edit_id", e.ID)
+		return true, r.publishEdited(ctx, lost.Settled(nil), time.Now())
 	}
-	switch h.requeued[e.ID]++; h.requeued[e.ID] {
+	switch r.requeued[e.ID]++; r.requeued[e.ID] {
 	case 1:
-		h.log.Info("edit requeued", "record_id", e.RecordID, "edit_id", e.ID)
+		r.log.Info("edit requeued", "record_id", e.RecordID, "edit_id", e.ID)
 	case requeuedWarn:
-		h.log.Warn("edit requeued repeatedly", "record_id", e.RecordID, "edit_id", e.ID, "times", requeuedWarn)
+		r.log.Warn("edit requeued repeatedly", "record_id", e.RecordID, "edit_id", e.ID, "times", requeuedWarn)
 	}
 	requeuedEdits.Inc()
 	msg, err := event.NewOrderEdit(event.Envelope{ID: event.NewID(), Source: event.SourceOrders, Time: time.Now()}, &e)
 	if err != nil {
 		return false, err
 	}
-	return true, h.publish(ctx, msg)
+	return true, r.publish(ctx, msg)
 }
 
 // publishEdited publishes what the projection has not seen in all of ORDERS, under an id of its own: a first event
 // of it may have been removed from the stream unread, by newer ones of its order, and would make this one a
 // duplicate for as long as JetStream remembers ids.
-func (h *healer) publishEdited(ctx context.Context, e event.OrderEdited, at time.Time) error {
+func (r *editReconciler) publishEdited(ctx context.Context, e event.OrderEdited, at time.Time) error {
 	msg, err := event.NewOrderEdited(event.Envelope{ID: event.NewID(), Source: event.SourceOrders, Time: at}, &e)
 	if err != nil {
 		return err
 	}
-	return h.publish(ctx, msg)
+	return r.publish(ctx, msg)
 }
 
-func (h *healer) publish(ctx context.Context, msg *nats.Msg) error {
+func (r *editReconciler) publish(ctx context.Context, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTime)
 	defer cancel()
-	if _, err := bus.Publish(ctx, h.js, msg); err != nil {
+	if _, err := bus.Publish(ctx, r.js, msg); err != nil {
 		return fmt.Errorf("publish on %s: %w", msg.Subject, err)
 	}
 	return nil
