@@ -170,8 +170,8 @@ func (c *Config) keepFresh(ctx context.Context, nc *nats.Conn, js jetstream.JetS
 		Every: every * 4 / 5, // a look takes time, too
 		Full:  10 * time.Minute, Replicas: c.NATSReplicas, Log: c.Log,
 	}, store, cached)
-	cached.OnTold(poller.Told)
-	answers.Source, answers.Scope, answers.Changed = cached, cached.Scope, cached.Told
+	cached.OnWritten(poller.Written)
+	answers.Source, answers.Scope, answers.Changed = cached, cached.Scope, cached.Invalidate
 	for what, run := range map[string]func(context.Context) error{
 		"cache":  func(ctx context.Context) error { return cached.Run(ctx, nc, js) },
 		"poller": func(ctx context.Context) error { return poller.Run(ctx, js) },

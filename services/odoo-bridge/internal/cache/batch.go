@@ -11,9 +11,9 @@ import (
 
 // Bounds of gathering. A read that is alone waits for nothing.
 const (
-	quiet    = 5 * time.Millisecond // a burst is over when nothing came for so long
-	longest  = 30 * time.Millisecond
-	maxBatch = 500
+	gatherGap = 5 * time.Millisecond // a burst is over when nothing came for so long
+	maxGather = 30 * time.Millisecond
+	maxBatch  = 500
 )
 
 // batcher joins reads of single records into few calls: while one is under way, and shortly after
@@ -64,7 +64,7 @@ func (b *batcher) one(ctx context.Context, name string, scope resource.Scope, id
 	}
 }
 
-// run calls Odoo until nobody waits any more.
+// run calls Odoo until no request waits any more.
 func (b *batcher) run(ctx context.Context, k batchKey, q *queue) {
 	for {
 		b.mu.Lock()
@@ -85,7 +85,7 @@ func (b *batcher) run(ctx context.Context, k batchKey, q *queue) {
 // gather returns when a burst of reads seems over.
 func (b *batcher) gather(q *queue) {
 	began, waiting := time.Now(), -1
-	for time.Since(began) < longest {
+	for time.Since(began) < maxGather {
 		b.mu.Lock()
 		n := len(q.waiting)
 		b.mu.Unlock()
@@ -93,7 +93,7 @@ func (b *batcher) gather(q *queue) {
 			return
 		}
 		waiting = n
-		time.Sleep(quiet)
+		time.Sleep(gatherGap)
 	}
 }
 

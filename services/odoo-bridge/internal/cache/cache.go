@@ -33,7 +33,7 @@ type Source interface {
 type Config struct {
 	// Namespace keeps apart what is said by different Odoos, or in different shapes.
 	Namespace string
-	Fresh     time.Duration // how long an answer is shown without anybody having looked again
+	Fresh     time.Duration // how long an answer is shown without another poll
 	MaxAge    time.Duration // after which Odoo is asked anew, whatever is known
 	Memory    int64         // bytes of answers held in this process
 	Timeout   time.Duration // of asking Odoo
@@ -45,23 +45,23 @@ type Config struct {
 
 // Bounds.
 const (
-	patience  = time.Second            // waited for Odoo where there is an answer that nobody vouches for
-	margin    = 250 * time.Millisecond // before a deadline, to answer in
-	awayFor   = 2 * time.Second        // one request tries again then
-	maxShared = 960 << 10              // bytes of a value of the bucket, which holds up to 1 MiB
-	writers   = 4                      // of the bucket, at once
+	quickTimeout  = time.Second            // with Odoo where there is an answer that is not verified, and with NATS
+	margin        = 250 * time.Millisecond // before a deadline, to answer in
+	retryInterval = 2 * time.Second        // one request tries again then
+	maxShared     = 960 << 10              // bytes of a value of the bucket, which holds up to 1 MiB
+	writers       = 4                      // of the bucket, at once
 )
 
 // Cache is a Source before another one. It is safe for concurrent use.
 type Cache struct {
-	cfg    Config
-	source Source
-	batch  *batcher
-	memory *otter.Cache[key, *entry]
-	bytes  atomic.Int64
-	calls  singleflight.Group
-	writes chan shared
-	away   atomic.Int64 // until when Odoo is taken to be away, as UnixNano
+	cfg              Config
+	source           Source
+	batch            *batcher
+	memory           *otter.Cache[key, *entry]
+	bytes            atomic.Int64
+	calls            singleflight.Group
+	writes           chan shared
+	unavailableUntil atomic.Int64 // until when Odoo is taken to be unavailable, as UnixNano
 	trust
 
 	terms  atomic.Pointer[resource.Terms] // as they are written down
@@ -191,14 +191,14 @@ func (c *Cache) Summary(ctx context.Context, name string, scope resource.Scope, 
 // answer finds an answer in memory, in the bucket, or by fetch, which asks Odoo.
 func (c *Cache) answer(ctx context.Context, k key, fetch func(context.Context) (any, error)) (any, resource.Freshness, error) {
 	e, _ := c.memory.GetIfPresent(k)
-	state, f := c.judge(k, e)
+	state, f := c.assess(k, e)
 	if state == good {
 		count(k, "hit")
 		return e.value, f, nil
 	}
 	if other := c.fromBucket(ctx, k); other != nil && (e == nil || other.At.After(e.At)) {
 		e = other
-		if state, f = c.judge(k, e); state == good {
+		if state, f = c.assess(k, e); state == good {
 			count(k, "shared")
 			return e.value, f, nil
 		}
@@ -208,7 +208,7 @@ func (c *Cache) answer(ctx context.Context, k key, fetch func(context.Context) (
 	case err == nil:
 		count(k, outcome)
 		return value, resource.Freshness{}, nil
-	case e != nil && isAway(err):
+	case e != nil && isUnavailable(err):
 		count(k, "stale")
 		f.Stale = true
 		return e.value, f, nil
@@ -219,28 +219,28 @@ func (c *Cache) answer(ctx context.Context, k key, fetch func(context.Context) (
 
 func count(k key, outcome string) { requests.WithLabelValues(k.resource, k.kind, outcome).Inc() }
 
-// isAway reports that Odoo said nothing, rather than no.
-func isAway(err error) bool {
+// isUnavailable reports that Odoo said nothing, rather than no.
+func isUnavailable(err error) bool {
 	code := fault.CodeOf(err)
 	return (code == fault.Unavailable || code == fault.Internal) && !resource.Refused(err)
 }
 
-// standing is what an entry is worth.
-type standing int
+// validity is what an entry is worth.
+type validity int
 
 const (
-	outdated standing = iota // something has changed since, or it is too old
-	unproved                 // nothing is known to have changed, but nobody has looked lately
+	outdated   validity = iota // something has changed since, or it is too old
+	unverified                 // nothing is known to have changed, but no recent poll has checked
 	good
 )
 
-// judge tells what an entry is worth, and how old it is.
-func (c *Cache) judge(k key, e *entry) (standing, resource.Freshness) {
+// assess tells what an entry is worth, and how old it is.
+func (c *Cache) assess(k key, e *entry) (validity, resource.Freshness) {
 	if e == nil {
 		return outdated, resource.Freshness{}
 	}
 	now := c.cfg.Now()
-	proved, holds, trusted := c.proof(k, e)
+	proved, holds, trusted := c.verify(k, e)
 	age := max(now.Sub(proved), 0)
 	f := resource.Freshness{Age: age}
 	switch {
@@ -249,7 +249,7 @@ func (c *Cache) judge(k key, e *entry) (standing, resource.Freshness) {
 	case trusted && age <= c.cfg.Fresh:
 		return good, f
 	}
-	return unproved, f
+	return unverified, f
 }
 
 // fromBucket gives what another instance left, or this one before it was restarted. That is now in
@@ -260,7 +260,7 @@ func (c *Cache) fromBucket(ctx context.Context, k key) *entry {
 		return nil
 	}
 	found, _, _ := c.calls.Do("bucket "+k.String(), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience/2)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quickTimeout/2)
 		defer cancel()
 		value, err := kv.Get(ctx, c.cfg.Namespace+"."+k.String())
 		if err != nil {
@@ -279,11 +279,10 @@ func (c *Cache) fromBucket(ctx context.Context, k key) *entry {
 	return e
 }
 
-// ask asks Odoo, once for all who want the same, and keeps the answer. Where there is an entry, it
-// does not wait for long.
-func (c *Cache) ask(ctx context.Context, k key, e *entry, state standing, fetch func(context.Context) (any, error)) (value any, outcome string, err error) {
-	if e != nil && c.isAway() {
-		return nil, "", errAway
+// ask asks Odoo, once for all identical requests, and keeps the answer. Where there is an entry, it does not wait for long.
+func (c *Cache) ask(ctx context.Context, k key, e *entry, state validity, fetch func(context.Context) (any, error)) (value any, outcome string, err error) {
+	if e != nil && c.unavailable() {
+		return nil, "", errUnavailable
 	}
 	// A call that began before a change was known is not joined after it.
 	v, generation := c.version(k.resource)
@@ -297,18 +296,18 @@ func (c *Cache) ask(ctx context.Context, k key, e *entry, state standing, fetch 
 		value, err := fetch(ctx)
 		switch {
 		case err == nil:
-			c.away.Store(0)
+			c.unavailableUntil.Store(0)
 			c.store(k, &entry{version: v, At: at, ours: true, value: value, size: sizeOf(value)})
-		case isAway(err):
-			c.isAwayNow()
+		case isUnavailable(err):
+			c.markUnavailable()
 		default:
 			c.memory.Invalidate(k)
 		}
 		return value, err
 	})
-	var impatient <-chan time.Time
+	var giveUp <-chan time.Time
 	if e != nil {
-		wait := patience
+		wait := quickTimeout
 		if deadline, ok := ctx.Deadline(); ok && (state == outdated || time.Until(deadline)-margin < wait) {
 			wait = time.Until(deadline) - margin
 		} else if state == outdated {
@@ -316,7 +315,7 @@ func (c *Cache) ask(ctx context.Context, k key, e *entry, state standing, fetch 
 		}
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
-		impatient = timer.C
+		giveUp = timer.C
 	}
 	select {
 	case r := <-done:
@@ -325,20 +324,22 @@ func (c *Cache) ask(ctx context.Context, k key, e *entry, state standing, fetch 
 			outcome = "miss"
 		}
 		return r.Val, outcome, r.Err
-	case <-impatient:
-		c.isAwayNow()
-		return nil, "", errAway
+	case <-giveUp:
+		c.markUnavailable()
+		return nil, "", errUnavailable
 	case <-ctx.Done():
 		return nil, "", fault.Away("Odoo", ctx.Err())
 	}
 }
 
-var errAway = fault.Away("Odoo", errors.New("it did not answer in time"))
+var errUnavailable = fault.Away("Odoo", errors.New("it did not answer in time"))
 
-func (c *Cache) isAway() bool { return c.cfg.Now().UnixNano() < c.away.Load() }
+func (c *Cache) unavailable() bool { return c.cfg.Now().UnixNano() < c.unavailableUntil.Load() }
 
-// isAwayNow makes all but one request in a while do without Odoo, where they can.
-func (c *Cache) isAwayNow() { c.away.Store(c.cfg.Now().Add(awayFor).UnixNano()) }
+// markUnavailable makes all but one request in a while do without Odoo, where they can.
+func (c *Cache) markUnavailable() {
+	c.unavailableUntil.Store(c.cfg.Now().Add(retryInterval).UnixNano())
+}
 
 // store keeps an entry here and, soon, in the bucket.
 func (c *Cache) store(k key, e *entry) {
@@ -386,7 +387,7 @@ func (c *Cache) write(ctx context.Context, w shared) {
 			return
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, quickTimeout)
 	defer cancel()
 	_, err := w.kv.Put(ctx, w.key, data)
 	if err == nil || ctx.Err() != nil {

@@ -144,15 +144,15 @@ func (r *rig) ctx() context.Context {
 
 func (r *rig) look(changes map[string]Change) {
 	r.t.Helper()
-	if err := r.Changed(r.ctx(), changes, true); err != nil {
+	if err := r.WriteChanges(r.ctx(), changes, true); err != nil {
 		r.t.Fatal(err)
 	}
 	r.clock.move(time.Millisecond)
 	at := r.clock.Now()
-	if err := r.Polled(r.ctx(), 0, nil, nil); err != nil {
+	if err := r.WriteMark(r.ctx(), 0, nil, nil); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.await(r.ctx(), func() bool { return at.Sub(r.marked) < time.Second && !r.marked.IsZero() }); err != nil {
+	if err := r.await(r.ctx(), func() bool { return at.Sub(r.markedAt) < time.Second && !r.markedAt.IsZero() }); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -213,7 +213,7 @@ func TestWhatChangesIsAskedAgain(t *testing.T) {
 	r.look(nil)
 	r.asks(0, "nothing", all)
 	many := Change{}
-	for id := range int64(remembered + 10) {
+	for id := range int64(maxChanges + 10) {
 		many.IDs = append(many.IDs, 100_000+id)
 	}
 	r.look(map[string]Change{"products": many})
@@ -234,7 +234,7 @@ func TestOwnWriteOfAProductShowsOnItsSiblings(t *testing.T) {
 	r.look(everything())
 	r.get("products", 8)
 	r.asks(0, "before", func() { r.get("products", 8) })
-	r.Told(r.ctx(), map[string][]int64{"products": {7}})
+	r.Invalidate(r.ctx(), map[string][]int64{"products": {7}})
 	r.asks(1, "a sibling of what was written", func() { r.get("products", 8) })
 }
 
@@ -268,8 +268,8 @@ func TestUnreadableRecordInABatch(t *testing.T) {
 			t.Errorf("%d: %v", id, err)
 		}
 	}
-	if _, err := r.Read(r.ctx(), "sales", resource.Scope{}, []int64{broken}); err == nil || r.isAway() {
-		t.Errorf("%v, and Odoo is taken to be away: %t", err, r.isAway())
+	if _, err := r.Read(r.ctx(), "sales", resource.Scope{}, []int64{broken}); err == nil || r.unavailable() {
+		t.Errorf("%v, and Odoo is taken to be away: %t", err, r.unavailable())
 	}
 }
 
@@ -318,15 +318,15 @@ func TestBlindness(t *testing.T) {
 	r := newRig(t, natstest.Start(t), 1<<20)
 	r.look(everything())
 	r.clock.move(time.Millisecond)
-	if err := r.Polled(r.ctx(), 0, []string{"products"}, nil); err != nil {
+	if err := r.WriteMark(r.ctx(), 0, []string{"products"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.await(r.ctx(), func() bool { return r.blind["products"] }); err != nil {
+	if err := r.await(r.ctx(), func() bool { return r.unwatched["products"] }); err != nil {
 		t.Fatal(err)
 	}
 	r.asks(1, "the first time", func() { r.page("products"); r.page("products") })
 	r.clock.move(4 * time.Second)
-	if err := r.Polled(r.ctx(), 0, []string{"products"}, nil); err != nil {
+	if err := r.WriteMark(r.ctx(), 0, []string{"products"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.clock.move(2 * time.Second)
@@ -370,7 +370,7 @@ func TestInstancesShare(t *testing.T) {
 		}
 	})
 	// At once, and without a look.
-	a.Told(a.ctx(), map[string][]int64{"customers": {5}})
+	a.Invalidate(a.ctx(), map[string][]int64{"customers": {5}})
 	b.asks(1, "what was written through another instance", func() { b.get("customers", 5) })
 	b.asks(0, "what was not", func() { b.page("products") })
 }
@@ -473,7 +473,7 @@ func TestLostRequestsDelayNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience/2)
+	ctx, cancel := context.WithTimeout(t.Context(), quickTimeout/2)
 	defer cancel()
 	if _, err := r.Scope(ctx, odooapi.Scope{Lang: "es"}); err != nil || ctx.Err() != nil {
 		t.Errorf("%v, after %v", err, ctx.Err())
@@ -508,7 +508,7 @@ func TestJournalSetBack(t *testing.T) {
 		n.Stop()
 		between()
 		n.Start()
-		if err := r.await(r.ctx(), func() bool { return r.kv == nil || r.marked.IsZero() }); err != nil {
+		if err := r.await(r.ctx(), func() bool { return r.kv == nil || r.markedAt.IsZero() }); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Watching(r.ctx()); err != nil {
@@ -528,11 +528,32 @@ func TestJournalSetBack(t *testing.T) {
 	r.asks(0, "again", func() { r.get("sales", 7); r.page("sales") })
 }
 
+// They can be set back on a server that this instance is not connected to: its next mark has an older revision.
+func TestJournalSetBackElsewhere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, natstest.Start(t), 1<<20)
+	r.look(everything())
+	r.page("sales")
+	r.mu.Lock()
+	session := r.session
+	r.lastMark += 100
+	r.mu.Unlock()
+	if err := r.WriteMark(r.ctx(), 0, nil, nil); !errors.Is(err, errSetBack) {
+		t.Fatal(err)
+	}
+	if err := r.await(r.ctx(), func() bool { return r.kv != nil && r.session != session }); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.move(time.Second)
+	r.look(nil)
+	r.asks(1, "after the loss", func() { r.page("sales") })
+}
+
 // A look that was under way when an instance began to watch vouches for what it found.
 func TestFirstMarkCounts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, natstest.Start(t), 1<<20)
-	if err := r.Polled(r.ctx(), time.Minute, nil, nil); err != nil {
+	if err := r.WriteMark(r.ctx(), time.Minute, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Trusted(r.ctx()); err != nil {
@@ -617,7 +638,7 @@ func TestWritesWaitForEveryInstance(t *testing.T) {
 	}
 	nc, _ := n.Connect()
 	asked := make(chan struct{}, 1)
-	if _, err := nc.Subscribe(a.subject("seen"), func(*nats.Msg) { asked <- struct{}{} }); err != nil {
+	if _, err := nc.Subscribe(a.subject("ack"), func(*nats.Msg) { asked <- struct{}{} }); err != nil {
 		t.Fatal(err)
 	}
 	if err := nc.Flush(); err != nil {
@@ -628,7 +649,7 @@ func TestWritesWaitForEveryInstance(t *testing.T) {
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		a.Told(a.ctx(), map[string][]int64{"sales": {5}})
+		a.Invalidate(a.ctx(), map[string][]int64{"sales": {5}})
 	}()
 	select {
 	case <-asked:
@@ -672,6 +693,6 @@ func TestDoubt(t *testing.T) {
 			t.Fatal("they do not know each other")
 		}
 	}
-	a.Told(a.ctx(), map[string][]int64{"sales": {5}})
+	a.Invalidate(a.ctx(), map[string][]int64{"sales": {5}})
 	b.asks(2, "after a change that nobody knows", func() { b.page("sales"); b.page("sales") })
 }

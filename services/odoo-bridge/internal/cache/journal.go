@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// remembered is how many changed records a journal tells of; records older than that are asked for
+// maxChanges is how many changed records a journal tells of; records older than that are asked for
 // again.
-const remembered = 2000
+const maxChanges = 2000
 
 // journal tells what of a resource has changed. It is a value of the bucket; a new one replaces it.
 type journal struct {
@@ -21,7 +21,7 @@ type journal struct {
 type change struct {
 	ID    int64  `json:"id"`
 	N     uint64 `json:"n"`
-	Found bool   `json:"found,omitempty"` // by the poller, which so knows of it
+	Found bool   `json:"found,omitempty"` // by the poller, which knows of it
 }
 
 // with gives the journal after one more change.
@@ -35,7 +35,7 @@ func (j journal) with(c Change, found bool) journal {
 		last = slices.DeleteFunc(last, func(was change) bool { return was.ID == id })
 		last = append(last, change{ID: id, N: j.N, Found: found})
 	}
-	if over := len(last) - remembered; over > 0 {
+	if over := len(last) - maxChanges; over > 0 {
 		j.Floor = max(j.Floor, last[over-1].N)
 		last = last[over:]
 	}
@@ -43,7 +43,7 @@ func (j journal) with(c Change, found bool) journal {
 	return j
 }
 
-// view is a journal as it is looked things up in.
+// view is a journal indexed by record.
 type view struct {
 	journal
 
@@ -83,12 +83,12 @@ type Change struct {
 	All bool // any record of it may look different
 }
 
-// mark is what the poller leaves after each look at Odoo.
+// mark is what the poller writes after each poll of Odoo.
 type mark struct {
-	Session string   `json:"session"`
-	TookMS  int64    `json:"took_ms"` // since the look began
-	Blind   []string `json:"blind"`   // resources it could not see all changes of
-	Away    bool     `json:"away"`    // Odoo did not answer
+	Session     string   `json:"session"`
+	TookMS      int64    `json:"took_ms"`     // since the poll began
+	Unwatched   []string `json:"unwatched"`   // resources it could not see all changes of
+	Unavailable bool     `json:"unavailable"` // Odoo did not answer
 }
 
 func (m mark) took() time.Duration { return time.Duration(m.TookMS) * time.Millisecond }

@@ -12,7 +12,7 @@ var requests = promauto.NewCounterVec(prometheus.CounterOpts{
 }, []string{"resource", "kind", "outcome"})
 
 var (
-	changesTold = promauto.NewCounterVec(prometheus.CounterOpts{
+	changesWritten = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "odoo_cache_changes_total", Help: "Changes written into a resource's journal by this instance.",
 	}, []string{"resource"})
 	memoryBytes = promauto.NewGauge(prometheus.GaugeOpts{

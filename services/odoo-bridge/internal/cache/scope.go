@@ -18,7 +18,7 @@ func (c *Cache) Scope(ctx context.Context, asked odooapi.Scope) (resource.Scope,
 		c.rememberTerms(terms)
 		return terms.Scope(asked)
 	}
-	if !isAway(err) {
+	if !isUnavailable(err) {
 		return resource.Scope{}, err
 	}
 	if known := c.knownTerms(ctx); known != nil {
@@ -53,7 +53,7 @@ func (c *Cache) knownTerms(ctx context.Context) *resource.Terms {
 	if kv == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience/2)
+	ctx, cancel := context.WithTimeout(ctx, quickTimeout/2)
 	defer cancel()
 	entry, err := kv.Get(ctx, c.cfg.Namespace+termsKey)
 	if err != nil {

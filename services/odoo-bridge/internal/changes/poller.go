@@ -49,8 +49,8 @@ type Config struct {
 // Cache forgets what has changed; *cache.Cache is one.
 type Cache interface {
 	Watching(ctx context.Context) error
-	Changed(ctx context.Context, changes map[string]cache.Change, found bool) error
-	Polled(ctx context.Context, took time.Duration, blind []string, failed error) error
+	WriteChanges(ctx context.Context, changes map[string]cache.Change, found bool) error
+	WriteMark(ctx context.Context, took time.Duration, blind []string, failed error) error
 }
 
 // Poller finds changes.
@@ -71,9 +71,9 @@ func New(cfg Config, odoo *resource.Store, c Cache) *Poller {
 	return &Poller{cfg: cfg, odoo: odoo, cache: c, told: make(chan told, 256)}
 }
 
-// Told hears of records that a write through Resonance changed: their events need not wait for the
+// Written takes records that a write through Resonance changed: their events need not wait for the
 // next look.
-func (p *Poller) Told(name string, ids []int64) {
+func (p *Poller) Written(name string, ids []int64) {
 	select {
 	case p.told <- told{name, ids}:
 	default: // the next look finds them
@@ -204,7 +204,7 @@ func (w *watch) look(ctx context.Context) {
 	began := time.Now()
 	blind, err := w.poll(ctx)
 	took := time.Since(began)
-	if told := w.cache.Polled(ctx, took, blind, err); err == nil {
+	if told := w.cache.WriteMark(ctx, took, blind, err); err == nil {
 		err = told
 	}
 	pollSeconds.Observe(took.Seconds())
@@ -279,7 +279,7 @@ func (w *watch) poll(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	if len(w.changes) > 0 {
-		if err := w.cache.Changed(ctx, w.changes, true); err != nil {
+		if err := w.cache.WriteChanges(ctx, w.changes, true); err != nil {
 			return nil, err
 		}
 		clear(w.changes)

@@ -31,7 +31,7 @@ type recorder struct {
 
 func (r *recorder) Watching(context.Context) error { return nil }
 
-func (r *recorder) Changed(_ context.Context, changes map[string]cache.Change, _ bool) error {
+func (r *recorder) WriteChanges(_ context.Context, changes map[string]cache.Change, _ bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, c := range changes {
@@ -45,7 +45,7 @@ func (r *recorder) Changed(_ context.Context, changes map[string]cache.Change, _
 	return nil
 }
 
-func (r *recorder) Polled(_ context.Context, _ time.Duration, _ []string, failed error) error {
+func (r *recorder) WriteMark(_ context.Context, _ time.Duration, _ []string, failed error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if failed == nil {

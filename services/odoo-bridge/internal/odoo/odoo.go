@@ -275,14 +275,6 @@ func (c *Client) stillAway(err error) *fault.Error {
 	return &fault.Error{Code: last.Code, Detail: last.Detail, RetryAfter: max(openFor, last.RetryAfter), Err: errors.Join(err, last.Err)}
 }
 
-// Ready is nil unless the last calls failed to reach Odoo.
-func (c *Client) Ready() error {
-	if c.breaker.State() == gobreaker.StateOpen {
-		return c.stillAway(errors.New("the circuit breaker is open"))
-	}
-	return nil
-}
-
 // Now is the time by Odoo's clock, to the second, as its last answer told it; ours before that.
 func (c *Client) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
