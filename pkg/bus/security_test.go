@@ -32,6 +32,7 @@ func TestConnectWithNKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	ns := natstest.Start(t, func(o *server.Options) {
+		o.CustomClientAuthentication = nil
 		o.Nkeys = []*server.NkeyUser{{Nkey: public, Permissions: &server.Permissions{
 			Publish:   &server.SubjectPermission{Allow: []string{"$JS.API.INFO"}},
 			Subscribe: &server.SubjectPermission{Allow: []string{bus.InboxPrefix("orders") + ".>"}},

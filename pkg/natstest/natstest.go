@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/localnats"
+	"github.com/resonance/resonance/pkg/natsauth"
 	"github.com/resonance/resonance/pkg/porttest"
 )
 
@@ -29,11 +30,13 @@ type Server struct {
 	isolated  bool
 }
 
-// Start starts a server that is stopped when the test ends, with options changed by customize.
+// Start starts a server that is stopped when the test ends, with options changed by customize. Services that connect to
+// it have the permissions of their users (package natsauth) by the names of their connections, and everybody else all.
 func Start(tb testing.TB, customize ...func(*server.Options)) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, dir: tb.TempDir(), addr: porttest.Addr(tb)}
 	s.customize = func(o *server.Options) {
+		o.CustomClientAuthentication = byName{}
 		for _, change := range customize {
 			change(o)
 		}
@@ -103,4 +106,19 @@ func connect(tb testing.TB, url string) (*nats.Conn, jetstream.JetStream) {
 		tb.Fatal(err)
 	}
 	return nc, js
+}
+
+// byName gives each connection the permissions of the service whose name it has.
+type byName struct{}
+
+func (byName) Check(c server.ClientAuthentication) bool {
+	user := &server.User{}
+	if p, ok := natsauth.Of(c.GetOpts().Name); ok {
+		user.Permissions = &server.Permissions{
+			Publish: &server.SubjectPermission{Allow: p.Publish}, Subscribe: &server.SubjectPermission{Allow: p.Subscribe},
+			Response: &server.ResponsePermission{MaxMsgs: 1, Expires: time.Minute},
+		}
+	}
+	c.RegisterUser(user)
+	return true
 }

@@ -145,6 +145,7 @@ func (c *Config) takeTurns(ctx context.Context, nc *nats.Conn) error {
 		}
 		return lease.Hold(ctx, kv, leaseKey, instance, func(ctx context.Context) error {
 			c.rebuildOrders(ctx, js)
+			defer bus.KeepMirror(ctx, c.Log, js, c.NATSReplicas, bus.StreamOrders)()
 			stop, err := meter.Keep(ctx, kv)
 			if err != nil {
 				return err

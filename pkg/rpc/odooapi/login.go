@@ -8,9 +8,9 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Logins take two requests, so that no password is readable on NATS, to its operators neither (invariant 9). Each
-// instance of odoo-bridge has a key pair of its own, which lives as long as its process: SubjectLoginKey is answered by
-// any instance with its public key, and LoginSubject of that by this one instance.
+// SubjectLoginKey is the first of two requests that a login takes, so that no password is readable on NATS, not even by
+// its operators (invariant 9). Each instance of odoo-bridge has a key pair of its own, which lives as long as its process:
+// any instance answers this request with its public key, and only that one answers on LoginSubject of it.
 const SubjectLoginKey = "odoo.session.key" // nothing → LoginKey
 
 // LoginSubject is where an instance checks Odoo's own users: SealedLogin → User. Unauthenticated when
@@ -30,7 +30,7 @@ type SealedLogin struct {
 
 // Seal encrypts credentials for the instance with that public key.
 func Seal(publicKey string, c Credentials) (SealedLogin, error) {
-	data, err := json.Marshal(c)
+	data, err := json.Marshal(c) //nolint:gosec // to be sealed
 	if err != nil {
 		return SealedLogin{}, fmt.Errorf("seal a login: %w", err)
 	}

@@ -104,6 +104,7 @@ func (p *Poller) hold(ctx context.Context, js jetstream.JetStream) error {
 		if err := p.cache.Watching(ctx); err != nil {
 			return err
 		}
+		defer bus.KeepMirror(ctx, p.cfg.Log, js, p.cfg.Replicas, bus.StreamOdoo)()
 		active.Set(1)
 		defer active.Set(0)
 		w := &watch{Poller: p, kv: kv, js: js, stream: stream}
