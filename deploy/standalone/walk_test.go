@@ -209,6 +209,11 @@ func TestAddAColumn(t *testing.T) {
 	c.patch(ids[0], `{"region":"East"}`, http.StatusPreconditionFailed, "If-Match", before.tag)
 	c.patch(ids[0], `{"colour":"red"}`, http.StatusBadRequest)
 
+	c.patch(ids[1], `{"status":"Sent","priority":"Low","region":"Centre"}`, http.StatusOK, "Prefer", "wait=20")
+	if rec, _ := sandbox.Record(ids[1]); rec.Fields["Region"] != "Centre" || rec.Fields["Status"] != "Sent" || rec.Fields["Priority"] != "Low" {
+		t.Errorf("Airtable has %+v", rec.Fields)
+	}
+
 	// The event says what it was and is.
 	msg := c.newest(ids[0])
 	var changed struct {
