@@ -1,9 +1,12 @@
 package airtablesync_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
@@ -240,6 +243,39 @@ func TestSpanishChoices(t *testing.T) {
 	}
 	if value, ok := status.Find(" EN TRÁNSITO"); !ok || value != "En tránsito" {
 		t.Errorf("%+v", status)
+	}
+}
+
+// A choice that no record has yet is known when somebody asks, but Airtable is not asked for each nonsense.
+func TestNewChoiceIsReadWhenAsked(t *testing.T) {
+	c := &clock{}
+	w := newWorld(t, airtabletest.Config{Orders: 4, Now: c.now})
+	w.start(on(c))
+	w.ok(w.synced())
+	offers := func(want bool) {
+		t.Helper()
+		var source columns.Source
+		w.ask(syncapi.SubjectColumns, struct{}{}, &source)
+		if got := slices.ContainsFunc(source.Columns, func(c columns.Column) bool {
+			return slices.ContainsFunc(c.Offers, func(o columns.Offer) bool { return o.Value == "En tránsito" })
+		}); got != want {
+			t.Errorf("the choice is offered: %t, want %t", got, want)
+		}
+	}
+	w.sandbox.ResetCalls()
+	offers(false)
+	w.must(w.sandbox.AddChoice("Status", "En tránsito"))
+	for range 5 {
+		offers(false)
+	}
+	if got := w.sandbox.Calls().Meta; got != 1 {
+		t.Errorf("%d calls", got)
+	}
+	c.advance(time.Minute)
+	offers(true)
+	status := w.column("status")
+	if _, known := status.Find("En tránsito"); !known {
+		t.Error("the bucket does not have it")
 	}
 }
 

@@ -16,6 +16,10 @@ const (
 	SubjectFile   = "airtable-sync.file"   // FileRef → a part of the file; HeaderSize, HeaderContentType; NotFound, TooLarge
 )
 
+// SubjectColumns reads the table's metadata again, unless that was done a moment ago or costs calls that are needed
+// for more: nothing → columns.Source. It is for who meets a choice that the columns do not offer.
+const SubjectColumns = "airtable-sync.columns"
+
 // HeaderSize is a reply header: how many bytes the whole file has, a decimal.
 const HeaderSize = "Size"
 

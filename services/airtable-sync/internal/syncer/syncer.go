@@ -69,6 +69,8 @@ type Syncer struct {
 	refusals int       // so often in a row webhooks were refused
 	refused  time.Time // webhooks are not asked for again before this
 
+	rereads rereads
+
 	mu        sync.Mutex // guards what follows
 	noFormula fault.Text // why the incremental mode is out of the question, if it is
 	noHook    fault.Text // why there is no webhook, if there is none
@@ -117,7 +119,7 @@ func (s *Syncer) Active(ctx context.Context, version string) (err error) {
 	server, err := bus.Serve(s.nc, s.cfg.Log, bus.Service{
 		Name: "airtable-sync", Description: "Finds every change in Airtable", Version: version,
 		Workers: 64, Timeout: time.Minute, // waiting for a run costs a goroutine and no more
-		Endpoints: map[string]bus.Handler{syncapi.SubjectRun: s.serveRun, syncapi.SubjectStatus: s.serveStatus, syncapi.SubjectPing: s.servePing, syncapi.SubjectFile: s.cfg.Files},
+		Endpoints: map[string]bus.Handler{syncapi.SubjectRun: s.serveRun, syncapi.SubjectStatus: s.serveStatus, syncapi.SubjectPing: s.servePing, syncapi.SubjectFile: s.cfg.Files, syncapi.SubjectColumns: s.serveColumns},
 	})
 	if err != nil {
 		return err

@@ -1,16 +1,21 @@
 package api
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
-	"reflect"
-
+	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/columns"
 	"github.com/resonance/resonance/pkg/event/schema"
 	"github.com/resonance/resonance/pkg/fault"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/orders"
 )
 
@@ -76,4 +81,34 @@ func TestColumns(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	r.get("/api/orders/columns?"+url.Values{"x": {"1"}}.Encode()).problem(http.StatusBadRequest, "x")
+}
+
+// A choice that was added in Airtable a moment ago is asked for before an edit to it is refused.
+func TestEditToANewChoice(t *testing.T) {
+	t.Parallel()
+	r, _ := editable(t)
+	r.catalog.Set(spanish)
+	fresh := columns.Source{Name: columns.Main, Columns: slices.Clone(spanish.Columns)}
+	fresh.Columns[0].Offers = append(slices.Clone(fresh.Columns[0].Offers), columns.Offer{Value: "En tránsito", Title: "En tránsito"})
+	body, err := json.Marshal(fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := atomic.Int32{}
+	r.serve("airtable-sync", map[string]bus.Handler{syncapi.SubjectColumns: func(context.Context, []byte) (bus.Reply, error) {
+		asked.Add(1)
+		return bus.Reply{Data: body}, nil
+	}})
+	r.patch("/api/orders/rec1", `{"status":"enviado"}`).decode(http.StatusOK, &map[string]any{})
+	if got := asked.Load(); got != 0 {
+		t.Errorf("asked %d times for a known choice", got)
+	}
+	r.patch("/api/orders/rec1", `{"status":"en tránsito"}`).decode(http.StatusOK, &map[string]any{})
+	r.patch("/api/orders", `{"ids":["rec1"],"values":{"status":"En tránsito"}}`).decode(http.StatusOK, &map[string]any{})
+	if got := asked.Load(); got != 1 {
+		t.Errorf("asked %d times for one choice", got)
+	}
+	if resp := r.patch("/api/orders", `{"edits":[{"record_id":"rec1","status":"Lost"}]}`); resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(resp.body), "En tránsito") {
+		t.Errorf("%d %s", resp.StatusCode, resp.body)
+	}
 }

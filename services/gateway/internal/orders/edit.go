@@ -23,6 +23,7 @@ import (
 	"github.com/resonance/resonance/pkg/fault"
 	"github.com/resonance/resonance/pkg/rpc"
 	"github.com/resonance/resonance/pkg/rpc/ordersapi"
+	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	"github.com/resonance/resonance/services/gateway/internal/access"
 	"github.com/resonance/resonance/services/gateway/internal/auth"
 	"github.com/resonance/resonance/services/gateway/internal/listquery"
@@ -83,6 +84,49 @@ func (v OrderValues) values(catalog *columns.Catalog, at string, mistakes map[st
 		all[name] = found
 	}
 	return all
+}
+
+// all are the values that are wanted of any order.
+func (m *ManyEdits) all() (values []OrderValues) {
+	for _, e := range m.Edits {
+		values = append(values, e.OrderValues)
+	}
+	if m.Values != nil {
+		values = append(values, *m.Values)
+	}
+	return values
+}
+
+// learnTime bounds how long a request waits for the columns to be read again.
+const learnTime = 6 * time.Second
+
+// learnChoices has airtable-sync read the columns again if values has one that its column does not offer: it may have
+// been added in Airtable a moment ago. If that fails the known columns decide.
+func (a *ordersAPI) learnChoices(ctx context.Context, values ...OrderValues) {
+	if !slices.ContainsFunc(values, func(v OrderValues) bool { return v.unknown(a.catalog) }) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, learnTime)
+	defer cancel()
+	var source columns.Source
+	reply, err := a.Services.Ask(ctx, syncapi.SubjectColumns, struct{}{})
+	if err == nil {
+		err = json.Unmarshal(reply.Data, &source)
+	}
+	if err == nil && len(source.Columns) > 0 {
+		a.catalog.Set(source)
+	}
+}
+
+// unknown reports whether a column does not offer its value.
+func (v OrderValues) unknown(catalog *columns.Catalog) bool {
+	for name, wanted := range v.byColumn() {
+		column, known := catalog.Column(name)
+		if _, offered := column.Find(wanted.String()); known && column.Editable && wanted.text != nil && !offered {
+			return true
+		}
+	}
+	return false
 }
 
 var notEditable = fault.T("la tabla de Airtable no tiene un campo para esta columna en el que se pueda escribir",
@@ -203,6 +247,7 @@ type editOutput struct {
 
 func (a *ordersAPI) editOrder(ctx context.Context, in *editInput) (*editOutput, error) {
 	mistakes := map[string]fault.Text{}
+	a.learnChoices(ctx, in.Body)
 	values := in.Body.values(a.catalog, "", mistakes)
 	if f := problem.Invalid(mistakes); f != nil {
 		return nil, f
@@ -256,6 +301,7 @@ func (a *ordersAPI) editOrders(ctx context.Context, in *manyInput) (*manyOutput,
 	if _, ok := in.r.Header["If-Match"]; ok {
 		return nil, fault.Field("If-Match", fault.T("aquí no vale; use if_match en cada edición", "does not go here; use if_match in each edit"))
 	}
+	a.learnChoices(ctx, in.Body.all()...)
 	edits, err := in.Body.edits(a.catalog)
 	if err != nil {
 		return nil, err
