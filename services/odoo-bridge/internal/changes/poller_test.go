@@ -176,7 +176,7 @@ func TestQuietLooks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := watch{Poller: &Poller{cfg: Config{Every: 4 * time.Second}}, countsApart: apart}
+			w := activePoller{Poller: &Poller{cfg: Config{Every: 4 * time.Second}}, countsApart: apart}
 			if rate := float64(c.want) / w.interval().Seconds(); rate >= 1 {
 				t.Errorf("%.2f calls a second", rate)
 			}
@@ -190,7 +190,7 @@ func TestQuietLooks(t *testing.T) {
 	}
 }
 
-// A version of Odoo, or a right, that the short look fails on costs calls, and no change.
+// A version of Odoo, or a right, that the short poll fails on costs calls, and no change.
 func TestShortLookRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, odootest.User{Login: "bridge", Password: "pw", Role: odootest.Admin}, 0)

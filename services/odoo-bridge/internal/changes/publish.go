@@ -18,21 +18,21 @@ import (
 
 // Bounds of publishing.
 const (
-	chunk     = 100             // records read at once, so that looks are not delayed
-	patience  = 2 * time.Second // with NATS, for one event; what fails is tried again after the next look
-	maxRecord = 512 << 10       // bytes of a record in an event
-	conflicts = 5
+	chunk       = 100             // records read at once, so that looks are not delayed
+	natsTimeout = 2 * time.Second // with NATS, for one event; what fails is tried again after the next look
+	maxRecord   = 512 << 10       // bytes of a record in an event
+	conflicts   = 5
 )
 
 // publishSome publishes events of some records. What fails stays pending.
-func (w *watch) publishSome(ctx context.Context) error {
+func (w *activePoller) publishSome(ctx context.Context) error {
 	for _, name := range erp.Names() {
 		if len(w.touched[name]) > 0 {
 			if w.state.Known[name] == nil {
 				delete(w.touched, name)
 				continue
 			}
-			if err := w.lookUp(ctx, name); err != nil {
+			if err := w.resolveTouched(ctx, name); err != nil {
 				return err
 			}
 		}
@@ -44,7 +44,7 @@ func (w *watch) publishSome(ctx context.Context) error {
 	return nil
 }
 
-func (w *watch) publishOf(ctx context.Context, name string) error {
+func (w *activePoller) publishOf(ctx context.Context, name string) error {
 	pending := w.pending[name]
 	var read []int64
 	n := 0
@@ -72,7 +72,7 @@ func (w *watch) publishOf(ctx context.Context, name string) error {
 		records = append(records, found...)
 		switch {
 		case resource.Refused(err): // one record, which does not hold the others up (invariant 5)
-			w.cfg.Log.Warn("record cannot be read, no event published", "resource", name, "ids", ids, "error", err)
+			w.cfg.Log.Warn("record unreadable", "resource", name, "ids", ids, "error", err)
 		case err != nil:
 			failed = err
 		}
@@ -96,8 +96,8 @@ func (w *watch) publishOf(ctx context.Context, name string) error {
 }
 
 // publish publishes an event on top of the newest of its record, unless that shows the same.
-func (w *watch) publish(ctx context.Context, c event.OdooChanged, digest string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (w *activePoller) publish(ctx context.Context, c event.OdooChanged, digest string) error {
+	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
 	c.At = time.Now().UTC()
 	what := c.Change
@@ -138,10 +138,10 @@ func (w *watch) publish(ctx context.Context, c event.OdooChanged, digest string)
 			return err
 		}
 	}
-	return fmt.Errorf("event of %s %d: others publish it, too", c.Resource, c.ID)
+	return fmt.Errorf("event of %s %d: published by others too", c.Resource, c.ID)
 }
 
-func (w *watch) send(ctx context.Context, msg *nats.Msg, seq uint64) error {
+func (w *activePoller) send(ctx context.Context, msg *nats.Msg, seq uint64) error {
 	bus.ExpectLast(msg, seq)
 	_, err := bus.Publish(ctx, w.js, msg)
 	return err

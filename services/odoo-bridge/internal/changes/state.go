@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// state is what has been seen of Odoo, and told. It is a value of the bucket sync-state.
+// state is what has been seen of Odoo, and published. It is a value of the bucket sync-state.
 type state struct {
 	Cursors map[string]time.Time           `json:"cursors"` // by model: Odoo's time, at least, of the last look
 	Seen    map[string]map[int64]time.Time `json:"seen"`    // by model and id: write_date of what the next look will find again
@@ -91,7 +91,7 @@ func load(ctx context.Context, kv jetstream.KeyValue, key string) (*state, uint6
 		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read what was seen of Odoo: %w", err)
+		return nil, 0, fmt.Errorf("read poller state: %w", err)
 	}
 	s := &state{}
 	if err := json.Unmarshal(entry.Value(), s); err != nil || s.Known == nil || s.Cursors == nil {

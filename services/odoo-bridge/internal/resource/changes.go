@@ -28,7 +28,7 @@ type Watch struct {
 // belongs to one.
 type reach struct{ root, path string }
 
-// treeDepth is how deep records may be nested for a short look to see all that the full name of one is made of.
+// treeDepth is how deep records may be nested for a short poll to see all that the full name of one is made of.
 const treeDepth = 8
 
 // watchList collects watches by model.
