@@ -41,11 +41,8 @@ func (w *world) accept(edits ...*event.OrderEdit) {
 			id = event.NewID()
 		}
 		w.accepted[e.ID] = true
-		msg, err := event.NewOrderEdit(event.Envelope{ID: id, Source: "/orders", Time: e.RequestedAt}, e)
-		if err != nil {
-			w.Fatal(err)
-		}
-		if acks[i], err = w.js.PublishMsgAsync(msg); err != nil {
+		var err error
+		if acks[i], err = w.js.PublishMsgAsync(editMessage(w, id, e)); err != nil {
 			w.Fatal(err)
 		}
 	}
@@ -56,6 +53,14 @@ func (w *world) accept(edits ...*event.OrderEdit) {
 			w.Fatal(err)
 		}
 	}
+}
+
+func editMessage(t testing.TB, id string, e *event.OrderEdit) *nats.Msg {
+	msg, err := event.NewOrderEdit(event.Envelope{ID: id, Source: "/orders", Time: e.RequestedAt}, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return msg
 }
 
 func edit(id, status, priority string) *event.OrderEdit {
