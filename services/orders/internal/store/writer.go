@@ -106,7 +106,6 @@ func (s *Store) Writer(ctx context.Context) (*Writer, error) {
 			return nil, err
 		}
 	}
-	sizeArrays(w.conn)
 	return w, nil
 }
 
