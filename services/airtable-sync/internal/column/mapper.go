@@ -435,12 +435,16 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 		}
 	}
 	digest := m.digest(&o, cells, r) // of the whole
-	for _, name := range event.EditableColumns {
-		column, _ := event.ColumnByName(name)
-		if v := column.Value(&o); v != nil && len(*v) > maxChoice {
-			bounded := Bounded(*v)
+	for i := range event.Columns {
+		column := &event.Columns[i]
+		v := column.Value(&o)
+		if v == nil || len(*v) <= maxChoice {
+			continue
+		}
+		if c := Column(column.Name); column.Kind == schema.Choice {
+			bounded := Bounded(c, *v)
 			column.Set(&o, &bounded)
-			o.Truncated = append(o.Truncated, m.table.Fields[m.columns[Column(name)]].Name)
+			o.Truncated = append(o.Truncated, m.table.Fields[m.columns[c]].Name)
 		}
 	}
 	return o, digest
@@ -450,9 +454,9 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 // to them, and Postgres indexes them together, which must not exceed 2,704 bytes.
 const maxChoice = 1000
 
-// Bounded is s as Order shows it in a column with choices: longer values are cut and end in "…".
-func Bounded(s string) string {
-	if len(s) <= maxChoice {
+// Bounded is s as Order shows it in the column: where that has choices, longer values are cut and end in "…".
+func Bounded(c Column, s string) string {
+	if len(s) <= maxChoice || c.kind() != schema.Choice {
 		return s
 	}
 	end := maxChoice - len("…")

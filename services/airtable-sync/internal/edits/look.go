@@ -155,7 +155,7 @@ func (r *round) judge(ctx context.Context, t *task, l *look, newer func(column.C
 // second in which a cell was modified is all that Airtable tells).
 func (r *round) foreign(t *task, e *edit, c column.Column, value *string) bool {
 	for _, other := range t.edits {
-		if v, ok := other.value(c); ok && other.tried.Load() && value != nil && *value == column.Bounded(v) {
+		if v, ok := other.value(c); ok && other.tried.Load() && value != nil && *value == column.Bounded(c, v) {
 			return false
 		}
 	}
@@ -220,7 +220,7 @@ func (r *round) since(t *task, c column.Column) string {
 
 func (r *round) holds(rec airtable.Record, w want) bool {
 	v := r.value(rec, w.column)
-	return v != nil && *v == column.Bounded(w.value)
+	return v != nil && *v == column.Bounded(w.column, w.value)
 }
 
 func (r *round) value(rec airtable.Record, c column.Column) *string {
