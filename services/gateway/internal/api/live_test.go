@@ -92,7 +92,7 @@ func TestWebSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wsjson.Write(ctx, byMessage, push.Hello{Token: r.tokens[auth.Viewer]}); err != nil {
+	if err := wsjson.Write(ctx, byMessage, push.Login{Token: r.tokens[auth.Viewer]}); err != nil {
 		t.Fatal(err)
 	}
 	for _, conn := range []*websocket.Conn{byHeader, byMessage} {
@@ -158,7 +158,7 @@ func TestWebSocketTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wsjson.Write(ctx, long, push.Hello{Token: r.tokens[auth.Viewer], Since: strings.Repeat("x", 200+1)}); err != nil {
+	if err := wsjson.Write(ctx, long, push.Login{Token: r.tokens[auth.Viewer], Since: strings.Repeat("x", 200+1)}); err != nil {
 		t.Fatal(err)
 	}
 	if code := closed(long); code != websocket.StatusPolicyViolation {
@@ -182,7 +182,7 @@ func TestWebSocketTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	readMessage(t, ctx, renewed)
-	if err := wsjson.Write(ctx, renewed, push.Hello{Token: r.tokens[auth.Viewer]}); err != nil {
+	if err := wsjson.Write(ctx, renewed, push.Login{Token: r.tokens[auth.Viewer]}); err != nil {
 		t.Fatal(err)
 	}
 	if code := closed(expiring); code != websocket.StatusCode(4401) {

@@ -24,18 +24,18 @@ type feed struct {
 	hub     *Hub
 	reading *reading
 
-	created time.Time // of the stream; zero while there is none
-	start   uint64    // what is remembered begins after it
-	before  uint64    // what was there when this feed first looked
-	read    uint64
-	readAt  time.Time // when the stream stored what has that sequence; zero if nothing was read yet
-	told    uint64
-	shown   uint64
-	log     []entry // remembered, then waiting to be told: in the order of the stream
-	waiting int     // how many at the end of log are not told yet
-	lost    bool    // clients must read everything again
-	looked  bool    // at the stream
-	known   bool    // all of it that is to be remembered
+	created   time.Time // of the stream; zero while there is none
+	start     uint64    // what is remembered begins after it
+	before    uint64    // what was there when this feed first looked
+	read      uint64
+	readAt    time.Time // when the stream stored what has that sequence; zero if nothing was read yet
+	announced uint64
+	shown     uint64
+	log       []entry // announced changes, then those that wait: in stream order
+	waiting   int     // how many at the end of log are not announced yet
+	lost      bool    // clients must read everything again
+	looked    bool    // at the stream
+	known     bool    // all of it that is to be remembered
 }
 
 type entry struct {
@@ -126,8 +126,8 @@ func (f *feed) resume(created time.Time, last uint64) (from uint64) {
 			f.shown = 0 // of another stream
 		}
 		f.created, f.log, f.waiting = created, nil, 0
-		f.start = last - min(last, memory)
-		f.read, f.told, f.before = f.start, f.start, last
+		f.start = last - min(last, maxRemembered)
+		f.read, f.announced, f.before = f.start, f.start, last
 		f.readAt = time.Time{}
 	}
 	f.looked = true
@@ -137,7 +137,7 @@ func (f *feed) resume(created time.Time, last uint64) (from uint64) {
 	return f.read + 1
 }
 
-// caughtUp says that what is to be remembered is: clients can be told what they missed.
+// caughtUp marks the feed as read up to its end: clients can now receive what they missed.
 func (f *feed) caughtUp() {
 	f.hub.mu.Lock()
 	defer f.hub.mu.Unlock()
@@ -157,49 +157,49 @@ func (f *feed) take(seq uint64, at time.Time, c Change, ok bool) {
 	defer f.hub.mu.Unlock()
 	f.read, f.readAt = seq, at
 	if seq <= f.before && f.waiting == 0 && (!f.Shown || f.shown == 0 || seq <= f.shown) {
-		f.told = seq
+		f.announced = seq
 	}
 	if !ok {
 		return
 	}
 	f.log = append(f.log, entry{seq: seq, arrived: time.Now(), Change: c})
-	if seq > f.told {
+	if seq > f.announced {
 		f.waiting++
 		f.hub.wake()
 	}
 	f.forget()
 }
 
-// forget drops the oldest of what was told.
+// forget drops the oldest announced changes.
 func (f *feed) forget() {
-	if extra := len(f.log) - f.waiting - memory; extra > memory/10 {
+	if extra := len(f.log) - f.waiting - maxRemembered; extra > maxRemembered/10 {
 		f.start = f.log[extra-1].seq
 		f.log = slices.Delete(f.log, 0, extra)
 	}
 }
 
 // release tells what waits and is shown, and says how long to wait for the rest.
-func (f *feed) release(now time.Time, tell func(Change)) (again time.Duration) {
+func (f *feed) release(now time.Time, announce func(Change)) (again time.Duration) {
 	waiting := f.log[len(f.log)-f.waiting:]
 	for _, e := range waiting {
-		if age := now.Sub(e.arrived); f.Shown && e.seq > f.shown && age < patience {
-			return patience - age
+		if age := now.Sub(e.arrived); f.Shown && e.seq > f.shown && age < visibilityTimeout {
+			return visibilityTimeout - age
 		}
-		tell(e.Change)
-		f.told = e.seq
+		announce(e.Change)
+		f.announced = e.seq
 		f.waiting--
 	}
 	return 0
 }
 
 // since tells what a client at a position has not seen; false when that is not known any more.
-func (f *feed) since(p position, tell func(Change)) bool {
-	if !f.created.Equal(p.created) || p.seq < f.start || p.seq > max(f.told, f.read, f.before) {
+func (f *feed) since(p position, announce func(Change)) bool {
+	if !f.created.Equal(p.created) || p.seq < f.start || p.seq > max(f.announced, f.read, f.before) {
 		return f.created.IsZero() && p.created.IsZero()
 	}
 	for _, e := range f.log[:len(f.log)-f.waiting] {
 		if e.seq > p.seq {
-			tell(e.Change)
+			announce(e.Change)
 		}
 	}
 	return true
@@ -211,7 +211,7 @@ type position struct {
 	seq     uint64
 }
 
-// cursor is the positions of what was told, one for each feed.
+// cursor is the position of the last announced change of each feed.
 func (h *Hub) cursor() string {
 	var b strings.Builder
 	for i, f := range h.reading.feeds {
@@ -222,7 +222,7 @@ func (h *Hub) cursor() string {
 		if !f.created.IsZero() {
 			created = f.created.UnixNano()
 		}
-		b.WriteString(strconv.FormatInt(created, 36) + "." + strconv.FormatUint(f.told, 36))
+		b.WriteString(strconv.FormatInt(created, 36) + "." + strconv.FormatUint(f.announced, 36))
 	}
 	return b.String()
 }

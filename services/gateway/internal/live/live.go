@@ -1,9 +1,8 @@
-// Package live tells clients what changed: which orders, edits and records of Odoo, not what they
-// are now. While there are clients it reads the streams, once for everybody and in the order they
-// have there, gathers what comes close together into one message, and hands that to every client.
-// Whoever reads too slowly is cut off and comes back with the cursor of the last message it saw: the
-// newest changes are remembered, so that it misses nothing and gets nothing twice. A cursor that is
-// too old, or of a stream that is gone, is answered with what to read again as a whole.
+// Package live notifies clients of which orders, edits and Odoo records changed, not of their new state. While
+// clients are connected it reads the streams, once for all of them and in stream order, batches changes that are close
+// together into one message, and sends it to every client. A client that reads too slowly is disconnected and resumes
+// with the cursor of the last message it saw: the newest changes are remembered, so that nothing is missed or sent
+// twice. A cursor that is too old, or of a stream that no longer exists, is answered with the resources to read again.
 package live
 
 import (
@@ -20,20 +19,20 @@ import (
 )
 
 const (
-	window   = 50 * time.Millisecond // changes this close together are one message
-	patience = time.Second           // a change is told after this even if nobody says it is shown
-	memory   = 10_000                // changes of a feed that are remembered
-	many     = 500                   // changes of a resource in one message, beyond which ids help nobody
-	backlog  = 64                    // messages a client may be behind
+	window            = 50 * time.Millisecond // changes this close together are one message
+	visibilityTimeout = time.Second           // a change is announced after this even if no one says that reads show it
+	maxRemembered     = 10_000                // changes of a feed that are remembered
+	maxNamed          = 500                   // changes of a resource in one message, beyond which ids help nobody
+	backlog           = 64                    // messages a client may be behind
 )
 
-// Feed is a stream to tell of.
+// Feed is a stream whose changes are announced.
 type Feed struct {
 	Stream   string
 	Subjects []string
 	// Resources are those that must be read again when changes were missed.
 	Resources []string
-	// Read says what a message is about; false for nothing to tell. Bodies are not read.
+	// Read says what a message is about; false if clients need not know. Bodies are not read.
 	Read func(subject string, h nats.Header) (Change, bool)
 	// Shown says that clients see changes only later: see Hub.Shown.
 	Shown bool
@@ -76,17 +75,17 @@ type Edited struct {
 
 // Hub serves the clients of one process.
 type Hub struct {
-	log    *slog.Logger
-	linger time.Duration
-	feeds  []Feed
-	asked  chan struct{}
-	poke   chan struct{}
+	log       *slog.Logger
+	linger    time.Duration
+	feeds     []Feed
+	requested chan struct{}
+	wakeup    chan struct{}
 
-	mu      sync.Mutex
-	clients map[*Client]struct{}
-	reading *reading  // under way, or to come
-	used    time.Time // when somebody last asked for it
-	sync    json.RawMessage
+	mu       sync.Mutex
+	clients  map[*Client]struct{}
+	reading  *reading  // under way, or to come
+	lastUsed time.Time // when somebody last asked for it
+	sync     json.RawMessage
 }
 
 // reading is the feeds, from when somebody listens to when nobody does any more.
@@ -118,7 +117,7 @@ type Frame struct {
 // waits to be Ready. It tells nothing until it runs.
 func New(log *slog.Logger, linger time.Duration, feeds ...Feed) *Hub {
 	h := &Hub{
-		log: log, linger: linger, feeds: feeds, asked: make(chan struct{}, 1), poke: make(chan struct{}, 1),
+		log: log, linger: linger, feeds: feeds, requested: make(chan struct{}, 1), wakeup: make(chan struct{}, 1),
 		clients: map[*Client]struct{}{},
 	}
 	h.begin()
@@ -145,7 +144,7 @@ func (h *Hub) Run(ctx context.Context, js jetstream.JetStream) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-h.asked:
+		case <-h.requested:
 			h.read(ctx, js)
 		}
 	}
@@ -162,7 +161,7 @@ func (h *Hub) read(ctx context.Context, js jetstream.JetStream) {
 	for _, f := range feeds {
 		all.Go(func() { f.run(ctx, js) })
 	}
-	all.Go(func() { h.tell(ctx) })
+	all.Go(func() { h.broadcast(ctx) })
 	for wait := h.linger; wait > 0; wait = h.rest(time.Now()) {
 		select {
 		case <-ctx.Done():
@@ -177,14 +176,14 @@ func (h *Hub) rest(now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.clients) > 0 {
-		h.used = now
+		h.lastUsed = now
 	}
-	if left := h.linger - now.Sub(h.used); left > 0 {
+	if left := h.linger - now.Sub(h.lastUsed); left > 0 {
 		return left
 	}
 	h.begin()
 	select {
-	case <-h.asked: // by somebody who has gone
+	case <-h.requested: // by somebody who has gone
 	default:
 	}
 	return 0
@@ -200,10 +199,10 @@ func (h *Hub) Clients() int {
 // Ready has the feeds read, and waits for them to be known.
 func (h *Hub) Ready(ctx context.Context) error {
 	h.mu.Lock()
-	h.used = time.Now()
+	h.lastUsed = time.Now()
 	ready := h.reading.ready
 	select {
-	case h.asked <- struct{}{}:
+	case h.requested <- struct{}{}:
 	default: // asked already
 	}
 	h.mu.Unlock()
@@ -216,7 +215,7 @@ func (h *Hub) Ready(ctx context.Context) error {
 }
 
 // Subscribe adds a client that saw everything up to cursor, "" for one that saw nothing. It waits
-// until it is Ready, so that what happened while this process was away is told too.
+// until it is Ready, so that changes from before this process started are announced too.
 func (h *Hub) Subscribe(ctx context.Context, cursor string) (*Client, error) {
 	if err := h.Ready(ctx); err != nil { // and for linger the reading stays
 		return nil, err
@@ -262,7 +261,7 @@ func (h *Hub) Shown(stream string, seq uint64) {
 	}
 }
 
-// Sync tells how the sync stands; what was told last goes to new clients too.
+// Sync announces the state of the sync; new clients receive the newest one.
 func (h *Hub) Sync(state json.RawMessage) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -272,20 +271,20 @@ func (h *Hub) Sync(state json.RawMessage) {
 
 func (h *Hub) wake() {
 	select {
-	case h.poke <- struct{}{}:
+	case h.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-// tell sends what the feeds have, at most once a window.
-func (h *Hub) tell(ctx context.Context) {
+// broadcast sends what the feeds have to every client, at most once per window.
+func (h *Hub) broadcast(ctx context.Context) {
 	timer := time.NewTimer(window)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-h.poke:
+		case <-h.wakeup:
 		}
 		timer.Reset(window)
 		select {
@@ -299,7 +298,7 @@ func (h *Hub) tell(ctx context.Context) {
 	}
 }
 
-// flush sends what can be told, and says when to look again for what cannot yet.
+// flush sends what reads show already, and returns when to check again for the rest.
 func (h *Hub) flush(now time.Time) (again time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -370,7 +369,7 @@ func (g gathered) add(c Change) {
 
 func (g gathered) into(m *Message) {
 	for resource, r := range g {
-		changed := Changed{Resource: resource, Many: len(r.kinds) > many}
+		changed := Changed{Resource: resource, Many: len(r.kinds) > maxNamed}
 		if !changed.Many {
 			lists := map[string]*[]string{"created": &changed.Created, "updated": &changed.Updated, "deleted": &changed.Deleted}
 			for id, kind := range r.kinds {

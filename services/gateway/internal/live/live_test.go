@@ -20,7 +20,7 @@ import (
 	"github.com/resonance/resonance/services/gateway/internal/live"
 )
 
-const patience = 30 * time.Second
+const visibilityTimeout = 30 * time.Second
 
 // rig is a hub on a stream of its own.
 type rig struct {
@@ -97,7 +97,7 @@ func (r *rig) readers() int {
 
 func (r *rig) subscribe(cursor string) (*live.Client, live.Message) {
 	r.Helper()
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), visibilityTimeout)
 	defer cancel()
 	c, err := r.hub.Subscribe(ctx, cursor)
 	if err != nil {
@@ -124,30 +124,30 @@ func (r *rig) next(c *live.Client) live.Message {
 			r.Fatal("cut off")
 		}
 		return r.read(f)
-	case <-time.After(patience):
+	case <-time.After(visibilityTimeout):
 		r.Fatal("no message")
 		return live.Message{}
 	}
 }
 
 // until reads messages until all ids were told, and returns the last cursor and what was told of each id, in order.
-func (r *rig) until(c *live.Client, ids ...string) (cursor string, told map[string][]string) {
+func (r *rig) until(c *live.Client, ids ...string) (cursor string, announced map[string][]string) {
 	r.Helper()
-	told = map[string][]string{}
-	missing := func(id string) bool { return len(told[id]) == 0 }
+	announced = map[string][]string{}
+	missing := func(id string) bool { return len(announced[id]) == 0 }
 	for slices.ContainsFunc(ids, missing) {
 		m := r.next(c)
 		cursor = m.Cursor
-		note(told, m)
+		note(announced, m)
 	}
-	return cursor, told
+	return cursor, announced
 }
 
-func note(told map[string][]string, m live.Message) {
+func note(announced map[string][]string, m live.Message) {
 	for _, changed := range m.Changes {
 		for kind, list := range map[string][]string{"created": changed.Created, "updated": changed.Updated, "deleted": changed.Deleted} {
 			for _, id := range list {
-				told[id] = append(told[id], kind)
+				announced[id] = append(announced[id], kind)
 			}
 		}
 	}
@@ -168,9 +168,9 @@ func TestChangesAreTold(t *testing.T) {
 	if _, err := r.js.PublishMsg(t.Context(), &nats.Msg{Subject: "s.c", Header: nats.Header{event.HeaderID: {"e1"}, event.HeaderState: {"applied"}}}); err != nil {
 		t.Fatal(err)
 	}
-	_, told := r.until(c, "a", "b", "c")
-	if told["a"][0] != "created" || told["b"][0] != "deleted" || told["c"][0] != "updated" || told["none"] != nil {
-		t.Errorf("%v", told)
+	_, announced := r.until(c, "a", "b", "c")
+	if announced["a"][0] != "created" || announced["b"][0] != "deleted" || announced["c"][0] != "updated" || announced["none"] != nil {
+		t.Errorf("%v", announced)
 	}
 }
 
@@ -196,11 +196,11 @@ func TestResume(t *testing.T) {
 			r.run(false)
 		}
 		c, m := r.subscribe(cursor)
-		told := map[string][]string{}
-		note(told, m)
+		announced := map[string][]string{}
+		note(announced, m)
 		r.publish("d-"+name, "created")
 		_, later := r.until(c, "d-"+name)
-		if len(m.Reset) > 0 || fmt.Sprint(told["b"]) != "[created]" || fmt.Sprint(told["c"]) != "[created]" || told["a"] != nil || later["b"] != nil || later["c"] != nil {
+		if len(m.Reset) > 0 || fmt.Sprint(announced["b"]) != "[created]" || fmt.Sprint(announced["c"]) != "[created]" || announced["a"] != nil || later["b"] != nil || later["c"] != nil {
 			t.Errorf("%s: %+v, then %v", name, m, later)
 		}
 		if m2 := m.Cursor; m2 == cursor {
@@ -233,14 +233,14 @@ func TestReadsWhileSomebodyListens(t *testing.T) {
 	servicetest.Eventually(t, "nothing is read", func() bool { return r.readers() == 0 })
 	r.publish("b", "created")
 	c, m := r.subscribe(cursor)
-	told := map[string][]string{}
-	note(told, m)
-	if len(m.Reset) > 0 || fmt.Sprint(told) != "map[b:[created]]" {
+	announced := map[string][]string{}
+	note(announced, m)
+	if len(m.Reset) > 0 || fmt.Sprint(announced) != "map[b:[created]]" {
 		t.Errorf("%+v", m)
 	}
 	r.publish("c", "created")
-	if _, told := r.until(c, "c"); told["a"] != nil || told["b"] != nil {
-		t.Errorf("%v", told)
+	if _, announced := r.until(c, "c"); announced["a"] != nil || announced["b"] != nil {
+		t.Errorf("%v", announced)
 	}
 }
 
@@ -257,14 +257,14 @@ func TestNotShownYet(t *testing.T) {
 		t.Errorf("%+v", first)
 	}
 	r.hub.Shown("S", seq)
-	cursor, told := r.until(c, "b")
+	cursor, announced := r.until(c, "b")
 	c.Close()
 	servicetest.Eventually(t, "nothing is read", func() bool { return r.readers() == 0 })
 	c, first = r.subscribe(cursor)
 	r.publish("c", "created")
 	_, later := r.until(c, "c")
-	if told["a"] != nil || len(first.Reset) > 0 || len(first.Changes) > 0 || later["a"] != nil || later["b"] != nil {
-		t.Errorf("%v, then %+v, then %v", told, first, later)
+	if announced["a"] != nil || len(first.Reset) > 0 || len(first.Changes) > 0 || later["a"] != nil || later["b"] != nil {
+		t.Errorf("%v, then %+v, then %v", announced, first, later)
 	}
 }
 
@@ -294,7 +294,7 @@ func TestStopsWhileTheStreamIsMissing(t *testing.T) {
 	t.Parallel()
 	r := start(t, false)
 	nc, _ := r.nats.Connect()
-	asked, err := nc.SubscribeSync("$JS.API.>")
+	requested, err := nc.SubscribeSync("$JS.API.>")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestStopsWhileTheStreamIsMissing(t *testing.T) {
 	}
 	for range 2 { // the deletion, and what the hub asks when it has noticed
 		for m := (*nats.Msg)(nil); m == nil || !strings.HasSuffix(m.Subject, ".S") && !strings.Contains(m.Subject, "CREATE"); {
-			if m, err = asked.NextMsg(patience); err != nil {
+			if m, err = requested.NextMsg(visibilityTimeout); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
-// SyncBrief is what clients are told of the sync while it goes on; the rest they ask for, the reasons
+// SyncBrief is what clients receive of a sync while it goes on; the rest they ask for, the reasons
 // too: a message is the same for everybody, and a reason is in somebody's language.
 type SyncBrief struct {
 	State   string       `json:"state" enum:"idle,running"`
@@ -24,7 +24,7 @@ type SyncBrief struct {
 func (h *Hub) WatchSync(ctx context.Context, ask func(context.Context) ([]byte, error)) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var told []byte
+	var announced []byte
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,7 +36,7 @@ func (h *Hub) WatchSync(ctx context.Context, ask func(context.Context) ([]byte, 
 		}
 		data, err := ask(ctx)
 		if err != nil {
-			continue // nobody syncs now: there is nothing to tell, and GET /api/orders/sync says why
+			continue // no syncer is active: there is nothing to announce, and GET /api/orders/sync says why
 		}
 		var brief SyncBrief
 		if json.Unmarshal(data, &brief) != nil {
@@ -47,8 +47,8 @@ func (h *Hub) WatchSync(ctx context.Context, ask func(context.Context) ([]byte, 
 				run.Reason, run.ModeReason = fault.Text{}, fault.Text{}
 			}
 		}
-		if now, err := json.Marshal(brief); err == nil && !bytes.Equal(now, told) {
-			told = now
+		if now, err := json.Marshal(brief); err == nil && !bytes.Equal(now, announced) {
+			announced = now
 			h.Sync(now)
 		}
 	}

@@ -22,18 +22,18 @@ import (
 )
 
 const (
-	maxClients  = 5000
-	writeWait   = 10 * time.Second // a client that takes longer for one message is too slow
-	helloWait   = 10 * time.Second // in which a WebSocket must say who it is
-	heartbeat   = 25 * time.Second // below what proxies cut idle connections at
-	maxHello    = 8 << 10
-	maxCursor   = 200
-	closedToken = websocket.StatusCode(4401) // the token is bad or has expired: come back with another
+	maxClients   = 5000
+	writeWait    = 10 * time.Second // a client that takes longer for one message is too slow
+	loginTimeout = 10 * time.Second // in which a WebSocket must say who it is
+	heartbeat    = 25 * time.Second // below what proxies cut idle connections at
+	maxLogin     = 8 << 10
+	maxCursor    = 200
+	closedToken  = websocket.StatusCode(4401) // the token is bad or has expired: come back with another
 )
 
-// Hello is the first message of a WebSocket whose request had no Authorization header, as those of
+// Login is the first message of a WebSocket whose request had no Authorization header, as those of
 // browsers; a later one replaces the token before it expires.
-type Hello struct {
+type Login struct {
 	Token string `json:"token"`
 	Since string `json:"since,omitempty" doc:"cursor of the last message seen"`
 }
@@ -202,7 +202,7 @@ func (a *push) webSocket(w http.ResponseWriter, r *http.Request) error {
 		return nil // Accept has answered
 	}
 	defer conn.CloseNow() //nolint:errcheck // closed with a reason below, or the client has gone
-	conn.SetReadLimit(maxHello)
+	conn.SetReadLimit(maxLogin)
 	s := &socket{api: a, conn: conn}
 	code, reason := s.serve(r.Context(), header, cursor)
 	access.Of(r.Context()).Who = s.who
@@ -220,18 +220,18 @@ type socket struct {
 // serve returns with what the connection is to be closed. Its reader goes on until that is done: a
 // Read that is given up ends the connection without a word.
 func (s *socket) serve(ctx context.Context, header, cursor string) (websocket.StatusCode, string) {
-	hellos, over := make(chan Hello), make(chan struct{})
+	logins, over := make(chan Login), make(chan struct{})
 	defer close(over)
-	go s.listen(ctx, hellos, over)
+	go s.listen(ctx, logins, over)
 	if header == "" {
-		wait := time.NewTimer(helloWait)
+		wait := time.NewTimer(loginTimeout)
 		defer wait.Stop()
 		select {
-		case hello, ok := <-hellos:
+		case login, ok := <-logins:
 			if !ok {
 				return closedToken, "no token"
 			}
-			header, cursor = "Bearer "+hello.Token, cmp.Or(hello.Since, cursor)
+			header, cursor = "Bearer "+login.Token, cmp.Or(login.Since, cursor)
 		case <-wait.C:
 			return closedToken, "no token"
 		}
@@ -252,10 +252,10 @@ func (s *socket) serve(ctx context.Context, header, cursor string) (websocket.St
 	if !s.write(ctx, client.First) {
 		return websocket.StatusPolicyViolation, "too slow"
 	}
-	return s.pump(ctx, client, hellos, expires)
+	return s.pump(ctx, client, logins, expires)
 }
 
-func (s *socket) pump(ctx context.Context, client *live.Client, hellos <-chan Hello, expires time.Time) (websocket.StatusCode, string) {
+func (s *socket) pump(ctx context.Context, client *live.Client, logins <-chan Login, expires time.Time) (websocket.StatusCode, string) {
 	expiry := time.NewTimer(time.Until(expires))
 	defer expiry.Stop()
 	beat := time.NewTicker(heartbeat)
@@ -266,11 +266,11 @@ func (s *socket) pump(ctx context.Context, client *live.Client, hellos <-chan He
 			return websocket.StatusServiceRestart, "restarting"
 		case <-expiry.C:
 			return closedToken, "the token has expired"
-		case hello, ok := <-hellos:
+		case login, ok := <-logins:
 			if !ok {
 				return websocket.StatusNormalClosure, ""
 			}
-			who, expires, err := s.api.Auth.IdentifyUntil("Bearer " + hello.Token)
+			who, expires, err := s.api.Auth.IdentifyUntil("Bearer " + login.Token)
 			if err != nil || who.Username != s.who.Username {
 				return closedToken, "bad token"
 			}
@@ -290,20 +290,20 @@ func (s *socket) pump(ctx context.Context, client *live.Client, hellos <-chan He
 	}
 }
 
-// listen passes hellos on until the client goes or says something else, which closes hellos.
-func (s *socket) listen(ctx context.Context, hellos chan<- Hello, over <-chan struct{}) {
-	defer close(hellos)
+// listen passes logins on until the client disconnects or sends anything else, which closes logins.
+func (s *socket) listen(ctx context.Context, logins chan<- Login, over <-chan struct{}) {
+	defer close(logins)
 	for {
 		_, data, err := s.conn.Read(ctx)
 		if err != nil {
 			return
 		}
-		var hello Hello
-		if json.Unmarshal(data, &hello) != nil || hello.Token == "" {
+		var login Login
+		if json.Unmarshal(data, &login) != nil || login.Token == "" {
 			return
 		}
 		select {
-		case hellos <- hello:
+		case logins <- login:
 		case <-over:
 			return
 		}
