@@ -20,7 +20,7 @@ export function App() {
   const { antd } = fileOf(useLanguage());
   return (
     <ConfigProvider theme={themeOf(dark)} locale={antd} renderEmpty={() => <Empty />}>
-      <AntApp>
+      <AntApp notification={{ placement: "bottomLeft" }}>
         <BrowserRouter>
           <Providers>
             <Pages />

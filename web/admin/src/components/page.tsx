@@ -33,7 +33,12 @@ export function Page({ title, tags, subtitle, back, actions, children }: PagePro
         <div style={{ minWidth: 0 }}>
           {back}
           <div style={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: "6px 12px" }}>
-            <Typography.Title level={1} style={{ fontSize: md ? 24 : 21, margin: 0, letterSpacing: "-0.01em" }}>
+            <Typography.Title
+              level={1}
+              className="clamp"
+              title={title}
+              style={{ fontSize: md ? 24 : 21, margin: 0, letterSpacing: "-0.01em" }}
+            >
               {title}
             </Typography.Title>
             {tags}

@@ -31,6 +31,8 @@ export function useOrderTexts() {
   };
 }
 
+const priorityMarks: Record<string, string> = { High: "↑", Medium: "–", Low: "↓" };
+
 /** A short word on a soft ground. */
 export function Chip({
   tone,
@@ -58,6 +60,7 @@ export function Chip({
         whiteSpace: "nowrap",
         color: text,
         background: soft,
+        boxShadow: `inset 0 0 0 1px color-mix(in srgb, ${solid} 40%, transparent)`, // it stands out in a selected row too
         ...style,
       }}
     >
@@ -76,5 +79,20 @@ export function StatusTag({ value }: { value: string | null | undefined }) {
 }
 
 export function PriorityTag({ value }: { value: string | null | undefined }) {
-  return <Chip tone={priorityTone(value)}>{useOrderTexts().priority(value)}</Chip>;
+  const text = useOrderTexts().priority(value);
+  const dark = useDark();
+  const mark = priorityMarks[value ?? ""];
+  // No chip: statuses are chips, and their colours are no priorities.
+  return (
+    <span
+      style={{ whiteSpace: "nowrap", ...(value === "High" && { color: toneOf("red", dark).text, fontWeight: 600 }) }}
+    >
+      {mark && (
+        <span aria-hidden style={{ display: "inline-block", width: 18, fontWeight: 600 }}>
+          {mark}
+        </span>
+      )}
+      {text}
+    </span>
+  );
 }

@@ -14,6 +14,7 @@ import { Navigation } from "./navigation.tsx";
 import { Search } from "./search.tsx";
 
 const width = 228;
+const narrow = 76; // px, with icons only
 const quiet = 2_000; // ms without a request before the other pages are prefetched
 
 /** Loads the code of the other pages once this one has what it needs, so that they open without the server too. */
@@ -31,7 +32,7 @@ function usePrefetch(): void {
 export function Layout({ children }: { children: ReactNode }) {
   const t = useTranslate();
   const { token } = theme.useToken();
-  const { lg, sm } = Grid.useBreakpoint();
+  const { xl, lg, sm } = Grid.useBreakpoint();
   const { pathname } = useLocation();
   const [open, setOpen] = useState(false);
   usePrefetch();
@@ -43,7 +44,7 @@ export function Layout({ children }: { children: ReactNode }) {
       </a>
       {lg && (
         <AntLayout.Sider
-          width={width}
+          width={xl ? width : narrow}
           style={{
             position: "sticky",
             top: 0,
@@ -52,8 +53,8 @@ export function Layout({ children }: { children: ReactNode }) {
             borderInlineEnd: `1px solid ${token.colorBorderSecondary}`,
           }}
         >
-          <Brand />
-          <Navigation />
+          <Brand short={!xl} />
+          <Navigation collapsed={!xl} />
         </AntLayout.Sider>
       )}
       <AntLayout>
@@ -112,7 +113,7 @@ export function Layout({ children }: { children: ReactNode }) {
   );
 }
 
-function Brand({ flush = false }: { flush?: boolean }) {
+function Brand({ flush = false, short = false }: { flush?: boolean; short?: boolean }) {
   const { token } = theme.useToken();
   return (
     <Link
@@ -130,7 +131,7 @@ function Brand({ flush = false }: { flush?: boolean }) {
       }}
     >
       <img src={logo} alt="" width={28} height={28} />
-      Resonance
+      <span className={short ? "only-read" : undefined}>Resonance</span>
     </Link>
   );
 }

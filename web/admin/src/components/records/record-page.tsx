@@ -35,7 +35,7 @@ export function Back({ to, children }: { to: string; children: ReactNode }) {
       }}
     >
       <ArrowLeftOutlined aria-hidden />
-      {children}
+      <span className="short">{children}</span>
     </Link>
   );
 }

@@ -51,6 +51,13 @@ export function RowList<T extends BaseRecord>({ rows, columns, card, grid = fals
   );
 }
 
+/** How many there are, where orders say it too. */
+export function RowCount<T extends BaseRecord>({ rows: { tableQuery, total = 0 } }: { rows: Rows<T> }) {
+  const t = useTranslate();
+  const { number } = useFormat();
+  return tableQuery.data ? t("records.found", { count: total, formatted: number(total) }) : null;
+}
+
 function NothingFits() {
   const t = useTranslate();
   return <Empty title={t("records.nothing")} text={t("records.nothingText")} />;
@@ -145,7 +152,7 @@ function Pager<T extends BaseRecord>({ rows, inside = false }: { rows: Rows<T>; 
   const { token } = theme.useToken();
   const { md } = Grid.useBreakpoint();
   const { total = 0, pageSize, currentPage, setCurrentPage } = rows;
-  if (total === 0) return null;
+  if (total <= pageSize) return null;
   const from = (currentPage - 1) * pageSize + 1;
   const range = { from: number(from), to: number(Math.min(total, currentPage * pageSize)), total: number(total) };
   return (
@@ -163,22 +170,20 @@ function Pager<T extends BaseRecord>({ rows, inside = false }: { rows: Rows<T>; 
       }}
     >
       <span style={{ color: token.colorTextSecondary }} aria-live="polite">
-        {total > pageSize ? t("records.range", range) : t("records.found", { count: range.total as never })}
+        {t("records.range", range)}
       </span>
-      {total > pageSize && (
-        <Pagination
-          size={md ? "small" : "default"}
-          simple={!md && { readOnly: true }}
-          current={currentPage}
-          pageSize={pageSize}
-          total={total}
-          showSizeChanger={false}
-          onChange={(page) => {
-            setCurrentPage(page);
-            scrollTo({ top: 0 });
-          }}
-        />
-      )}
+      <Pagination
+        size={md ? "small" : "default"}
+        simple={!md && { readOnly: true }}
+        current={currentPage}
+        pageSize={pageSize}
+        total={total}
+        showSizeChanger={false}
+        onChange={(page) => {
+          setCurrentPage(page);
+          scrollTo({ top: 0 });
+        }}
+      />
     </nav>
   );
 }

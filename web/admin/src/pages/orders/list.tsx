@@ -210,6 +210,7 @@ function useListOrigin(orders: Order[]): Origin {
 
 function Rows({ query, list: { query: read, orders, flashes }, edit, selection }: RowsProps) {
   const { token } = theme.useToken();
+  const t = useTranslate();
   const size = usePreference(density);
   const navigate = useNavigate();
   const origin = useListOrigin(orders);
@@ -217,10 +218,16 @@ function Rows({ query, list: { query: read, orders, flashes }, edit, selection }
   const surroundings = useMemo(() => ({ edit, origin }), [edit, origin]);
   const least = columns.reduce((sum, { width = flexible }) => sum + Number(width), selection ? selectionWidth : 0);
   const [ref, width] = useWidth();
+  const fits = width === 0 || width >= least;
   const loading = read.isPending;
   return (
     <Surroundings value={surroundings}>
-      <div ref={ref} className={width >= least ? "orders-table orders-table-fits" : "orders-table"}>
+      <section
+        ref={ref}
+        className={fits ? "orders-table orders-table-fits" : "orders-table"}
+        aria-label={fits ? undefined : t("orders.scroll")}
+        tabIndex={fits ? undefined : 0}
+      >
         <Table<Order>
           rowKey="id"
           size={size}
@@ -267,7 +274,7 @@ function Rows({ query, list: { query: read, orders, flashes }, edit, selection }
             minWidth: least,
           }}
         />
-      </div>
+      </section>
     </Surroundings>
   );
 }
@@ -283,7 +290,7 @@ function useColumns({ filters, filter, sort }: UsedQuery): TableColumnType<Order
   const sorted = sort.replace(/^-/, "");
 
   const heads: Partial<Record<ColumnName, TableColumnType<Order>>> = {
-    name: { width: 150, ellipsis: true },
+    name: { width: 150, ellipsis: true, className: "order-name" },
     customer: {
       ellipsis: true,
       ...head(

@@ -2,7 +2,7 @@ import { ArrowDownOutlined, ArrowUpOutlined, CopyOutlined } from "@ant-design/ic
 import { type HttpError, useOne, useResourceParams, useTranslate } from "@refinedev/core";
 import type { Order } from "@resonance/refine";
 import { Alert, App, Button, Card, Grid, Space } from "antd";
-import { type ReactNode, useCallback } from "react";
+import { useCallback } from "react";
 import { useNavigate } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { useMay } from "../../components/records/archive.tsx";
@@ -10,7 +10,7 @@ import { Detail, Details } from "../../components/records/details.tsx";
 import { FreshnessNotice } from "../../components/records/freshness.tsx";
 import { Back, Panel } from "../../components/records/record-page.tsx";
 import { Empty, ErrorState, PageLoading } from "../../components/states.tsx";
-import { PriorityTag, StatusTag, useOrderTexts } from "../../components/tags.tsx";
+import { useOrderTexts } from "../../components/tags.tsx";
 import { Ago } from "../../components/time.tsx";
 import { useFormat } from "../../i18n/format.ts";
 import { CellView, isWide } from "./cells.tsx";
@@ -216,19 +216,12 @@ function CopyId({ id }: { id: string }) {
 /** Every field of the record that is not empty, by the names it has in Airtable. */
 function AirtableFields({ order }: { order: Order }) {
   const t = useTranslate();
-  const { money } = useFormat();
-  const entries = Object.entries(order.fields ?? {});
-  // The API does not say which field is which column; by their values they are known.
-  const view = (value: unknown): ReactNode => {
-    if (value === null || value === "") return null;
-    if (value === order.status) return <StatusTag value={order.status} />;
-    if (value === order.priority) return <PriorityTag value={order.priority} />;
-    if (value === order.amount) return money(order.amount);
-    return <CellView value={value} />;
-  };
+  // The API does not say which field is which column: those with a column's value stand above already.
+  const above = [order.name, order.customer, order.status, order.priority, order.amount, order.order_date];
+  const entries = Object.entries(order.fields ?? {}).filter(([, value]) => !above.includes(value as string));
   const item = ([name, value]: [string, unknown]) => (
     <Detail key={name} name={name}>
-      {view(value)}
+      <CellView value={value} />
     </Detail>
   );
   const wide = entries.filter(([, value]) => isWide(value));

@@ -6,7 +6,7 @@ import { Link } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { ArchivedTag, RowMenu, useArchive, useMay } from "../../components/records/archive.tsx";
 import { filterIds } from "../../components/records/filters.ts";
-import { CardLink, RowList } from "../../components/records/row-list.tsx";
+import { CardLink, RowCount, RowList } from "../../components/records/row-list.tsx";
 import { RecordsSelect } from "../../components/records/selects.tsx";
 import { ArchivedFilter, FilterSelect, Toolbar } from "../../components/records/toolbar.tsx";
 import { useRows } from "../../components/records/use-rows.ts";
@@ -37,7 +37,7 @@ export default function PartnerList() {
     [p.city, shortState(p.state?.name)].filter((name, i, all) => name && all.indexOf(name) === i).join(", ");
 
   return (
-    <Page title={t(`partners.${kind}.title`)} actions={create}>
+    <Page title={t(`partners.${kind}.title`)} subtitle={<RowCount rows={rows} />} actions={create}>
       <Toolbar
         rows={rows}
         placeholder={t("partners.search")}
@@ -92,7 +92,7 @@ export default function PartnerList() {
                 <PartnerPicture partner={p} kind={kind} size={40} />
                 <div style={{ minWidth: 0 }}>
                   <div style={{ display: "flex", flexWrap: "wrap", gap: "2px 8px" }}>
-                    <Link to={showUrl(kind, p.id)} style={{ color: "inherit", fontWeight: 500 }}>
+                    <Link to={showUrl(kind, p.id)} style={{ fontWeight: 500 }}>
                       {p.name || t("partners.unnamed")}
                     </Link>
                     <ArchivedTag record={p} />

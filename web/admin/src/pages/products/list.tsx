@@ -14,7 +14,7 @@ import { Page } from "../../components/page.tsx";
 import { ArchivedTag, RowMenu, useArchive, useMay } from "../../components/records/archive.tsx";
 import { useHas } from "../../components/records/fields.ts";
 import { filterIds, filterOf } from "../../components/records/filters.ts";
-import { CardLink, RowList } from "../../components/records/row-list.tsx";
+import { CardLink, RowCount, RowList } from "../../components/records/row-list.tsx";
 import { RecordsSelect } from "../../components/records/selects.tsx";
 import { ArchivedFilter, FilterSelect, Toolbar } from "../../components/records/toolbar.tsx";
 import { useRows } from "../../components/records/use-rows.ts";
@@ -67,7 +67,7 @@ export default function ProductList() {
   const price = (p: Product) => money(p.lst_price ?? p.list_price, p.currency?.name);
 
   return (
-    <Page title={t("products.title")} actions={create}>
+    <Page title={t("products.title")} subtitle={<RowCount rows={rows} />} actions={create}>
       <Toolbar
         rows={rows}
         placeholder={t("products.search")}
@@ -126,7 +126,7 @@ export default function ProductList() {
                 <ProductPicture product={p} size={44} />
                 <div style={{ minWidth: 0 }}>
                   <div style={{ display: "flex", flexWrap: "wrap", gap: "2px 8px" }}>
-                    <Link to={showUrl("products", p.id)} style={{ color: "inherit", fontWeight: 500 }}>
+                    <Link to={showUrl("products", p.id)} style={{ fontWeight: 500 }}>
                       {p.name}
                     </Link>
                     <ArchivedTag record={p} />

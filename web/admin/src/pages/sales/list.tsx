@@ -7,7 +7,7 @@ import { Link } from "react-router";
 import { Page } from "../../components/page.tsx";
 import { useMay } from "../../components/records/archive.tsx";
 import { filterOf } from "../../components/records/filters.ts";
-import { CardLink, RowList } from "../../components/records/row-list.tsx";
+import { CardLink, RowCount, RowList } from "../../components/records/row-list.tsx";
 import { RecordSelect } from "../../components/records/selects.tsx";
 import { FilterSelect, Toolbar } from "../../components/records/toolbar.tsx";
 import { type Rows, useRows } from "../../components/records/use-rows.ts";
@@ -37,7 +37,7 @@ export default function SaleList() {
     </Link>
   );
   return (
-    <Page title={t("sales.title")} actions={create}>
+    <Page title={t("sales.title")} subtitle={<RowCount rows={rows} />} actions={create}>
       <Summary
         filters={rows.filters.filter((f) => !("field" in f && f.field === "state"))}
         chosen={chosen}
@@ -73,7 +73,7 @@ export default function SaleList() {
             title: t("sales.fields.name"),
             sorter: true,
             render: (_, s) => (
-              <Link to={showUrl("sales", s.id)} style={{ color: "inherit", fontWeight: 500 }}>
+              <Link to={showUrl("sales", s.id)} style={{ fontWeight: 500 }}>
                 {s.name}
               </Link>
             ),

@@ -48,8 +48,12 @@ export function Runs({ runs }: { runs: SyncRun[] }) {
               title: t("sync.mode.label"),
               render: (_, run) => (
                 <>
-                  <div style={{ minWidth: 170 }}>{t(`sync.mode.${run.mode}`)}</div>
-                  {run.mode_reason && <Quiet>{run.mode_reason}</Quiet>}
+                  {t(`sync.mode.${run.mode}`)}
+                  {run.mode_reason && (
+                    <div style={{ width: 170, whiteSpace: "normal" }}>
+                      <Quiet>{run.mode_reason}</Quiet>
+                    </div>
+                  )}
                 </>
               ),
             },
