@@ -5,6 +5,9 @@ import { createRoot } from "react-dom/client";
 import { expect, inject, it, vi } from "vitest";
 import { password, sandbox, until } from "./product.ts";
 
+/** What the example logs in with. */
+let given = password;
+
 /** The example is for a product at its usual place, with a password of its own. */
 vi.mock("@resonance/refine", async () => {
   const real = await import("../src/index.ts");
@@ -13,7 +16,7 @@ vi.mock("@resonance/refine", async () => {
     createResonance: (options: object) => {
       const resonance = real.createResonance({ ...options, url: inject("product").url });
       const { login } = resonance.authProvider;
-      resonance.authProvider.login = (params) => login({ ...params, password });
+      resonance.authProvider.login = (params) => login({ ...params, password: given });
       return resonance;
     },
   };
@@ -37,5 +40,16 @@ it("shows orders, and a change in Airtable without being told to look", async ()
     update: [{ ids: [first?.id], fields: { Order: name } }],
   });
   await until(() => page.textContent?.includes(name));
+  root.unmount();
+});
+
+it("says so when the password is wrong", async () => {
+  given = "wrong";
+  vi.resetModules();
+  const { App } = await import("../example/app.tsx");
+  const page = document.body.appendChild(document.createElement("div"));
+  const root = createRoot(page);
+  root.render(<App />);
+  expect((await until(() => page.querySelector("[role=alert]")))?.textContent).toMatch(/password/i);
   root.unmount();
 });
