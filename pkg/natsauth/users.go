@@ -89,7 +89,7 @@ var (
 	ordersSubjects = []string{
 		ordersapi.SubjectList, ordersapi.SubjectGet, ordersapi.SubjectSummary, ordersapi.SubjectHistory, ordersapi.SubjectEdit, ordersapi.SubjectEdits,
 	}
-	syncSubjects = []string{syncapi.SubjectRun, syncapi.SubjectStatus, syncapi.SubjectPing, syncapi.SubjectFile}
+	syncSubjects = []string{syncapi.SubjectRun, syncapi.SubjectStatus, syncapi.SubjectPing, syncapi.SubjectFile, syncapi.SubjectColumns}
 )
 
 func odooSubjects() []string {
