@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
@@ -193,19 +193,15 @@ func (c *Config) identity(more ...any) string {
 
 // warmUp finds out what Odoo has before anybody asks, and tells the operator how that goes.
 func warmUp(ctx context.Context, store *resource.Store, log *slog.Logger) {
-	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, 30*time.Second) {
-		err := store.WarmUp(ctx)
-		if err == nil {
-			log.Info("Odoo is ready")
-			return
-		}
-		if wait == time.Second && ctx.Err() == nil {
-			log.Warn("waiting for Odoo", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait/2 + rand.N(wait)):
-		}
+	waits := backoff.NewExponentialBackOff()
+	waits.InitialInterval, waits.MaxInterval = time.Second, 30*time.Second
+	var once sync.Once
+	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, store.WarmUp(ctx) },
+		backoff.WithBackOff(waits), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, _ time.Duration) {
+			once.Do(func() { log.Warn("waiting for Odoo", "error", err) })
+		}))
+	if err == nil {
+		log.Info("Odoo is ready")
 	}
 }
 
