@@ -32,6 +32,7 @@ const floorSQL = `select doc from orders.orders order by day desc, created_at de
 func serveFloor(args []string) error {
 	flags := flag.NewFlagSet("floor", flag.ExitOnError)
 	natsURL := flags.String("nats", "", "")
+	nkey := flags.String("nkey", "", "")
 	database := flags.String("db", "", "")
 	addr := flags.String("addr", "", "")
 	if err := flags.Parse(args); err != nil {
@@ -39,7 +40,7 @@ func serveFloor(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	nc, err := nats.Connect(*natsURL)
+	nc, err := connectNATS(*natsURL, *nkey)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func serveFloor(args []string) error {
 }
 
 // startFloor runs serveFloor in a process of its own, as the product is.
-func startFloor(ctx context.Context, natsURL, database string) (target string, stop func(), err error) {
+func startFloor(ctx context.Context, natsURL, nkey, database string) (target string, stop func(), err error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return "", nil, err
@@ -108,7 +109,7 @@ func startFloor(ctx context.Context, natsURL, database string) (target string, s
 	if err != nil {
 		return "", nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "floor", "-nats", natsURL, "-db", database, "-addr", addr)
+	cmd := exec.CommandContext(ctx, self, "floor", "-nats", natsURL, "-nkey", nkey, "-db", database, "-addr", addr)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return "", nil, err

@@ -13,13 +13,16 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
 
+	"github.com/resonance/resonance/pkg/natsauth"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
 )
 
@@ -31,6 +34,7 @@ type product struct {
 	exited   chan error
 	base     string // http://host:port
 	natsURL  string
+	nkey     string // the seed of the operator's key
 	token    string
 	readyFor time.Duration // from the start of the process
 }
@@ -66,7 +70,8 @@ func startProduct(ctx context.Context, binary, dir, database string, orders int,
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the product: %w", err)
 	}
-	p := &product{cmd: cmd, exited: make(chan error, 1), base: "http://" + httpAddr, natsURL: "nats://" + natsAddr}
+	p := &product{cmd: cmd, exited: make(chan error, 1), base: "http://" + httpAddr, natsURL: "nats://" + natsAddr,
+		nkey: filepath.Join(dir, "sandbox", "nats-keys", natsauth.Operator, natsauth.SeedFile)}
 	ready := make(chan struct{})
 	go func() {
 		lines := bufio.NewScanner(stdout)
@@ -248,4 +253,13 @@ func freeAddr() (string, error) {
 	}
 	defer ln.Close()
 	return ln.Addr().String(), nil
+}
+
+// connectNATS connects as the operator, who may do everything that the services may.
+func connectNATS(url, seed string) (*nats.Conn, error) {
+	nkey, err := nats.NkeyOptionFromSeed(seed)
+	if err != nil {
+		return nil, fmt.Errorf("read the operator's key: %w", err)
+	}
+	return nats.Connect(url, nkey)
 }

@@ -130,7 +130,7 @@ func (b *bench) main(ctx context.Context, dir string, pg *localpg.Server, db *pg
 		return err
 	}
 	defer big.Close(context.WithoutCancel(ctx))
-	nc, err := nats.Connect(p.natsURL)
+	nc, err := connectNATS(p.natsURL, p.nkey)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (b *bench) main(ctx context.Context, dir string, pg *localpg.Server, db *pg
 
 // reads measures pages, a search and the summary, each in turn with the floor.
 func (b *bench) reads(ctx context.Context, p *synced) error {
-	floorURL, stop, err := startFloor(ctx, p.natsURL, p.database)
+	floorURL, stop, err := startFloor(ctx, p.natsURL, p.nkey, p.database)
 	if err != nil {
 		return err
 	}

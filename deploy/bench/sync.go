@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/nats-io/nats.go"
 
 	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/localpg"
@@ -97,7 +96,7 @@ func (b *bench) firstSync(ctx context.Context, dir string, pg *localpg.Server, d
 	}
 	s.rate = float64(b.orders) / visible.Sub(run.StartedAt).Seconds()
 
-	nc, err := nats.Connect(p.natsURL)
+	nc, err := connectNATS(p.natsURL, p.nkey)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type banner struct {
 	Password              string // made now, and shown this once; "" when it was set or made before
 	FromEnv               bool
 	NATS, NATSDir         string // Dir is empty where the server is not ours
+	NATSNkey, NATSCA      string // of other programs; the CA is empty without TLS
 	Postgres, PostgresDir string
 	Airtable              string
 	Sandbox               *airtabletest.Config
@@ -42,6 +43,9 @@ Resonance is ready ({{.Took}}).
 {{- else if .FromEnv}}{{.AdminUsername}}, with ADMIN_PASSWORD
 {{- else}}{{.AdminUsername}}, with the password shown at the first start (remove {{.UsersFile}} for a new one, or set ADMIN_PASSWORD){{end}}
   Events     {{.NATS}}   ({{if .NATSDir}}embedded NATS, data in {{.NATSDir}}{{else}}yours{{end}}; try: nats sub 'order.changed.>')
+{{- if .NATSNkey}}
+             nats context add resonance --server {{.NATS}} --nkey '{{.NATSNkey}}'{{with .NATSCA}} --tlsca '{{.}}'{{end}} --select
+{{- end}}
   Database   {{if .PostgresDir}}local Postgres, data in {{.PostgresDir}}   (psql '{{.Postgres}}'){{else}}yours (DATABASE_URL){{end}}
 {{- with .Sandbox}}
   Airtable   {{$.Airtable}}   SANDBOX with {{.Orders}} sample orders, since AIRTABLE_API_KEY is not set
@@ -72,6 +76,9 @@ Resonance está listo ({{.Took}}).
 {{- else if .FromEnv}}{{.AdminUsername}}, con ADMIN_PASSWORD
 {{- else}}{{.AdminUsername}}, con la contraseña del primer arranque (borre {{.UsersFile}} para otra, o defina ADMIN_PASSWORD){{end}}
   Eventos        {{.NATS}}   ({{if .NATSDir}}NATS incorporado, datos en {{.NATSDir}}{{else}}el suyo{{end}}; pruebe: nats sub 'order.changed.>')
+{{- if .NATSNkey}}
+                 nats context add resonance --server {{.NATS}} --nkey '{{.NATSNkey}}'{{with .NATSCA}} --tlsca '{{.}}'{{end}} --select
+{{- end}}
   Base de datos  {{if .PostgresDir}}Postgres local, datos en {{.PostgresDir}}   (psql '{{.Postgres}}'){{else}}la suya (DATABASE_URL){{end}}
 {{- with .Sandbox}}
   Airtable       {{$.Airtable}}   SIMULADO, con {{.Orders}} pedidos de muestra, porque AIRTABLE_API_KEY no está definida

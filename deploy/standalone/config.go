@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"path/filepath"
 
 	"github.com/resonance/resonance/pkg/service"
@@ -17,6 +18,8 @@ type Config struct {
 	DataDir     string `env:"DATA_DIR" envDefault:".data"`
 	NATSAddr    string `env:"NATS_ADDR" envDefault:"127.0.0.1:4222"` // of the embedded server
 	NATSURL     string `env:"NATS_URL"`                              // "": embed one
+	NATSTLS     bool   `env:"NATS_TLS"`                              // the embedded server encrypts, with certificates of its own authority
+	NATSClear   bool   `env:"NATS_ALLOW_CLEARTEXT"`                  // the embedded server may be reached from elsewhere without TLS
 	DatabaseURL string `env:"DATABASE_URL"`                          // "": run a local one
 	AirtableKey string `env:"AIRTABLE_API_KEY"`                      // "": start the sandbox
 
@@ -40,6 +43,10 @@ func (c *Config) Validate() error {
 	errs := []error{
 		service.CheckAddr("NATS_ADDR", c.NATSAddr), service.CheckAddr("AIRTABLE_SANDBOX_ADDR", c.SandboxAddr),
 		service.CheckAddr("ODOO_SANDBOX_ADDR", c.OdooAddr),
+	}
+	if c.NATSURL == "" && !c.NATSTLS && !c.NATSClear && !isLoopback(c.NATSAddr) {
+		errs = append(errs, fmt.Errorf("NATS_ADDR: %s can be reached from other machines, and everything on it would be readable on the way: "+
+			"set NATS_TLS=true, or NATS_ALLOW_CLEARTEXT=true to accept that", c.NATSAddr))
 	}
 	if c.OdooVersion < 14 || c.OdooVersion > 19 {
 		errs = append(errs, fmt.Errorf("ODOO_SANDBOX_VERSION: %d is not between 14 and 19", c.OdooVersion))
@@ -76,6 +83,12 @@ func (c *Config) Validate() error {
 		errs = append(errs, v.Validate())
 	}
 	return service.Mistakes(errs...)
+}
+
+// isLoopback reports that only this machine reaches an address; true for one that is invalid, which is said elsewhere.
+func isLoopback(addr string) bool {
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	return err != nil || a.IP.IsLoopback()
 }
 
 // placeholderURL stands for the local Postgres until that has started.

@@ -14,9 +14,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/localnats"
 	"github.com/resonance/resonance/pkg/localpg"
+	"github.com/resonance/resonance/pkg/natsauth"
 	"github.com/resonance/resonance/pkg/service"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	odootest "github.com/resonance/resonance/sandbox/odoo"
@@ -44,8 +47,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	var infra group
 	defer func() { err = errors.Join(err, infra.stop()) }()
-	natsURL, err := startNATS(ctx, &cfg, &infra, &b)
-	if err != nil {
+	if err := startNATS(&cfg, &infra, &b); err != nil {
 		return err
 	}
 	if cfg.Orders.DatabaseURL, err = startPostgres(ctx, &cfg, &infra, &b); err != nil {
@@ -57,7 +59,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := startOdoo(ctx, &cfg, &infra, &b); err != nil {
 		return err
 	}
-	cfg.Gateway.NATSURL, cfg.Orders.NATSURL, cfg.Sync.NATSURL, cfg.OdooBridge.NATSURL = natsURL, natsURL, natsURL, natsURL
 	cfg.Gateway.OnFirstLogin = func(username, password string) { b.AdminUsername, b.Password = username, password }
 
 	cfg.Gateway.Health.Expect("orders", "projection", "airtable-sync", "odoo-bridge")
@@ -77,19 +78,91 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return errors.Join(err, services.stop())
 }
 
-func startNATS(_ context.Context, cfg *Config, infra *group, b *banner) (string, error) {
-	if cfg.NATSURL != "" {
-		b.NATS = cfg.NATSURL
-		return cfg.NATSURL, nil
+// startNATS starts the embedded server, with accounts and keys of its own, and gives each service its user.
+func startNATS(cfg *Config, infra *group, b *banner) error {
+	bases := map[string]*service.Base{
+		"gateway": &cfg.Gateway.Base, "orders": &cfg.Orders.Base, "airtable-sync": &cfg.Sync.Base, "odoo-bridge": &cfg.OdooBridge.Base,
 	}
-	dir := filepath.Join(cfg.DataDir, "nats")
-	ns, err := localnats.Start(localnats.Config{Addr: cfg.NATSAddr, Dir: dir, SyncAlways: true, Log: cfg.Orders.Log})
+	url, keys := cfg.NATSURL, ""
+	if url == "" {
+		var err error
+		if url, keys, err = embedNATS(cfg, infra, b); err != nil {
+			return err
+		}
+	}
+	b.NATS = url
+	for name, base := range bases {
+		base.NATSURL = url
+		if keys != "" {
+			base.NATSCreds, base.NATSCert, base.NATSKey, base.NATSCA = "", "", "", b.NATSCA
+			base.NATSNkey = filepath.Join(keys, name, natsauth.SeedFile)
+		}
+	}
+	return nil
+}
+
+func embedNATS(cfg *Config, infra *group, b *banner) (url, keys string, err error) {
+	keys, err = filepath.Abs(filepath.Join(cfg.DataDir, "nats-keys"))
 	if err != nil {
-		return "", err
+		return "", "", fmt.Errorf("DATA_DIR: %w", err)
+	}
+	settings, err := natsauth.MakeKeys(keys)
+	if err != nil {
+		return "", "", fmt.Errorf("make the keys of NATS: %w", err)
+	}
+	host, _, err := net.SplitHostPort(cfg.NATSAddr)
+	if err != nil {
+		return "", "", fmt.Errorf("NATS_ADDR: %w", err)
+	}
+	if cfg.NATSTLS {
+		if err := natsauth.MakeCertificates(keys, hostNames(host)...); err != nil {
+			return "", "", fmt.Errorf("make the certificates of NATS: %w", err)
+		}
+		b.NATSCA = filepath.Join(keys, "server", natsauth.CAFile)
+		settings += fmt.Sprintf("tls { cert_file: %q, key_file: %q }\n",
+			filepath.Join(keys, "server", natsauth.CertFile), filepath.Join(keys, "server", natsauth.KeyFile))
+	}
+	var invalid error
+	dir := filepath.Join(cfg.DataDir, "nats")
+	ns, err := localnats.Start(localnats.Config{
+		Addr: cfg.NATSAddr, Dir: dir, SyncAlways: true, Log: cfg.Orders.Log,
+		Customize: func(o *server.Options) { invalid = o.ProcessConfigString(settings) },
+	})
+	if err = errors.Join(invalid, err); err != nil {
+		return "", "", err
 	}
 	infra.add("NATS", func(context.Context) error { ns.Stop(); return nil })
-	b.NATS, b.NATSDir = ns.URL(), dir
-	return ns.URL(), nil
+	b.NATSDir, b.NATSNkey = dir, filepath.Join(keys, natsauth.Consumer, natsauth.SeedFile)
+	_, port, err := net.SplitHostPort(ns.Server().Addr().String()) // of NATS_ADDR, or a free one
+	if err != nil {
+		return "", "", fmt.Errorf("NATS_ADDR: %w", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	scheme := "nats://"
+	if cfg.NATSTLS {
+		scheme = "tls://"
+	}
+	return scheme + net.JoinHostPort(host, port), keys, nil
+}
+
+// hostNames are what a server that listens on host is reached as.
+func hostNames(host string) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name)
+	}
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return append(names, host)
+	}
+	addrs, _ := net.InterfaceAddrs() // without them, those above remain
+	for _, a := range addrs {
+		if network, ok := a.(*net.IPNet); ok {
+			names = append(names, network.IP.String())
+		}
+	}
+	return names
 }
 
 func startPostgres(ctx context.Context, cfg *Config, infra *group, b *banner) (string, error) {

@@ -363,8 +363,9 @@ func TestMistakesAreOneLineEach(t *testing.T) {
 		env   map[string]string
 		lines []string
 	}{
-		"HTTP port in use": {map[string]string{"HTTP_ADDR": taken.Addr().String()}, []string{"HTTP_ADDR"}},
-		"NATS port in use": {map[string]string{"NATS_ADDR": taken.Addr().String()}, []string{"NATS cannot listen"}},
+		"HTTP port in use":         {map[string]string{"HTTP_ADDR": taken.Addr().String()}, []string{"HTTP_ADDR"}},
+		"NATS port in use":         {map[string]string{"NATS_ADDR": taken.Addr().String()}, []string{"NATS cannot listen"}},
+		"NATS open to the network": {map[string]string{"NATS_ADDR": "0.0.0.0:4222"}, []string{"NATS_ADDR: 0.0.0.0:4222 can be reached from other machines"}},
 		"wrong variables": {
 			map[string]string{"SYNC_INTERVAL_MINUTES": "soon", "HTTP_ADDR": "nowhere", "DEBUG": "perhaps", "JWT_SECRET": "short"},
 			[]string{"SYNC_INTERVAL_MINUTES", "HTTP_ADDR", "DEBUG", "JWT_SECRET"},

@@ -22,6 +22,7 @@ import (
 
 	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/event"
+	"github.com/resonance/resonance/pkg/natsauth"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 )
 
@@ -376,7 +377,11 @@ func (c client) events() int { return int(c.stream().CachedInfo().State.Msgs) }
 
 func (c client) stream() jetstream.Stream {
 	c.Helper()
-	nc, err := nats.Connect(c.env["NATS_ADDR"])
+	nkey, err := nats.NkeyOptionFromSeed(filepath.Join(c.env["DATA_DIR"], "sandbox", "nats-keys", natsauth.Operator, natsauth.SeedFile))
+	if err != nil {
+		c.Fatal(err)
+	}
+	nc, err := nats.Connect(c.env["NATS_ADDR"], nkey)
 	if err != nil {
 		c.Fatal(err)
 	}

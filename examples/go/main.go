@@ -24,7 +24,17 @@ func main() {
 	log.SetFlags(0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	nc := must(nats.Connect(cmp.Or(os.Getenv("NATS_URL"), nats.DefaultURL), nats.Name("example"), nats.MaxReconnects(-1)))
+	opts := []nats.Option{nats.Name("example"), nats.MaxReconnects(-1)}
+	if seed := os.Getenv("NATS_NKEY"); seed != "" {
+		opts = append(opts, must(nats.NkeyOptionFromSeed(seed)))
+	}
+	if ca := os.Getenv("NATS_CA"); ca != "" {
+		opts = append(opts, nats.RootCAs(ca))
+	}
+	if cert := os.Getenv("NATS_CERT"); cert != "" {
+		opts = append(opts, nats.ClientCert(cert, os.Getenv("NATS_KEY")))
+	}
+	nc := must(nats.Connect(cmp.Or(os.Getenv("NATS_URL"), nats.DefaultURL), opts...))
 	js := must(jetstream.New(nc))
 	stream := must(js.Stream(ctx, "ORDERS"))
 

@@ -1,13 +1,18 @@
 // Prints a line for each change of an order. Usage: node subscribe.js [live | from N | state]
+import { readFileSync } from 'node:fs';
 import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import { connect, nkeyAuthenticator } from '@nats-io/transport-node';
 
 const [how = 'live', from] = process.argv.slice(2);
 const sequence = how === 'from' ? Number(from) : 1;
 if (!['live', 'from', 'state'].includes(how) || !Number.isSafeInteger(sequence) || sequence < 1) fail('live, from N or state?');
 
 const servers = (process.env.NATS_URL ?? 'nats://127.0.0.1:4222').split(',');
-const nc = await connect({ servers, name: 'example', maxReconnectAttempts: -1 }).catch(fail);
+const { NATS_NKEY: seed, NATS_CA: caFile, NATS_CERT: certFile, NATS_KEY: keyFile } = process.env; // paths of files
+const options = { servers, name: 'example', maxReconnectAttempts: -1 };
+if (seed) options.authenticator = nkeyAuthenticator(new TextEncoder().encode(readFileSync(seed, 'utf8').trim()));
+if (caFile || certFile) options.tls = { caFile, certFile, keyFile };
+const nc = await connect(options).catch(fail);
 const { streams } = await jetstreamManager(nc);
 const { created, state } = await streams.info('ORDERS').catch(fail);
 

@@ -9,14 +9,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
+	"github.com/resonance/resonance/pkg/natsauth"
 	"github.com/resonance/resonance/pkg/natstest"
 )
 
@@ -117,6 +120,74 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// As other programs run them: in their own account, over TLS with a certificate.
+func TestExamplesWithTheConsumersKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	settings, err := natsauth.MakeKeys(dir)
+	if err == nil {
+		err = natsauth.MakeCertificates(dir, "127.0.0.1", "localhost") // nats.js checks the latter where it connects to an address
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := func(file string) string { return strconv.Quote(filepath.Join(dir, "server", file)) }
+	settings += "tls { verify: true, ca_file: " + server(natsauth.CAFile) + ", cert_file: " + server(natsauth.CertFile) + ", key_file: " + server(natsauth.KeyFile) + " }"
+	ns := natstest.Start(t, func(o *natsserver.Options) {
+		o.CustomClientAuthentication = nil
+		if err := o.ProcessConfigString(settings); err != nil {
+			t.Fatal(err)
+		}
+	})
+	user := func(name, file string) string { return filepath.Join(dir, name, file) }
+	nc, err := bus.Connect(deadline(t, exampleTimeout), quiet, bus.Options{
+		URL: ns.URL(), Name: "airtable-sync", Nkey: user("airtable-sync", natsauth.SeedFile), CA: user("airtable-sync", natsauth.CAFile),
+		Cert: user("airtable-sync", natsauth.CertFile), Key: user("airtable-sync", natsauth.KeyFile),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := bus.JetStream(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.Ensure(deadline(t, exampleTimeout), js, 1, bus.StreamOrders); err != nil {
+		t.Fatal(err)
+	}
+	defer bus.KeepMirror(t.Context(), quiet, js, 1, bus.StreamOrders)()
+	publish(t, js, goldenMessages(t)[0])
+	env := []string{
+		"NATS_URL=" + ns.URL(), "NATS_NKEY=" + user(natsauth.Consumer, natsauth.SeedFile), "NATS_CA=" + user(natsauth.Consumer, natsauth.CAFile),
+		"NATS_CERT=" + user(natsauth.Consumer, natsauth.CertFile), "NATS_KEY=" + user(natsauth.Consumer, natsauth.KeyFile),
+	}
+	nkey, err := nats.NkeyOptionFromSeed(user(natsauth.Consumer, natsauth.SeedFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := nats.Connect(ns.URL(), nkey, nats.RootCAs(user(natsauth.Consumer, natsauth.CAFile)),
+		nats.ClientCert(user(natsauth.Consumer, natsauth.CertFile), user(natsauth.Consumer, natsauth.KeyFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	mirrors, err := jetstream.New(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if stream, err := mirrors.Stream(deadline(t, exampleTimeout), bus.StreamOrders); err == nil && stream.CachedInfo().State.Msgs == 1 {
+			break
+		}
+	}
+	for _, program := range [][]string{buildGo(t), installJS(t)} {
+		p := startIn(t, env, append(program, "from", "1")...)
+		p.stderr.says(t, "subscribed")
+		p.stdout.says(t, `1 created recA1b2C3d4E5f6G7 "ORD-00042" "Pending" "1250.5"`)
+		p.interrupt(t)
+	}
+}
+
 func buildGo(t *testing.T) []string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "subscribe")
@@ -208,8 +279,13 @@ func (l lines) says(t *testing.T, want string) {
 
 func start(t *testing.T, url string, program ...string) *process {
 	t.Helper()
+	return startIn(t, []string{"NATS_URL=" + url}, program...)
+}
+
+func startIn(t *testing.T, env []string, program ...string) *process {
+	t.Helper()
 	p := &process{cmd: exec.CommandContext(deadline(t, exampleTimeout), program[0], program[1:]...)}
-	p.cmd.Env = append(os.Environ(), "NATS_URL="+url)
+	p.cmd.Env = append(os.Environ(), env...)
 	read := func(pipe io.ReadCloser, err error) lines {
 		if err != nil {
 			t.Fatal(err)

@@ -70,9 +70,6 @@ func Start(cfg Config) (*Server, error) {
 		NoSublistCache:    true, // each order is a subject of its own, and a cache of 1,024 only turns over
 		MaxPayload:        MaxPayload, MaxPending: 64 << 20,
 	}}
-	if cfg.Customize != nil {
-		cfg.Customize(&s.options)
-	}
 	if err := s.start(); err != nil {
 		return nil, err
 	}
@@ -89,6 +86,9 @@ func Start(cfg Config) (*Server, error) {
 
 func (s *Server) start() error {
 	options := s.options
+	if s.cfg.Customize != nil { // each time, since accounts belong to one run
+		s.cfg.Customize(&options)
+	}
 	ns, err := server.NewServer(&options)
 	if err != nil {
 		return fmt.Errorf("start NATS: %w", err)
