@@ -377,7 +377,7 @@ func (c client) events() int { return int(c.stream().CachedInfo().State.Msgs) }
 
 func (c client) stream() jetstream.Stream {
 	c.Helper()
-	nkey, err := nats.NkeyOptionFromSeed(filepath.Join(c.env["DATA_DIR"], "sandbox", "nats-keys", natsauth.Operator, natsauth.SeedFile))
+	nkey, err := nats.NkeyOptionFromSeed(filepath.Join(c.env["DATA_DIR"], "nats-keys", natsauth.Operator, natsauth.SeedFile))
 	if err != nil {
 		c.Fatal(err)
 	}
