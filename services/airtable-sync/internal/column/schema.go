@@ -1,6 +1,7 @@
 package column
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,8 +37,10 @@ type Schema struct {
 
 	mu      sync.Mutex // held while the mapper is changed
 	memory  memory
-	usage   *usage // of this scan; without metadata
-	before  *usage // of the scan before
+	retryAt time.Time     // when to ask again for metadata that was refused; zero if it was not
+	retryIn time.Duration // the wait that ends then, doubled by each refusal
+	usage   *usage        // of this scan; without metadata
+	before  *usage        // of the scan before
 	logged  map[fault.Text]bool
 	mutable sync.Mutex // guards what follows
 	extra   map[Column]fault.Text
@@ -48,7 +51,8 @@ type memory struct {
 	Source string          `json:"source"`
 	Table  airtable.Table  `json:"table"` // as the metadata last described it
 	Kept   map[Column]Kept `json:"kept,omitempty"`
-	// Missing are the fields of Table, by id, that the metadata no longer lists, and since when.
+	// Missing are the fields of Table, by id, and their choices, by field/choice, that the metadata no longer lists, and
+	// since when.
 	Missing map[string]time.Time `json:"missing,omitempty"`
 }
 
@@ -91,6 +95,7 @@ func (s *Schema) Refresh(ctx context.Context) error {
 func (s *Schema) refresh(ctx context.Context) error {
 	old := s.mapper.Load()
 	table, err := s.describe(ctx)
+	s.scheduleRetry(err)
 	var fresh *Mapper
 	switch {
 	case err == nil:
@@ -123,6 +128,22 @@ func (s *Schema) refresh(ctx context.Context) error {
 	}
 	s.before, s.usage = s.usage, newUsage()
 	return s.use(ctx, fresh)
+}
+
+// Refused metadata is asked for again, as the refusals may have been a failure of Airtable's (invariant 11). A token
+// that lacks the scope costs eleven calls on the first day and then one a day.
+const (
+	firstRetry = time.Minute
+	lastRetry  = 24 * time.Hour
+)
+
+func (s *Schema) scheduleRetry(err error) {
+	if err == nil || !isRefusal(err) {
+		s.retryAt, s.retryIn = time.Time{}, 0
+		return
+	}
+	s.retryIn = min(max(2*s.retryIn, firstRetry), lastRetry)
+	s.retryAt = s.cfg.Now().Add(s.retryIn)
 }
 
 // isRefusal reports an answer that says the metadata or the table is not there, or not for us.
@@ -167,6 +188,7 @@ func (s *Schema) retain(ctx context.Context, t *airtable.Table) (missing map[str
 	for _, f := range s.memory.Table.Fields {
 		if i := slices.IndexFunc(t.Fields, func(o airtable.Field) bool { return o.ID == f.ID }); i >= 0 {
 			place = i + 1
+			missing = s.retainChoices(f, &t.Fields[i], missing)
 			continue
 		}
 		since, before := s.memory.Missing[f.ID]
@@ -193,9 +215,40 @@ func (s *Schema) retain(ctx context.Context, t *airtable.Table) (missing map[str
 		place++
 	}
 	if len(missing) > 0 {
-		s.log.Warn("metadata incomplete, keeping the known fields", "missing", len(missing))
+		s.log.Warn("metadata incomplete, keeping what was known", "missing", len(missing))
 	}
 	return missing, nil
+}
+
+// retainChoices adds to now, in their places, the choices of known that it lacks, until it has lacked them for
+// confirmAfter (invariant 11): without them, orders would show a choice's own word in place of its meaning. It notes
+// since when they miss in missing, which it returns.
+func (s *Schema) retainChoices(known airtable.Field, now *airtable.Field, missing map[string]time.Time) map[string]time.Time {
+	if known.Type != now.Type {
+		return missing
+	}
+	place := 0
+	for _, c := range known.Options.Choices {
+		if i := slices.IndexFunc(now.Options.Choices, func(o airtable.Choice) bool { return o.ID == c.ID && (c.ID != "" || o.Name == c.Name) }); i >= 0 {
+			place = i + 1
+			continue
+		}
+		key := known.ID + "/" + cmp.Or(c.ID, c.Name)
+		since, before := s.memory.Missing[key]
+		if !before {
+			since = s.cfg.Now()
+		}
+		if s.cfg.Now().Sub(since) >= confirmAfter {
+			continue
+		}
+		if missing == nil {
+			missing = map[string]time.Time{}
+		}
+		missing[key] = since
+		now.Options.Choices = slices.Insert(now.Options.Choices, place, c)
+		place++
+	}
+	return missing
 }
 
 // sample reads what is in the cells of a page of records.
@@ -223,10 +276,13 @@ func (s *Schema) Removed(fields []string) {
 	s.memory.Missing = missing
 }
 
-// Due reports whether the metadata should be read again, as fields that it lacked may be gone by now.
+// Due reports whether the metadata should be read again, as what it lacked may be gone by now, or as it was refused.
 func (s *Schema) Due() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.retryAt.IsZero() && !s.cfg.Now().Before(s.retryAt) {
+		return true
+	}
 	for _, since := range s.memory.Missing {
 		if s.cfg.Now().Sub(since) >= confirmAfter {
 			return true

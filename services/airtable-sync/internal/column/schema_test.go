@@ -176,3 +176,86 @@ func TestSchemaReadsRecords(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// One answer of the metadata without the choices of a select changes no order; choices that stay away are gone.
+func TestChoicesMissing(t *testing.T) {
+	t.Parallel()
+	const both = `{"id":"sel1","name":"Pendiente","color":"redLight2"},{"id":"sel2","name":"Enviado","color":"greenLight2"}`
+	options := `,"options":{"choices":[` + both + `]}`
+	for name, answer := range map[string]string{
+		"no options":       strings.Replace(described, options, "", 1),
+		"no choices":       strings.Replace(described, both, "", 1),
+		"the first choice": strings.Replace(described, strings.Split(both, ",{")[0]+",", "", 1),
+	} {
+		if answer == described {
+			t.Fatal(name)
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &base{metadata: []string{described, answer, described, answer}}
+			server := httptest.NewServer(b)
+			defer server.Close()
+			now := time.Now()
+			s := NewSchema(airtable.New(airtable.Config{Endpoint: server.URL, Key: "k", Base: "app1", Table: "tblOrders", Log: slog.New(slog.DiscardHandler)}),
+				Config{Now: func() time.Time { return now }}, &keptStore{}, slog.New(slog.DiscardHandler))
+			if _, err := s.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			before := s.Mapper().Fingerprint()
+			for range 3 {
+				if err := s.Refresh(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if s.Mapper().Fingerprint() != before {
+					t.Fatal("records would be read differently")
+				}
+			}
+			now = now.Add(confirmAfter)
+			if !s.Due() {
+				t.Error("nobody asks whether the choices are gone for good")
+			}
+			if err := s.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if s.Mapper().Fingerprint() == before || s.Due() {
+				t.Error("choices that stay away are still offered")
+			}
+		})
+	}
+}
+
+// Metadata that is refused at the first start, repeatedly, is asked for again, ever more rarely.
+func TestRefusedMetadataIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	b := &base{metadata: []string{""}}
+	server := httptest.NewServer(b)
+	defer server.Close()
+	now := time.Now()
+	s := NewSchema(airtable.New(airtable.Config{Endpoint: server.URL, Key: "k", Base: "app1", Table: "tblOrders", Log: slog.New(slog.DiscardHandler)}),
+		Config{Now: func() time.Time { return now }}, &keptStore{}, slog.New(slog.DiscardHandler))
+	if _, err := s.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var asked []time.Duration // since the start
+	for start := now; now.Sub(start) < 3*24*time.Hour; now = now.Add(time.Minute) {
+		if s.Due() {
+			asked = append(asked, now.Sub(start))
+			if err := s.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(asked) == 0 || asked[0] > firstRetry || len(asked) > 15 {
+		t.Errorf("asked again after %v", asked)
+	}
+	b.metadata = []string{described}
+	if now = now.Add(lastRetry); !s.Due() {
+		t.Fatal("nobody asks again")
+	}
+	if err := s.Refresh(t.Context()); err != nil || s.Due() {
+		t.Errorf("due %t: %v", s.Due(), err)
+	}
+	if f, ok := s.Mapper().Field(Status); !ok || f.Name != "Luz" {
+		t.Errorf("status is read from %q", f.Name)
+	}
+}
