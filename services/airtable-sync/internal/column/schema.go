@@ -233,7 +233,7 @@ func (s *Schema) retainChoices(known airtable.Field, now *airtable.Field, missin
 			place = i + 1
 			continue
 		}
-		key := known.ID + "/" + cmp.Or(c.ID, c.Name)
+		key := choiceKey(known.ID, c)
 		since, before := s.memory.Missing[key]
 		if !before {
 			since = s.cfg.Now()
@@ -250,6 +250,38 @@ func (s *Schema) retainChoices(known airtable.Field, now *airtable.Field, missin
 	}
 	return missing
 }
+
+// ChoiceRefused notes that Airtable does not take a value in a column: if the metadata lacks that choice too, it is gone.
+func (s *Schema) ChoiceRefused(ctx context.Context, c Column, value string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.mapper.Load()
+	field, word := s.memory.Kept[c].Field.ID, m.Word(c, value)
+	i := slices.IndexFunc(s.memory.Table.Fields, func(f airtable.Field) bool { return f.ID == field })
+	if !m.byID || i < 0 {
+		return nil
+	}
+	table := s.memory.Table
+	table.Fields = slices.Clone(table.Fields)
+	options := &table.Fields[i].Options
+	options.Choices = slices.DeleteFunc(slices.Clone(options.Choices), func(o airtable.Choice) bool {
+		_, missing := s.memory.Missing[choiceKey(field, o)]
+		return missing && o.Name == word
+	})
+	if len(options.Choices) == len(s.memory.Table.Fields[i].Options.Choices) {
+		return nil
+	}
+	fresh, err := s.read(ctx, table)
+	if err != nil {
+		return err
+	}
+	s.memory.Table = table
+	s.remember(ctx)
+	return s.use(ctx, fresh)
+}
+
+// choiceKey names a choice of a field in memory.Missing.
+func choiceKey(field string, c airtable.Choice) string { return field + "/" + cmp.Or(c.ID, c.Name) }
 
 // sample reads what is in the cells of a page of records.
 func (s *Schema) sample(ctx context.Context) (*usage, error) {

@@ -141,6 +141,12 @@ func (r *round) refuse(ctx context.Context, t *task, err error) error {
 	}
 	reason := airtable.Reason(err)
 	if guilty >= 0 {
+		if airtable.IsBadChoice(err) {
+			if err := r.schema.ChoiceRefused(ctx, wants[guilty].column, wants[guilty].value); err != nil {
+				return err
+			}
+			r.mapper = r.schema.Mapper()
+		}
 		reason = refusal(err, r.mapper, wants[guilty])
 		switch {
 		case airtable.IsBadChoice(err):
