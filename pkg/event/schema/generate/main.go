@@ -33,12 +33,12 @@ var templates embed.FS
 
 // whole are the files that a template makes.
 var whole = map[string]string{
-	"pkg/event/order_gen.go":                     "order.go.tmpl",
-	"pkg/event/schema/order.changed.schema.json": "order.changed.schema.json.tmpl",
-	"pkg/event/schema/order.edited.schema.json":  "order.edited.schema.json.tmpl",
-	"services/airtable-sync/fields_gen.go":       "fields.go.tmpl",
+	"pkg/event/order_gen.go":                        "order.go.tmpl",
+	"pkg/event/schema/order.changed.schema.json":    "order.changed.schema.json.tmpl",
+	"pkg/event/schema/order.edited.schema.json":     "order.edited.schema.json.tmpl",
+	"services/airtable-sync/fields_gen.go":          "fields.go.tmpl",
 	"services/gateway/internal/orders/order_gen.go": "gateway.go.tmpl",
-	"web/provider/src/columns.ts":                "columns.ts.tmpl",
+	"web/provider/src/columns.ts":                   "columns.ts.tmpl",
 }
 
 // blocks are runs of lines in files that are written by hand otherwise.
