@@ -32,7 +32,6 @@ export default {
       dark: "Dark",
       logout: "Log out",
       docs: "API documentation",
-      shortcuts: "Keyboard shortcuts",
       role: { viewer: "Viewer", operator: "Operator", admin: "Administrator" },
     },
     connection: {
@@ -99,20 +98,6 @@ export default {
       all: "See all {{n}} results",
       sync: "Sync now",
       new: { sales: "New sale", products: "New product", customers: "New customer", suppliers: "New supplier" },
-    },
-    shortcuts: {
-      title: "Keyboard shortcuts",
-      anywhere: "Anywhere",
-      orders: "Orders",
-      palette: "Search",
-      help: "Show keyboard shortcuts",
-      search: "Search this list",
-      next: "Next order",
-      previous: "Previous order",
-      select: "Select order",
-      open: "Open order",
-      edit: "Change status",
-      clear: "Clear selection",
     },
     records: {
       search: "Search",

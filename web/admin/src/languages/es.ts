@@ -32,7 +32,6 @@ export default {
       dark: "Oscuro",
       logout: "Cerrar sesión",
       docs: "Documentación de la API",
-      shortcuts: "Atajos de teclado",
       role: { viewer: "Consulta", operator: "Operaciones", admin: "Administración" },
     },
     connection: {
@@ -106,20 +105,6 @@ export default {
         customers: "Nuevo cliente",
         suppliers: "Nuevo proveedor",
       },
-    },
-    shortcuts: {
-      title: "Atajos de teclado",
-      anywhere: "En cualquier página",
-      orders: "Pedidos",
-      palette: "Buscar",
-      help: "Ver los atajos de teclado",
-      search: "Buscar en esta lista",
-      next: "Pedido siguiente",
-      previous: "Pedido anterior",
-      select: "Seleccionar el pedido",
-      open: "Abrir el pedido",
-      edit: "Cambiar el estado",
-      clear: "Quitar la selección",
     },
     records: {
       search: "Buscar",

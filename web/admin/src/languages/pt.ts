@@ -32,7 +32,6 @@ export default {
       dark: "Escuro",
       logout: "Terminar sessão",
       docs: "Documentação da API",
-      shortcuts: "Atalhos de teclado",
       role: { viewer: "Consulta", operator: "Operações", admin: "Administração" },
     },
     connection: {
@@ -100,20 +99,6 @@ export default {
       all: "Ver os {{n}} resultados",
       sync: "Sincronizar agora",
       new: { sales: "Nova venda", products: "Novo produto", customers: "Novo cliente", suppliers: "Novo fornecedor" },
-    },
-    shortcuts: {
-      title: "Atalhos de teclado",
-      anywhere: "Em qualquer página",
-      orders: "Encomendas",
-      palette: "Pesquisar",
-      help: "Ver os atalhos de teclado",
-      search: "Pesquisar nesta lista",
-      next: "Encomenda seguinte",
-      previous: "Encomenda anterior",
-      select: "Selecionar a encomenda",
-      open: "Abrir a encomenda",
-      edit: "Alterar o estado",
-      clear: "Limpar a seleção",
     },
     records: {
       search: "Pesquisar",

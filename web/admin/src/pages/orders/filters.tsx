@@ -110,11 +110,18 @@ export function DateFilter({ filters, filter }: Props) {
   const { sm } = Grid.useBreakpoint();
   const { start_date: from, end_date: to } = filters;
   const today = dayjs();
-  const periods: [string, dayjs.Dayjs][] = [
-    ["today", today],
-    ["week", today.subtract(6, "day")],
-    ["month", today.subtract(29, "day")],
-    ["year", today.startOf("year")],
+  const yesterday = today.subtract(1, "day");
+  const lastMonth = today.subtract(1, "month");
+  const quarter = today.startOf("month").subtract(today.month() % 3, "month");
+  const periods: [string, dayjs.Dayjs, dayjs.Dayjs][] = [
+    ["today", today, today],
+    ["yesterday", yesterday, yesterday],
+    ["week", today.subtract(6, "day"), today],
+    ["days", today.subtract(29, "day"), today],
+    ["month", today.startOf("month"), today],
+    ["lastMonth", lastMonth.startOf("month"), lastMonth.endOf("month")],
+    ["quarter", quarter, today],
+    ["year", today.startOf("year"), today],
   ];
   const picker = (name: "start_date" | "end_date", label: string) => (
     <DatePicker
@@ -139,15 +146,15 @@ export function DateFilter({ filters, filter }: Props) {
         {picker("end_date", t("orders.filters.to"))}
       </div>
       <Space size={[6, 6]} wrap>
-        {periods.map(([name, start]) => {
-          const chosen = from === written(start) && to === written(today);
+        {periods.map(([name, start, end]) => {
+          const chosen = from === written(start) && to === written(end);
           return (
             <Button
               key={name}
               size="small"
               type={chosen ? "primary" : "default"}
               aria-pressed={chosen}
-              onClick={() => filter({ start_date: written(start), end_date: written(today) })}
+              onClick={() => filter({ start_date: written(start), end_date: written(end) })}
             >
               {t(`orders.filters.periods.${name}`)}
             </Button>
