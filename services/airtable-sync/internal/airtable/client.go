@@ -32,7 +32,7 @@ const (
 
 	defaultPenalty = 30 * time.Second // of silence after a 429 that names no Retry-After
 	callTimeout    = 30 * time.Second // of an attempt, unless Config.Timeout says otherwise
-	maxBody        = 64 << 20         // a page of 100 records with long texts stays far below
+	maxBody        = 64 << 20         // of an answer, unless Config.MaxBody says otherwise
 	attempts       = 6
 )
 
@@ -58,7 +58,10 @@ type Config struct {
 	// RatePerSecond is shared by every call: Airtable allows 5 a base. 0 means no limit.
 	RatePerSecond float64
 	Timeout       time.Duration // of one attempt; 0 for the default. Small pages get more
-	Meter         Meter         // nil for none
+	// MaxBody bounds the bytes of an answer; 0 for 64 MiB. A page beyond it is asked for again as a smaller one, and
+	// the texts of a single record beyond it are cut to a thousandth of it: see Record.Cut.
+	MaxBody int
+	Meter   Meter // nil for none
 	// After is the clock by which refusals are waited out; time.After if nil.
 	After func(time.Duration) <-chan time.Time
 	Log   *slog.Logger
@@ -84,7 +87,7 @@ type Client struct {
 // New makes a client.
 func New(cfg Config) *Client {
 	cfg.Endpoint = strings.TrimRight(cfg.Endpoint, "/")
-	cfg.Timeout = cmp.Or(cfg.Timeout, callTimeout)
+	cfg.Timeout, cfg.MaxBody = cmp.Or(cfg.Timeout, callTimeout), cmp.Or(cfg.MaxBody, maxBody)
 	if cfg.After == nil {
 		cfg.After = time.After
 	}
@@ -141,7 +144,7 @@ type Query struct {
 const maxGetURL = 15000
 
 // Page fetches the page at offset, "" for the first. After an error that IsIteratorExpired,
-// start over. A page that takes too long is asked for again as a smaller one.
+// start over. A page that takes too long, or is too large, is asked for again as a smaller one.
 func (c *Client) Page(ctx context.Context, q Query, offset string) (Page, error) {
 	var answer struct {
 		Records *records `json:"records"`
@@ -158,7 +161,8 @@ func (c *Client) Page(ctx context.Context, q Query, offset string) (Page, error)
 	if answer.Records == nil {
 		return Page{}, fmt.Errorf("%w: a page without records", ErrNonsense)
 	}
-	for _, r := range *answer.Records {
+	for i, r := range *answer.Records {
+		(*answer.Records)[i].Cut = *req.cut
 		if r.ID == "" || r.CreatedTime.IsZero() {
 			return Page{}, fmt.Errorf("%w: a record without id or createdTime", ErrNonsense)
 		}
@@ -182,7 +186,7 @@ func (c *Client) pageRequest(q Query, offset string) (request, error) {
 		params.Set("offset", offset)
 	}
 	req := request{
-		method: http.MethodGet, timeout: timeout, pageSize: size,
+		method: http.MethodGet, timeout: timeout, pageSize: size, cut: new(int),
 		path: "/v0/" + url.PathEscape(c.cfg.Base) + "/" + url.PathEscape(c.cfg.Table),
 	}
 	if target := req.path + "?" + params.Encode(); len(target) <= maxGetURL {
@@ -314,7 +318,8 @@ type request struct {
 	method, path string
 	body         []byte // nil for none
 	timeout      time.Duration
-	pageSize     int // of a listing, else 0
+	pageSize     int  // of a listing, else 0
+	cut          *int // of a listing: gets the bytes to which its texts had to be cut
 }
 
 func (r *request) encode(body any) (err error) {
@@ -346,6 +351,10 @@ func (c *Client) call(ctx context.Context, kind string, next func() (request, er
 		at, err := c.once(ctx, kind, req, out)
 		if err == nil {
 			return at, nil
+		}
+		if req.pageSize > 1 && errors.Is(err, errTooLarge) && ctx.Err() == nil {
+			attempt-- // Airtable has not failed
+			continue
 		}
 		wait, again := c.backoff(err, attempt)
 		if !again || ctx.Err() != nil {
@@ -425,9 +434,13 @@ func (c *Client) send(ctx context.Context, kind string, r request, out any) (_ t
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+	size := 0
 	if r.pageSize > 0 {
 		defer func() {
-			if smaller := c.pages.observe(r.pageSize, time.Since(began), r.timeout, isSlow(err) && ctx.Err() == nil); smaller > 0 {
+			if smaller := c.pages.observe(listing{
+				size: r.pageSize, took: time.Since(began), timeout: r.timeout, slow: isSlow(err) && ctx.Err() == nil,
+				share: float64(size) / float64(c.cfg.MaxBody),
+			}); smaller > 0 {
 				c.cfg.Log.WarnContext(ctx, "page size reduced", "from", r.pageSize, "to", smaller, "error", err)
 			}
 		}()
@@ -455,17 +468,24 @@ func (c *Client) send(ctx context.Context, kind string, r request, out any) (_ t
 	defer res.Body.Close()
 	at := c.clock(res, sent, time.Now())
 	body, _ := bodies.Get().(*bytes.Buffer)
-	defer bodies.Put(body)
+	defer bodies.Put(body) // this one, not one that takes its place
 	body.Reset()
-	_, err = body.ReadFrom(io.LimitReader(res.Body, maxBody+1))
+	_, err = body.ReadFrom(io.LimitReader(res.Body, int64(c.cfg.MaxBody)+1))
+	size = body.Len()
+	if err == nil && size > c.cfg.MaxBody && r.pageSize == 1 && res.StatusCode/100 == 2 {
+		*r.cut = c.cfg.MaxBody >> 10
+		var short bytes.Buffer
+		err = cutTexts(&short, io.MultiReader(body, res.Body), *r.cut, c.cfg.MaxBody)
+		body = &short
+	}
 	data := body.Bytes() // what is decoded keeps nothing of it
 	switch {
 	case err != nil:
 		return time.Time{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	case res.StatusCode/100 != 2:
 		return time.Time{}, parseError(res, data)
-	case len(data) > maxBody:
-		return time.Time{}, fmt.Errorf("%w: an answer of more than %d bytes", ErrNonsense, maxBody)
+	case len(data) > c.cfg.MaxBody:
+		return time.Time{}, fmt.Errorf("%w: %d", errTooLarge, c.cfg.MaxBody)
 	}
 	if out != nil {
 		if err := jsonv2.Unmarshal(data, out, asAirtableSends); err != nil {

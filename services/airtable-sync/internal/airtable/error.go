@@ -15,6 +15,8 @@ var (
 	ErrUnreachable = errors.New("Airtable does not answer")
 	// ErrNonsense is wrapped when the answer is not what Airtable's documentation promises.
 	ErrNonsense = errors.New("Airtable answered something unreadable")
+
+	errTooLarge = fmt.Errorf("%w: an answer of more bytes than are read", ErrNonsense)
 )
 
 // Error is a refusal by Airtable.

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,5 +93,56 @@ func TestSlowPagesAreMadeSmaller(t *testing.T) {
 				t.Errorf("page sizes %v", asked)
 			}
 		})
+	}
+}
+
+// A page whose answer is too large is asked for as smaller ones, down to a single record, of which texts are cut.
+func TestLargePagesAreMadeSmaller(t *testing.T) {
+	t.Parallel()
+	const n, large, bound = 60, 17, 64 << 10
+	var mu sync.Mutex
+	asked := map[int]int{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		size, _ := strconv.Atoi(r.URL.Query().Get("pageSize"))
+		at, _ := strconv.Atoi(r.URL.Query().Get("offset"))
+		mu.Lock()
+		asked[size]++
+		mu.Unlock()
+		records := make([]string, 0, size)
+		for i := at; i < min(at+size, n); i++ {
+			notes := strings.Repeat("ñ", 600)
+			if i == large {
+				notes = strings.Repeat(`\u00f1 \" ñ`, bound)
+			}
+			records = append(records, fmt.Sprintf(`{"id":"rec%014d","createdTime":"2026-01-01T00:00:00.000Z","fields":{"Notes":"%s","Name":"%d"}}`, i, notes, i))
+		}
+		next := ""
+		if at+size < n {
+			next = fmt.Sprintf(`,"offset":"%d"`, at+size)
+		}
+		_, _ = fmt.Fprintf(w, `{"records":[%s]%s}`, strings.Join(records, ","), next)
+	}))
+	defer srv.Close()
+	c := airtable.New(airtable.Config{
+		Endpoint: srv.URL, Key: "patX", Base: "appX", Table: "tblX", MaxBody: bound, Log: slog.New(slog.DiscardHandler),
+		After: func(time.Duration) <-chan time.Time {
+			t.Error("waited as if Airtable had failed")
+			return time.After(0)
+		},
+	})
+	all, err := c.All(t.Context(), airtable.Query{})
+	if err != nil || len(all.Records) != n {
+		t.Fatalf("%d of %d records, %v", len(all.Records), n, err)
+	}
+	for i, r := range all.Records {
+		name, notes := string(r.Fields[1].Value), r.Fields[0].Value
+		if cut := i == large; cut != (r.Cut > 0) || name != fmt.Sprintf(`"%d"`, i) || cut && (!strings.HasSuffix(string(notes), `…"`) || len(notes) > 2*r.Cut) {
+			t.Errorf("record %d, cut to %d: name %s, notes of %d bytes", i, r.Cut, name, len(notes))
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if total := asked[100] + asked[50] + asked[25] + asked[12] + asked[10] + asked[5] + asked[2] + asked[1]; asked[1] > 5 || total > 25 {
+		t.Errorf("calls by page size: %v", asked)
 	}
 }

@@ -17,12 +17,12 @@ func TestPageSize(t *testing.T) {
 	}
 	slow := func() int {
 		size, timeout := p.next(base)
-		return p.observe(size, timeout, timeout, true)
+		return p.observe(listing{size: size, took: timeout, timeout: timeout, slow: true})
 	}
 	took := func(pages int, d time.Duration) {
 		for range pages {
 			size, timeout := p.next(base)
-			p.observe(size, d, timeout, false)
+			p.observe(listing{size: size, took: d, timeout: timeout})
 		}
 	}
 	expect(100, base)
@@ -37,7 +37,7 @@ func TestPageSize(t *testing.T) {
 	if got := slow(); got != 0 { // nor below that
 		t.Fatalf("reduced to %d", got)
 	}
-	p.observe(100, base, base, true) // of a page that was asked for before
+	p.observe(listing{size: 100, took: base, timeout: base, slow: true}) // of a page that was asked for before
 	expect(10, 2*base)
 	took(30, 20*time.Second)
 	expect(10, 2*base)

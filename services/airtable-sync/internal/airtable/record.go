@@ -14,6 +14,8 @@ type Record struct {
 	ID          string    `json:"id"`
 	CreatedTime time.Time `json:"createdTime"`
 	Fields      Fields    `json:"fields"`
+	// Cut is 0, or how many bytes were read of each text, as the record is too large. Longer cells may be incomplete.
+	Cut int `json:"-"`
 }
 
 // Fields are the cells of a record, as Airtable lists them; empty cells are absent.

@@ -151,3 +151,15 @@ func TestChoices(t *testing.T) {
 		}
 	}
 }
+
+// Of a record that is too large to read whole, the order names what may be incomplete.
+func TestOrderOfACutRecord(t *testing.T) {
+	t.Parallel()
+	m := WithSchema(table(t, "Ref|singleLineText", "Notas|multilineText", "Estado|singleLineText"), Config{}, nil, nil)
+	r := record(t, `{"fldRef":"A-1","fldNotas":"abcdefgh…","fldEstado":"Enviado"}`)
+	r.Cut = 9
+	o, _ := m.Order(r, day)
+	if len(o.Truncated) != 1 || o.Truncated[0] != "Notas" || *o.Name != "A-1" {
+		t.Errorf("%+v", o)
+	}
+}

@@ -435,6 +435,13 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 		}
 	}
 	digest := m.digest(&o, cells, r) // of the whole
+	if r.Cut > 0 {
+		for _, cell := range r.Fields {
+			if len(cell.Value) > r.Cut {
+				o.Truncated = append(o.Truncated, m.nameOf(cell.Key))
+			}
+		}
+	}
 	for i := range event.Columns {
 		column := &event.Columns[i]
 		v := column.Value(&o)
@@ -444,10 +451,20 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 		if c := Column(column.Name); column.Kind == schema.Choice {
 			bounded := Bounded(c, *v)
 			column.Set(&o, &bounded)
-			o.Truncated = append(o.Truncated, m.table.Fields[m.columns[c]].Name)
+			if field := m.table.Fields[m.columns[c]].Name; !slices.Contains(o.Truncated, field) {
+				o.Truncated = append(o.Truncated, field)
+			}
 		}
 	}
 	return o, digest
+}
+
+// nameOf is the name of the field that a cell's key stands for.
+func (m *Mapper) nameOf(key string) string {
+	if i, ok := m.index[key]; ok {
+		return m.table.Fields[i].Name
+	}
+	return key
 }
 
 // maxChoice is how many bytes a value of the columns may have that orders are grouped by: a text field may be mapped
