@@ -160,17 +160,66 @@ func (d dates) date(cell json.RawMessage) string {
 			day = day[:len(time.DateOnly)]
 		}
 	}
-	if m := slashed.FindStringSubmatch(day); m != nil {
-		first, second := m[1], m[2]
-		if d.monthFirst {
-			first, second = second, first
-		}
-		day = m[3] + "-" + twoDigits(second) + "-" + twoDigits(first)
+	if day != "" && !event.ValidDate(day) {
+		day = d.written(day)
 	}
 	if day == "" || !event.ValidDate(day) {
 		return ""
 	}
 	return day
+}
+
+// datesVersion is raised when written comes to read more: orders are then read anew.
+const datesVersion = 2
+
+// written reads a date as people write it. Where it cannot be told what is the day it may be "", or none.
+func (d dates) written(s string) string {
+	if m := yearFirst.FindStringSubmatch(s); m != nil {
+		return isoDate(m[1], m[2], m[3])
+	}
+	if m := slashed.FindStringSubmatch(s); m != nil {
+		first, second, year := m[1], m[2], m[3]
+		if d.monthFirst {
+			first, second = second, first
+		}
+		if len(year) == 2 {
+			if n, _ := strconv.Atoi(first); n <= 12 { // it might be the month, or the year
+				return ""
+			}
+			year = "20" + year
+		}
+		return isoDate(year, second, first)
+	}
+	if m := monthNamed.FindStringSubmatch(fold(s)); m != nil {
+		return isoDate(m[5], months[m[2]+m[3]], m[1]+m[4])
+	}
+	return s
+}
+
+func isoDate(year, month, day string) string {
+	return year + "-" + twoDigits(month) + "-" + twoDigits(day)
+}
+
+var (
+	yearFirst = regexp.MustCompile(`^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})(?:$|[ T,])`)
+	// monthNamed is a date with the month's name, folded as names are: 3 de junio de 2026, june 3rd 2026 10 30.
+	monthNamed = regexp.MustCompile(`^(?:(\d{1,2})(?:st|nd|rd|th|º)?(?: de| of)? ([a-z]+)|([a-z]+) (\d{1,2})(?:st|nd|rd|th)?)(?: de| del)? (\d{4})(?: \d{1,2} \d{2}(?: \d{2})?)?$`)
+
+	months = monthNumbers()
+)
+
+// monthNumbers are the months' numbers by their Spanish and English names, and by what these are shortened to.
+func monthNumbers() map[string]string {
+	numbers := map[string]string{}
+	for i, names := range []string{
+		"january enero", "february febrero", "march marzo", "april abril", "may mayo", "june junio", "july julio",
+		"august agosto", "september septiembre setiembre sept", "october octubre", "november noviembre", "december diciembre",
+	} {
+		for _, name := range strings.Fields(names) {
+			numbers[name], numbers[name[:3]] = strconv.Itoa(i+1), strconv.Itoa(i+1)
+		}
+	}
+	return numbers
 }
 
 // isoDay is a date with a time of day that is of no zone.

@@ -70,6 +70,18 @@ func TestDate(t *testing.T) {
 		{`Fecha|singleLineText`, nil, `"3-6-2026"`, "2026-06-03"},
 		{`Fecha|singleLineText`, nil, `" 2026-06-03 10:30 "`, "2026-06-03"},
 		{`Fecha|singleLineText`, nil, `"12/25/2026"`, ""},
+		{`Fecha|singleLineText`, nil, `"2026/06/03"`, "2026-06-03"},
+		{`Fecha|singleLineText`, nil, `"2026.6.3 10:30"`, "2026-06-03"},
+		{`Fecha|singleLineText`, nil, `"31/12/26"`, "2026-12-31"},
+		{`Fecha|singleLineText`, nil, `"03/06/26"`, ""}, // which is which is not known
+		{`Fecha|singleLineText`, nil, `"3 de junio de 2026"`, "2026-06-03"},
+		{`Fecha|singleLineText`, nil, `"1º de Setiembre del 2026"`, "2026-09-01"},
+		{`Fecha|singleLineText`, nil, `"June 3, 2026"`, "2026-06-03"},
+		{`Fecha|singleLineText`, nil, `"June 3rd, 2026 10:30"`, "2026-06-03"},
+		{`Fecha|singleLineText`, nil, `"3-Dic-2026"`, "2026-12-03"},
+		{`Fecha|singleLineText`, nil, `"31 de junio de 2026"`, ""},
+		{`Fecha|singleLineText`, nil, `"3 de junio de 2026 o 4 de julio"`, ""},
+		{`Fecha|singleLineText`, nil, `"3 de brumario de 2026"`, ""},
 		{`Fecha|singleLineText`, nil, `"el 3 de junio"`, ""},
 	} {
 		m := WithSchema(table(t, "Ref|singleLineText", c.field), Config{Zone: c.zone}, nil, nil)
@@ -92,6 +104,12 @@ func TestDate(t *testing.T) {
 	m := WithSchema(table(t, "Ref|singleLineText", "Fecha|singleLineText"), Config{}, nil, u)
 	if o, _ := m.Order(record(t, `{"fldFecha":"06/03/2026"}`), day); o.OrderDate == nil || *o.OrderDate != "2026-06-03" || !said(m, OrderDate, "month first") {
 		t.Errorf("%+v %v", o, m.notes)
+	}
+	u = newUsage()
+	u.add(recordsOf(t, `{"fldFecha":"12/31/26"}`))
+	m = WithSchema(table(t, "Ref|singleLineText", "Fecha|singleLineText"), Config{}, nil, u)
+	if o, _ := m.Order(record(t, `{"fldFecha":"12/31/26"}`), day); o.OrderDate == nil || *o.OrderDate != "2026-12-31" {
+		t.Errorf("the month first, with two digits of the year: %+v", o)
 	}
 	if m := WithSchema(table(t, "Ref|singleLineText", dateTime("client")), Config{}, nil, nil); !said(m, OrderDate, "TIME_ZONE") {
 		t.Errorf("the zone that is assumed is not told: %v", m.notes)
@@ -161,5 +179,45 @@ func TestOrderOfACutRecord(t *testing.T) {
 	o, _ := m.Order(r, day)
 	if len(o.Truncated) != 1 || o.Truncated[0] != "Notas" || *o.Name != "A-1" {
 		t.Errorf("%+v", o)
+	}
+}
+
+// What Airtable shows as empty is not said to be unreadable.
+func TestEmptyCellsAreNotMisread(t *testing.T) {
+	t.Parallel()
+	for cell, unreadable := range map[string]bool{
+		`null`: false, `""`: false, `" "`: false, `[]`: false, `[null]`: false, `[null,""]`: false, `[[null]]`: false,
+		`{"state":"empty","isStale":false,"value":null}`: false, `{"state":"empty","value":""}`: false, `{"state":"loading","value":null}`: false,
+		`[{"state":"empty","value":null}]`:                             false,
+		`{"state":"error","errorType":"emptyDependency","value":null}`: true, `{"error":"#ERROR!"}`: true, `{}`: true, `[null,{"specialValue":"NaN"}]`: true,
+	} {
+		m := WithSchema(table(t, "Ref|singleLineText", "Importe|multipleLookupValues"), Config{}, nil, nil)
+		o, _ := m.Order(record(t, `{"fldImporte":`+cell+`}`), day)
+		if _, noted := m.misread.example(Amount); noted != unreadable || o.Amount != nil {
+			t.Errorf("%s: said to be unreadable: %t", cell, noted)
+		}
+	}
+}
+
+// In a text that was a select, words that people write by hand count as its choices; choices of a select stay apart.
+func TestWordsOfASelectThatBecameText(t *testing.T) {
+	t.Parallel()
+	words := choices("Pendiente", "Enviado", "Devuelto a méxico", "Urgente", "URGENTE")
+	was := WithSchema(table(t, "Ref|singleLineText", "Estado|singleSelect|"+words), Config{}, nil, nil)
+	text := WithSchema(table(t, "Ref|singleLineText", "Estado|singleLineText"), Config{}, was.kept(nil), nil)
+	if was.Fingerprint() == text.Fingerprint() {
+		t.Error("no full scan reads the words anew")
+	}
+	for word, want := range map[string]string{
+		"Pendiente": "Pending", "enviado ": "Sent", "ENVIADO": "Sent", "pending": "Pending", "devuelto a méxico": "Devuelto a méxico",
+		"Urgente": "Urgente", "URGENTE": "URGENTE", "urgente ": "urgente", "Otro ": "Otro",
+	} {
+		cells, _ := json.Marshal(map[string]string{"fldEstado": word})
+		if o, _ := text.Order(record(t, string(cells)), day); o.Status == nil || *o.Status != want {
+			t.Errorf("%q: %v, want %q", word, o.Status, want)
+		}
+	}
+	if o, _ := was.Order(record(t, `{"fldEstado":"enviado"}`), day); *o.Status != "enviado" { // a choice made since
+		t.Errorf("choices are merged: %s", *o.Status)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/resonance/resonance/pkg/columns"
@@ -68,6 +69,7 @@ type vocabulary struct {
 	offers []columns.Offer
 	values map[string]string // by the base's own word, exactly
 	words  map[string]string // by value
+	folded map[string]string // values by what folding makes of them and of the base's words; nil for a select
 }
 
 // newVocabulary names the values: those that are canonical, and the others as the base has them, without
@@ -97,11 +99,35 @@ func newVocabulary(c Column, choices []airtable.Choice) *vocabulary {
 // tidy is s without outer spaces, in the usual Unicode form.
 func tidy(s string) string { return norm.NFC.String(strings.TrimSpace(s)) }
 
+// loosen makes words that people write by hand count as the choices that they can only mean: in a text that was a
+// select, case, outer spaces and Unicode form are nobody's intent.
+func (v *vocabulary) loosen() {
+	v.folded = map[string]string{}
+	for _, o := range v.offers {
+		for _, word := range []string{o.Title, o.Value} {
+			key := caseless(word)
+			if value, known := v.folded[key]; known && value != o.Value {
+				v.folded[key] = "" // choices are never merged
+			} else {
+				v.folded[key] = o.Value
+			}
+		}
+	}
+}
+
+// caseless is a word without differences of case, outer spaces and Unicode form.
+func caseless(word string) string { return norm.NFC.String(cases.Fold().String(tidy(word))) }
+
 // value is how a word of the base appears in orders.
 func (v *vocabulary) value(word string) string {
 	if v != nil {
 		if value, ok := v.values[word]; ok {
 			return value
+		}
+		if v.folded != nil {
+			if value := v.folded[caseless(word)]; value != "" {
+				return value
+			}
 		}
 	}
 	return tidy(word)

@@ -173,17 +173,20 @@ func newMapper(t airtable.Table, cfg Config, g *guesser, kept map[Column]Kept, u
 		}
 		f := &t.Fields[i]
 		_, options := f.Value()
-		choices := options.Choices
+		choices, was := options.Choices, false
 		if isSelect(f.Type) {
 			m.offered[c] = map[string]bool{}
 			for _, choice := range choices {
 				m.offered[c][choice.Name] = true
 			}
 		} else if len(choices) == 0 && f.ID != "" && kept[c].Field.ID == f.ID {
-			choices = kept[c].Select.Options.Choices // the words are still those of the select that it was
+			choices, was = kept[c].Select.Options.Choices, true // the words are still those of the select that it was
 		}
 		if len(choices) > 0 {
 			m.words[c] = newVocabulary(c, choices)
+			if was {
+				m.words[c].loosen()
+			}
 		}
 		if f.Type == "multipleSelects" {
 			m.note(c, "«"+f.Name+"» admite varias opciones a la vez: se muestran todas, y una edición las sustituye por una",
@@ -325,9 +328,10 @@ func (m *Mapper) Fingerprint() string {
 			fmt.Fprintf(h, "%s %q %q\n", c, m.table.Fields[i].Key(), m.table.Fields[i].Type)
 		}
 		if d, ok := m.dates[c]; ok {
-			fmt.Fprintln(h, d.zone, d.monthFirst)
+			fmt.Fprintln(h, d.zone, d.monthFirst, datesVersion)
 		}
 		if v := m.words[c]; v != nil {
+			fmt.Fprintln(h, v.folded != nil)
 			for _, o := range v.offers {
 				if o.Value != tidy(o.Title) {
 					fmt.Fprintf(h, "%q %q\n", o.Title, o.Value)

@@ -2,6 +2,7 @@ package column
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -14,7 +15,7 @@ type misread struct {
 
 // see notes a cell that was read as empty, if it is not.
 func (m *misread) see(c Column, cell json.RawMessage) {
-	if len(cell) == 0 || cell[0] == 'n' || string(cell) == `""` || string(cell) == "[]" {
+	if isEmpty(cell) {
 		return
 	}
 	m.mu.Lock()
@@ -24,9 +25,6 @@ func (m *misread) see(c Column, cell json.RawMessage) {
 	}
 	example := text(cell)
 	if strings.TrimSpace(example) == "" {
-		if cell[0] == '"' {
-			return // blank
-		}
 		example = string(cell)
 	}
 	if r := []rune(example); len(r) > 40 {
@@ -36,6 +34,30 @@ func (m *misread) see(c Column, cell json.RawMessage) {
 		m.examples = map[Column]string{}
 	}
 	m.examples[c] = example
+}
+
+// isEmpty reports whether people see nothing in a cell: it is blank, a list of such values, or a text of AI that has
+// not been generated.
+func isEmpty(cell json.RawMessage) bool {
+	if len(cell) == 0 {
+		return true
+	}
+	switch cell[0] {
+	case 'n': // null
+		return true
+	case '"':
+		return strings.TrimSpace(text(cell)) == ""
+	case '[':
+		var list []json.RawMessage
+		return json.Unmarshal(cell, &list) == nil && !slices.ContainsFunc(list, func(e json.RawMessage) bool { return !isEmpty(e) })
+	case '{':
+		var ai struct {
+			State string          `json:"state"`
+			Value json.RawMessage `json:"value"`
+		}
+		return json.Unmarshal(cell, &ai) == nil && ai.State != "" && ai.State != "error" && isEmpty(ai.Value)
+	}
+	return false
 }
 
 func (m *misread) example(c Column) (string, bool) {

@@ -102,7 +102,7 @@ var recordID = regexp.MustCompile(`^rec[A-Za-z0-9]{14}$`)
 // dayOrder tells whether dates written with slashes begin with the day or the month.
 type dayOrder struct{ dayFirst, monthFirst bool }
 
-var slashed = regexp.MustCompile(`^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:$|[ T,])`)
+var slashed = regexp.MustCompile(`^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?:$|[ T,])`)
 
 func (o *dayOrder) see(s string) {
 	if m := slashed.FindStringSubmatch(s); m != nil {
