@@ -66,6 +66,10 @@ bench: ## speed beside its floors, measured in the same run
 	@$(BIN)/bench
 
 # The types of the API need what npm installs; without it they stay as they are, and a test of the provider says so.
+.PHONY: nats-keys
+nats-keys: ## keys, certificates and accounts for the NATS of deploy/nats, into its folder keys; PROGRAMS=… and HOSTS=… for more
+	go run ./pkg/natsauth/cmd/natskeys -dir deploy/nats/keys $(if $(HOSTS),-hosts $(HOSTS)) $(PROGRAMS)
+
 .PHONY: generate
 generate: ## what follows from the table of columns, pkg/event/schema/columns.go, and the types of the API
 	cd pkg/event/schema && go generate .

@@ -133,7 +133,7 @@ func TestComposePassesEveryVariable(t *testing.T) {
 }
 
 func composed(names map[string][]string) (set []string) {
-	for _, name := range append(slices.Collect(maps.Keys(names)), "NATS_PASSWORD", "NATS_SUBSCRIBER_PASSWORD", "POSTGRES_PASSWORD") {
+	for _, name := range append(slices.Collect(maps.Keys(names)), "POSTGRES_PASSWORD") {
 		set = append(set, name+"=set")
 	}
 	return set

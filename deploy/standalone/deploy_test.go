@@ -1,9 +1,11 @@
 package main_test
 
 import (
-	"errors"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,8 +22,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/resonance/resonance/pkg/bus"
-	"github.com/resonance/resonance/pkg/event"
 	"github.com/resonance/resonance/pkg/localnats"
+	"github.com/resonance/resonance/pkg/natsauth"
+	"github.com/resonance/resonance/pkg/porttest"
+	"github.com/resonance/resonance/pkg/servicetest"
 )
 
 // docker-compose.yml cannot be run in a test, but Compose's own library can read it.
@@ -43,21 +47,26 @@ func TestComposeFile(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(s.Build.Context, s.Build.Dockerfile)); err != nil {
 			t.Error(err)
 		}
-		for variable, want := range map[string]string{"NATS_URL": "nats://resonance:x@nats:4222", "NATS_CREDS": "", "METRICS_ADDR": "0.0.0.0:9090"} {
+		if !slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool {
+			return v.Target == "/run/nats" && strings.HasSuffix(v.Source, "deploy/nats/keys/"+name) && v.ReadOnly
+		}) {
+			t.Errorf("%s: its keys are not mounted: %+v", name, s.Volumes)
+		}
+		for variable, want := range map[string]string{"NATS_URL": "tls://nats:4222", "NATS_CREDS": "", "NATS_NKEY": "/run/nats/user.nk", "NATS_KEY": "/run/nats/tls.key", "METRICS_ADDR": "0.0.0.0:9090"} {
 			if got := s.Environment[variable]; got == nil || *got != want {
 				t.Errorf("%s: %s %v", name, variable, got)
 			}
 		}
 	}
 	// What .env says of a cluster elsewhere reaches every service.
-	project = compose(t, "NATS_URL=tls://cluster:4222", "NATS_CREDS=/etc/resonance.creds", "NATS_REPLICAS=3", "METRICS_ADDR=0.0.0.0:9100")
+	project = compose(t, "NATS_URL=tls://cluster:4222", "NATS_CREDS=/etc/resonance.creds", "NATS_NKEY=", "NATS_REPLICAS=3", "METRICS_ADDR=0.0.0.0:9100")
 	for _, name := range composed {
-		for variable, want := range map[string]string{"NATS_URL": "tls://cluster:4222", "NATS_CREDS": "/run/secrets/nats_creds", "NATS_REPLICAS": "3", "METRICS_ADDR": "0.0.0.0:9100"} {
+		for variable, want := range map[string]string{"NATS_URL": "tls://cluster:4222", "NATS_CREDS": "/run/secrets/nats_creds", "NATS_NKEY": "", "NATS_REPLICAS": "3", "METRICS_ADDR": "0.0.0.0:9100"} {
 			if got := project.Services[name].Environment[variable]; got == nil || *got != want {
 				t.Errorf("%s: %s %v", name, variable, got)
 			}
 		}
-		if secrets := project.Services[name].Secrets; len(secrets) != 5 || project.Secrets[secrets[0].Source].File != "/etc/resonance.creds" {
+		if secrets := project.Services[name].Secrets; len(secrets) != 1 || project.Secrets[secrets[0].Source].File != "/etc/resonance.creds" {
 			t.Errorf("%s: secrets %v", name, secrets)
 		}
 	}
@@ -91,7 +100,7 @@ func compose(t *testing.T, more ...string) *types.Project {
 	t.Helper()
 	env := more
 	for _, name := range []string{
-		"NATS_PASSWORD", "NATS_SUBSCRIBER_PASSWORD", "POSTGRES_PASSWORD", "JWT_SECRET", "ADMIN_PASSWORD",
+		"POSTGRES_PASSWORD", "JWT_SECRET", "ADMIN_PASSWORD",
 		"AIRTABLE_API_KEY", "AIRTABLE_BASE_ID", "AIRTABLE_TABLE_ID",
 	} {
 		env = append(env, name+"=x")
@@ -107,85 +116,136 @@ func compose(t *testing.T, more ...string) *types.Project {
 	return project
 }
 
-// The server of docker-compose.yml lets other programs read order changes, and nothing else.
-func TestNATSConfig(t *testing.T) {
-	t.Setenv("NATS_PASSWORD", "services")
-	t.Setenv("NATS_SUBSCRIBER_PASSWORD", "others")
-	options, err := server.ProcessConfigFile("../nats/nats.conf")
+// natsConfig gives the options of a configuration of deploy/nats, with keys made for it.
+func natsConfig(t *testing.T, file string) *server.Options {
+	t.Helper()
+	options, err := server.ProcessConfigFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !options.SyncAlways || options.MaxPayload != localnats.MaxPayload {
-		t.Fatalf("sync always: %v, max payload: %d", options.SyncAlways, options.MaxPayload)
+	if !options.SyncAlways || options.MaxPayload != localnats.MaxPayload || options.TLSConfig.ClientAuth != tls.RequireAndVerifyClientCert {
+		t.Fatalf("sync always: %v, max payload: %d, clients' certificates: %v", options.SyncAlways, options.MaxPayload, options.TLSConfig.ClientAuth)
 	}
 	options.Host, options.Port, options.HTTPPort = "127.0.0.1", server.RANDOM_PORT, 0
 	options.StoreDir, options.NoSigs, options.NoLog = t.TempDir(), true, true
+	return options
+}
+
+// natsFolder makes a copy of deploy/nats with keys the working directory.
+func natsFolder(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"nats.conf", "cluster.conf", "common.conf"} {
+		text, err := os.ReadFile(filepath.Join("../nats", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	if _, err := natsauth.MakeKeys("keys"); err != nil {
+		t.Fatal(err)
+	}
+	if err := natsauth.MakeCertificates("keys", "127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func startServer(t *testing.T, options *server.Options) *server.Server {
+	t.Helper()
 	ns, err := server.NewServer(options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ns.Start()
-	defer ns.WaitForShutdown()
-	defer ns.Shutdown()
+	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
 	if !ns.ReadyForConnections(10 * time.Second) {
 		t.Fatal("not ready")
 	}
-	connect := func(user, password string) (*nats.Conn, jetstream.JetStream) {
-		nc, err := nats.Connect(ns.ClientURL(), nats.UserInfo(user, password), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(nc.Close)
-		js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(time.Second))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return nc, js
-	}
-	_, services := connect("resonance", "services")
-	if err := bus.Ensure(t.Context(), services, 1, bus.StreamOrders, bus.StreamEdits, bus.BucketSessions); err != nil {
-		t.Fatal(err)
-	}
-	msg := nats.NewMsg(event.OrderChangedSubject("rec1"))
-	msg.Header.Set(nats.MsgIdHdr, "1")
-	if _, err := bus.Publish(t.Context(), services, msg); err != nil {
-		t.Fatal(err)
-	}
+	return ns
+}
 
-	nc, others := connect("subscriber", "others")
-	consumer, err := others.OrderedConsumer(t.Context(), bus.StreamOrders, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubjects: []string{event.OrdersChanged}})
+// connectAs connects a user of the folder by its key and certificate.
+func connectAs(t *testing.T, ns *server.Server, user string) jetstream.JetStream {
+	t.Helper()
+	file := func(name string) string { return filepath.Join("keys", user, name) }
+	nc, err := bus.Connect(t.Context(), slog.New(slog.DiscardHandler), bus.Options{
+		URL: ns.ClientURL(), Name: user, Nkey: file(natsauth.SeedFile), CA: file(natsauth.CAFile), Cert: file(natsauth.CertFile), Key: file(natsauth.KeyFile),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second))
-	if err != nil || got.Subject() != msg.Subject {
-		t.Fatalf("%v, %v", got, err)
-	}
-	durable, err := others.CreateOrUpdateConsumer(t.Context(), bus.StreamOrders, jetstream.ConsumerConfig{Durable: "warehouse", AckPolicy: jetstream.AckExplicitPolicy})
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(10*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err = durable.Next(jetstream.FetchMaxWait(5 * time.Second)); err != nil {
+	return js
+}
+
+// The server of docker-compose.yml takes who has a key and a certificate; package natsauth tests what each may do.
+func TestNATSConfig(t *testing.T) {
+	natsFolder(t)
+	ns := startServer(t, natsConfig(t, "nats.conf"))
+	nkey, err := nats.NkeyOptionFromSeed(filepath.Join("keys", "orders", natsauth.SeedFile))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := got.DoubleAck(t.Context()); err != nil {
+	ca := nats.RootCAs(filepath.Join("keys", "ca", natsauth.CAFile))
+	for name, opts := range map[string][]nats.Option{
+		"no certificate": {ca, nkey},
+		"no key":         {ca, nats.ClientCert(filepath.Join("keys", "orders", natsauth.CertFile), filepath.Join("keys", "orders", natsauth.KeyFile))},
+	} {
+		if nc, err := nats.Connect(ns.ClientURL(), opts...); err == nil {
+			nc.Close()
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if err := bus.Ensure(t.Context(), connectAs(t, ns, "airtable-sync"), 1, bus.StreamOrders, bus.StreamEdits, bus.BucketColumns); err != nil {
+		t.Error(err)
+	}
+	if _, err := connectAs(t, ns, natsauth.Consumer).AccountInfo(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Three servers find each other over TLS, and hold three replicas.
+func TestNATSCluster(t *testing.T) {
+	natsFolder(t)
+	addrs := []string{porttest.Addr(t), porttest.Addr(t), porttest.Addr(t)}
+	t.Setenv("NATS_ROUTES", "[tls://"+strings.Join(addrs, ", tls://")+"]")
+	var first *server.Server
+	for i, addr := range addrs {
+		t.Setenv("NATS_SERVER_NAME", fmt.Sprint("nats-", i+1))
+		options := natsConfig(t, "cluster.conf")
+		if options.Cluster.TLSConfig.ClientAuth != tls.RequireAndVerifyClientCert {
+			t.Fatal("any server may join")
+		}
+		host, port, _ := strings.Cut(addr, ":")
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		options.Cluster.Host, options.Cluster.Port = host, n
+		if ns := startServer(t, options); i == 0 {
+			first = ns
+		}
+	}
+	js := connectAs(t, first, "airtable-sync")
+	err := bus.Persist(t.Context(), slog.New(slog.DiscardHandler), "not yet", func(ctx context.Context) error {
+		return bus.Ensure(ctx, js, 3, bus.StreamOrders)
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := others.Publish(t.Context(), event.OrderChangedSubject("rec1"), nil); err == nil {
-		t.Error("a subscriber may publish order changes")
-	}
-	if err := others.DeleteStream(t.Context(), bus.StreamOrders); err == nil {
-		t.Error("a subscriber may delete the stream")
-	}
-	if _, err := others.KeyValue(t.Context(), bus.BucketSessions); err == nil {
-		t.Error("a subscriber may look into the sessions")
-	}
-	if _, err := nc.Request("orders.list", []byte("{}"), time.Second); err == nil || errors.Is(err, nats.ErrNoResponders) {
-		t.Errorf("a subscriber may ask the services: %v", err)
-	}
-	if reason := nc.LastError(); reason == nil || !strings.Contains(reason.Error(), "Permissions Violation") {
-		t.Errorf("last error %v", reason)
-	}
+	t.Cleanup(bus.KeepMirror(t.Context(), slog.New(slog.DiscardHandler), js, 3, bus.StreamOrders))
+	consumer := connectAs(t, first, natsauth.Consumer)
+	servicetest.Eventually(t, "the mirror with three replicas", func() bool {
+		mirror, err := consumer.Stream(t.Context(), bus.StreamOrders)
+		return err == nil && mirror.CachedInfo().Config.Replicas == 3
+	})
 }
 
 // Operators search for the messages that the page of operations lists: the code has them, word for word.
