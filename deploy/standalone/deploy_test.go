@@ -178,7 +178,7 @@ func connectAs(t *testing.T, ns *server.Server, user string) jetstream.JetStream
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(10*time.Second))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
