@@ -42,7 +42,7 @@ func MakeKeys(dir string, consumers ...string) (accounts string, err error) {
 		names = append(names, name)
 	}
 	// Only its owner enters dir. What is in it can be read by all: a container's user, whose folder is mounted alone.
-	if err := errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700)); err != nil { //nolint:gosec // a folder
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700)); err != nil {
 		return "", fmt.Errorf("make the folder of keys: %w", err)
 	}
 	for _, name := range names {
@@ -62,7 +62,7 @@ func MakeKeys(dir string, consumers ...string) (accounts string, err error) {
 }
 
 func makeSeed(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // see MakeKeys
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	path := filepath.Join(dir, SeedFile)
@@ -77,7 +77,7 @@ func makeSeed(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(seed, '\n'), 0o644) //nolint:gosec // see MakeKeys
+	return os.WriteFile(path, append(seed, '\n'), 0o644)
 }
 
 // publicKeys reads the public key of each user that has a folder.

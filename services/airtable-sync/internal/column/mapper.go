@@ -439,6 +439,12 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 		}
 	}
 	digest := m.digest(&o, cells, r) // of the whole
+	m.truncate(&o, r)
+	return o, digest
+}
+
+// truncate names the fields whose cells were cut when they were read, and cuts the values that orders are grouped by.
+func (m *Mapper) truncate(o *event.Order, r airtable.Record) {
 	if r.Cut > 0 {
 		for _, cell := range r.Fields {
 			if len(cell.Value) > r.Cut {
@@ -448,19 +454,18 @@ func (m *Mapper) Order(r airtable.Record, found time.Time) (event.Order, Digest)
 	}
 	for i := range event.Columns {
 		column := &event.Columns[i]
-		v := column.Value(&o)
+		v := column.Value(o)
 		if v == nil || len(*v) <= maxChoice {
 			continue
 		}
 		if c := Column(column.Name); column.Kind == schema.Choice {
 			bounded := Bounded(c, *v)
-			column.Set(&o, &bounded)
+			column.Set(o, &bounded)
 			if field := m.table.Fields[m.columns[c]].Name; !slices.Contains(o.Truncated, field) {
 				o.Truncated = append(o.Truncated, field)
 			}
 		}
 	}
-	return o, digest
 }
 
 // nameOf is the name of the field that a cell's key stands for.
