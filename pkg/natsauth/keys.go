@@ -77,7 +77,7 @@ func makeSeed(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(seed, '\n'), 0o644)
+	return os.WriteFile(path, append(seed, '\n'), 0o644) //nolint:gosec // see MakeKeys
 }
 
 // publicKeys reads the public key of each user that has a folder.

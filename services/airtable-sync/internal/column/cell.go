@@ -215,7 +215,7 @@ func monthNumbers() map[string]string {
 		"january enero", "february febrero", "march marzo", "april abril", "may mayo", "june junio", "july julio",
 		"august agosto", "september septiembre setiembre sept", "october octubre", "november noviembre", "december diciembre",
 	} {
-		for _, name := range strings.FieldsSeq(names) {
+		for name := range strings.FieldsSeq(names) {
 			numbers[name], numbers[name[:3]] = strconv.Itoa(i+1), strconv.Itoa(i+1)
 		}
 	}
