@@ -1064,6 +1064,52 @@ func TestListingLagsBehindTheWebhook(t *testing.T) {
 			t.Fatalf("%d calls", calls)
 		}
 	})
+	for _, lag := range []time.Duration{40 * time.Second, 100 * time.Second, 9 * time.Minute} {
+		t.Run(fmt.Sprint("by ", lag), func(t *testing.T) {
+			c := &clock{}
+			w := newWorld(t, airtabletest.Config{Orders: 130, Now: c.now})
+			change := w.between()
+			w.start(on(c))
+			w.ok(w.synced())
+			late := w.sandbox.RecordIDs()[3]
+			var before map[string]json.RawMessage
+			change(w.records(func(id string, r map[string]json.RawMessage) map[string]json.RawMessage {
+				if id == late {
+					before = r
+				}
+				return r
+			}))
+			w.ok(w.run(syncapi.RunRequest{}))
+			change(w.records(func(id string, r map[string]json.RawMessage) map[string]json.RawMessage {
+				if id == late {
+					return before
+				}
+				return r
+			}))
+			w.update(late, airtabletest.Fields{"Customer": "shown late"})
+			const step = 5 * time.Second
+			calls, runs := 0, 0
+			for at := time.Duration(0); at < lag; at += step {
+				run := w.poll()
+				if run.Updated != 0 {
+					t.Fatalf("run %+v", run)
+				}
+				calls, runs = calls+run.APICalls, runs+1
+				c.advance(step)
+			}
+			if asked := calls - runs; asked > 13 { // at each run for half a minute, then ever more rarely
+				t.Errorf("asked %d times in %d runs", asked, runs)
+			}
+			change(nil)
+			for waited := time.Duration(0); w.poll().Updated == 0; waited += step {
+				if waited > lag+time.Minute {
+					t.Fatal("what was listed late is never read")
+				}
+				c.advance(step)
+			}
+			w.converged()
+		})
+	}
 	t.Run("without waiting, where pings come", func(t *testing.T) {
 		c := &clock{}
 		w := newWorld(t, airtabletest.Config{Orders: 130, Now: c.now, PingRetry: 50 * time.Millisecond})

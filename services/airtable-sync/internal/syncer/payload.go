@@ -23,10 +23,15 @@ const (
 	burstPages = 10
 	// pingLate is how old a change may be that no ping told of before pings are looked after.
 	pingLate = time.Minute
-	// settleTime is how long after a payload listings may still show the records as they were before.
+	// settleTime is how long after a payload listings usually show the records as they were before: each run reads
+	// them again.
 	settleTime = 30 * time.Second
-	// giveUpTime is how long a touched record that is not listed is asked for, unless runs are rare.
+	// giveUpTime is how long a touched record that is not listed, or still as it was, is asked for, unless runs are
+	// rare. Listings have been seen to lag for minutes.
 	giveUpTime = 10 * time.Minute
+	// mostLate bounds the records that are listed as they were for longer than settleTime, which may be because the
+	// change was of no consequence: two calls read them.
+	mostLate = 2 * airtable.PageSize
 	// mostUnconfirmed bounds the state; a full scan takes the place of more.
 	mostUnconfirmed = 2000
 	// recheckAfter is how soon unconfirmed records are read again where pings promise that changes show at once.
@@ -297,24 +302,60 @@ func (s *Syncer) attribute(id string, by *event.Actor) {
 	s.actors[id] = by
 }
 
-// trackUnconfirmed decides which of the records that were touched, or unconfirmed before, are to be read again in the next
-// run, as Airtable's listings may lag behind its webhooks: those not listed, and those that payloads named a moment ago
-// more often than they were listed changed, in this run or since they are unconfirmed. seen is what was listed of them,
-// at is Airtable's time before that.
+// splitUnconfirmed parts the unconfirmed records into those that the run is to read, and those that are not due. s.mu
+// is held.
+func (s *Syncer) splitUnconfirmed() {
+	s.rechecks, s.postponed = map[string]recheck{}, map[string]recheck{}
+	now := s.cfg.Now()
+	for id, d := range s.state.Unconfirmed {
+		if now.Before(d.Next) {
+			s.postponed[id] = d
+		} else {
+			s.rechecks[id] = d
+		}
+	}
+	s.recheckAt = time.Time{}
+	if s.state.Hook.URL != "" {
+		s.recheckAt = nextRecheck(s.postponed)
+	}
+}
+
+// nextRecheck is when the first of the records that are listed late is due, zero if there is none.
+func nextRecheck(unconfirmed map[string]recheck) (at time.Time) {
+	for _, d := range unconfirmed {
+		if !d.Next.IsZero() && (at.IsZero() || d.Next.Before(at)) {
+			at = d.Next
+		}
+	}
+	return at
+}
+
+// trackUnconfirmed decides which of the records that were touched, or unconfirmed before, are to be read again, as
+// Airtable's listings may lag behind its webhooks: those not listed, those listed as they were, and those that
+// payloads named a moment ago more often than they were listed changed, in this run or since they are unconfirmed.
+// What is listed as it was for longer than settleTime is read ever more rarely: each time after twice the time. Not
+// so what the API touched, as our own edits do all the time. seen is what was listed of them, at is Airtable's time
+// before that.
 func (s *Syncer) trackUnconfirmed(touched map[string]touch, at time.Time, seen listed) {
 	now := s.cfg.Now()
 	unconfirmed := map[string]recheck{}
 	oldest, soon := now, false
 	consider := func(id string, d recheck) {
 		d.Asked++
+		d.Next = time.Time{}
 		age := now.Sub(d.Since)
 		changed, there := seen[id]
 		if changed {
 			d.Payloads--
+			d.Shown = true
 		}
 		switch {
 		case !there && (d.Asked < 3 || age < giveUpTime):
 		case there && d.Payloads > 0 && (!changed && d.Asked < 2 || age < settleTime):
+		case there && !d.Shown && !d.API && age < giveUpTime:
+			d.Next = now.Add(age)
+			unconfirmed[id] = d
+			return
 		default:
 			return
 		}
@@ -329,7 +370,7 @@ func (s *Syncer) trackUnconfirmed(touched map[string]touch, at time.Time, seen l
 		}
 		d := recheck{Actor: t.by, API: t.api, Since: now, Payloads: 1}
 		if at.Sub(t.at) < settleTime {
-			d.Payloads = s.rechecks[id].Payloads + t.payloads
+			d.Payloads = s.rechecks[id].Payloads + s.postponed[id].Payloads + t.payloads
 		}
 		consider(id, d)
 	}
@@ -339,7 +380,13 @@ func (s *Syncer) trackUnconfirmed(touched map[string]touch, at time.Time, seen l
 			consider(id, d)
 		}
 	}
-	s.rechecks = nil
+	for id, d := range s.postponed {
+		if _, again := touched[id]; !again && !seen[id] {
+			unconfirmed[id] = d
+		}
+	}
+	dropLate(unconfirmed)
+	s.rechecks, s.postponed = nil, nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(unconfirmed) > mostUnconfirmed {
@@ -347,8 +394,26 @@ func (s *Syncer) trackUnconfirmed(touched map[string]touch, at time.Time, seen l
 		s.state.Hook.Reconcile = fault.T("Airtable todavía no lista muchos de los cambios", "Airtable does not list many of the changes yet")
 	}
 	s.state.Unconfirmed = unconfirmed
-	if soon && s.state.Hook.URL != "" {
-		s.recheckAt = now.Add(max(recheckAfter, now.Sub(oldest)))
+	s.recheckAt = nextRecheck(unconfirmed)
+	if at := now.Add(max(recheckAfter, now.Sub(oldest))); soon && (s.recheckAt.IsZero() || at.Before(s.recheckAt)) {
+		s.recheckAt = at
+	}
+	if s.state.Hook.URL == "" {
+		s.recheckAt = time.Time{}
+	}
+}
+
+// dropLate keeps the mostLate records that were touched last of those that are listed late.
+func dropLate(unconfirmed map[string]recheck) {
+	var late []string
+	for id, d := range unconfirmed {
+		if !d.Next.IsZero() {
+			late = append(late, id)
+		}
+	}
+	slices.SortFunc(late, func(a, b string) int { return unconfirmed[b].Since.Compare(unconfirmed[a].Since) })
+	for _, id := range late[min(mostLate, len(late)):] {
+		delete(unconfirmed, id)
 	}
 }
 

@@ -36,8 +36,7 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error)
 	}
 	s.actors, s.touched, s.checking = nil, nil, false
 	s.mu.Lock()
-	s.rechecks = s.state.Unconfirmed
-	s.recheckAt = time.Time{}
+	s.splitUnconfirmed()
 	s.mu.Unlock()
 	if s.refreshed, err = s.schema.Load(ctx); err == nil && !s.refreshed && s.schema.Due() {
 		s.refreshed, err = true, s.schema.Refresh(ctx)

@@ -45,6 +45,10 @@ type recheck struct {
 	Asked int          `json:"asked"`           // so many runs have read it
 	// Payloads is how many have named it that no change of what was listed accounts for.
 	Payloads int `json:"payloads,omitempty"`
+	// Shown is whether some change of it was listed since it was touched.
+	Shown bool `json:"shown,omitempty"`
+	// Next is when to read it again; before, runs leave it alone.
+	Next time.Time `json:"next,omitzero"`
 }
 
 func loadState(ctx context.Context, kv jetstream.KeyValue, source string) (state, error) {

@@ -58,7 +58,8 @@ type Syncer struct {
 	refreshed bool                     // the schema was read in this run
 	yielded   map[string]column.Digest // what was left to the edit writer, as it was found
 	actors    map[string]*event.Actor  // who made the changes of this run, where the webhook says so
-	rechecks  map[string]recheck       // state.Unconfirmed as the run began; nil once they were read
+	rechecks  map[string]recheck       // those of state.Unconfirmed that this run is to read; nil once they were read
+	postponed map[string]recheck       // the others
 	touched   map[string]touch         // by the webhook's word, where a full scan is to tell how
 	touchedAt time.Time                // by Airtable's clock, when the webhook was read
 	checking  bool                     // this run is a scan that only checks
