@@ -42,10 +42,11 @@ Resonance is ready ({{.Took}}).
   Login      {{if .Password}}{{.AdminUsername}} / {{.Password}}   (made just now and shown only once)
 {{- else if .FromEnv}}{{.AdminUsername}}, with ADMIN_PASSWORD
 {{- else}}{{.AdminUsername}}, with the password shown at the first start (remove {{.UsersFile}} for a new one, or set ADMIN_PASSWORD){{end}}
-  Events     {{.NATS}}   ({{if .NATSDir}}embedded NATS, data in {{.NATSDir}}{{else}}yours{{end}}; try: nats sub 'order.changed.>')
+  Events     {{.NATS}}   ({{if .NATSDir}}embedded NATS, data in {{.NATSDir}}{{else}}yours{{end}})
 {{- if .NATSNkey}}
              nats context add resonance --server {{.NATS}} --nkey '{{.NATSNkey}}'{{with .NATSCA}} --tlsca '{{.}}'{{end}} --select
 {{- end}}
+             nats sub 'order.changed.>'
   Database   {{if .PostgresDir}}local Postgres, data in {{.PostgresDir}}   (psql '{{.Postgres}}'){{else}}yours (DATABASE_URL){{end}}
 {{- with .Sandbox}}
   Airtable   {{$.Airtable}}   SANDBOX with {{.Orders}} sample orders, since AIRTABLE_API_KEY is not set
@@ -75,10 +76,11 @@ Resonance está listo ({{.Took}}).
   Acceso         {{if .Password}}{{.AdminUsername}} / {{.Password}}   (recién creado; no se vuelve a mostrar)
 {{- else if .FromEnv}}{{.AdminUsername}}, con ADMIN_PASSWORD
 {{- else}}{{.AdminUsername}}, con la contraseña del primer arranque (borre {{.UsersFile}} para otra, o defina ADMIN_PASSWORD){{end}}
-  Eventos        {{.NATS}}   ({{if .NATSDir}}NATS incorporado, datos en {{.NATSDir}}{{else}}el suyo{{end}}; pruebe: nats sub 'order.changed.>')
+  Eventos        {{.NATS}}   ({{if .NATSDir}}NATS incorporado, datos en {{.NATSDir}}{{else}}el suyo{{end}})
 {{- if .NATSNkey}}
                  nats context add resonance --server {{.NATS}} --nkey '{{.NATSNkey}}'{{with .NATSCA}} --tlsca '{{.}}'{{end}} --select
 {{- end}}
+                 nats sub 'order.changed.>'
   Base de datos  {{if .PostgresDir}}Postgres local, datos en {{.PostgresDir}}   (psql '{{.Postgres}}'){{else}}la suya (DATABASE_URL){{end}}
 {{- with .Sandbox}}
   Airtable       {{$.Airtable}}   SIMULADO, con {{.Orders}} pedidos de muestra, porque AIRTABLE_API_KEY no está definida
