@@ -2,8 +2,10 @@
 package natstest
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,12 +54,21 @@ func (s *Server) URL() string { return s.ns.URL() }
 // Start starts the server again after Stop, on the same port and store.
 func (s *Server) Start() {
 	s.tb.Helper()
-	ns, err := localnats.Start(localnats.Config{Addr: s.addr, Dir: s.dir, Customize: s.customize})
-	if err != nil {
-		s.tb.Fatal(err)
+	for deadline := time.Now().Add(startTime); ; time.Sleep(time.Millisecond) { // poll
+		ns, err := localnats.Start(localnats.Config{Addr: s.addr, Dir: s.dir, Customize: s.customize})
+		if err == nil {
+			s.ns = ns
+			return
+		}
+		// A process that this one has just forked holds copies of its sockets until it executes its program.
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			s.tb.Fatal(err)
+		}
 	}
-	s.ns = ns
 }
+
+// startTime is how long a port may still be in use after the server on it was stopped.
+const startTime = 30 * time.Second
 
 // Stop stops the server. Stopping twice does nothing.
 func (s *Server) Stop() { s.ns.Stop() }

@@ -2,6 +2,7 @@
 package porttest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -46,11 +47,14 @@ func Addr(tb testing.TB) string {
 	return ""
 }
 
+// free reports whether nothing listens on addr. It does not listen itself: a process forked meanwhile would keep the
+// socket open until it has executed its program.
 func free(tb testing.TB, addr string) bool {
 	tb.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", addr)
+	conn, err := (&net.Dialer{}).DialContext(tb.Context(), "tcp", addr)
 	if err != nil {
-		return false
+		return errors.Is(err, syscall.ECONNREFUSED)
 	}
-	return ln.Close() == nil
+	_ = conn.Close()
+	return false
 }
