@@ -51,7 +51,7 @@ func (s *Syncer) sync(ctx context.Context, log *slog.Logger, j *job) (err error)
 		}
 	}
 	mode, why := s.choose(j.run.Mode, hooked)
-	s.checking = why == whyCheck
+	s.checking = why == whyCheck || why == whyFullPage
 	s.progress(func(r *syncapi.Run) { r.Mode, r.ModeReason = mode, why })
 	log.Info("sync started", "mode", mode, "why", why.EN, "trigger", j.run.Trigger)
 	if err := s.find(ctx, log, mode, hooked, j.confirm); err != nil {
@@ -137,6 +137,9 @@ func (s *Syncer) prepare(ctx context.Context, log *slog.Logger) error {
 
 var whyColumns = fault.T("las columnas se leen ahora de otro modo", "columns are read differently now")
 
+var whyFullPage = fault.T("el último listado terminó en una página exactamente llena: puede faltarle el final",
+	"the last listing ended on an exactly full page: its end may be missing")
+
 var whyCheck = fault.T("toca una comprobación completa", "due as a check")
 
 // choose settles the mode of a run, and says why. hooked is whether there is a webhook to read.
@@ -159,6 +162,8 @@ func (s *Syncer) choose(asked syncapi.Mode, hooked bool) (syncapi.Mode, fault.Te
 		return syncapi.Full, s.state.Hook.Reconcile
 	case asked != syncapi.Webhook && due && s.cfg.Budget.Affords(s.orders/airtable.PageSize+2):
 		return syncapi.Full, whyCheck
+	case asked != syncapi.Webhook && s.state.Doubtful && s.cfg.Budget.Affords(s.orders/airtable.PageSize+2):
+		return syncapi.Full, whyFullPage
 	case hooked:
 		return syncapi.Webhook, fault.T("continúa la anterior", "continues the last run")
 	case s.noFormula != fault.Text{}:
@@ -180,6 +185,10 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 	if err != nil {
 		return err
 	}
+	fullPage := 0
+	if s.endedFull {
+		fullPage = len(seen)
+	}
 	if err := s.schema.Scanned(ctx); err != nil {
 		return err
 	}
@@ -198,6 +207,9 @@ func (s *Syncer) full(ctx context.Context, log *slog.Logger, confirm bool) error
 		return err
 	}
 	s.scanned(began, through, hold, len(seen) > 0 || confirm, confirm)
+	s.mu.Lock()
+	s.state.FullPage, s.state.Doubtful = fullPage, fullPage > 0 && fullPage != s.state.FullPage
+	s.mu.Unlock()
 	s.readAs(before)
 	if len(s.touched)+len(s.rechecks) > 0 {
 		s.trackUnconfirmed(s.touched, s.touchedAt, seen)
@@ -365,6 +377,7 @@ func (s *Syncer) listOnce(ctx context.Context, formula string, confirm bool) (se
 			// Listed cells are live from here on, so the next run must look from here.
 			began = page.At
 		}
+		s.endedFull = page.Full && page.Offset == ""
 		before := len(seen)
 		if err := s.take(ctx, page, seen); err != nil {
 			return nil, time.Time{}, err

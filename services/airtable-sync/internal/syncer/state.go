@@ -23,9 +23,13 @@ const recentRuns = 20
 // state is what the next active syncer must know of the earlier runs. It is a hint: whatever of it
 // is lost or contradicts the stream costs a full scan, never a change.
 type state struct {
-	Source   string            `json:"source"`
-	Since    time.Time         `json:"since,omitzero"` // by Airtable's clock: changes before it are in the stream
-	LastFull time.Time         `json:"last_full,omitzero"`
+	Source   string    `json:"source"`
+	Since    time.Time `json:"since,omitzero"` // by Airtable's clock: changes before it are in the stream
+	LastFull time.Time `json:"last_full,omitzero"`
+	// FullPage is how many records the last full scan listed if it ended on an exactly full page, else 0. Doubtful is
+	// whether the one before ended otherwise: the end may have been lost.
+	FullPage int               `json:"full_page,omitempty"`
+	Doubtful bool              `json:"doubtful,omitempty"`
 	Scan     *syncapi.ScanMark `json:"scan,omitempty"` // through the end of the last run
 	Held     *syncapi.Held     `json:"held,omitempty"`
 	Success  time.Time         `json:"success,omitzero"` // start of the last successful run

@@ -63,6 +63,7 @@ type Syncer struct {
 	touched   map[string]touch         // by the webhook's word, where a full scan is to tell how
 	touchedAt time.Time                // by Airtable's clock, when the webhook was read
 	checking  bool                     // this run is a scan that only checks
+	endedFull bool                     // the last page of this run's listing was exactly full
 
 	table    string    // its id, as payloads name it
 	looked   bool      // the webhook was looked at in this tenure, and nothing speaks against it since
