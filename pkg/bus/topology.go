@@ -174,7 +174,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	if err != nil {
 		return err
 	}
-	var d drift
+	d := DriftError{Name: want.Name}
 	d.add("subjects", strings.Join(have.Subjects, " "), strings.Join(want.Subjects, " "))
 	d.add("retention", have.Retention, want.Retention)
 	d.add("max messages per subject", max(have.MaxMsgsPerSubject, 0), want.MaxMsgsPerSubject)
@@ -197,7 +197,7 @@ func ensureBucket(ctx context.Context, js jetstream.JetStream, bucket jetstream.
 	if err != nil {
 		return err
 	}
-	var d drift
+	d := DriftError{Name: bucket.Bucket}
 	d.add("TTL", have.MaxAge, want.MaxAge)
 	d.add("history", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
 	d.add("limit marker TTL", have.SubjectDeleteMarkerTTL, want.SubjectDeleteMarkerTTL)
@@ -286,18 +286,39 @@ func awaitReplicas(ctx context.Context, js jetstream.JetStream, name string) err
 	return nil
 }
 
-// drift collects differences between what is and what is declared.
-type drift []string
+// DriftError says which settings of a stream or bucket are not as declared here. It wraps ErrDrift.
+type DriftError struct {
+	Name        string
+	Differences []Difference
+}
 
-func (d *drift) add(setting string, have, want any) {
+// Difference is a setting that is not as it should be.
+type Difference struct {
+	Setting    string
+	Have, Want any
+}
+
+// Error names each setting.
+func (d *DriftError) Error() string {
+	parts := make([]string, len(d.Differences))
+	for i, diff := range d.Differences {
+		parts[i] = fmt.Sprintf("%s is %v, want %v", diff.Setting, diff.Have, diff.Want)
+	}
+	return ErrDrift.Error() + ": " + strings.Join(parts, "; ")
+}
+
+// Unwrap returns ErrDrift.
+func (d *DriftError) Unwrap() error { return ErrDrift }
+
+func (d *DriftError) add(setting string, have, want any) {
 	if have != want {
-		*d = append(*d, fmt.Sprintf("%s is %v, want %v", setting, have, want))
+		d.Differences = append(d.Differences, Difference{Setting: setting, Have: have, Want: want})
 	}
 }
 
-func (d *drift) err() error {
-	if len(*d) == 0 {
+func (d *DriftError) err() error {
+	if len(d.Differences) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", ErrDrift, strings.Join(*d, "; "))
+	return d
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/resonance/resonance/pkg/bus"
 	"github.com/resonance/resonance/pkg/rpc/syncapi"
 	airtabletest "github.com/resonance/resonance/sandbox/airtable"
 	airtablesync "github.com/resonance/resonance/services/airtable-sync"
@@ -238,6 +239,30 @@ func TestNoSuchTable(t *testing.T) {
 	for _, reason := range []string{run.Reason.EN, run.Reason.ES} {
 		if run.State != syncapi.Failed || !strings.Contains(reason, "AIRTABLE_TABLE_ID") || !strings.Contains(reason, w.sandbox.TableName()) {
 			t.Fatalf("run %+v", run)
+		}
+	}
+}
+
+// A stream that somebody has configured otherwise is named, with the setting, to whoever asks how the sync stands.
+func TestReasonNamesDrift(t *testing.T) {
+	w := newWorld(t, airtabletest.Config{Orders: 3})
+	w.begun()
+	stream, err := w.js.Stream(t.Context(), bus.StreamOrders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	cfg.MaxAge = time.Hour
+	if _, err := w.js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	reason := w.run(syncapi.RunRequest{}).Reason
+	for text, says := range map[string]string{
+		reason.EN: "ORDERS is not configured as this version expects: max age is 1h0m0s instead of 0s",
+		reason.ES: "ORDERS no está configurado como espera esta versión: max age es 1h0m0s en lugar de 0s",
+	} {
+		if !strings.Contains(text, says) {
+			t.Errorf("%q does not say %q", text, says)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/resonance/resonance/pkg/bus"
@@ -522,7 +523,21 @@ func reason(ctx context.Context, err error) fault.Text {
 		return fault.T("Interrumpida: el servicio se detuvo o cedió el turno", "Interrupted: the service was stopped or lost its turn")
 	case errors.Is(err, ledger.ErrLost):
 		return fault.T("NATS perdió eventos durante la ejecución; la siguiente los repone", "NATS lost events during the run; the next one restores them")
-	default:
-		return airtable.Reason(err)
 	}
+	if drift, ok := errors.AsType[*bus.DriftError](err); ok {
+		return driftReason(drift)
+	}
+	return airtable.Reason(err)
+}
+
+// driftReason names the settings as NATS does.
+func driftReason(d *bus.DriftError) fault.Text {
+	es, en := make([]string, len(d.Differences)), make([]string, len(d.Differences))
+	for i, diff := range d.Differences {
+		es[i] = fmt.Sprintf("%s es %v en lugar de %v", diff.Setting, diff.Have, diff.Want)
+		en[i] = fmt.Sprintf("%s is %v instead of %v", diff.Setting, diff.Have, diff.Want)
+	}
+	return fault.T(
+		"En NATS, "+d.Name+" no está configurado como espera esta versión: "+strings.Join(es, "; "),
+		"In NATS, "+d.Name+" is not configured as this version expects: "+strings.Join(en, "; "))
 }
