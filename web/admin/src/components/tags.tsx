@@ -92,7 +92,7 @@ export function PriorityTag({ value }: { value: string | null | undefined }) {
           {mark}
         </span>
       )}
-      {text}
+      <span>{text}</span>
     </span>
   );
 }
