@@ -184,17 +184,15 @@ func (s *Schema) retain(ctx context.Context, t *airtable.Table) (missing map[str
 	if s.memory.Table.ID != t.ID {
 		return nil, nil
 	}
+	missing = map[string]time.Time{}
 	place := 0
 	for _, f := range s.memory.Table.Fields {
 		if i := slices.IndexFunc(t.Fields, func(o airtable.Field) bool { return o.ID == f.ID }); i >= 0 {
 			place = i + 1
-			missing = s.retainChoices(f, &t.Fields[i], missing)
+			s.retainChoices(f, &t.Fields[i], missing)
 			continue
 		}
-		since, before := s.memory.Missing[f.ID]
-		if !before {
-			since = now
-		}
+		since := s.missingSince(f.ID)
 		if now.Sub(since) >= confirmAfter {
 			if filled == nil {
 				if filled, err = s.sample(ctx); err != nil {
@@ -206,9 +204,6 @@ func (s *Schema) retain(ctx context.Context, t *airtable.Table) (missing map[str
 				continue
 			}
 			since = now
-		}
-		if missing == nil {
-			missing = map[string]time.Time{}
 		}
 		missing[f.ID] = since
 		t.Fields = slices.Insert(t.Fields, place, f)
@@ -222,33 +217,38 @@ func (s *Schema) retain(ctx context.Context, t *airtable.Table) (missing map[str
 
 // retainChoices adds to now, in their places, the choices of known that it lacks, until it has lacked them for
 // confirmAfter (invariant 11): without them, orders would show a choice's own word in place of its meaning. It notes
-// since when they miss in missing, which it returns.
-func (s *Schema) retainChoices(known airtable.Field, now *airtable.Field, missing map[string]time.Time) map[string]time.Time {
+// since when they miss in missing.
+func (s *Schema) retainChoices(known airtable.Field, now *airtable.Field, missing map[string]time.Time) {
 	if known.Type != now.Type {
-		return missing
+		return
 	}
-	place := 0
+	places := make(map[string]int, len(now.Options.Choices)) // there may be thousands
+	for i, c := range now.Options.Choices {
+		places[choiceKey(known.ID, c)] = i
+	}
+	place, added := 0, 0
 	for _, c := range known.Options.Choices {
-		if i := slices.IndexFunc(now.Options.Choices, func(o airtable.Choice) bool { return o.ID == c.ID && (c.ID != "" || o.Name == c.Name) }); i >= 0 {
-			place = i + 1
+		key := choiceKey(known.ID, c)
+		if i, there := places[key]; there {
+			place = i + added + 1
 			continue
 		}
-		key := choiceKey(known.ID, c)
-		since, before := s.memory.Missing[key]
-		if !before {
-			since = s.cfg.Now()
-		}
+		since := s.missingSince(key)
 		if s.cfg.Now().Sub(since) >= confirmAfter {
 			continue
 		}
-		if missing == nil {
-			missing = map[string]time.Time{}
-		}
 		missing[key] = since
 		now.Options.Choices = slices.Insert(now.Options.Choices, place, c)
-		place++
+		place, added = place+1, added+1
 	}
-	return missing
+}
+
+// missingSince is since when the metadata lacks a field or a choice: now, if that is new.
+func (s *Schema) missingSince(key string) time.Time {
+	if since, before := s.memory.Missing[key]; before {
+		return since
+	}
+	return s.cfg.Now()
 }
 
 // ChoiceRefused notes that Airtable does not take a value in a column: if the metadata lacks that choice too, it is gone.
