@@ -146,7 +146,7 @@ func ref(w http.ResponseWriter, r *http.Request) (odooapi.RecordRef, error) {
 
 // askOdoo asks odoo-bridge, which may have to wait for Odoo.
 func (o *odooResource) askOdoo(ctx context.Context, verb string, req any) (bus.Reply, error) {
-	return o.AskPatiently(ctx, odooapi.Subject(o.Name, verb), req)
+	return o.AskSlow(ctx, odooapi.Subject(o.Name, verb), req)
 }
 
 // write asks for a change, which key makes once. It tells a change that may have been made from one that was not.

@@ -144,7 +144,7 @@ func (a *ordersAPI) streamFile(w http.ResponseWriter, r *http.Request, ref synca
 
 // filePart asks for a part of a file, and says how large the whole is.
 func (a *ordersAPI) filePart(ctx context.Context, ref syncapi.FileRef) (part bus.Reply, size int64, err error) {
-	part, err = a.AskPatiently(ctx, syncapi.SubjectFile, ref)
+	part, err = a.AskSlow(ctx, syncapi.SubjectFile, ref)
 	if err != nil {
 		return part, 0, err
 	}

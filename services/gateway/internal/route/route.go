@@ -52,7 +52,7 @@ type Asker interface {
 	Ask(ctx context.Context, subject string, req any) (bus.Reply, error)
 }
 
-// Ask asks a service, within patience.
+// Ask asks a service, within the time that a request may take.
 func (a *Routes) Ask(ctx context.Context, subject string, req any) (bus.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
@@ -222,8 +222,8 @@ func OK[T any](a *Routes, description string, example T) map[string]*huma.Respon
 	}}
 }
 
-// AskPatiently asks a service that may have to wait for Odoo or Airtable.
-func (a *Routes) AskPatiently(ctx context.Context, subject string, req any) (bus.Reply, error) {
+// AskSlow asks a service that may have to wait for Odoo or Airtable, and so gives it longer than Ask.
+func (a *Routes) AskSlow(ctx context.Context, subject string, req any) (bus.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, PeerTimeout)
 	defer cancel()
 	go func() {
